@@ -1,0 +1,1 @@
+//! The verbs. Only this room prints and knows exit codes.

@@ -1,0 +1,151 @@
+//! A valid experiment: sweeps expanded, references joined, every value of its right type.
+//!
+//! What is here can be turned into a plan without a further question; `crate::pipeline` does.
+
+use std::path::PathBuf;
+
+use crate::spec::{Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, Selection, Split, Table};
+
+/// One experiment file, `--set` overrides applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// `name`.
+    pub name: String,
+    /// `description`, empty if there is none.
+    pub description: String,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The sweep's axes in file order.
+    pub axes: Vec<Axis>,
+    /// `[data.*]` in file order.
+    pub data: Vec<DataSource>,
+    /// `[stage.*]`, each after those it refers to, otherwise in file order.
+    pub stages: Vec<StageSpec>,
+    /// `[table.*]` in file order.
+    pub tables: Vec<Table>,
+    /// `[claim.*]` in file order.
+    pub claims: Vec<Claim>,
+}
+
+/// An axis of the sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Its name.
+    pub name: String,
+    /// Its values in file order.
+    pub values: Vec<AxisValue>,
+}
+
+/// A `[stage.NAME]` table, expanded over the axes that it depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageSpec {
+    /// Its name in the file.
+    pub name: String,
+    /// One entry a cell (for `evaluate`: a pair and cell), in the order of the axes' values.
+    pub instances: Vec<Instance>,
+}
+
+/// A stage at one cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// The axes that this instance depends on, directly or through its inputs, with their values.
+    pub cell: Cell,
+    /// What it does.
+    pub settings: Settings,
+}
+
+/// Another stage at one of its cells. The instance exists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageRef {
+    /// The stage's name.
+    pub stage: String,
+    /// The instance's cell.
+    pub cell: Cell,
+}
+
+/// Images that a stage reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImagesRef {
+    /// A split of a data set as it is: `cifar10.train`.
+    Data {
+        /// The data set's name in the file.
+        source: String,
+        /// Which half.
+        split: Split,
+    },
+    /// A split with all but a subset of pixels masked: `subset.test`.
+    Subset {
+        /// The `mask` stage.
+        mask: StageRef,
+        /// Which half.
+        split: Split,
+    },
+}
+
+/// The settings of each kind of stage, references resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settings {
+    /// `kind = "train"`.
+    Train {
+        /// What it is trained on.
+        images: ImagesRef,
+        /// The network.
+        arch: Arch,
+        /// Where its randomness starts.
+        seed: Seed,
+        /// How.
+        recipe: Recipe,
+    },
+    /// `kind = "import"`: weights from a file.
+    Import {
+        /// A `.safetensors`, `.pt` or `.pth` file, resolved against the experiment file's folder.
+        file: PathBuf,
+        /// The network that the file's tensors must fit.
+        arch: Arch,
+        /// The data set whose shape, classes and normalisation the network takes.
+        data: String,
+    },
+    /// `kind = "select"`: rank every pixel of every image.
+    Select {
+        /// The model that is asked; none for `random`.
+        model: Option<StageRef>,
+        /// The splits whose images are ranked: data set name and half.
+        images: Vec<(String, Split)>,
+        /// How.
+        method: Selection,
+        /// Only so many of the first images of each split.
+        count: Option<usize>,
+    },
+    /// `kind = "mask"`: keep the pixels that a ranking masks last.
+    Mask {
+        /// The `select` stage.
+        ranking: StageRef,
+        /// How many.
+        keep: Fraction,
+    },
+    /// `kind = "evaluate"`: one pair.
+    Evaluate {
+        /// The model.
+        model: StageRef,
+        /// The images.
+        images: ImagesRef,
+    },
+    /// `kind = "sis"`: the sufficient input subset of each ranked image (`FindSIS`), from stored rankings.
+    Sis {
+        /// The `select` stage, method `backward`.
+        ranking: StageRef,
+        /// The confidence that a subset must reach.
+        threshold: f64,
+    },
+    /// `kind = "collection"`: all disjoint SIS of each image, each by a backward selection of its own.
+    Collection {
+        /// The model that is asked.
+        model: StageRef,
+        /// The splits whose images are used.
+        images: Vec<(String, Split)>,
+        /// The confidence that a subset must reach.
+        threshold: f64,
+        /// Only so many of the first images of each split.
+        count: Option<usize>,
+    },
+}

@@ -1,0 +1,5 @@
+//! Plans, caches and runs steps. It has never heard of neural nets: a stage is anything that serialises to a
+//! manifest and produces an artifact.
+
+pub mod key;
+pub mod stage;

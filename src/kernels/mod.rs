@@ -1,0 +1,1 @@
+//! Convolution and its companions as candle custom ops; the fused masked-scoring engine.

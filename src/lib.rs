@@ -1,0 +1,32 @@
+//! Reproduces, from TOML files, the finding that image classifiers *overinterpret*: they decide confidently on
+//! pixel-subsets in which people see nothing, and those subsets alone suffice to train a new model.
+//!
+//! The rooms, in reading order:
+//!
+//! - [`pipeline`]: an experiment becomes a plan, which is the paper's method as a DAG of steps.
+//! - [`spec`]: plain values that the rooms share (architecture, recipe, selection method, fraction, seed).
+//! - [`config`]: TOML text becomes a valid experiment, or every problem at once with its place in the file.
+//! - [`engine`]: stages, keys, plan, store, executor. It has never heard of neural nets.
+//! - [`stages`]: what each step of the method computes. It has never heard of a cache.
+//! - [`artifacts`]: what stages hand on, and how it lies on disk.
+//! - [`sis`]: backward selection and sufficient input subsets over any scorer. No candle, no files.
+//! - [`nn`]: architectures, training, and the scorer of a network.
+//! - [`kernels`]: convolution and its companions as candle custom ops; the fused masked-scoring engine.
+//! - [`data`]: data sets, read and fetched.
+//! - [`report`]: tables, claims, figures.
+//! - [`cli`]: the verbs. Only this room prints.
+//!
+//! Imports run one way, and `tests/structure.rs` holds them to it.
+
+pub mod artifacts;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod engine;
+pub mod kernels;
+pub mod nn;
+pub mod pipeline;
+pub mod report;
+pub mod sis;
+pub mod spec;
+pub mod stages;

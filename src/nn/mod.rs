@@ -1,0 +1,3 @@
+//! Networks: architectures, training, evaluation, and the scorer that backward selection asks.
+
+pub mod graph;

@@ -1,0 +1,33 @@
+//! The function whose decision is explained.
+
+/// A function of which features are masked, positioned at a current mask.
+///
+/// A *feature* is what is masked as one: a pixel (all its channels), or a group. Features are numbered from 0;
+/// ties are broken by that number. A scorer starts with nothing masked.
+pub trait Scorer {
+    /// The number of features.
+    fn features(&self) -> usize;
+
+    /// f at the current mask.
+    fn current(&mut self) -> f32;
+
+    /// f with each feature of `candidates` masked in turn on top of the current mask, into `scores` (same length).
+    ///
+    /// A candidate's score has the same bits whatever its place in `candidates` and whatever the others are.
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]);
+
+    /// Masks one more feature for good.
+    fn mask(&mut self, feature: u32);
+}
+
+/// A function whose gradient with respect to the mask is at hand (paper section 3.1).
+pub trait GradientScorer {
+    /// The number of features.
+    fn features(&self) -> usize;
+
+    /// f at the current mask; writes df/dm, m being 1 where masked, into `gradient`, one value a feature.
+    fn gradient(&mut self, gradient: &mut [f32]) -> f32;
+
+    /// Masks more features for good.
+    fn mask(&mut self, features: &[u32]);
+}

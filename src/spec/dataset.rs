@@ -1,0 +1,76 @@
+//! Which images an experiment names.
+
+use std::path::PathBuf;
+
+use super::Split;
+
+/// A kind of data set, which decides how its files are read and how its pixels are normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DataKind {
+    /// 60,000 colour images of 32x32 in 10 classes, official binary layout.
+    Cifar10,
+    /// The same in 100 (fine) classes.
+    Cifar100,
+    /// 70,000 grey images of 28x28 in 10 classes, IDX.
+    FashionMnist,
+    /// The same, of digits.
+    Mnist,
+    /// PNG or JPEG files, `train/CLASS/*` and `test/CLASS/*`, all of one size.
+    Folder,
+}
+
+impl DataKind {
+    /// Every kind with its name in TOML.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("cifar10", Self::Cifar10),
+        ("cifar100", Self::Cifar100),
+        ("fashion-mnist", Self::FashionMnist),
+        ("mnist", Self::Mnist),
+        ("folder", Self::Folder),
+    ];
+
+    /// The name used in TOML.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::FashionMnist => "fashion-mnist",
+            Self::Mnist => "mnist",
+            Self::Folder => "folder",
+        }
+    }
+}
+
+/// A `[data.NAME]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSource {
+    /// Its name in the file.
+    pub name: String,
+    /// What it is.
+    pub kind: DataKind,
+    /// Where it lies, resolved against the experiment file's folder; without it, the usual places are searched.
+    pub root: Option<PathBuf>,
+    /// How many of the first images of each split are used.
+    pub limit: Limit,
+}
+
+/// How many of the first images of each split are used; `None` is all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Of the training images.
+    pub train: Option<usize>,
+    /// Of the test images.
+    pub test: Option<usize>,
+}
+
+impl Limit {
+    /// The limit of that split.
+    #[must_use]
+    pub const fn of(self, split: Split) -> Option<usize> {
+        match split {
+            Split::Train => self.train,
+            Split::Test => self.test,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What stages need to know of a set of images without holding its pixels.
+
+use serde::{Deserialize, Serialize};
+
+/// The training or the test half of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Images that models are trained on.
+    Train,
+    /// Images that models are evaluated on.
+    Test,
+}
+
+impl Split {
+    /// Both, training first.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
+
+    /// `train` or `test`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Height, width and channels of each image of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageShape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+}
+
+impl ImageShape {
+    /// Pixels, all channels of one place counted once.
+    #[must_use]
+    pub const fn pixels(self) -> usize {
+        self.height * self.width
+    }
+
+    /// Bytes of one image, `[height, width, channels]`.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.pixels() * self.channels
+    }
+}
+
+/// Per-channel mean and deviation on the scale of 0..=255. A pixel byte `p` becomes `(p - mean) / std`, so a
+/// masked pixel, which is 0 after this, shows the mean colour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalise {
+    /// One mean per channel.
+    pub mean: Vec<f64>,
+    /// One deviation per channel.
+    pub std: Vec<f64>,
+}

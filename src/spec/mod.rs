@@ -1,0 +1,22 @@
+//! Plain values that configuration and stages share. Each is valid by construction and serialises to what a
+//! step's manifest shows, so a change of spelling here is a change of keys.
+
+mod arch;
+mod cell;
+mod dataset;
+mod fraction;
+mod images;
+mod question;
+mod recipe;
+mod selection;
+mod stream;
+
+pub use arch::Arch;
+pub use cell::{AxisValue, Cell};
+pub use dataset::{DataKind, DataSource, Limit};
+pub use fraction::{Fraction, FractionError};
+pub use images::{ImageShape, Normalise, Split};
+pub use question::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};
+pub use recipe::{Augment, Recipe};
+pub use selection::{RandomSeeds, Selection};
+pub use stream::Seed;

@@ -1,0 +1,109 @@
+//! What an experiment asks of its results: tables to print and claims to check.
+
+use serde::Serialize;
+
+use super::Cell;
+
+/// A number that evaluation produces, each in 0..=1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Share of images classified as labelled.
+    Accuracy,
+    /// Mean softmax probability of the predicted class.
+    Confidence,
+}
+
+impl Metric {
+    /// Every metric with its name in TOML.
+    pub const ALL: [(&'static str, Self); 2] = [("accuracy", Self::Accuracy), ("confidence", Self::Confidence)];
+}
+
+/// Evaluations that belong together: one stage's models on one set of images, over some cells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measure {
+    /// The stage that made the models, such as `full`.
+    pub model: String,
+    /// The images, such as `subset.test`.
+    pub images: String,
+    /// Values that axes must have (`where`).
+    pub pins: Cell,
+    /// What is measured.
+    pub metric: Metric,
+}
+
+/// A table as the paper prints it: mean and deviation (n-1) over the axes of `over`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// Its name in the file.
+    pub name: String,
+    /// Its heading.
+    pub title: String,
+    /// One row each, repeated for every value of axes that are neither in `columns` nor in `over`.
+    pub rows: Vec<Row>,
+    /// The axis whose values are the columns; without one there is a single column.
+    pub columns: Option<String>,
+    /// Axes averaged over.
+    pub over: Vec<String>,
+}
+
+/// A row of a [`Table`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// What is written in front.
+    pub label: String,
+    /// What is averaged.
+    pub measure: Measure,
+    /// The paper's mean, where it is known.
+    pub published: Option<f64>,
+}
+
+/// A sentence of the paper, checked against the results.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    /// Its name in the file.
+    pub name: String,
+    /// The sentence.
+    pub says: String,
+    /// Where the paper says it.
+    pub paper: Option<String>,
+    /// Axes averaged over; the claim must hold for every value of the others.
+    pub over: Vec<String>,
+    /// All must hold.
+    pub checks: Vec<Check>,
+}
+
+/// One comparison of a [`Claim`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What is compared.
+    pub value: Measure,
+    /// How.
+    pub bound: Bound,
+    /// With what.
+    pub of: Operand,
+}
+
+/// How two numbers must stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// |value - of| at most this (`within`).
+    Within(f64),
+    /// value - of at least this (`at-least`, `above`).
+    Above(f64),
+    /// of - value at least this (`at-least`, `below`).
+    Below(f64),
+}
+
+/// The other side of a [`Check`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operand {
+    /// Another mean.
+    Measure(Measure),
+    /// One over the number of classes.
+    Chance,
+    /// A number in the file.
+    Number(f64),
+}
