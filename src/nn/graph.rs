@@ -123,7 +123,6 @@ impl Init {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "layer sizes are far below 2^52")]
 const fn as_f64(count: usize) -> f64 {
     count as f64
 }
@@ -205,11 +204,27 @@ impl Graph {
     }
 
     /// Adds a convolution with a bias that starts as `bias`.
-    pub fn conv_with_bias(&mut self, name: &str, x: NodeId, outputs: usize, window: Window, init: ConvInit, bias: Init) -> NodeId {
+    pub fn conv_with_bias(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        outputs: usize,
+        window: Window,
+        init: ConvInit,
+        bias: Init,
+    ) -> NodeId {
         self.conv_layer(name, x, outputs, window, init, Some(bias))
     }
 
-    fn conv_layer(&mut self, name: &str, x: NodeId, outputs: usize, window: Window, init: ConvInit, bias: Option<Init>) -> NodeId {
+    fn conv_layer(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        outputs: usize,
+        window: Window,
+        init: ConvInit,
+        bias: Option<Init>,
+    ) -> NodeId {
         let input = self.node(x).shape;
         let [height, width] = window.kernel;
         let weights = init(height * width, input.channels, outputs);

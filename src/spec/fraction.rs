@@ -17,7 +17,7 @@ impl Fraction {
     ///
     /// The product is taken with a slack of 1e-9, so that .07 of 100 is 7 although .07 * 100.0 lies above 7.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[expect(clippy::cast_sign_loss, reason = "fractions are positive")]
     pub fn pixels_kept(self, pixels: usize) -> usize {
         ((pixels as f64 * self.0 - 1e-9).ceil() as usize).clamp(1, pixels)
     }
