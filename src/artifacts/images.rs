@@ -1,0 +1,101 @@
+//! Images in memory, and which of their pixels a subset keeps.
+
+use crate::spec::{ImageShape, Normalise};
+
+/// One split of a data set, as bytes. It comes from a data set's own files and is never stored again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSet {
+    /// Height, width and channels of each.
+    pub shape: ImageShape,
+    /// The classes' names, by label.
+    pub classes: Vec<String>,
+    /// How bytes become a network's input.
+    pub normalise: Normalise,
+    /// `[image, height, width, channels]`.
+    pub pixels: Vec<u8>,
+    /// One label an image.
+    pub labels: Vec<u16>,
+}
+
+impl ImageSet {
+    /// The number of images.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The bytes of one image, `[height, width, channels]`.
+    #[must_use]
+    pub fn image(&self, index: usize) -> &[u8] {
+        let bytes = self.shape.bytes();
+        &self.pixels[index * bytes..(index + 1) * bytes]
+    }
+}
+
+/// For each image of a split, the pixels that are kept; all others are masked. One bit a pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subsets {
+    pixels: usize,
+    bits: Vec<u8>,
+}
+
+impl Subsets {
+    /// No images yet, of `pixels` pixels each.
+    #[must_use]
+    pub const fn new(pixels: usize) -> Self {
+        Self { pixels, bits: Vec::new() }
+    }
+
+    /// Subsets from their bits: row-major, lowest bit first, each image starting on a new byte.
+    ///
+    /// `None` when `bits` is not a whole number of images.
+    #[must_use]
+    pub fn from_bits(pixels: usize, bits: Vec<u8>) -> Option<Self> {
+        (pixels > 0 && bits.len().is_multiple_of(pixels.div_ceil(8))).then_some(Self { pixels, bits })
+    }
+
+    /// Adds an image of which the pixels in `kept` are kept.
+    pub fn push(&mut self, kept: &[u32]) {
+        let start = self.bits.len();
+        self.bits.resize(start + self.pixels.div_ceil(8), 0);
+        for &pixel in kept {
+            self.bits[start + pixel as usize / 8] |= 1 << (pixel % 8);
+        }
+    }
+
+    /// The number of images.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bits.len() / self.pixels.div_ceil(8)
+    }
+
+    /// Whether there is no image.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bits.is_empty()
+    }
+
+    /// Pixels of an image.
+    #[must_use]
+    pub const fn pixels(&self) -> usize {
+        self.pixels
+    }
+
+    /// Whether that pixel of that image is kept.
+    #[must_use]
+    pub fn keeps(&self, image: usize, pixel: usize) -> bool {
+        self.bits[image * self.pixels.div_ceil(8) + pixel / 8] & (1 << (pixel % 8)) != 0
+    }
+
+    /// The bits as they are stored.
+    #[must_use]
+    pub fn bits(&self) -> &[u8] {
+        &self.bits
+    }
+}
