@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The identity of a step by intent: its stage's kind and version, and the BLAKE3 of its manifest.
 ///
@@ -39,6 +39,18 @@ impl StepKey {
     pub fn hash(&self) -> &str {
         &self.hash
     }
+
+    /// The key with as many digits as people need: `train-v1:9f2c1ab0`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}-v{}:{}", self.kind, self.version, &self.hash[..8])
+    }
+
+    /// Whether a text can name a stage kind: lower-case letters, digits and `-`, so that it can name a folder.
+    #[must_use]
+    pub fn is_kind(text: &str) -> bool {
+        !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
 }
 
 impl fmt::Display for StepKey {
@@ -55,12 +67,16 @@ impl std::str::FromStr for StepKey {
         let (name, hash) = text.split_once(':').ok_or_else(malformed)?;
         let (kind, version) = name.rsplit_once("-v").ok_or_else(malformed)?;
         let version = version.parse().map_err(|_| malformed())?;
-        let hexadecimal = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if kind.is_empty() || !hexadecimal {
+        if !Self::is_kind(kind) || !is_hash(hash) {
             return Err(malformed());
         }
         Ok(Self { kind: kind.to_owned(), version, hash: hash.to_owned() })
     }
+}
+
+/// Whether a text is 64 lower-case hexadecimal digits.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A text that is no step key.
@@ -73,6 +89,48 @@ impl Serialize for StepKey {
         serializer.collect_str(self)
     }
 }
+
+impl<'de> Deserialize<'de> for StepKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The BLAKE3 of what a step produced: of one file, or of all its files with their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContentHash(String);
+
+impl ContentHash {
+    pub(in crate::engine) fn new(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex().to_string())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ContentHash {
+    type Error = ParseHashError;
+
+    fn try_from(text: String) -> Result<Self, ParseHashError> {
+        if is_hash(&text) { Ok(Self(text)) } else { Err(ParseHashError(text)) }
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.0
+    }
+}
+
+/// A text that is no content hash.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not a content hash: one has 64 lower-case hexadecimal digits")]
+pub struct ParseHashError(String);
 
 /// A handle on a step of a plan that produces an artifact of type `A`.
 ///

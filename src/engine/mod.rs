@@ -2,4 +2,9 @@
 //! manifest and produces an artifact.
 
 pub mod key;
+pub mod manifest;
+pub mod plan;
 pub mod stage;
+
+#[cfg(test)]
+mod toys;
