@@ -1,1 +1,4 @@
 //! Convolution and its companions as candle custom ops; the fused masked-scoring engine.
+
+pub mod conv;
+pub mod isa;

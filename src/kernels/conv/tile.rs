@@ -1,0 +1,230 @@
+//! The micro-kernel: a few pixels times a few vectors of output channels, held in registers.
+//!
+//! For each input value under the kernel's taps, the weights of all output channels of the block are loaded once
+//! and multiplied by that value of each pixel. Pixels are given by their places in memory, so a tile may mix rows,
+//! and pixels of different maps.
+
+#![expect(clippy::inline_always, reason = "vector code must take on its caller's instruction set")]
+
+use super::simd::{Portable, Simd};
+use crate::kernels::isa::Isa;
+
+/// The most pixels in a tile of any instruction set.
+pub(crate) const MAX_PIXELS: usize = 12;
+/// The most vectors of output channels in a tile.
+pub(crate) const MAX_VECTORS: usize = 2;
+
+/// What becomes of a sum before it is stored.
+#[derive(Clone, Copy)]
+pub(crate) enum RawFinish {
+    Linear,
+    Relu,
+    /// 0 where the value at this pointer (laid out as the output) is not above 0.
+    Gate(*const f32),
+}
+
+/// The operands of one tile. Offsets count values, not bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    /// The input; pixel `p`'s first tap lies at `input_offsets[p]`.
+    pub(crate) input: *const f32,
+    pub(crate) input_offsets: *const usize,
+    /// Rows of taps, and how far apart they lie in the input and in the weights.
+    pub(crate) rows: usize,
+    pub(crate) input_row: usize,
+    pub(crate) weights_row: usize,
+    /// Contiguous input values per row of taps: taps times channels.
+    pub(crate) run: usize,
+    /// `[rows][run][vectors * lanes]`, rows `weights_row` apart.
+    pub(crate) weights: *const f32,
+    /// Where the sums start: `[vectors * lanes]`.
+    pub(crate) bias: *const f32,
+    /// Pixel `p`'s channels go to `output_offsets[p]`.
+    pub(crate) output: *mut f32,
+    pub(crate) output_offsets: *const usize,
+    /// If not null, added before the finish; pixel `p`'s channels lie at `addend_offsets[p]`.
+    pub(crate) addend: *const f32,
+    pub(crate) addend_offsets: *const usize,
+    pub(crate) finish: RawFinish,
+    /// Output channels to store: at most `vectors * lanes`.
+    pub(crate) channels: usize,
+}
+
+/// Computes a tile.
+///
+/// # Safety
+/// The machine has the instruction set, and everything that [`Tile`] describes is in bounds.
+pub(crate) type TileFn = unsafe fn(&Tile);
+
+/// The micro-kernels of one instruction set and register width.
+#[derive(Debug)]
+pub(crate) struct TileTable {
+    /// Values in one vector.
+    pub(crate) lanes: usize,
+    /// For 1 and for 2 vectors: the kernels for 1, 2, ... pixels.
+    kernels: [&'static [TileFn]; MAX_VECTORS],
+}
+
+impl TileTable {
+    /// The kernels for `isa` (or the portable ones where the machine lacks it) that waste the fewest lanes on
+    /// `channels` outputs.
+    pub(crate) fn new(isa: Isa, channels: usize) -> &'static Self {
+        match isa.or_portable() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if channels > x86::AVX2.lanes => &x86::AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx2 => &x86::AVX2,
+            _ => &PORTABLE,
+        }
+    }
+
+    /// The most vectors in a tile.
+    pub(crate) fn max_vectors(&self) -> usize {
+        self.kernels.iter().take_while(|kernels| !kernels.is_empty()).count()
+    }
+
+    /// The most pixels in a tile of so many vectors.
+    pub(crate) fn max_pixels(&self, vectors: usize) -> usize {
+        self.kernels[vectors - 1].len()
+    }
+
+    /// The kernel for so many vectors and pixels.
+    pub(crate) fn kernel(&self, vectors: usize, pixels: usize) -> TileFn {
+        self.kernels[vectors - 1][pixels - 1]
+    }
+}
+
+/// Computes a tile of `P` pixels and `K` vectors; see [`TileFn`] for what it requires.
+#[inline(always)]
+unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
+    // SAFETY: the caller vouches for the instruction set and for every place that `tile` describes.
+    unsafe {
+        let pixels: [*const f32; P] = std::array::from_fn(|p| tile.input.add(*tile.input_offsets.add(p)));
+        let start: [S::Vector; K] = std::array::from_fn(|k| S::load(tile.bias.add(k * S::LANES)));
+        let mut sums = [start; P];
+        for row in 0..tile.rows {
+            let mut weights = tile.weights.add(row * tile.weights_row);
+            let first = row * tile.input_row;
+            for value in first..first + tile.run {
+                let column: [S::Vector; K] = std::array::from_fn(|k| S::load(weights.add(k * S::LANES)));
+                for p in 0..P {
+                    let x = S::splat(*pixels[p].add(value));
+                    for k in 0..K {
+                        sums[p][k] = S::multiply_add(x, column[k], sums[p][k]);
+                    }
+                }
+                weights = weights.add(K * S::LANES);
+            }
+        }
+        if tile.channels == K * S::LANES {
+            for (p, sums) in sums.iter().enumerate() {
+                finish_whole::<S, K>(tile, p, sums);
+            }
+        } else {
+            for (p, sums) in sums.iter().enumerate() {
+                finish_part::<S, K>(tile, p, sums);
+            }
+        }
+    }
+}
+
+/// Adds, applies the finish and stores pixel `p`, all of whose lanes are wanted.
+#[inline(always)]
+unsafe fn finish_whole<S: Simd, const K: usize>(tile: &Tile, p: usize, sums: &[S::Vector; K]) {
+    // SAFETY: as for `tile`.
+    unsafe {
+        let output = *tile.output_offsets.add(p);
+        for (k, sum) in sums.iter().enumerate() {
+            let lane = k * S::LANES;
+            let mut value = *sum;
+            if !tile.addend.is_null() {
+                value = S::add(value, S::load(tile.addend.add(*tile.addend_offsets.add(p) + lane)));
+            }
+            value = match tile.finish {
+                RawFinish::Linear => value,
+                RawFinish::Relu => S::relu(value),
+                RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(output + lane))),
+            };
+            S::store(tile.output.add(output + lane), value);
+        }
+    }
+}
+
+/// As [`finish_whole`], for the first `channels` lanes only.
+#[inline(always)]
+unsafe fn finish_part<S: Simd, const K: usize>(tile: &Tile, p: usize, sums: &[S::Vector; K]) {
+    // SAFETY: as for `tile`; `lanes` holds one vector.
+    unsafe {
+        let output = *tile.output_offsets.add(p);
+        let mut lanes = [0.0_f32; 16];
+        for (k, sum) in sums.iter().enumerate() {
+            S::store(lanes.as_mut_ptr(), *sum);
+            let first = k * S::LANES;
+            for channel in first..tile.channels.min(first + S::LANES) {
+                let mut value = lanes[channel - first];
+                if !tile.addend.is_null() {
+                    value += *tile.addend.add(*tile.addend_offsets.add(p) + channel);
+                }
+                value = match tile.finish {
+                    RawFinish::Relu if value < 0.0 => 0.0,
+                    RawFinish::Gate(gate) if *gate.add(output + channel) > 0.0 => value,
+                    RawFinish::Gate(_) => 0.0,
+                    RawFinish::Linear | RawFinish::Relu => value,
+                };
+                *tile.output.add(output + channel) = value;
+            }
+        }
+    }
+}
+
+/// The portable kernel of `P` pixels and one vector.
+unsafe fn portable<const P: usize>(operands: &Tile) {
+    // SAFETY: the portable kernel needs no instruction set; the rest is the caller's word.
+    unsafe { tile::<Portable, 1, P>(operands) }
+}
+
+static PORTABLE: TileTable =
+    TileTable { lanes: 8, kernels: [&[portable::<1>, portable::<2>, portable::<3>, portable::<4>], &[]] };
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::simd::{Avx2, Avx512};
+    use super::{Tile, TileTable, tile};
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2<const K: usize, const P: usize>(operands: &Tile) {
+        // SAFETY: this function has the instruction set; the rest is the caller's word.
+        unsafe { tile::<Avx2, K, P>(operands) }
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn avx512<const K: usize, const P: usize>(operands: &Tile) {
+        // SAFETY: this function has the instruction set; the rest is the caller's word.
+        unsafe { tile::<Avx512, K, P>(operands) }
+    }
+
+    /// The instances of a kernel for so many vectors and each number of pixels.
+    macro_rules! instances {
+        ($kernel:ident, $vectors:literal, [$($pixels:literal),*]) => {
+            &[$($kernel::<$vectors, $pixels>),*]
+        };
+    }
+
+    /// 12 of 16 registers hold sums.
+    pub(super) static AVX2: TileTable = TileTable {
+        lanes: 8,
+        kernels: [
+            instances!(avx2, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            instances!(avx2, 2, [1, 2, 3, 4, 5, 6]),
+        ],
+    };
+
+    /// 24 of 32 registers hold sums.
+    pub(super) static AVX512: TileTable = TileTable {
+        lanes: 16,
+        kernels: [
+            instances!(avx512, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            instances!(avx512, 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        ],
+    };
+}
