@@ -1,3 +1,170 @@
 //! TOML text becomes a valid experiment, or every problem at once with its place in the file.
+//!
+//! The passes, in order: [`document`] parses, [`overrides`] applies `--set`, [`sweep`] reads the axes,
+//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] reads each variant,
+//! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
+//! go on; what follows from a reported problem is not reported again.
 
+mod catalog;
+mod cross;
+mod dataset;
+mod document;
 pub mod experiment;
+mod join;
+mod nearest;
+mod overrides;
+mod problem;
+mod question;
+mod read;
+mod schema;
+mod stage;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod variants;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub use experiment::Experiment;
+pub use overrides::Override;
+pub use problem::{Look, Problem, Problems};
+
+use catalog::{Catalog, StageEntry};
+use document::{Entry, Node};
+use join::DraftStage;
+use problem::{Sink, Source};
+use question::{Evaluated, Questions};
+use read::Item;
+use schema::{EXPERIMENT, StageKind};
+use stage::Scope;
+use sweep::Sweep;
+
+/// Reads an experiment file and applies `overrides` in order.
+///
+/// # Errors
+/// With every problem found, each with its place, when the file cannot be read or is no valid experiment.
+pub fn load(path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let reason = if path.is_dir() { "it is a folder".to_owned() } else { error.to_string() };
+        let problem = Problem::of_file(format!("cannot read the experiment file {}: {reason}", path.display()));
+        Problems::unreadable(problem.help("name a TOML file, such as `experiments/quickstart.toml`"))
+    })?;
+    parse(&text, path, overrides)
+}
+
+/// Reads an experiment from `text`, as if it stood in the file `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
+    let mut sources = vec![Source { name: path.display().to_string(), text: text.to_owned() }];
+    sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
+    let sink = Sink::default();
+    let experiment = document::parse(text, 0, &sink).and_then(|mut root| {
+        for (index, set) in overrides.iter().enumerate() {
+            overrides::apply(&mut root, set, index + 1, &sink);
+        }
+        read_experiment(&root, path, &sink)
+    });
+    match experiment {
+        Some(experiment) if sink.is_empty() => Ok(experiment),
+        _ => Err(sink.into_problems(sources)),
+    }
+}
+
+fn read_experiment(root: &Node, path: &Path, sink: &Sink) -> Option<Experiment> {
+    let file = Item::new(root, "", sink).table(EXPERIMENT)?;
+    let name = file.required("name").and_then(|item| item.words());
+    let description = file.or("description", String::new(), |item| item.text().map(str::to_owned));
+    let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let catalog = Catalog::read(root, sink);
+    let scope = Scope { catalog: &catalog, sweep: &sweep, folder };
+
+    let data = catalog.data.iter().filter_map(|entry| {
+        dataset::read(&entry.key, &Item::new(&entry.node, format!("data.{}", entry.key), sink), folder)
+    });
+    let data: Vec<_> = data.collect();
+
+    let mut evaluated = Evaluated { pairs: BTreeSet::new(), complete: true };
+    let mut drafts: Vec<DraftStage> = Vec::new();
+    for entry in &catalog.stages {
+        let before = sink.len();
+        let Some(kind) = entry.kind else {
+            evaluated.complete = false;
+            continue;
+        };
+        let groups = if kind == StageKind::Evaluate {
+            read_pairs(entry, &scope, &mut evaluated, sink)
+        } else {
+            vec![read_variants(entry, kind, &scope, sink)]
+        };
+        if kind == StageKind::Evaluate && sink.len() > before {
+            evaluated.complete = false;
+        }
+        drafts.push(DraftStage { name: entry.name.to_owned(), groups });
+    }
+    cross::check(&drafts, sink);
+    let ordered = join::order(drafts, &catalog, sink);
+
+    let questions = Questions { scope: &scope, evaluated };
+    let tables = section(root, "table", sink, |entry, item| questions.table(entry, item));
+    let claims = section(root, "claim", sink, |entry, item| questions.claim(entry, item));
+
+    if !sink.is_empty() {
+        return None;
+    }
+    Some(Experiment {
+        name: name?,
+        description: description?,
+        file: path.to_owned(),
+        axes: sweep.axes(),
+        data,
+        stages: join::join(&ordered, &sweep),
+        tables,
+        claims,
+    })
+}
+
+fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::Draft> {
+    let variants = variants::expand(entry.node, scope.sweep, scope.catalog, sink);
+    let path = format!("stage.{}", entry.name);
+    variants
+        .into_iter()
+        .filter_map(|variant| scope.read(kind, variant.cell, &Item::new(&variant.node, &path, sink)))
+        .collect()
+}
+
+/// The pairs of an evaluation, each expanded over the axes that it mentions itself.
+fn read_pairs(
+    entry: &StageEntry<'_>,
+    scope: &Scope<'_>,
+    evaluated: &mut Evaluated,
+    sink: &Sink,
+) -> Vec<Vec<stage::Draft>> {
+    let item = Item::new(entry.node, format!("stage.{}", entry.name), sink);
+    let pairs = item.table(StageKind::Evaluate.fields()).and_then(|table| table.required("pairs")?.full_list());
+    let mut groups = Vec::new();
+    for pair in pairs.unwrap_or_default() {
+        let mut group = Vec::new();
+        for variant in variants::expand(pair.node, scope.sweep, scope.catalog, sink) {
+            let item = Item::new(&variant.node, &pair.path, sink);
+            let texts = |key: &str| variant.node.get(key).and_then(Node::text).map(str::to_owned);
+            evaluated.pairs.extend(texts("model").zip(texts("images")));
+            group.extend(scope.read_pair(variant.cell.clone(), &item));
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+/// Reads every table of a section.
+fn section<T>(root: &Node, key: &str, sink: &Sink, read: impl Fn(&Entry, &Item<'_>) -> Option<T>) -> Vec<T> {
+    let Some(node) = root.get(key) else { return Vec::new() };
+    if !matches!(node.value, document::Value::Table(_)) {
+        Item::new(node, key, sink).fault::<()>(format!("must hold tables `[{key}.NAME]`"));
+    }
+    let entries = node.entries().iter();
+    entries.filter_map(|entry| read(entry, &Item::new(&entry.node, format!("{key}.{}", entry.key), sink))).collect()
+}

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// One value on a sweep axis.
-#[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum AxisValue {
     /// A whole number, such as a seed.
@@ -18,6 +18,12 @@ pub enum AxisValue {
 }
 
 impl Eq for AxisValue {}
+
+impl PartialOrd for AxisValue {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for AxisValue {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {

@@ -1,0 +1,168 @@
+//! A parsed TOML text in which every key and value knows its place.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problem, Sink};
+
+/// A value.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// Where it is written; a table's header for a `[table]`.
+    pub place: Place,
+    /// Where `${axis}` stands, if it came from there; `place` is then the axis' value.
+    pub via: Option<Place>,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a [`Node`] holds.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A date or time, which nothing here takes.
+    Date,
+    /// An array.
+    List(Vec<Node>),
+    /// A table, inline or not.
+    Table(Vec<Entry>),
+    /// A value about which a problem was reported already, so that no second one follows from it.
+    Faulty,
+}
+
+/// A key of a table with its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key is written.
+    pub place: Place,
+    /// Its value.
+    pub node: Node,
+}
+
+impl Node {
+    /// A node as it is written.
+    pub const fn new(place: Place, value: Value) -> Self {
+        Self { place, via: None, value }
+    }
+
+    /// The entries of a table in file order; none for anything else.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Table(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The entry of that key.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The value of that key.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// The string, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The type as messages call it.
+    pub const fn type_name(&self) -> &'static str {
+        match self.value {
+            Value::Text(_) => "a string",
+            Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Boolean(_) => "true or false",
+            Value::Date => "a date",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+            Value::Faulty => "a faulty value",
+        }
+    }
+}
+
+/// Parses `text`, which is source number `source`; reports every error of syntax.
+pub(super) fn parse(text: &str, source: usize, sink: &Sink) -> Option<Node> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let root = Place { source, start: 0, end: 0 };
+        return Some(Node::new(root, Converter { source, offset: 0, sink }.table(table.get_ref())));
+    }
+    for error in errors {
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let place = Place { source, start: span.start, end: span.end };
+        sink.report(Problem::at(place, format!("not TOML: {}", error.message())));
+    }
+    None
+}
+
+/// Parses a value that stands at `offset` of source number `source`; its errors are left to the caller.
+pub(super) fn parse_value(text: &str, source: usize, offset: usize, sink: &Sink) -> Result<Node, String> {
+    let value = DeValue::parse(text).map_err(|error| error.message().to_owned())?;
+    Ok(Converter { source, offset, sink }.node(&value))
+}
+
+struct Converter<'a> {
+    source: usize,
+    offset: usize,
+    sink: &'a Sink,
+}
+
+impl Converter<'_> {
+    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
+        let span = spanned.span();
+        Place { source: self.source, start: span.start + self.offset, end: span.end + self.offset }
+    }
+
+    fn table(&self, table: &DeTable<'_>) -> Value {
+        let mut entries: Vec<Entry> = table
+            .iter()
+            .map(|(key, value)| Entry {
+                key: key.get_ref().to_string(),
+                place: self.place(key),
+                node: self.node(value),
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.place.start);
+        Value::Table(entries)
+    }
+
+    fn node(&self, spanned: &Spanned<DeValue<'_>>) -> Node {
+        let place = self.place(spanned);
+        let value = match spanned.get_ref() {
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).map_or_else(
+                |_| self.faulty(Problem::at(place, "this whole number is too large").help("64 bits must hold it")),
+                Value::Integer,
+            ),
+            DeValue::Float(float) => match float.as_str().parse::<f64>() {
+                Ok(value) if value.is_finite() => Value::Float(value),
+                _ => self.faulty(Problem::at(place, "this number is not finite")),
+            },
+            DeValue::Boolean(value) => Value::Boolean(*value),
+            DeValue::Datetime(_) => Value::Date,
+            DeValue::Array(items) => Value::List(items.iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => self.table(table),
+        };
+        Node::new(place, value)
+    }
+
+    fn faulty(&self, problem: Problem) -> Value {
+        self.sink.report(problem);
+        Value::Faulty
+    }
+}

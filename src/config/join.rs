@@ -1,0 +1,164 @@
+//! From drafts to instances: orders stages by their references and joins cells on equal axis names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::spec::Cell;
+
+use super::catalog::Catalog;
+use super::experiment::{Instance, StageRef, StageSpec};
+use super::problem::{Problem, Sink};
+use super::stage::{Draft, Reference};
+use super::sweep::Sweep;
+
+/// The drafts of one stage: for an evaluation a group for each pair, for others one group.
+#[derive(Clone, Debug)]
+pub(super) struct DraftStage {
+    /// The stage's name.
+    pub name: String,
+    /// Its variants.
+    pub groups: Vec<Vec<Draft>>,
+}
+
+impl DraftStage {
+    /// All variants.
+    pub fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        self.groups.iter().flatten()
+    }
+
+    fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.drafts().flat_map(|draft| &draft.references)
+    }
+}
+
+/// Puts each stage after those it refers to, otherwise in file order, and reports every cycle.
+pub(super) fn order(stages: Vec<DraftStage>, catalog: &Catalog<'_>, sink: &Sink) -> Vec<DraftStage> {
+    let mut waiting = stages;
+    let mut ordered: Vec<DraftStage> = Vec::new();
+    while !waiting.is_empty() {
+        let ready = waiting.iter().position(|stage| {
+            !stage.references().any(|reference| waiting.iter().any(|other| other.name == reference.stage))
+        });
+        let next = ready.unwrap_or_else(|| {
+            let cycle = find_cycle(&waiting);
+            report_cycle(&waiting, &cycle, catalog, sink);
+            cycle[0]
+        });
+        ordered.push(waiting.remove(next));
+    }
+    ordered
+}
+
+/// A circle of references; every waiting stage refers to a waiting one.
+fn find_cycle(waiting: &[DraftStage]) -> Vec<usize> {
+    let mut path = vec![0];
+    loop {
+        let stage = &waiting[path[path.len() - 1]];
+        let next =
+            stage.references().find_map(|reference| waiting.iter().position(|other| other.name == reference.stage));
+        let Some(next) = next else { return path };
+        if let Some(start) = path.iter().position(|&seen| seen == next) {
+            path.drain(..start);
+            return path;
+        }
+        path.push(next);
+    }
+}
+
+fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, sink: &Sink) {
+    let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|&index| waiting[index].name.as_str()).collect();
+    let chain: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let Some(place) = catalog.place(names[0]) else { return };
+    let mut problem = Problem::at(place, format!("stages refer to each other in a circle: {}", chain.join(" -> ")));
+    for pair in names.windows(2) {
+        let stage = waiting.iter().find(|stage| stage.name == pair[0]);
+        if let Some(reference) = stage.and_then(|stage| stage.references().find(|reference| reference.stage == pair[1]))
+        {
+            problem = problem.note(reference.place, format!("`{}` needs `{}`", pair[0], pair[1]));
+        }
+    }
+    sink.report(problem.help("remove one of these references"));
+}
+
+/// Turns ordered drafts into stages with an instance for each cell.
+pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
+    let mut done: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
+    let mut specs = Vec::new();
+    for stage in stages {
+        let mut instances: Vec<Instance> = Vec::new();
+        for group in &stage.groups {
+            let mut joined: Vec<Instance> = group.iter().flat_map(|draft| join_draft(draft, &done, sweep)).collect();
+            joined.sort_by_cached_key(|instance| sweep.rank(&instance.cell));
+            for instance in joined {
+                if !instances.contains(&instance) {
+                    instances.push(instance);
+                }
+            }
+        }
+        done.insert(&stage.name, instances.iter().map(|instance| instance.cell.clone()).collect());
+        specs.push(StageSpec { name: stage.name.clone(), instances });
+    }
+    specs
+}
+
+fn join_draft(draft: &Draft, done: &BTreeMap<&str, Vec<Cell>>, sweep: &Sweep) -> Vec<Instance> {
+    let mut partial: Vec<(Cell, Vec<StageRef>)> = vec![(draft.cell.clone(), Vec::new())];
+    for reference in &draft.references {
+        let candidates: Vec<(&Cell, Cell)> = done
+            .get(reference.stage.as_str())
+            .into_iter()
+            .flatten()
+            .filter(|cell| matches_pins(cell, &reference.pins, sweep))
+            .map(|cell| (cell, unpinned(cell, &reference.pins)))
+            .collect();
+        let mut extended = Vec::new();
+        for (cell, chosen) in &partial {
+            for (input, axes) in &candidates {
+                if let Some(cell) = union(cell, axes) {
+                    let stage = StageRef { stage: reference.stage.clone(), cell: (*input).clone() };
+                    extended.push((cell, chosen.iter().cloned().chain([stage]).collect()));
+                }
+            }
+        }
+        partial = extended;
+    }
+    let mut allowed: BTreeMap<Vec<String>, BTreeSet<Cell>> = BTreeMap::new();
+    let mut instances = Vec::new();
+    for (cell, chosen) in partial {
+        let axes: Vec<String> = cell.keys().cloned().collect();
+        let allowed =
+            allowed.entry(axes).or_insert_with(|| sweep.cells(cell.keys().map(String::as_str)).into_iter().collect());
+        if allowed.contains(&cell) {
+            let mut settings = draft.settings.clone();
+            for (slot, stage) in settings.references_mut().into_iter().zip(chosen) {
+                *slot = stage;
+            }
+            instances.push(Instance { cell, settings });
+        }
+    }
+    instances
+}
+
+/// Whether an input's cell has the pinned values. An input that does not vary over a pinned axis is the same at each
+/// of its values, so there it is enough that the axis has the value.
+fn matches_pins(cell: &Cell, pins: &Cell, sweep: &Sweep) -> bool {
+    pins.iter()
+        .all(|(axis, value)| cell.get(axis).map_or_else(|| sweep.canonical(axis, value).is_some(), |own| own == value))
+}
+
+fn unpinned(cell: &Cell, pins: &Cell) -> Cell {
+    cell.iter()
+        .filter(|(axis, _)| !pins.contains_key(*axis))
+        .map(|(axis, value)| (axis.clone(), value.clone()))
+        .collect()
+}
+
+/// Both cells in one, unless they differ on an axis.
+fn union(a: &Cell, b: &Cell) -> Option<Cell> {
+    let mut cell = a.clone();
+    for (axis, value) in b {
+        if cell.insert(axis.clone(), value.clone()).is_some_and(|other| other != *value) {
+            return None;
+        }
+    }
+    Some(cell)
+}

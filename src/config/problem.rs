@@ -1,0 +1,227 @@
+//! What is wrong with an experiment file, where, and what to do about it.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// A stretch of bytes of one of the [`Source`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// 0 for the file, then one for each `--set`.
+    pub source: usize,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// A text that configuration comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// How messages call it: a path, or `--set`.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+}
+
+/// One fault.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    subject: Option<String>,
+    fault: String,
+    place: Option<Place>,
+    notes: Vec<(Place, String)>,
+    help: Option<String>,
+}
+
+impl Problem {
+    /// A fault of the text at `place`.
+    pub(super) fn at(place: Place, fault: impl Into<String>) -> Self {
+        Self { subject: None, fault: fault.into(), place: Some(place), notes: Vec::new(), help: None }
+    }
+
+    /// A fault of the value at `subject`, such as `stage.full.recipe.lr`.
+    ///
+    /// What two subjects share (a value of an axis, a recipe copied by `like`) is reported once.
+    pub(super) fn of(subject: impl Into<String>, place: Place, fault: impl Into<String>) -> Self {
+        Self { subject: Some(subject.into()), ..Self::at(place, fault) }
+    }
+
+    /// A fault of a file as a whole.
+    pub(super) fn of_file(fault: impl Into<String>) -> Self {
+        Self { subject: None, fault: fault.into(), place: None, notes: Vec::new(), help: None }
+    }
+
+    /// Points at another place that has to do with it.
+    pub(super) fn note(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.notes.push((place, label.into()));
+        self
+    }
+
+    /// Says what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        self.place == other.place && self.fault == other.fault
+    }
+
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("`{subject}` {}", self.fault),
+            None => self.fault.clone(),
+        }
+    }
+
+    /// What to do about it, where something can be said.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+/// Collects problems while passes go on.
+#[derive(Debug, Default)]
+pub(super) struct Sink {
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Sink {
+    /// Adds a problem, unless it is known already.
+    pub fn report(&self, problem: Problem) {
+        let mut problems = self.problems.borrow_mut();
+        if !problems.iter().any(|known| known.same_as(&problem)) {
+            problems.push(problem);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
+    /// All of them in the order of the text.
+    pub fn into_problems(self, sources: Vec<Source>) -> Problems {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|problem| problem.place);
+        Problems { sources, problems }
+    }
+}
+
+/// Everything that is wrong with an experiment file and its overrides; at least one problem.
+#[derive(Clone, Debug)]
+pub struct Problems {
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+}
+
+/// Whether a rendering carries terminal colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Characters only.
+    Plain,
+    /// ANSI colours.
+    Coloured,
+}
+
+impl Problems {
+    /// A fault of a file that could not be read at all.
+    pub(super) fn unreadable(problem: Problem) -> Self {
+        Self { sources: Vec::new(), problems: vec![problem] }
+    }
+
+    /// The problems in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub const fn len(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// The name of the text a problem is in (the file's path, or `--set`) and its line there, counted from 1.
+    #[must_use]
+    pub fn location(&self, problem: &Problem) -> Option<(&str, usize)> {
+        let place = problem.place?;
+        let source = self.sources.get(place.source)?;
+        let before = source.text.get(..place.start).unwrap_or(&source.text);
+        Some((&source.name, before.matches('\n').count() + 1))
+    }
+
+    /// Each problem with its line, the offending text underlined, and what to do; then how many there are.
+    #[must_use]
+    pub fn render(&self, look: Look) -> String {
+        let renderer = match look {
+            Look::Plain => Renderer::plain(),
+            Look::Coloured => Renderer::styled(),
+        };
+        let mut out = String::new();
+        for problem in &self.problems {
+            out.push_str(&renderer.render(&self.groups(problem)));
+            out.push_str("\n\n");
+        }
+        let count = match self.problems.len() {
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        out + &count + "; nothing was run"
+    }
+
+    fn groups<'a>(&'a self, problem: &'a Problem) -> Vec<Group<'a>> {
+        let mut group = Group::with_title(Level::ERROR.primary_title(problem.message()));
+        if let Some(place) = problem.place {
+            let mut snippet = self.snippet(place, AnnotationKind::Primary, None);
+            let mut elsewhere = Vec::new();
+            for (note, label) in &problem.notes {
+                if note.source == place.source {
+                    snippet = snippet.annotation(AnnotationKind::Context.span(self.span(*note)).label(label.as_str()));
+                } else {
+                    elsewhere.push(self.snippet(*note, AnnotationKind::Context, Some(label)));
+                }
+            }
+            group = group.element(snippet).elements(elsewhere);
+        }
+        let mut groups = vec![group];
+        if let Some(help) = &problem.help {
+            groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));
+        }
+        groups
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        place: Place,
+        kind: AnnotationKind,
+        label: Option<&'a String>,
+    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let source = &self.sources[place.source];
+        let annotation = kind.span(self.span(place)).label(label.map(String::as_str));
+        Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(annotation)
+    }
+
+    fn span(&self, place: Place) -> std::ops::Range<usize> {
+        let length = self.sources[place.source].text.len();
+        place.start.min(length)..place.end.min(length)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Look::Plain))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,187 @@
+//! Reads `[table.*]` and `[claim.*]`.
+
+use std::collections::BTreeSet;
+
+use crate::spec::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};
+
+use super::document::{Entry, Value};
+use super::nearest::{listing, nearest, suggestion};
+use super::read::{Item, Reader};
+use super::schema::{CHECK, CLAIM, OPERAND_KEYS, ROW, TABLE};
+use super::stage::Scope;
+use super::sweep::check_name;
+
+/// What is averaged over when a file does not say.
+const REPLICATES: &str = "seed";
+
+/// The pairs that are evaluated.
+pub(super) struct Evaluated {
+    /// Model and images, by name.
+    pub pairs: BTreeSet<(String, String)>,
+    /// Whether these are all: an evaluation with a problem of its own may have more.
+    pub complete: bool,
+}
+
+/// What tables and claims are read against.
+pub(super) struct Questions<'a> {
+    /// Names and axes.
+    pub scope: &'a Scope<'a>,
+    /// What there is to ask about.
+    pub evaluated: Evaluated,
+}
+
+impl Questions<'_> {
+    /// Reads a `[table.NAME]`.
+    pub fn table(&self, entry: &Entry, item: &Item<'_>) -> Option<Table> {
+        check_name(entry, "a table", item.sink());
+        let table = item.table(TABLE)?;
+        let title = table.required("title").and_then(|item| item.words());
+        let columns = table.or("columns", None, |item| self.axis(&item).map(Some));
+        let taken = columns.as_ref().and_then(Option::as_deref);
+        let over = self.over(&table, taken);
+        let rows = table.required("rows").and_then(|item| all(&item, |item| self.row(item)));
+        Some(Table { name: entry.key.clone(), title: title?, rows: rows?, columns: columns?, over: over? })
+    }
+
+    /// Reads a `[claim.NAME]`.
+    pub fn claim(&self, entry: &Entry, item: &Item<'_>) -> Option<Claim> {
+        check_name(entry, "a claim", item.sink());
+        let table = item.table(CLAIM)?;
+        let says = table.required("says").and_then(|item| item.words());
+        let paper = table.or("paper", None, |item| item.words().map(Some));
+        let over = self.over(&table, None);
+        let checks = table.required("check").and_then(|item| all(&item, |item| self.check(item)));
+        Some(Claim { name: entry.key.clone(), says: says?, paper: paper?, over: over?, checks: checks? })
+    }
+
+    fn row(&self, item: &Item<'_>) -> Option<Row> {
+        let table = item.table(ROW)?;
+        let label = table.required("label").and_then(|item| item.words());
+        let measure = self.measure(&table);
+        let share = |item: Item<'_>| item.number_where("from 0 to 1", |value| (0.0..=1.0).contains(&value)).map(Some);
+        let published = table.or("published", None, share);
+        Some(Row { label: label?, measure: measure?, published: published? })
+    }
+
+    fn check(&self, item: &Item<'_>) -> Option<Check> {
+        let table = item.table(CHECK)?;
+        let value = self.measure(&table);
+        let metric = value.as_ref().map_or(Metric::Accuracy, |measure| measure.metric);
+        let bound = match table.one_of(&["within", "at-least"]) {
+            Some(("within", item)) => {
+                for key in ["above", "below"] {
+                    if let Some(item) = table.optional(key) {
+                        item.fault::<()>("goes with `at-least`, not with `within`: write `of`");
+                    }
+                }
+                let tolerance = item.number_where("at least 0", |value| value >= 0.0);
+                let of = table.required("of").and_then(|item| self.operand(&item, metric));
+                tolerance.map(Bound::Within).zip(of)
+            }
+            Some((_, item)) => {
+                if let Some(item) = table.optional("of") {
+                    item.fault::<()>("goes with `within`, not with `at-least`: write `above` or `below`");
+                }
+                let distance = item.number_where("at least 0", |value| value >= 0.0);
+                let side = table.one_of(&["above", "below"]);
+                let bound = side.as_ref().map(|&(key, _)| if key == "above" { Bound::Above } else { Bound::Below });
+                let of = side.and_then(|(_, item)| self.operand(&item, metric));
+                distance.zip(bound).map(|(distance, bound)| bound(distance)).zip(of)
+            }
+            None => None,
+        };
+        let (bound, of) = bound?;
+        Some(Check { value: value?, bound, of })
+    }
+
+    fn operand(&self, item: &Item<'_>, metric: Metric) -> Option<Operand> {
+        match &item.node.value {
+            Value::Text(text) if text == "chance" => Some(Operand::Chance),
+            Value::Integer(_) | Value::Float(_) => item.number().map(Operand::Number),
+            Value::Table(_) => {
+                let measure = self.measure(&item.table(OPERAND_KEYS)?)?;
+                Some(Operand::Measure(Measure { metric, ..measure }))
+            }
+            _ => item.fault(
+                "must be `\"chance\"`, a number, or a table such as `{ model = \"full\", images = \"cifar10.test\" }`",
+            ),
+        }
+    }
+
+    /// `model`, `images`, `where` and `metric` of an evaluation that there is.
+    fn measure(&self, table: &Reader<'_>) -> Option<Measure> {
+        let pins = self.scope.pins(table, "where");
+        let metric = table.or("metric", Metric::Accuracy, |item| item.choice("metrics", &Metric::ALL));
+        let model = table.required("model").and_then(|item| item.text().map(|text| (item.clone(), text.to_owned())));
+        let images = table.required("images").and_then(|item| item.text().map(|text| (item.clone(), text.to_owned())));
+        let ((model_item, model), (images_item, images)) = (model?, images?);
+        self.check_evaluated(&model_item, &model, &images_item, &images)?;
+        Some(Measure { model, images, pins: pins?, metric: metric? })
+    }
+
+    fn check_evaluated(&self, model_item: &Item<'_>, model: &str, images_item: &Item<'_>, images: &str) -> Option<()> {
+        let pairs = &self.evaluated.pairs;
+        if !self.evaluated.complete || pairs.contains(&(model.to_owned(), images.to_owned())) {
+            return Some(());
+        }
+        let of_model: Vec<&str> =
+            pairs.iter().filter(|(known, _)| known == model).map(|(_, images)| images.as_str()).collect();
+        let problem = if of_model.is_empty() {
+            let models: BTreeSet<&str> = pairs.iter().map(|(model, _)| model.as_str()).collect();
+            let help = suggestion(model, "models that are evaluated", models);
+            model_item.problem(format!("names `{model}`, which no stage evaluates")).help(help)
+        } else {
+            let fault = format!("names `{images}`, but no stage evaluates `{model}` on these");
+            let help = match nearest(images, of_model.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? Or add the pair to an `evaluate` stage"),
+                None => format!(
+                    "add the pair to an `evaluate` stage; `{model}` is evaluated on {}",
+                    listing(of_model.iter().copied())
+                ),
+            };
+            images_item.problem(fault).help(help)
+        };
+        images_item.sink().report(problem);
+        None
+    }
+
+    fn axis(&self, item: &Item<'_>) -> Option<String> {
+        let name = item.text()?;
+        if !self.scope.sweep.has(name) {
+            self.scope.sweep.unknown(name, item.node.place, item.sink());
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    /// The axes averaged over; `taken` is spoken for.
+    fn over(&self, table: &Reader<'_>, taken: Option<&str>) -> Option<Vec<String>> {
+        let Some(item) = table.optional("over") else {
+            let replicated = self.scope.sweep.has(REPLICATES) && taken != Some(REPLICATES);
+            return Some(replicated.then(|| REPLICATES.to_owned()).into_iter().collect());
+        };
+        let mut axes: Vec<String> = Vec::new();
+        let mut sound = true;
+        for item in item.list()? {
+            match self.axis(&item) {
+                Some(axis) if Some(axis.as_str()) == taken => {
+                    sound = false;
+                    item.fault::<()>(format!("cannot be `{axis}`, which makes the columns"));
+                }
+                Some(axis) if axes.contains(&axis) => {
+                    sound = false;
+                    item.fault::<()>("is there twice");
+                }
+                Some(axis) => axes.push(axis),
+                None => sound = false,
+            }
+        }
+        sound.then_some(axes)
+    }
+}
+
+/// Reads every item of a list that has some; none if one of them has a problem.
+fn all<T>(item: &Item<'_>, read: impl Fn(&Item<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = item.full_list()?.iter().map(read).collect();
+    read.into_iter().collect()
+}

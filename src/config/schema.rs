@@ -1,0 +1,261 @@
+//! Every key that an experiment file may hold, each with an example that messages show.
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// A value as one would write it.
+    pub example: &'static str,
+    /// What may stand below it.
+    pub below: Below,
+}
+
+/// What may stand below a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Below {
+    /// Nothing: it holds a value or a list of values.
+    Nothing,
+    /// A table with these keys.
+    Keys(&'static [Field]),
+    /// A list of tables with these keys.
+    Rows(&'static [Field]),
+    /// A table from axes to values.
+    Axes,
+    /// A table from names that the user chooses to tables with these keys.
+    Named(&'static [Field]),
+    /// Stages by name; their keys depend on their kind.
+    Stages,
+}
+
+const fn value(name: &'static str, example: &'static str) -> Field {
+    Field { name, example, below: Below::Nothing }
+}
+
+const fn keys(name: &'static str, example: &'static str, fields: &'static [Field]) -> Field {
+    Field { name, example, below: Below::Keys(fields) }
+}
+
+const fn rows(name: &'static str, example: &'static str, fields: &'static [Field]) -> Field {
+    Field { name, example, below: Below::Rows(fields) }
+}
+
+const fn pins(name: &'static str) -> Field {
+    Field { name, example: "{ seed = 0 }", below: Below::Axes }
+}
+
+/// Top level.
+pub(super) const EXPERIMENT: &[Field] = &[
+    value("name", "\"cifar-resnet\""),
+    value("description", "\"5 % pixel-subsets suffice.\""),
+    Field { name: "sweep", example: "{ seed = [0, 1] }", below: Below::Axes },
+    Field { name: "data", example: "{ cifar10 = { kind = \"cifar10\" } }", below: Below::Named(DATA) },
+    Field { name: "stage", example: "{ full = { kind = \"train\" } }", below: Below::Stages },
+    Field { name: "table", example: "{ one = { title = \"Accuracy\", rows = [] } }", below: Below::Named(TABLE) },
+    Field { name: "claim", example: "{ chance = { says = \"...\", check = [] } }", below: Below::Named(CLAIM) },
+];
+
+/// `[data.NAME]`.
+pub(super) const DATA: &[Field] = &[
+    value("kind", "\"cifar10\""),
+    value("root", "\"../data/cifar-10-batches-bin\""),
+    keys("limit", "{ train = 2000, test = 500 }", LIMIT),
+];
+
+/// `limit` of a data set.
+pub(super) const LIMIT: &[Field] = &[value("train", "2000"), value("test", "500")];
+
+/// Names of [`Below::Axes`] under `[sweep]` that are no axes.
+pub(super) const SWEEP_RULES: [&str; 3] = ["zip", "exclude", "include"];
+
+/// A range of an axis.
+pub(super) const RANGE: &[Field] = &[value("from", "0"), value("to", "4"), value("step", "1")];
+
+const KIND: Field = value("kind", "\"train\"");
+
+/// `kind = "train"`.
+pub(super) const TRAIN: &[Field] = &[
+    KIND,
+    value("images", "\"cifar10.train\""),
+    pins("images-where"),
+    value("arch", "\"resnet18\""),
+    value("seed", "0"),
+    keys(
+        "recipe",
+        "{ epochs = 10, batch = 128, lr = 0.1, momentum = 0.9, nesterov = true, weight-decay = 5e-4 }",
+        RECIPE,
+    ),
+];
+
+/// `recipe` of a training.
+pub(super) const RECIPE: &[Field] = &[
+    value("like", "\"full\""),
+    value("epochs", "200"),
+    value("batch", "128"),
+    value("lr", "0.1"),
+    value("momentum", "0.9"),
+    value("nesterov", "true"),
+    value("weight-decay", "5e-4"),
+    value("milestones", "[60, 120, 160]"),
+    value("gamma", "0.2"),
+    value("augment", "\"none\""),
+];
+
+/// `kind = "import"`.
+pub(super) const IMPORT: &[Field] =
+    &[KIND, value("file", "\"checkpoint.pt\""), value("arch", "\"resnet18\""), value("data", "\"cifar10\"")];
+
+/// `kind = "select"`.
+pub(super) const SELECT: &[Field] = &[
+    KIND,
+    value("model", "\"full\""),
+    pins("model-where"),
+    value("images", "[\"cifar10.train\", \"cifar10.test\"]"),
+    keys("method", "{ kind = \"backward\" }", METHOD),
+    value("count", "100"),
+];
+
+/// `method` of a selection, whatever its kind.
+pub(super) const METHOD: &[Field] = &[
+    value("kind", "\"backward\""),
+    value("per-round", "16"),
+    value("noise", "0.0"),
+    keys("seeds", "{ train = 1234, test = 5678 }", SEEDS),
+];
+
+/// `method` of kind `backward`.
+pub(super) const BACKWARD: &[Field] = &[METHOD[0]];
+
+/// `method` of kind `batched-gradient`.
+pub(super) const BATCHED_GRADIENT: &[Field] = &[METHOD[0], METHOD[1], METHOD[2]];
+
+/// `method` of kind `random`.
+pub(super) const RANDOM: &[Field] = &[METHOD[0], METHOD[3]];
+
+/// `seeds` of a random selection.
+pub(super) const SEEDS: &[Field] = &[value("train", "1234"), value("test", "5678")];
+
+/// `kind = "mask"`.
+pub(super) const MASK: &[Field] =
+    &[KIND, value("ranking", "\"ranking\""), pins("ranking-where"), value("keep", "0.05")];
+
+/// `kind = "evaluate"`.
+pub(super) const EVALUATE: &[Field] = &[KIND, rows("pairs", "[{ model = \"full\", images = \"cifar10.test\" }]", PAIR)];
+
+/// One of the `pairs` of an evaluation.
+pub(super) const PAIR: &[Field] =
+    &[value("model", "\"full\""), pins("model-where"), value("images", "\"cifar10.test\""), pins("images-where")];
+
+/// `kind = "sis"`.
+pub(super) const SIS: &[Field] =
+    &[KIND, value("ranking", "\"ranking\""), pins("ranking-where"), value("threshold", "0.99")];
+
+/// `kind = "collection"`.
+pub(super) const COLLECTION: &[Field] = &[
+    KIND,
+    value("model", "\"full\""),
+    pins("model-where"),
+    value("images", "[\"cifar10.test\"]"),
+    value("threshold", "0.99"),
+    value("count", "100"),
+];
+
+/// `[table.NAME]`.
+pub(super) const TABLE: &[Field] = &[
+    value("title", "\"Accuracy on full images and on subsets\""),
+    rows("rows", "[{ label = \"full / full\", model = \"full\", images = \"cifar10.test\" }]", ROW),
+    value("columns", "\"fraction\""),
+    value("over", "[\"seed\"]"),
+];
+
+/// One of the `rows` of a table.
+pub(super) const ROW: &[Field] =
+    &[value("label", "\"full / full\""), MEASURE[0], MEASURE[1], MEASURE[2], MEASURE[3], value("published", "0.9539")];
+
+/// What names evaluations.
+pub(super) const MEASURE: &[Field] =
+    &[value("model", "\"full\""), value("images", "\"cifar10.test\""), pins("where"), value("metric", "\"accuracy\"")];
+
+/// `[claim.NAME]`.
+pub(super) const CLAIM: &[Field] = &[
+    value("says", "\"full-image models score at chance on random subsets\""),
+    value("paper", "\"section 4.1\""),
+    value("over", "[\"seed\"]"),
+    rows("check", "[{ model = \"full\", images = \"random-subset.test\", within = 0.03, of = \"chance\" }]", CHECK),
+];
+
+/// One comparison of a claim.
+pub(super) const CHECK: &[Field] = &[
+    MEASURE[0],
+    MEASURE[1],
+    MEASURE[2],
+    MEASURE[3],
+    value("within", "0.05"),
+    keys("of", OPERAND, OPERAND_KEYS),
+    value("at-least", "0.1"),
+    keys("above", "\"chance\"", OPERAND_KEYS),
+    keys("below", OPERAND, OPERAND_KEYS),
+];
+
+const OPERAND: &str = "{ model = \"full\", images = \"cifar10.test\" }";
+
+/// What a comparison's other side may hold.
+pub(super) const OPERAND_KEYS: &[Field] = &[MEASURE[0], MEASURE[1], MEASURE[2]];
+
+/// Kinds of stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StageKind {
+    /// Weights by training.
+    Train,
+    /// Weights from a file.
+    Import,
+    /// Rankings of pixels.
+    Select,
+    /// Subsets of pixels.
+    Mask,
+    /// Accuracies.
+    Evaluate,
+    /// Sufficient input subsets.
+    Sis,
+    /// All disjoint sufficient input subsets.
+    Collection,
+}
+
+impl StageKind {
+    /// Every kind with its name in TOML.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("train", Self::Train),
+        ("import", Self::Import),
+        ("select", Self::Select),
+        ("mask", Self::Mask),
+        ("evaluate", Self::Evaluate),
+        ("sis", Self::Sis),
+        ("collection", Self::Collection),
+    ];
+
+    /// Its name in TOML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Import => "import",
+            Self::Select => "select",
+            Self::Mask => "mask",
+            Self::Evaluate => "evaluate",
+            Self::Sis => "sis",
+            Self::Collection => "collection",
+        }
+    }
+
+    /// The keys that such a stage takes.
+    pub const fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Train => TRAIN,
+            Self::Import => IMPORT,
+            Self::Select => SELECT,
+            Self::Mask => MASK,
+            Self::Evaluate => EVALUATE,
+            Self::Sis => SIS,
+            Self::Collection => COLLECTION,
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Reads one variant of a `[stage.NAME]` table.
+
+use std::path::{Path, PathBuf};
+
+use crate::spec::{Arch, Augment, Cell, Fraction, RandomSeeds, Recipe, Seed, Selection, Split};
+
+use super::catalog::{Catalog, Found};
+use super::document::Value;
+use super::experiment::{ImagesRef, Settings, StageRef};
+use super::problem::Place;
+use super::read::{Item, Reader};
+use super::schema::{BACKWARD, BATCHED_GRADIENT, METHOD, PAIR, RANDOM, RECIPE, SEEDS, StageKind};
+use super::sweep::{Sweep, axis_value};
+
+/// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// The axes it mentions, with their values.
+    pub cell: Cell,
+    /// Its settings, with references that have no cell yet.
+    pub settings: Settings,
+    /// What those references ask for, in the order of [`Settings::references_mut`].
+    pub references: Vec<Reference>,
+}
+
+/// A stage that another one names.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    /// Its name.
+    pub stage: String,
+    /// Where it is named.
+    pub place: Place,
+    /// The split that is used of it, for images.
+    pub split: Option<Split>,
+    /// Axes with the values that they must have (`*-where`).
+    pub pins: Cell,
+}
+
+/// What stages are read against.
+pub(super) struct Scope<'a> {
+    /// The names that the file defines.
+    pub catalog: &'a Catalog<'a>,
+    /// The axes.
+    pub sweep: &'a Sweep,
+    /// The folder that paths are relative to.
+    pub folder: &'a Path,
+}
+
+const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
+
+impl Scope<'_> {
+    /// Reads a stage other than an evaluation.
+    pub fn read(&self, kind: StageKind, cell: Cell, item: &Item<'_>) -> Option<Draft> {
+        let table = item.table(kind.fields())?;
+        let (settings, references) = match kind {
+            StageKind::Train => self.train(&table),
+            StageKind::Import => self.import(&table),
+            StageKind::Select => self.select(&table),
+            StageKind::Mask => self.mask(&table),
+            StageKind::Sis => self.sis(&table),
+            StageKind::Collection => self.collection(&table),
+            StageKind::Evaluate => None,
+        }?;
+        Some(Draft { cell, settings, references })
+    }
+
+    /// Reads one of the pairs of an evaluation.
+    pub fn read_pair(&self, cell: Cell, item: &Item<'_>) -> Option<Draft> {
+        let table = item.table(PAIR)?;
+        let model = self.stage(&table, "model", WEIGHTS);
+        let images = self.images(&table);
+        let ((model, reference), (images, mut references)) = (model?, images?);
+        references.insert(0, reference);
+        Some(Draft { cell, settings: Settings::Evaluate { model, images }, references })
+    }
+
+    fn train(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let images = self.images(table);
+        let arch = table.required("arch").and_then(|item| arch(&item));
+        let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
+        let recipe = table.required("recipe").and_then(|item| recipe(&item));
+        let (images, references) = images?;
+        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe? }, references))
+    }
+
+    fn import(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let file = table.required("file").and_then(|item| self.weights_file(&item));
+        let arch = table.required("arch").and_then(|item| arch(&item));
+        let data = table.required("data").and_then(|item| {
+            let name = item.text()?;
+            self.catalog.find_images(name, &[], &item).map(|_| name.to_owned())
+        });
+        Some((Settings::Import { file: file?, arch: arch?, data: data? }, Vec::new()))
+    }
+
+    fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
+        let file = self.folder.join(item.words()?);
+        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if !["safetensors", "pt", "pth"].contains(&extension) {
+            let problem = item.problem("is not a file of weights by its name");
+            item.sink().report(problem.help("it must end in `.safetensors`, `.pt` or `.pth`"));
+            return None;
+        }
+        if file.is_dir() {
+            return item.fault("is a folder, not a file of weights");
+        }
+        Some(file)
+    }
+
+    fn select(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let images = table.required("images").and_then(|item| self.splits(&item));
+        let method = table.required("method").and_then(|item| method(&item));
+        let count = table.or("count", None, |item| item.whole(1).map(Some));
+        let model = match (&method, table.optional("model")) {
+            (Some(Selection::Random { .. }), Some(model)) => {
+                for item in [Some(model), table.optional("model-where")].into_iter().flatten() {
+                    item.fault::<()>("has no place here: the method `random` asks no model");
+                }
+                None
+            }
+            (Some(Selection::Random { .. }), None) => Some((None, None)),
+            (None, None) => None,
+            _ => self.stage(table, "model", WEIGHTS).map(|(model, reference)| (Some(model), Some(reference))),
+        };
+        let (model, reference) = model?;
+        let settings = Settings::Select { model, images: images?, method: method?, count: count? };
+        Some((settings, reference.into_iter().collect()))
+    }
+
+    fn mask(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let ranking = self.stage(table, "ranking", &[StageKind::Select]);
+        let keep = table.required("keep").and_then(|item| {
+            let value = item.number()?;
+            Fraction::try_from(value).map_or_else(|_| item.fault(fraction_fault(value)), Some)
+        });
+        let (ranking, reference) = ranking?;
+        Some((Settings::Mask { ranking, keep: keep? }, vec![reference]))
+    }
+
+    fn sis(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let ranking = self.stage(table, "ranking", &[StageKind::Select]);
+        let threshold = threshold(table);
+        let (ranking, reference) = ranking?;
+        Some((Settings::Sis { ranking, threshold: threshold? }, vec![reference]))
+    }
+
+    fn collection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let model = self.stage(table, "model", WEIGHTS);
+        let images = table.required("images").and_then(|item| self.splits(&item));
+        let threshold = threshold(table);
+        let count = table.or("count", None, |item| item.whole(1).map(Some));
+        let (model, reference) = model?;
+        let settings = Settings::Collection { model, images: images?, threshold: threshold?, count: count? };
+        Some((settings, vec![reference]))
+    }
+
+    /// The stage that `key` names, with its `key-where`.
+    fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(StageRef, Reference)> {
+        let pins = self.pins(table, &format!("{key}-where"));
+        let item = table.required(key)?;
+        let name = item.text()?;
+        self.catalog.find_stage(name, kinds, &item)?;
+        let reference = Reference { stage: name.to_owned(), place: written(&item), split: None, pins: pins? };
+        Some((unjoined(name), reference))
+    }
+
+    /// `images = "NAME.split"` with its `images-where`.
+    fn images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+        let pins = self.pins(table, "images-where");
+        let item = table.required("images")?;
+        let (name, split) = split_name(&item)?;
+        match self.catalog.find_images(name, &[StageKind::Mask], &item)? {
+            Found::Data => {
+                pins?;
+                Some((ImagesRef::Data { source: name.to_owned(), split }, Vec::new()))
+            }
+            Found::Stage | Found::Unclear => {
+                let place = written(&item);
+                let reference = Reference { stage: name.to_owned(), place, split: Some(split), pins: pins? };
+                Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
+            }
+        }
+    }
+
+    /// Splits of one data set.
+    fn splits(&self, item: &Item<'_>) -> Option<Vec<(String, Split)>> {
+        let mut splits: Vec<(String, Split)> = Vec::new();
+        let mut sound = true;
+        for item in item.full_list()? {
+            let Some((name, split)) = split_name(&item) else {
+                sound = false;
+                continue;
+            };
+            if self.catalog.find_images(name, &[], &item).is_none() {
+                sound = false;
+            } else if splits.contains(&(name.to_owned(), split)) {
+                sound = false;
+                item.fault::<()>("is there twice");
+            } else if let Some((first, _)) = splits.first()
+                && first != name
+            {
+                sound = false;
+                item.fault::<()>(format!("is of another data set than `{first}`: write one stage for each"));
+            } else {
+                splits.push((name.to_owned(), split));
+            }
+        }
+        sound.then_some(splits)
+    }
+
+    /// A `where`: axes with the values that they must have.
+    pub fn pins(&self, table: &Reader<'_>, key: &str) -> Option<Cell> {
+        let Some(item) = table.optional(key) else { return Some(Cell::new()) };
+        let Value::Table(entries) = &item.node.value else {
+            return item.fault(format!("must be a table such as `{{ seed = 0 }}`, not {}", item.node.type_name()));
+        };
+        let mut pins = Cell::new();
+        let mut sound = true;
+        for entry in entries {
+            let value = axis_value(&Item::new(&entry.node, format!("{}.{}", item.path, entry.key), item.sink()));
+            if !self.sweep.has(&entry.key) {
+                self.sweep.unknown(&entry.key, entry.place, item.sink());
+                sound = false;
+            }
+            match value {
+                Some(value) => {
+                    let value = self.sweep.canonical(&entry.key, &value).unwrap_or(value);
+                    pins.insert(entry.key.clone(), value);
+                }
+                None => sound = false,
+            }
+        }
+        sound.then_some(pins)
+    }
+}
+
+impl Settings {
+    /// The stages that these settings refer to, model before images.
+    pub(super) fn references_mut(&mut self) -> Vec<&mut StageRef> {
+        match self {
+            Self::Train { images, .. } => images.reference_mut().into_iter().collect(),
+            Self::Import { .. } => Vec::new(),
+            Self::Select { model, .. } => model.iter_mut().collect(),
+            Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
+            Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),
+            Self::Collection { model, .. } => vec![model],
+        }
+    }
+}
+
+impl ImagesRef {
+    const fn reference_mut(&mut self) -> Option<&mut StageRef> {
+        match self {
+            Self::Data { .. } => None,
+            Self::Subset { mask, .. } => Some(mask),
+        }
+    }
+}
+
+fn unjoined(name: &str) -> StageRef {
+    StageRef { stage: name.to_owned(), cell: Cell::new() }
+}
+
+fn written(item: &Item<'_>) -> Place {
+    item.node.via.unwrap_or(item.node.place)
+}
+
+fn fraction_fault(value: f64) -> String {
+    format!("must be above 0 and at most 1, not {value}")
+}
+
+fn threshold(table: &Reader<'_>) -> Option<f64> {
+    table.required("threshold")?.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0)
+}
+
+fn arch(item: &Item<'_>) -> Option<Arch> {
+    item.choice("architectures", &Arch::ALL.map(|arch| (arch.name(), arch)))
+}
+
+/// Takes `cifar10.train` apart.
+fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
+    let text = item.text()?;
+    let found = text.rsplit_once('.').and_then(|(name, split)| {
+        Split::ALL.into_iter().find(|known| known.name() == split).map(|split| (name, split))
+    });
+    if found.is_none() {
+        let name = text.split('.').next().unwrap_or(text);
+        let problem = item.problem(format!("cannot be `{text}`: it names no half of any images"));
+        item.sink().report(problem.help(format!("write `{name}.train` or `{name}.test`")));
+    }
+    found
+}
+
+fn recipe(item: &Item<'_>) -> Option<Recipe> {
+    let table = item.table(RECIPE)?;
+    let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
+    let number = |key: &str, requirement: &str, holds: fn(f64) -> bool| {
+        table.required(key).and_then(|item| item.number_where(requirement, holds))
+    };
+    let epochs = whole("epochs");
+    let batch = whole("batch");
+    let lr = number("lr", "above 0", |value| value > 0.0);
+    let momentum = number("momentum", "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
+    let nesterov = table.required("nesterov").and_then(|item| item.boolean());
+    let weight_decay = number("weight-decay", "at least 0", |value| value >= 0.0);
+    let milestones = table.or("milestones", Vec::new(), |item| milestones(&item));
+    let gamma = match (table.optional("gamma"), &milestones) {
+        (None, Some(milestones)) if milestones.is_empty() => Some(1.0),
+        (None, None) => None,
+        _ => number("gamma", "above 0", |value| value > 0.0),
+    };
+    let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
+    if let (Some(true), Some(0.0), Some(item)) = (nesterov, momentum, table.optional("nesterov")) {
+        return item.fault("needs a momentum above 0");
+    }
+    Some(Recipe {
+        epochs: epochs?,
+        batch: batch?,
+        lr: lr?,
+        momentum: momentum?,
+        nesterov: nesterov?,
+        weight_decay: weight_decay?,
+        milestones: milestones?,
+        gamma: gamma?,
+        augment: augment?,
+    })
+}
+
+fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {
+    let mut milestones: Vec<usize> = Vec::new();
+    let mut sound = true;
+    for item in item.list()? {
+        match item.whole(1) {
+            Some(epoch) if milestones.last().is_some_and(|&last| last >= epoch) => {
+                sound = false;
+                item.fault::<()>("must be later than the milestone before it");
+            }
+            Some(epoch) => milestones.push(epoch),
+            None => sound = false,
+        }
+    }
+    sound.then_some(milestones)
+}
+
+/// How a selection ranks pixels.
+#[derive(Clone, Copy)]
+enum MethodKind {
+    Backward,
+    BatchedGradient,
+    Random,
+}
+
+const METHODS: [(&str, MethodKind); 3] = [
+    ("backward", MethodKind::Backward),
+    ("batched-gradient", MethodKind::BatchedGradient),
+    ("random", MethodKind::Random),
+];
+
+/// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
+const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: 1234, test: 5678 };
+
+fn method(item: &Item<'_>) -> Option<Selection> {
+    let Some(kind) = item.node.get("kind") else {
+        return item.table(METHOD)?.required("kind").and(None);
+    };
+    let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("methods", &METHODS)?;
+    match kind {
+        MethodKind::Backward => item.table(BACKWARD).map(|_| Selection::Backward),
+        MethodKind::BatchedGradient => {
+            let table = item.table(BATCHED_GRADIENT)?;
+            let per_round = table.required("per-round").and_then(|item| item.whole(1));
+            let noise = table.or("noise", 0.0, |item| item.number_where("at least 0", |value| value >= 0.0));
+            Some(Selection::BatchedGradient { per_round: per_round?, noise: noise? })
+        }
+        MethodKind::Random => {
+            let table = item.table(RANDOM)?;
+            let seeds = table.or("seeds", AUTHORS_SEEDS, |item| {
+                let table = item.table(SEEDS)?;
+                let train = table.required("train").and_then(|item| item.whole(0));
+                let test = table.required("test").and_then(|item| item.whole(0));
+                Some(RandomSeeds { train: train?, test: test? })
+            });
+            Some(Selection::Random { seeds: seeds? })
+        }
+    }
+}
