@@ -2,3 +2,4 @@
 
 pub mod conv;
 pub mod isa;
+pub mod ops;

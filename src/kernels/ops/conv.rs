@@ -1,0 +1,272 @@
+//! Convolution of channels-last maps.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use super::chunks::sum_over_images;
+use super::shape::ConvShape;
+use super::values::{Values, slice, stored, tensor};
+use super::{composed, conv_portable};
+
+/// Cross-correlates `x` `[batch, height, width, in]` with `weight` `[out, in, height, width]` and adds `bias` `[out]`.
+///
+/// `padding` counts the zeros above and below, and left and right.
+///
+/// # Errors
+/// When the shapes do not belong together or a tensor is not `f32`.
+pub fn conv2d(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: [usize; 2],
+) -> Result<Tensor> {
+    let shape = ConvShape::of(x, weight, stride, padding)?;
+    if let Some(bias) = bias
+        && bias.dims1()? != shape.output.channels
+    {
+        bail!("add a bias of shape {:?} to {} channels: the two must agree", bias.shape(), shape.output.channels);
+    }
+    if !x.device().is_cpu() {
+        return composed::conv2d(x, weight, bias, &shape);
+    }
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    match bias {
+        None => x.apply_op2(&weight, Convolution { shape }),
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Convolution { shape }),
+    }
+}
+
+struct Convolution {
+    shape: ConvShape,
+}
+
+impl Convolution {
+    fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
+        let mut out = vec![0.0; self.shape.output.values()];
+        conv_portable::forward(&self.shape, x, weight, bias, &mut out);
+        stored(out, self.shape.output.dims())
+    }
+
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &[f32]) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let for_x = if x.track_op() {
+            let mut out = vec![0.0; self.shape.input.values()];
+            conv_portable::input_gradient(&self.shape, gradient, &Values::of(weight)?, &mut out);
+            Some(tensor(out, self.shape.input.dims())?)
+        } else {
+            None
+        };
+        let for_weight = if weight.track_op() {
+            let weights = conv_portable::weight_gradient(&self.shape, &Values::of(x)?, gradient);
+            Some(tensor(weights, self.shape.weight_dims())?)
+        } else {
+            None
+        };
+        Ok((for_x, for_weight))
+    }
+
+    fn bias_gradient(&self, gradient: &[f32]) -> Result<Tensor> {
+        let output = self.shape.output;
+        let sums = sum_over_images(output.batch, output.channels, |images, sums: &mut [f32]| {
+            for pixel in gradient[images.start * output.image()..images.end * output.image()].chunks(output.channels) {
+                for (sum, value) in sums.iter_mut().zip(pixel) {
+                    *sum += value;
+                }
+            }
+        });
+        tensor(sums, output.channels)
+    }
+}
+
+impl CustomOp2 for Convolution {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, weight: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, None))
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        self.gradients(x, weight, &Values::of(&grad)?)
+    }
+}
+
+impl CustomOp3 for Convolution {
+    fn name(&self) -> &'static str {
+        "convolution with bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        weight: &CpuStorage,
+        wl: &Layout,
+        bias: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, Some(slice(bias, bl)?)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let values = Values::of(&grad)?;
+        let (for_x, for_weight) = self.gradients(x, weight, &values)?;
+        let for_bias = if bias.track_op() { Some(self.bias_gradient(&values)?) } else { None };
+        Ok((for_x, for_weight, for_bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+
+    use super::super::testing::{Operand, assert_close, check, values, with_threads};
+    use super::{ConvShape, composed, conv2d};
+
+    /// Batch, height, width, in, out, kernel height and width, stride, padding.
+    type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
+
+    /// The shapes of the architectures with fewer images, pixels and channels where that changes no path, and odd ones.
+    const CASES: [Case; 16] = [
+        (2, 6, 5, 3, 16, [3, 3], 1, [1, 1]),
+        (2, 7, 7, 1, 8, [3, 3], 1, [1, 1]),
+        (3, 8, 8, 8, 16, [3, 3], 2, [1, 1]),
+        (2, 6, 6, 16, 16, [3, 3], 1, [1, 1]),
+        (2, 8, 8, 16, 32, [3, 3], 2, [1, 1]),
+        (1, 4, 4, 32, 64, [3, 3], 2, [1, 1]),
+        (2, 2, 2, 64, 48, [3, 3], 1, [1, 1]),
+        (9, 1, 1, 16, 16, [3, 3], 1, [1, 1]),
+        (2, 6, 6, 16, 32, [1, 1], 2, [0, 0]),
+        (2, 5, 5, 32, 16, [1, 1], 1, [0, 0]),
+        (1, 9, 9, 3, 16, [7, 7], 2, [3, 3]),
+        (1, 7, 7, 16, 16, [5, 5], 1, [2, 2]),
+        (1, 7, 8, 16, 16, [1, 7], 1, [0, 3]),
+        (1, 8, 7, 5, 6, [7, 1], 1, [3, 0]),
+        (1, 8, 9, 16, 16, [3, 3], 2, [0, 0]),
+        (2, 5, 4, 2, 3, [2, 3], 3, [1, 2]),
+    ];
+
+    fn operands(case: &Case) -> Vec<Operand> {
+        let (batch, height, width, inputs, outputs, [rows, columns], ..) = *case;
+        vec![
+            Operand::random(&[batch, height, width, inputs], 1),
+            Operand::random(&[outputs, inputs, rows, columns], 2),
+            Operand::random(&[outputs], 3),
+        ]
+    }
+
+    /// The definition, in double precision: every output is a sum over taps and channels.
+    fn oracle(case: &Case, inputs: &[Vec<f64>]) -> Vec<f64> {
+        let (batch, height, width, channels, outputs, [rows, columns], stride, padding) = *case;
+        let (out_height, out_width) =
+            ((height + 2 * padding[0] - rows) / stride + 1, (width + 2 * padding[1] - columns) / stride + 1);
+        let at = |image: usize, y: usize, x: usize, channel: usize| {
+            let (y, x) = (y.wrapping_sub(padding[0]), x.wrapping_sub(padding[1]));
+            if y < height && x < width {
+                inputs[0][((image * height + y) * width + x) * channels + channel]
+            } else {
+                0.0
+            }
+        };
+        let mut out = Vec::new();
+        for place in 0..batch * out_height * out_width {
+            let (image, y, x) = (place / out_width / out_height, place / out_width % out_height, place % out_width);
+            for output in 0..outputs {
+                let mut sum = inputs.get(2).map_or(0.0, |bias| bias[output]);
+                for tap in 0..rows * columns {
+                    let (row, column) = (y * stride + tap / columns, x * stride + tap % columns);
+                    for channel in 0..channels {
+                        let weight = inputs[1][(output * channels + channel) * rows * columns + tap];
+                        sum += weight * at(image, row, column, channel);
+                    }
+                }
+                out.push(sum);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn values_and_gradients_follow_the_definition() {
+        for case in &CASES {
+            let (stride, padding) = (case.6, case.7);
+            check(
+                &operands(case),
+                |inputs| oracle(case, inputs),
+                |tensors| conv2d(tensors[0], tensors[1], Some(tensors[2]), stride, padding),
+            );
+        }
+    }
+
+    #[test]
+    fn composed_convolution_follows_the_definition() {
+        for case in [CASES[0], CASES[3], CASES[9], CASES[12]] {
+            check(
+                &operands(&case),
+                |inputs| oracle(&case, inputs),
+                |tensors| {
+                    let shape = ConvShape::of(tensors[0], tensors[1], case.6, case.7)?;
+                    composed::conv2d(tensors[0], tensors[1], Some(tensors[2]), &shape)
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn frozen_operands_get_no_gradient() {
+        let [x, weight, bias] = <[Operand; 3]>::try_from(operands(&CASES[3])).expect("three operands");
+        let variable = weight.variable();
+        let out = conv2d(&x.frozen(), &variable, Some(&bias.frozen()), 1, [1, 1]).expect("shapes agree");
+        let gradients = out.sum_all().and_then(|loss| loss.backward()).expect("a gradient");
+        assert!(gradients.get(&variable).is_some());
+        let frozen = weight.frozen();
+        let variable = x.variable();
+        let out = conv2d(&variable, &frozen, None, 1, [1, 1]).expect("shapes agree");
+        let gradients = out.sum_all().and_then(|loss| loss.backward()).expect("a gradient");
+        assert!(gradients.get(&variable).is_some());
+        assert!(gradients.get(&frozen).is_none());
+    }
+
+    #[test]
+    fn bytes_do_not_depend_on_the_number_of_threads() {
+        for case in [(20, 6, 6, 16, 16, [3, 3], 1, [1, 1]), (20, 6, 6, 3, 8, [3, 3], 2, [1, 1])] {
+            let operands = operands(&case);
+            let run = || -> Vec<Vec<f32>> {
+                let variables: Vec<_> = operands.iter().map(Operand::variable).collect();
+                let out =
+                    conv2d(&variables[0], &variables[1], Some(&variables[2]), case.6, case.7).expect("shapes agree");
+                let gradients =
+                    out.sqr().and_then(|s| s.sum_all()).and_then(|loss| loss.backward()).expect("a gradient");
+                let gradients = variables.iter().map(|variable| values(gradients.get(variable).expect("tracked")));
+                std::iter::once(values(&out)).chain(gradients).collect()
+            };
+            assert_eq!(with_threads(1, run), with_threads(2, run));
+        }
+    }
+
+    #[test]
+    fn a_bias_is_optional() {
+        let case = CASES[3];
+        let [x, weight, _] = <[Operand; 3]>::try_from(operands(&case)).expect("three operands");
+        let out = conv2d(&x.frozen(), &weight.frozen(), None, case.6, case.7).expect("shapes agree");
+        assert_close(&values(&out), &oracle(&case, &[x.values, weight.values]), 2e-5, "output");
+    }
+
+    #[test]
+    fn channels_that_disagree_are_an_error() {
+        let (x, weight) = (Operand::random(&[1, 4, 4, 3], 1).frozen(), Operand::random(&[8, 4, 3, 3], 2).frozen());
+        let error = conv2d(&x, &weight, None, 1, [1, 1]).expect_err("3 channels are not 4");
+        assert!(error.to_string().contains("3 channels"), "{error}");
+        let small: Tensor = Operand::random(&[1, 1, 4, 4], 1).frozen();
+        assert!(conv2d(&small, &weight, None, 1, [0, 0]).is_err());
+    }
+}

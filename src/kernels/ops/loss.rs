@@ -1,0 +1,100 @@
+//! The loss of training: cross-entropy of a softmax.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use super::composed;
+use super::values::{Values, slice, stored, tensor};
+
+/// The mean over the batch of -log softmax(logits)\[label\], a scalar. `logits` are `[batch, classes]`.
+///
+/// # Errors
+/// When there is not one label per row, or a label names no class.
+pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
+    let (batch, classes) = logits.dims2()?;
+    if labels.len() != batch || batch == 0 {
+        bail!("compare {batch} rows of logits with {} labels: one label a row, and at least one", labels.len());
+    }
+    if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
+        bail!("compare logits of {classes} classes with label {label}: labels count from 0");
+    }
+    if !logits.device().is_cpu() {
+        return composed::cross_entropy(logits, labels);
+    }
+    logits.contiguous()?.apply_op1(CrossEntropy { classes, labels: labels.to_vec() })
+}
+
+struct CrossEntropy {
+    classes: usize,
+    labels: Vec<u32>,
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let rows = slice(logits, layout)?.chunks_exact(self.classes);
+        let total: f64 =
+            rows.zip(&self.labels).map(|(row, &label)| log_sum(row) - f64::from(row[label as usize])).sum();
+        Ok(stored(vec![(total / self.labels.len() as f64) as f32], ()))
+    }
+
+    /// (softmax - one-hot) / batch.
+    fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !logits.track_op() {
+            return Ok(None);
+        }
+        let factor = f64::from(gradient.to_scalar::<f32>()?) / self.labels.len() as f64;
+        let values = Values::of(logits)?;
+        let mut out = Vec::with_capacity(values.len());
+        for (row, &label) in values.chunks_exact(self.classes).zip(&self.labels) {
+            let log_sum = log_sum(row);
+            for (class, &logit) in row.iter().enumerate() {
+                let target = if class == label as usize { 1.0 } else { 0.0 };
+                out.push((factor * ((f64::from(logit) - log_sum).exp() - target)) as f32);
+            }
+        }
+        tensor(out, logits.shape()).map(Some)
+    }
+}
+
+/// log(sum(exp(row))), about the largest so that nothing overflows; NaN if any logit is.
+fn log_sum(row: &[f32]) -> f64 {
+    let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    largest + row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Operand, check, values};
+    use super::{composed, cross_entropy};
+
+    #[test]
+    fn values_and_gradients_follow_the_definition() {
+        let labels = [2, 0, 3];
+        let operands = [Operand::random(&[3, 4], 1)];
+        let oracle = |x: &[Vec<f64>]| -> Vec<f64> {
+            let loss = |(row, label): (&[f64], &u32)| -> f64 {
+                row.iter().map(|logit| logit.exp()).sum::<f64>().ln() - row[*label as usize]
+            };
+            vec![x[0].chunks(4).zip(&labels).map(loss).sum::<f64>() / 3.0]
+        };
+        check(&operands, oracle, |t| cross_entropy(t[0], &labels));
+        check(&operands, oracle, |t| composed::cross_entropy(t[0], &labels));
+    }
+
+    #[test]
+    fn large_logits_do_not_overflow() {
+        let operand = Operand { dims: vec![1, 2], values: vec![1000.0, 0.0] };
+        let loss = cross_entropy(&operand.frozen(), &[1]).expect("one label");
+        assert_eq!(values(&loss), [1000.0]);
+    }
+
+    #[test]
+    fn a_label_without_a_class_is_an_error() {
+        let logits = Operand::random(&[1, 2], 1).frozen();
+        assert!(cross_entropy(&logits, &[2]).is_err());
+        assert!(cross_entropy(&logits, &[0, 1]).is_err());
+    }
+}

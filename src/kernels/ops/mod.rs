@@ -1,0 +1,32 @@
+//! The operations of training as candle ops: convolution, batch norm, pooling, linear, loss.
+//!
+//! Maps are channels-last, `[batch, height, width, channels]`, contiguous `f32`; weights have `PyTorch`'s shapes. Every
+//! op has true gradients, and a frozen operand (one that candle does not track) costs none. On the CPU they are
+//! custom ops over the loops beside them; on other devices they are composed of candle's own differentiable ops
+//! (`composed`), with `PyTorch`'s answers where candle's gradients differ.
+//!
+//! What is summed over the batch is summed in fixed chunks and in a fixed order, so results have the same bytes for
+//! any number of threads. Work is spread over the rayon pool that the caller installed.
+
+mod batch_norm;
+mod chunks;
+mod composed;
+mod conv;
+mod conv_portable;
+mod linear;
+mod loss;
+mod pointwise;
+mod pool;
+mod shape;
+mod values;
+
+#[cfg(test)]
+mod testing;
+
+pub use batch_norm::{Activation, Normalised, batch_norm};
+pub use conv::conv2d;
+pub use linear::linear;
+pub use loss::cross_entropy;
+pub use pointwise::{affine_channels, relu, subsample};
+pub use pool::{avg_pool2d, global_mean, max_pool2d};
+pub use shape::{ConvShape, MapShape, Window};

@@ -1,0 +1,292 @@
+//! Operations that treat every pixel alike: `ReLU`, a fixed affine map per channel, `ResNet`'s subsampling shortcut.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::batch_norm::{Activation, affine, gate, rectified};
+use super::composed;
+use super::shape::MapShape;
+use super::values::{Values, slice, stored, tensor};
+
+/// Values that one thread handles at a time.
+const GRAIN: usize = 1 << 14;
+
+/// max(x, 0) of a tensor of any shape, with gradient 0 at 0.
+///
+/// # Errors
+/// When the tensor is not `f32`.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::relu(x);
+    }
+    x.contiguous()?.apply_op1(Rectifier)
+}
+
+struct Rectifier;
+
+impl CustomOp1 for Rectifier {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice(x, xl)?;
+        let out = x.par_iter().with_min_len(GRAIN).map(|&value| rectified(value)).collect();
+        Ok(stored(out, xl.shape()))
+    }
+
+    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let gradient = gradient.contiguous()?;
+        let values = gate(Activation::Relu, &Values::of(output)?, &Values::of(&gradient)?);
+        tensor(values, x.shape()).map(Some)
+    }
+}
+
+/// act(x * scale + shift + residual) with constant `scale` and `shift` `[channels]`: batch norm in evaluation mode.
+///
+/// Gradients reach `x` and `residual`.
+///
+/// # Errors
+/// When shapes differ, or `scale` or `shift` is tracked: detach them first.
+pub fn affine_channels(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    residual: Option<&Tensor>,
+    activation: Activation,
+) -> Result<Tensor> {
+    let shape = MapShape::of(x)?;
+    if scale.dims1()? != shape.channels || shift.dims1()? != shape.channels {
+        bail!("scale {} channels by {:?} and shift by {:?}", shape.channels, scale.shape(), shift.shape());
+    }
+    if scale.track_op() || shift.track_op() {
+        bail!("scale a map by tracked values: they get no gradient here, detach them");
+    }
+    if let Some(residual) = residual
+        && residual.shape() != x.shape()
+    {
+        bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), x.shape());
+    }
+    if !x.device().is_cpu() {
+        return composed::affine_channels(x, scale, shift, residual, activation);
+    }
+    let op = Affine { shape, scale: scale.to_vec1()?, shift: shift.to_vec1()?, activation };
+    match residual {
+        None => x.contiguous()?.apply_op1(op),
+        Some(residual) => x.contiguous()?.apply_op2(&residual.contiguous()?, op),
+    }
+}
+
+struct Affine {
+    shape: MapShape,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    activation: Activation,
+}
+
+impl Affine {
+    fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> (CpuStorage, Shape) {
+        let mut out = vec![0.0; self.shape.values()];
+        affine(self.shape, x, &self.scale, &self.shift, residual, self.activation, &mut out);
+        stored(out, self.shape.dims())
+    }
+
+    fn gated(&self, output: &Tensor, gradient: &Tensor) -> Result<Vec<f32>> {
+        let gradient = gradient.contiguous()?;
+        Ok(gate(self.activation, &Values::of(output)?, &Values::of(&gradient)?))
+    }
+
+    fn scaled(&self, mut gradient: Vec<f32>) -> Result<Tensor> {
+        let channels = self.shape.channels;
+        gradient.par_chunks_mut(self.shape.image()).for_each(|image| {
+            for pixel in image.chunks_exact_mut(channels) {
+                for (value, scale) in pixel.iter_mut().zip(&self.scale) {
+                    *value *= scale;
+                }
+            }
+        });
+        tensor(gradient, self.shape.dims())
+    }
+}
+
+impl CustomOp1 for Affine {
+    fn name(&self) -> &'static str {
+        "affine"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(slice(x, xl)?, None))
+    }
+
+    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        self.scaled(self.gated(output, gradient)?).map(Some)
+    }
+}
+
+impl CustomOp2 for Affine {
+    fn name(&self) -> &'static str {
+        "affine with residual"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, r: &CpuStorage, rl: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok(self.forward(slice(x, xl)?, Some(slice(r, rl)?)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gated = self.gated(output, gradient)?;
+        let for_residual = if residual.track_op() { Some(tensor(gated.clone(), self.shape.dims())?) } else { None };
+        let for_x = if x.track_op() { Some(self.scaled(gated)?) } else { None };
+        Ok((for_x, for_residual))
+    }
+}
+
+/// Every `stride`-th pixel, with `channel_padding` channels of zeros before and after: `ResNet`'s shortcut A.
+///
+/// # Errors
+/// When `stride` is 0.
+pub fn subsample(x: &Tensor, stride: usize, channel_padding: usize) -> Result<Tensor> {
+    let input = MapShape::of(x)?;
+    if stride == 0 {
+        bail!("take every 0th pixel: the stride must be at least 1");
+    }
+    if !x.device().is_cpu() {
+        return composed::subsample(x, stride, channel_padding);
+    }
+    let output = MapShape {
+        batch: input.batch,
+        height: input.height.div_ceil(stride),
+        width: input.width.div_ceil(stride),
+        channels: input.channels + 2 * channel_padding,
+    };
+    x.contiguous()?.apply_op1(Subsampling { input, output, stride, channel_padding })
+}
+
+struct Subsampling {
+    input: MapShape,
+    output: MapShape,
+    stride: usize,
+    channel_padding: usize,
+}
+
+impl Subsampling {
+    /// Calls with where a pixel's channels start in the input and in the output, within one image.
+    fn for_each_pixel(&self, mut visit: impl FnMut(usize, usize)) {
+        for row in 0..self.output.height {
+            for column in 0..self.output.width {
+                let from = row * self.stride * self.input.width + column * self.stride;
+                let to = row * self.output.width + column;
+                visit(from * self.input.channels, to * self.output.channels + self.channel_padding);
+            }
+        }
+    }
+}
+
+impl CustomOp1 for Subsampling {
+    fn name(&self) -> &'static str {
+        "subsample"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, channels) = (slice(x, xl)?, self.input.channels);
+        let mut out = vec![0.0; self.output.values()];
+        out.par_chunks_mut(self.output.image()).zip(x.par_chunks(self.input.image())).for_each(|(out, x)| {
+            self.for_each_pixel(|from, to| out[to..to + channels].copy_from_slice(&x[from..from + channels]));
+        });
+        Ok(stored(out, self.output.dims()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let gradient = gradient.contiguous()?;
+        let (gradient, channels) = (Values::of(&gradient)?, self.input.channels);
+        let mut out = vec![0.0; self.input.values()];
+        out.par_chunks_mut(self.input.image()).zip(gradient.par_chunks(self.output.image())).for_each(
+            |(out, gradient)| {
+                self.for_each_pixel(|from, to| {
+                    out[from..from + channels].copy_from_slice(&gradient[to..to + channels]);
+                });
+            },
+        );
+        tensor(out, self.input.dims()).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Operand, check, values};
+    use super::{Activation, affine_channels, composed, relu, subsample};
+
+    #[test]
+    fn relu_follows_the_definition_and_is_flat_at_zero() {
+        let mut operand = Operand::random(&[2, 3, 3, 5], 1);
+        let oracle = |x: &[Vec<f64>]| x[0].iter().map(|value| value.max(0.0)).collect();
+        check(&[operand.clone()], oracle, |t| relu(t[0]));
+        check(&[operand.clone()], oracle, |t| composed::relu(t[0]));
+        operand.values.fill(0.0);
+        let x = operand.variable();
+        for out in [relu(&x), composed::relu(&x)] {
+            let gradients = out.and_then(|out| out.sum_all()).and_then(|loss| loss.backward()).expect("a gradient");
+            assert!(values(gradients.get(&x).expect("tracked")).iter().all(|&value| value == 0.0));
+        }
+    }
+
+    #[test]
+    fn affine_scales_and_shifts_each_channel() {
+        let dims = [2, 3, 4, 5];
+        let operands = [Operand::random(&dims, 1), Operand::random(&dims, 2)];
+        let (scale, shift) = (Operand::random(&[5], 3), Operand::random(&[5], 4));
+        for activation in [Activation::Identity, Activation::Relu] {
+            let oracle = |x: &[Vec<f64>]| -> Vec<f64> {
+                let residual = |index: usize| x.get(1).map_or(0.0, |residual| residual[index]);
+                let line = |(index, value)| value * scale.values[index % 5] + shift.values[index % 5] + residual(index);
+                let flat = |value: f64| if activation == Activation::Relu { value.max(0.0) } else { value };
+                x[0].iter().copied().enumerate().map(line).map(flat).collect()
+            };
+            let (scale, shift) = (scale.frozen(), shift.frozen());
+            check(&operands[..1], oracle, |t| affine_channels(t[0], &scale, &shift, None, activation));
+            check(&operands, oracle, |t| affine_channels(t[0], &scale, &shift, Some(t[1]), activation));
+            check(&operands, oracle, |t| composed::affine_channels(t[0], &scale, &shift, Some(t[1]), activation));
+        }
+    }
+
+    #[test]
+    fn affine_refuses_tracked_scales() {
+        let x = Operand::random(&[1, 2, 2, 3], 1).frozen();
+        let (scale, shift) = (Operand::random(&[3], 1).variable(), Operand::random(&[3], 2).frozen());
+        assert!(affine_channels(&x, &scale, &shift, None, Activation::Relu).is_err());
+        assert!(affine_channels(&x, &scale.detach(), &shift, None, Activation::Relu).is_ok());
+    }
+
+    #[test]
+    fn subsample_takes_every_second_pixel_and_pads_channels() {
+        for (height, width) in [(4, 4), (5, 3)] {
+            let operands = [Operand::random(&[2, height, width, 3], 1)];
+            let oracle = |x: &[Vec<f64>]| -> Vec<f64> {
+                let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
+                let mut out = vec![0.0; 2 * rows * columns * 7];
+                for place in 0..2 * rows * columns {
+                    let (image, row, column) = (place / columns / rows, place / columns % rows, place % columns);
+                    let pixel = (image * height + 2 * row) * width + 2 * column;
+                    out[place * 7 + 2..place * 7 + 5].copy_from_slice(&x[0][pixel * 3..pixel * 3 + 3]);
+                }
+                out
+            };
+            check(&operands, oracle, |t| subsample(t[0], 2, 2));
+            check(&operands, oracle, |t| composed::subsample(t[0], 2, 2));
+        }
+    }
+}
