@@ -1,0 +1,179 @@
+//! The architectures, one file each, named and shaped as the authors' PyTorch modules are (METHOD section 2).
+
+mod cnn;
+mod resnet18;
+mod resnet20;
+mod vgg16;
+mod wideresnet;
+
+use super::graph::{Graph, Init};
+use crate::spec::{Arch, ImageShape};
+
+/// Why an architecture cannot be built for some images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArchError {
+    /// The images would shrink to nothing on the way.
+    #[error(
+        "{arch} takes images of at least {least}x{least} pixels, not {height}x{width}: choose another architecture"
+    )]
+    TooSmall {
+        /// The architecture.
+        arch: Arch,
+        /// Its smallest height and width.
+        least: usize,
+        /// Rows of the images.
+        height: usize,
+        /// Columns of the images.
+        width: usize,
+    },
+    /// The images are neither grey nor coloured.
+    #[error("{arch} takes images of 1 or 3 channels, not {channels}")]
+    Channels {
+        /// The architecture.
+        arch: Arch,
+        /// Channels of the images.
+        channels: usize,
+    },
+    /// There is nothing to tell apart.
+    #[error("{arch} needs at least 2 classes, not {classes}: check the labels of the data set")]
+    Classes {
+        /// The architecture.
+        arch: Arch,
+        /// Classes of the images.
+        classes: usize,
+    },
+}
+
+/// Builds the network of that architecture for images of `shape` in `classes` classes.
+///
+/// Where the authors average the last map with a fixed window that covers it at 32x32, this takes the mean over
+/// the whole map, whatever its size.
+///
+/// # Errors
+/// When the architecture cannot take such images.
+pub fn build(arch: Arch, shape: ImageShape, classes: usize) -> Result<Graph, ArchError> {
+    let ImageShape { height, width, channels } = shape;
+    let least = smallest_side(arch);
+    if height.min(width) < least {
+        return Err(ArchError::TooSmall { arch, least, height, width });
+    }
+    if !matches!(channels, 1 | 3) {
+        return Err(ArchError::Channels { arch, channels });
+    }
+    if classes < 2 {
+        return Err(ArchError::Classes { arch, classes });
+    }
+    Ok(match arch {
+        Arch::Cnn => cnn::build(shape, classes),
+        Arch::Resnet20 => resnet20::build(shape, classes),
+        Arch::Resnet18 => resnet18::build(shape, classes),
+        Arch::Vgg16 => vgg16::build(shape, classes),
+        Arch::Wideresnet => wideresnet::build(shape, classes),
+    })
+}
+
+/// The smallest height and width that leave every map at least one pixel: the product of the strides.
+const fn smallest_side(arch: Arch) -> usize {
+    match arch {
+        Arch::Cnn | Arch::Resnet20 | Arch::Wideresnet => 4,
+        Arch::Resnet18 => 8,
+        Arch::Vgg16 => 32,
+    }
+}
+
+/// PyTorch's default start of a convolution's weights.
+fn default_conv(area: usize, inputs: usize, _outputs: usize) -> Init {
+    Init::pytorch_default(area * inputs)
+}
+
+/// Kaiming normal over what one output reads.
+fn kaiming_conv(area: usize, inputs: usize, _outputs: usize) -> Init {
+    Init::kaiming_normal(area * inputs)
+}
+
+/// Normal of deviation sqrt(2 / (area x outputs)), as VGG's and WideResNet's authors wrote it.
+fn fan_out_conv(area: usize, _inputs: usize, outputs: usize) -> Init {
+    Init::kaiming_normal(area * outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CIFAR: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
+
+    fn names(arch: Arch) -> Vec<String> {
+        build(arch, CIFAR, 10).unwrap().parameters().iter().map(|parameter| parameter.name.clone()).collect()
+    }
+
+    #[test]
+    fn architectures_have_as_many_trained_values_as_the_published_ones() {
+        // METHOD section 2. The small net: 9 x (3x8 + 8x8 + 8x16 + 16x16 + 16x32 + 32x32) weights,
+        // 2 x 112 batch-norm values, 33 x 10 of the linear layer.
+        let expected = [18_626, 269_722, 11_173_962, 14_728_266, 36_479_194];
+        for (arch, expected) in Arch::ALL.into_iter().zip(expected) {
+            assert_eq!(build(arch, CIFAR, 10).unwrap().trained_values(), expected, "{arch}");
+        }
+    }
+
+    #[test]
+    fn every_network_ends_in_one_value_a_class() {
+        for arch in Arch::ALL {
+            for classes in [2, 10, 100] {
+                let graph = build(arch, CIFAR, classes).unwrap();
+                let last = graph.nodes().last().unwrap().shape;
+                assert_eq!(last, ImageShape { height: 1, width: 1, channels: classes }, "{arch}");
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_carry_the_names_of_the_authors_modules() {
+        let expected = [
+            (Arch::Cnn, "conv6.weight"),
+            (Arch::Resnet20, "layer3.2.bn2.running_var"),
+            (Arch::Resnet18, "layer2.0.shortcut.0.weight"),
+            (Arch::Resnet18, "layer4.0.shortcut.1.running_mean"),
+            (Arch::Vgg16, "features.0.bias"),
+            (Arch::Vgg16, "features.41.running_mean"),
+            (Arch::Vgg16, "classifier.weight"),
+            (Arch::Wideresnet, "block1.layer.0.convShortcut.weight"),
+            (Arch::Wideresnet, "block3.layer.3.bn2.weight"),
+            (Arch::Wideresnet, "fc.bias"),
+        ];
+        for (arch, name) in expected {
+            assert!(names(arch).iter().any(|known| known == name), "{arch} has no {name}");
+        }
+        assert!(!names(Arch::Resnet18).iter().any(|name| name.starts_with("layer1.0.shortcut")));
+        assert!(!names(Arch::Wideresnet).iter().any(|name| name == "block1.layer.1.convShortcut.weight"));
+    }
+
+    #[test]
+    fn no_two_parameters_share_a_name() {
+        for arch in Arch::ALL {
+            let mut sorted = names(arch);
+            let all = sorted.len();
+            sorted.sort();
+            sorted.dedup();
+            assert_eq!(sorted.len(), all, "{arch}");
+        }
+    }
+
+    #[test]
+    fn refuses_images_that_would_shrink_to_nothing() {
+        let grey = ImageShape { height: 28, width: 28, channels: 1 };
+        let error = build(Arch::Vgg16, grey, 10).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "vgg16 takes images of at least 32x32 pixels, not 28x28: choose another architecture"
+        );
+        assert!(build(Arch::Resnet20, grey, 10).is_ok());
+        assert!(build(Arch::Resnet18, ImageShape { height: 7, ..CIFAR }, 10).is_err());
+    }
+
+    #[test]
+    fn refuses_two_channels_and_one_class() {
+        assert!(build(Arch::Cnn, ImageShape { channels: 2, ..CIFAR }, 10).is_err());
+        assert!(build(Arch::Cnn, CIFAR, 1).is_err());
+    }
+}
