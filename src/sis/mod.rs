@@ -1,5 +1,32 @@
 //! Sufficient input subsets (Carter et al. 2019) over any scorer. Nothing here knows of images, networks or files.
+//!
+//! In the order of the papers:
+//!
+//! - [`back_select`]: masks one feature at a time, always the one that f misses least (`BackSelect`).
+//! - [`batched_gradient`]: the same for large inputs, many features at a time, by the gradient of the mask.
+//! - [`find_sis`]: from what either recorded, the smallest suffix of the order that suffices (`FindSIS`).
+//! - [`collection`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
+//! - [`random_order`]: the control, which asks no model: numpy's random permutations.
+//!
+//! An *order* always runs from the feature masked first, the least needed, to the one masked last; a subset of n
+//! features is its last n ([`subset_of_order`]).
 
+mod back_select;
+mod batched_gradient;
+mod collection;
+mod find;
+mod noise;
+mod numpy;
+mod order;
 mod scorer;
+#[cfg(test)]
+mod support;
 
+pub use back_select::{BackSelection, Step, Stopped, back_select, back_select_among, watch_nothing};
+pub use batched_gradient::batched_gradient;
+pub use collection::{Collection, Ending, Member, collection};
+pub use find::{FindSisError, Sis, find_sis};
+pub use noise::GradientNoise;
+pub use numpy::RandomState;
+pub use order::{random_order, subset_of_order};
 pub use scorer::{GradientScorer, Scorer};
