@@ -1,7 +1,23 @@
 //! What stages hand on, and how it lies on disk. Plain data: nothing here computes.
+//!
+//! Arrays are stored as safetensors with the plain facts beside them as JSON in the header, small and ragged results
+//! as JSON. The same artifact always writes the same bytes, and a damaged file is an error that names it.
 
+mod damage;
+#[cfg(test)]
+mod damaged_files;
+mod evaluation;
 mod images;
+mod json_file;
 mod model;
+mod ranking;
+mod sis_set;
+mod subsets;
+mod tensor_file;
 
+pub use damage::Damage;
+pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use images::{ImageSet, Subsets};
 pub use model::{EpochLog, Model, ParameterTensor};
+pub use ranking::{Curve, Ranking};
+pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};

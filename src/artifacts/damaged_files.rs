@@ -1,0 +1,202 @@
+//! What holds of every artifact: it comes back as it was saved, always writes the same bytes, and a damaged file is
+//! an error that names it, never a panic.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+use super::{
+    CollectionEnding, CollectionMember, Collections, Curve, EpochLog, Evaluation, ImageCollection, ImageSis, Metrics,
+    Model, ParameterTensor, Predictions, Ranking, SisSet, Subsets,
+};
+use crate::engine::stage::Artifact;
+use crate::spec::{Arch, ImageShape, Normalise, RandomSeeds, Selection};
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(dir)
+        .expect("the directory is there")
+        .map(|entry| entry.expect("the entry is there").path())
+        .map(|path| {
+            let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+            (name, fs::read(&path).expect("the file is readable"))
+        })
+        .collect()
+}
+
+fn assert_sound<A: Artifact + Clone + Debug + PartialEq>(artifact: &A) {
+    let [first, second, damaged] = [(); 3].map(|()| tempfile::tempdir().expect("a directory for the test"));
+    artifact.save(first.path()).expect("it can be written");
+    let loaded = A::load(first.path()).expect("it can be read");
+    assert_eq!(&loaded, artifact);
+    loaded.save(second.path()).expect("it can be written");
+    let whole = files(first.path());
+    assert_eq!(whole, files(second.path()), "the same artifact writes the same bytes");
+
+    for (name, bytes) in &whole {
+        for (other, bytes) in &whole {
+            fs::write(damaged.path().join(other), bytes).expect("it can be written");
+        }
+        let path = damaged.path().join(name);
+        let load = |content: &[u8]| {
+            fs::write(&path, content).expect("it can be written");
+            A::load(damaged.path()).map_err(|error| {
+                let message = error.to_string();
+                assert!(message.contains(name.as_str()), "'{message}' does not name {name}");
+                assert!(error.source().is_some(), "'{message}' does not say why");
+            })
+        };
+        // A log of fewer epochs is a log, and JSON does not need its last line break.
+        let shorter_is_damaged = if name == "log.csv" { 0 } else { bytes.len() - 1 };
+        for length in (0..bytes.len()).step_by(bytes.len() / 97 + 1) {
+            let cut = load(&bytes[..length]);
+            assert!(cut.is_err() || length >= shorter_is_damaged, "{name} cut to {length} bytes goes unnoticed");
+        }
+        for place in (0..bytes.len()).step_by(bytes.len() / 397 + 1) {
+            for flip in [0x01, 0x10, 0x80] {
+                let mut content = bytes.clone();
+                content[place] ^= flip;
+                let _ = load(&content); // a value may have become another valid one; it must not panic
+            }
+        }
+        fs::remove_file(&path).expect("it can be removed");
+        let missing = A::load(damaged.path()).expect_err("a file is missing");
+        assert!(missing.to_string().contains(name.as_str()), "'{missing}' does not name {name}");
+    }
+}
+
+fn curve(values: &[f32]) -> Curve<'_> {
+    Curve { class: 3, full: 0.995, values }
+}
+
+#[test]
+fn backward_rankings_are_sound() {
+    let mut ranking = Ranking::new(500, 6, Selection::Backward);
+    ranking.push(&[5, 4, 3, 2, 1, 0], Some(curve(&[0.99, 0.9, 0.7, 0.5, 0.3, 0.1])));
+    ranking.push(&[0, 2, 4, 1, 3, 5], Some(curve(&[0.9, 0.9, 0.7, f32::MIN_POSITIVE, 0.0, 1.0])));
+    assert_sound(&ranking);
+}
+
+#[test]
+fn batched_gradient_rankings_are_sound() {
+    let mut ranking = Ranking::new(0, 6, Selection::BatchedGradient { per_round: 4, noise: 1e-12 });
+    ranking.push(&[5, 4, 3, 2, 1, 0], Some(curve(&[0.5, 0.1])));
+    assert_sound(&ranking);
+}
+
+#[test]
+fn random_rankings_are_sound() {
+    let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: 1234, test: 5678 } });
+    ranking.push(&[2, 0, 1], None);
+    ranking.push(&[1, 2, 0], None);
+    assert_sound(&ranking);
+}
+
+#[test]
+fn orders_of_more_than_65536_pixels_are_sound() {
+    let pixels = 65_537;
+    let mut ranking = Ranking::new(0, pixels, Selection::Random { seeds: RandomSeeds { train: 1, test: 2 } });
+    ranking.push(&(0..pixels as u32).rev().collect::<Vec<_>>(), None);
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    ranking.save(dir.path()).expect("it can be written");
+    assert_eq!(Ranking::load(dir.path()).expect("it can be read"), ranking);
+}
+
+#[test]
+fn an_order_that_repeats_a_pixel_is_refused() {
+    let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: 1, test: 2 } });
+    ranking.push(&[2, 0, 1], None);
+    ranking.push(&[1, 1, 0], None);
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    ranking.save(dir.path()).expect("it can be written");
+    let error = Ranking::load(dir.path()).expect_err("pixel 1 is there twice");
+    let why = error.source().expect("it says why").to_string();
+    assert_eq!(why, "the order of image 1 repeats or leaves its pixels");
+}
+
+#[test]
+fn rankings_and_subsets_of_no_images_are_sound() {
+    assert_sound(&Ranking::new(7, 16, Selection::Backward));
+    assert_sound(&Subsets::new(16));
+}
+
+#[test]
+fn subsets_are_sound() {
+    let mut subsets = Subsets::new(13);
+    subsets.push(&[0, 12]);
+    subsets.push(&[]);
+    subsets.push(&[7, 8]);
+    assert_sound(&subsets);
+}
+
+#[test]
+fn evaluations_are_sound() {
+    let evaluation = Evaluation::new(Predictions {
+        classes: 3,
+        predicted: vec![0, 1, 2, 1],
+        confidence: vec![0.5, 0.75, 1.0, 0.25],
+        labels: vec![0, 1, 1, 1],
+    });
+    assert_sound(&evaluation);
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    evaluation.save(dir.path()).expect("it can be written");
+    assert_eq!(Metrics::load(dir.path()).expect("the sums are there"), evaluation.metrics);
+}
+
+#[test]
+fn sis_sets_are_sound() {
+    let image = |subset, alone| ImageSis { class: 9, full: 0.9975, alone, subset };
+    assert_sound(&SisSet {
+        first: 12,
+        pixels: 784,
+        threshold: 0.99,
+        images: vec![image(None, None), image(Some(vec![]), Some(0.992)), image(Some(vec![783, 0, 5]), Some(0.991))],
+    });
+}
+
+#[test]
+fn collections_are_sound() {
+    let member = CollectionMember { subset: vec![1], full: 1.0, order: vec![0, 2, 1], values: vec![0.995, 0.5, 0.1] };
+    let collection = |members, ending| ImageCollection { class: 0, members, ending };
+    assert_sound(&Collections {
+        first: 0,
+        pixels: 3,
+        threshold: 0.9,
+        images: vec![
+            collection(vec![member], CollectionEnding::BelowThreshold),
+            collection(vec![], CollectionEnding::EmptySubset),
+        ],
+    });
+}
+
+#[test]
+fn a_subset_beyond_its_image_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory for the test");
+    let image = ImageSis { class: 0, full: 1.0, alone: Some(1.0), subset: Some(vec![4]) };
+    let set = SisSet { first: 0, pixels: 4, threshold: 0.99, images: vec![image] };
+    set.save(dir.path()).expect("it can be written");
+    let error = SisSet::load(dir.path()).expect_err("pixel 4 of 4");
+    assert_eq!(error.source().expect("it says why").to_string(), "it names pixel 4 of images of 4 pixels");
+}
+
+#[test]
+fn models_are_sound() {
+    let tensor = |shape: &[usize]| ParameterTensor {
+        shape: shape.to_vec(),
+        data: (0..shape.iter().product()).map(|i: usize| 1.0 / (i as f32 + 3.0)).collect(),
+    };
+    assert_sound(&Model {
+        arch: Arch::Resnet20,
+        shape: ImageShape { height: 32, width: 32, channels: 3 },
+        classes: 10,
+        normalise: Normalise { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] },
+        tensors: [("linear.weight", tensor(&[10, 4])), ("bn1.bias", tensor(&[4])), ("linear.bias", tensor(&[10]))]
+            .map(|(name, tensor)| (name.to_owned(), tensor))
+            .into(),
+        log: vec![
+            EpochLog { epoch: 1, learning_rate: 0.1, loss: 1.0 / 3.0, train_accuracy: 0.5, test_accuracy: 0.25 },
+            EpochLog { epoch: 2, learning_rate: 0.1 * 0.2, loss: 1e-9, train_accuracy: 1.0, test_accuracy: 0.75 },
+        ],
+    });
+}
