@@ -128,7 +128,9 @@ impl Manifest {
     #[must_use]
     pub fn leaves(&self) -> BTreeMap<String, Value> {
         let mut leaves = BTreeMap::new();
-        collect_leaves("", &self.to_value(), &mut leaves);
+        // Read back from the text, as records are, so that equal texts give equal numbers.
+        let value = serde_json::from_str(&self.canonical()).unwrap_or_else(|_| self.to_value());
+        collect_leaves("", &value, &mut leaves);
         leaves
     }
 }

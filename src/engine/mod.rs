@@ -1,10 +1,21 @@
 //! Plans, caches and runs steps. It has never heard of neural nets: a stage is anything that serialises to a
 //! manifest and produces an artifact.
 
+mod attempt;
+pub mod cancel;
+pub mod change;
+pub mod event;
+pub mod executor;
 pub mod key;
 pub mod manifest;
+mod neighbours;
 pub mod plan;
+pub mod schedule;
 pub mod stage;
+pub mod store;
+pub mod view;
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod toys;

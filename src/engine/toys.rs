@@ -1,13 +1,20 @@
 //! Stages on numbers and texts, for the engine's tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tempfile::TempDir;
 
 use serde::Serialize;
 
+use super::cancel::Cancel;
+use super::event::{Event, Status, Summary};
+use super::executor::{RunError, RunMode, RunOptions, run};
 use super::key::{Key, StepKey};
-use super::plan::Label;
+use super::plan::{Label, Plan};
 use super::stage::{Artifact, ArtifactError, Context, Stage, StageError};
+use super::store::{Maker, Store};
 
 /// A number in a file of its own.
 #[derive(Debug, PartialEq)]
@@ -34,6 +41,7 @@ impl Artifact for Number {
 pub struct Bench {
     pub ran: Mutex<Vec<String>>,
     pub hook: Option<Box<Hook>>,
+    pub luck: AtomicI64,
 }
 
 /// Called by each running toy with its name.
@@ -41,7 +49,7 @@ pub type Hook = dyn Fn(&str, &Context<'_, Bench>) -> Result<(), StageError> + Se
 
 impl Bench {
     pub fn with(hook: impl Fn(&str, &Context<'_, Self>) -> Result<(), StageError> + Send + Sync + 'static) -> Self {
-        Self { ran: Mutex::default(), hook: Some(Box::new(hook)) }
+        Self { hook: Some(Box::new(hook)), ..Self::default() }
     }
 
     /// What ran since the last call, sorted.
@@ -98,6 +106,25 @@ impl Stage<Bench> for GiveAnew {
     }
 }
 
+/// Breaks the rules: gives what luck would have it.
+#[derive(Serialize)]
+pub struct Draw;
+
+impl Stage<Bench> for Draw {
+    const KIND: &'static str = "draw";
+    const VERSION: u32 = 1;
+    type Output = Number;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        Vec::new()
+    }
+
+    fn run(&self, context: &Context<'_, Bench>) -> Result<Number, StageError> {
+        context.env().note("draw", context)?;
+        Ok(Number(context.env().luck.load(Ordering::Relaxed)))
+    }
+}
+
 /// Adds numbers up and multiplies the sum.
 #[derive(Serialize)]
 pub struct Sum {
@@ -137,4 +164,84 @@ pub fn sum(of: &[&Key<Number>], factor: f64) -> Sum {
 /// A label of that stage name.
 pub fn label(stage: &str) -> Label {
     Label { stage: stage.to_owned(), ..Label::default() }
+}
+
+/// A cache of its own, and what a run on it told.
+pub struct Lab {
+    dir: TempDir,
+    pub store: Store,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Told {
+    pub summary: Summary,
+    /// Stage name, status and error of each step, in the order in which they ended.
+    pub finished: Vec<(String, Status, Option<String>)>,
+    pub warnings: Vec<String>,
+}
+
+impl Told {
+    pub fn counts(&self) -> [usize; 4] {
+        [self.summary.ran, self.summary.cached, self.summary.failed, self.summary.skipped]
+    }
+}
+
+/// One job, recorded as made by the tests.
+pub fn options() -> RunOptions {
+    let maker = Maker { program: "tests 1.0".to_owned(), host: "bench".to_owned(), device: "cpu".to_owned() };
+    RunOptions { jobs: 1, mode: RunMode::Normal, maker }
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("cache")).unwrap();
+        Self { dir, store }
+    }
+
+    /// In memory where the system has a place for that: many steps would wait for a disk for minutes.
+    pub fn in_memory() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let store = Store::open(dir.path().join("cache")).unwrap();
+        Self { dir, store }
+    }
+
+    pub fn base(&self) -> PathBuf {
+        self.dir.path().join("cache/v1")
+    }
+
+    pub fn run(&self, plan: &Plan<Bench>, bench: &Bench) -> Told {
+        self.try_run(plan, bench, &options(), &Cancel::default()).unwrap()
+    }
+
+    pub fn try_run(
+        &self,
+        plan: &Plan<Bench>,
+        bench: &Bench,
+        options: &RunOptions,
+        cancel: &Cancel,
+    ) -> Result<Told, RunError> {
+        let (finished, warnings) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let observer = |event: Event<'_>| match event {
+            Event::Finished { step, status, error, .. } => {
+                finished.lock().unwrap().push((step.label().stage.clone(), status, error.map(str::to_owned)));
+            }
+            Event::Warning { message, .. } => warnings.lock().unwrap().push(message.to_owned()),
+            _ => {}
+        };
+        let summary = run(plan, &self.store, bench, options, &observer, cancel)?;
+        let (finished, warnings) = (finished.into_inner().unwrap(), warnings.into_inner().unwrap());
+        Ok(Told { summary, finished, warnings })
+    }
+}
+
+/// `give 1` as `a`, `give 2` as `b`, their `sum` times `factor`, and twice that as `double`.
+pub fn diamond(factor: f64) -> (Plan<Bench>, [Key<Number>; 4]) {
+    let mut plan = Plan::new();
+    let a = plan.add(give(1, "a"), label("a"));
+    let b = plan.add(give(2, "b"), label("b"));
+    let total = plan.add(sum(&[&a, &b], factor), label("sum"));
+    let double = plan.add(sum(&[&total], 2.0), label("double"));
+    (plan, [a, b, total, double])
 }

@@ -1,0 +1,112 @@
+//! What a run tells as it goes. Whoever runs a plan decides what of it people see.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::plan::{Step, StepId};
+use super::schedule::{Schedule, Why};
+use super::stage::Progress;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It was computed.
+    Ran,
+    /// Its result was there, or another step had the same.
+    Cached,
+    /// It ended in an error.
+    Failed,
+    /// It was not run, because an input failed or the run was cancelled.
+    Skipped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ran => "ran",
+            Self::Cached => "cached",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// How many steps ended how. The four counts add up to the steps of the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Computed.
+    pub ran: usize,
+    /// There already.
+    pub cached: usize,
+    /// Ended in an error.
+    pub failed: usize,
+    /// Not run.
+    pub skipped: usize,
+    /// Wall-clock time of the whole run.
+    pub seconds: f64,
+}
+
+/// Something that happened in a run. Events of different steps may come from different threads at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The first event: what is about to be done.
+    Planned {
+        /// For each step, whether it will run and why.
+        schedule: &'a Schedule,
+    },
+    /// A step begins to run.
+    Started {
+        /// Its place in the plan.
+        id: StepId,
+        /// The step.
+        step: &'a Step,
+        /// Why it was expected to run; `None` when the schedule took it for cached.
+        why: Option<&'a Why>,
+    },
+    /// A running step has come further.
+    Progress {
+        /// Its place in the plan.
+        id: StepId,
+        /// The step.
+        step: &'a Step,
+        /// How far.
+        progress: Progress<'a>,
+    },
+    /// A running step says something.
+    Log {
+        /// Its place in the plan.
+        id: StepId,
+        /// The step.
+        step: &'a Step,
+        /// What.
+        line: &'a str,
+    },
+    /// A step is done with. Comes once for each step of the plan, and once more for an input that turned out to
+    /// be damaged while a dependant loaded it, and was recomputed.
+    Finished {
+        /// Its place in the plan.
+        id: StepId,
+        /// The step.
+        step: &'a Step,
+        /// How it ended.
+        status: Status,
+        /// How long it ran; for a cached step, how long it once ran.
+        seconds: f64,
+        /// For a failed or skipped step, why, with every cause down to the first.
+        error: Option<&'a str>,
+    },
+    /// Something to know about that did not stop the run.
+    Warning {
+        /// The step that it concerns.
+        step: &'a Step,
+        /// What.
+        message: &'a str,
+    },
+    /// The last event.
+    Done {
+        /// What it came to.
+        summary: &'a Summary,
+    },
+}

@@ -1,0 +1,208 @@
+//! Which steps of a plan will run, and why. Pure: it is told what the cache holds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::change::Change;
+use super::key::{ContentHash, StepKey};
+use super::neighbours::Neighbours;
+use super::plan::{Plan, Step, StepId};
+use super::store::Lookup;
+use super::view::View;
+
+/// What is expected of one step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Forecast {
+    /// Its result is in the cache.
+    Cached,
+    /// It must run.
+    Run(Why),
+    /// An input must run first; should that yield the same bytes as before, this step is cut off.
+    Maybe(Why),
+}
+
+impl Forecast {
+    /// Whether the step's result is in the cache.
+    #[must_use]
+    pub const fn is_cached(&self) -> bool {
+        matches!(self, Self::Cached)
+    }
+
+    /// `cached` or `run`.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        match self {
+            Self::Cached => "cached",
+            Self::Run(_) | Self::Maybe(_) => "run",
+        }
+    }
+
+    /// Whether the step may yet turn out not to be needed.
+    #[must_use]
+    pub const fn is_maybe(&self) -> bool {
+        matches!(self, Self::Maybe(_))
+    }
+
+    /// Why the step must run.
+    #[must_use]
+    pub const fn why(&self) -> Option<&Why> {
+        match self {
+            Self::Cached => None,
+            Self::Run(why) | Self::Maybe(why) => Some(why),
+        }
+    }
+}
+
+/// The first cause of a step having to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Why {
+    /// Data that it is made from are absent; the text says which.
+    DataAbsent(String),
+    /// Its entry is damaged; the text says how.
+    Damaged(String),
+    /// A step that it depends on, directly or not, must run, which is named with its key.
+    Input(String),
+    /// It was made from what an input held before that was made anew.
+    InputDiffers(String),
+    /// The cache holds what it was before an edit.
+    Changed {
+        /// The key that it had.
+        from: StepKey,
+        /// What was edited.
+        changes: Vec<Change>,
+    },
+    /// Nothing like it has been run.
+    NeverRun,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataAbsent(why) => write!(f, "data absent: {why}"),
+            Self::Damaged(damage) => write!(f, "damaged: {damage}"),
+            Self::Input(step) => write!(f, "input {step} must run"),
+            Self::InputDiffers(step) => write!(f, "input {step} no longer holds what this was made from"),
+            Self::Changed { changes, .. } => {
+                let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Self::NeverRun => f.write_str("never run"),
+        }
+    }
+}
+
+/// What is expected of each step of a plan.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    steps: Vec<Scheduled>,
+}
+
+/// What is expected of one step, and how long it may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduled {
+    /// Whether it will run.
+    pub forecast: Forecast,
+    /// For a step that will run, the seconds that the most similar one took; `None` when there is none.
+    pub estimate: Option<f64>,
+}
+
+impl Schedule {
+    /// Schedules `plan` on a cache of which `view` was taken.
+    #[must_use]
+    pub fn new<E>(plan: &Plan<E>, view: &View) -> Self {
+        let history = view.history().iter().map(AsRef::as_ref);
+        let neighbours = Neighbours::new(history, |key| plan.find(key).is_some());
+        let mut schedule = Self { steps: Vec::with_capacity(plan.len()) };
+        // For each step that must run, the step that is the first cause of it.
+        let mut roots: Vec<Option<StepId>> = Vec::with_capacity(plan.len());
+        for (id, step) in plan.steps() {
+            let input_root = step.inputs().iter().find_map(|input| roots[input.index()]);
+            let forecast = schedule.forecast(plan, view, &neighbours, step, input_root);
+            roots.push(match (&forecast, input_root) {
+                (Forecast::Cached, _) => None,
+                (_, Some(root)) => Some(root),
+                (_, None) => Some(id),
+            });
+            let estimate = if forecast.is_cached() { None } else { neighbours.seconds(step.manifest()) };
+            schedule.steps.push(Scheduled { forecast, estimate });
+        }
+        schedule
+    }
+
+    /// The forecast of one step, those of its inputs being known.
+    fn forecast<E>(
+        &self,
+        plan: &Plan<E>,
+        view: &View,
+        neighbours: &Neighbours<'_>,
+        step: &Step,
+        input_root: Option<StepId>,
+    ) -> Forecast {
+        if let Some(why) = step.absent() {
+            return Forecast::Run(Why::DataAbsent(why.to_owned()));
+        }
+        let contents = self.contents(plan, view, step);
+        let why = match view.entry(step.identity()) {
+            Lookup::Intact(record) => {
+                let stale = |key: &&StepKey| record.inputs.get(*key) != contents.get(*key);
+                match contents.keys().find(stale).and_then(|key| plan.find(key)) {
+                    None => return Forecast::Cached,
+                    Some(input) => Why::InputDiffers(plan.step(input).to_string()),
+                }
+            }
+            Lookup::Damaged(damage) => Why::Damaged(damage.clone()),
+            Lookup::Absent => match input_root {
+                Some(root) => Why::Input(plan.step(root).to_string()),
+                None => neighbours
+                    .predecessor(step)
+                    .map_or(Why::NeverRun, |(record, changes)| Why::Changed { from: record.key.clone(), changes }),
+            },
+        };
+        let may_be_cut_off = if contents.len() < step.inputs().len() {
+            neighbours.has_shape(step.manifest())
+        } else {
+            !step.inputs().is_empty() && neighbours.has_content(&step.manifest().content_key(&contents))
+        };
+        if may_be_cut_off { Forecast::Maybe(why) } else { Forecast::Run(why) }
+    }
+
+    /// What those inputs hold that are cached.
+    fn contents<E>(&self, plan: &Plan<E>, view: &View, step: &Step) -> BTreeMap<StepKey, ContentHash> {
+        let mut contents = BTreeMap::new();
+        for &input in step.inputs() {
+            let key = plan.step(input).identity();
+            if let (Forecast::Cached, Lookup::Intact(record)) = (self.forecast_of(input), view.entry(key)) {
+                contents.insert(key.clone(), record.content.clone());
+            }
+        }
+        contents
+    }
+
+    /// What is expected of each step, in the plan's order.
+    #[must_use]
+    pub fn steps(&self) -> &[Scheduled] {
+        &self.steps
+    }
+
+    /// What is expected of one step.
+    #[must_use]
+    pub fn step(&self, id: StepId) -> &Scheduled {
+        &self.steps[id.index()]
+    }
+
+    fn forecast_of(&self, id: StepId) -> &Forecast {
+        &self.step(id).forecast
+    }
+
+    /// How many steps are in the cache.
+    #[must_use]
+    pub fn cached(&self) -> usize {
+        self.steps.iter().filter(|step| step.forecast.is_cached()).count()
+    }
+
+    /// How many steps must run, those included that may be cut off.
+    #[must_use]
+    pub fn to_run(&self) -> usize {
+        self.steps.len() - self.cached()
+    }
+}

@@ -1,0 +1,261 @@
+//! Single entries of the cache: look, build, take over, set aside.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{Doing as _, READ};
+use super::record::{Draft, FileRecord, Record};
+use super::{Lock, Store, StoreError, count, files};
+use crate::engine::key::StepKey;
+
+/// The file that makes a directory an entry.
+pub(super) const RECORD: &str = "step.json";
+
+/// What the cache holds of a step.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// Nothing.
+    Absent,
+    /// All of it, as it was written.
+    Intact(Arc<Record>),
+    /// Something that must not be used; the text says what is wrong.
+    Damaged(String),
+}
+
+/// How closely an entry is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Scrutiny {
+    /// Names, sizes and times; bytes only where the time of a file has changed.
+    Times,
+    /// Every byte.
+    Bytes,
+}
+
+impl Store {
+    /// Looks a step up.
+    ///
+    /// # Errors
+    /// When the cache cannot be read. Damage is not an error.
+    pub(in crate::engine) fn look(&self, key: &StepKey, scrutiny: Scrutiny) -> Result<Lookup, StoreError> {
+        let dir = self.dir(key);
+        let record = match self.read_record(&dir)? {
+            Ok(record) if record.key == *key => record,
+            Ok(_) => return Ok(Lookup::Damaged(format!("{RECORD} is that of another step"))),
+            Err(damage) if dir.symlink_metadata().is_ok() => return Ok(Lookup::Damaged(damage)),
+            Err(_) => return Ok(Lookup::Absent),
+        };
+        self.compare(&dir, record, scrutiny)
+    }
+
+    /// Reads the record of an entry; the inner error says what is wrong with it.
+    pub(super) fn read_record(&self, dir: &Path) -> Result<Result<Record, String>, StoreError> {
+        let path = dir.join(RECORD);
+        count(&self.records_read);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(str::from_utf8(&bytes)
+                .map_err(|_| format!("{RECORD} is not text"))
+                .and_then(|text| Record::from_text(text).map_err(|error| format!("{RECORD} is unusable: {error}")))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(format!("{RECORD} is missing"))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
+                Ok(Err("it is not a directory with a record".to_owned()))
+            }
+            Err(error) => Err(StoreError::io(READ, &path, error)),
+        }
+    }
+
+    /// Compares an entry's files with its record.
+    fn compare(&self, dir: &Path, mut record: Record, scrutiny: Scrutiny) -> Result<Lookup, StoreError> {
+        let mut there = files::list(dir).doing(READ, dir)?;
+        there.remove(RECORD);
+        let mut touched = false;
+        for (name, file) in &mut record.files {
+            let Some(metadata) = there.remove(name) else {
+                return Ok(Lookup::Damaged(format!("file {name} is missing")));
+            };
+            if !metadata.is_file() || metadata.len() != file.bytes {
+                return Ok(Lookup::Damaged(format!(
+                    "file {name} has {} bytes instead of {}",
+                    metadata.len(),
+                    file.bytes
+                )));
+            }
+            let modified = files::modified(&metadata);
+            if modified != file.modified || scrutiny == Scrutiny::Bytes {
+                count(&self.files_hashed);
+                let path = dir.join(name);
+                if files::hash_file(&path).doing(READ, &path)? != file.hash {
+                    return Ok(Lookup::Damaged(format!("the bytes of file {name} have changed")));
+                }
+                touched |= modified != file.modified;
+                file.modified = modified;
+            }
+        }
+        if let Some(name) = there.keys().next() {
+            return Ok(Lookup::Damaged(format!("file {name} does not belong to it")));
+        }
+        if touched {
+            self.note_times(dir, &record);
+        }
+        Ok(Lookup::Intact(Arc::new(record)))
+    }
+
+    /// Notes the files' new times, so that they need not be hashed again. A cache that cannot be written to
+    /// stays as it is.
+    fn note_times(&self, dir: &Path, record: &Record) {
+        let Ok(Some(_lock)) = self.lock(&record.key, &mut || false) else { return };
+        let Ok(text) = record.to_text() else { return };
+        let private = self.private(&record.key);
+        if files::write_synced(&private, text.as_bytes()).is_ok() {
+            let _ = fs::rename(&private, dir.join(RECORD));
+        }
+    }
+
+    /// Makes the empty private directory in which the holder of a step's lock builds its entry. What an
+    /// interrupted run left there goes.
+    pub(in crate::engine) fn start_entry(&self, key: &StepKey, _lock: &Lock) -> Result<PathBuf, StoreError> {
+        let private = self.private(key);
+        files::remove(&private).doing("remove", &private)?;
+        fs::create_dir_all(&private).doing("create", &private)?;
+        Ok(private)
+    }
+
+    /// Makes a built directory the step's entry, replacing the one that is there: all files are on the disk
+    /// before it has its name.
+    pub(in crate::engine) fn finish_entry(
+        &self,
+        private: &Path,
+        draft: Draft,
+        lock: &Lock,
+    ) -> Result<Arc<Record>, StoreError> {
+        let mut records = BTreeMap::new();
+        for (name, metadata) in files::list(private).doing(READ, private)? {
+            let path = private.join(&name);
+            if !metadata.is_file() || name == RECORD {
+                let source = std::io::Error::new(ErrorKind::InvalidData, "an artifact consists of plain files");
+                return Err(StoreError::Io { doing: "store", path, source });
+            }
+            fs::File::open(&path).and_then(|file| file.sync_all()).doing("write", &path)?;
+            count(&self.files_hashed);
+            let hash = files::hash_file(&path).doing(READ, &path)?;
+            records.insert(name, FileRecord { bytes: metadata.len(), hash, modified: files::modified(&metadata) });
+        }
+        let record = draft.with_files(records);
+        let path = private.join(RECORD);
+        let text = record.to_text().map_err(std::io::Error::from).doing("write", &path)?;
+        files::write_synced(&path, text.as_bytes()).doing("write", &path)?;
+        files::sync_dir(private).doing("write", private)?;
+
+        let dir = self.dir(&record.key);
+        if dir.symlink_metadata().is_ok() {
+            self.discard(&record.key, lock)?;
+        }
+        let parent = dir.parent().unwrap_or(&self.base);
+        fs::create_dir_all(parent).doing("create", parent)?;
+        fs::rename(private, &dir).doing("write", &dir)?;
+        files::sync_dir(parent).doing("write", parent)?;
+        self.note_content(&record)?;
+        Ok(Arc::new(record))
+    }
+
+    /// Notes which step computed the record's content key, for early cutoff. A note lost in a crash costs one
+    /// computation, so nobody waits for the disk.
+    fn note_content(&self, record: &Record) -> Result<(), StoreError> {
+        if record.content_key == record.key {
+            return Ok(());
+        }
+        let (path, private) = (self.content_path(&record.content_key), self.private(&record.key));
+        let parent = path.parent().unwrap_or(&self.base);
+        fs::create_dir_all(parent).doing("create", parent)?;
+        fs::write(&private, record.key.to_string()).doing("write", &private)?;
+        fs::rename(&private, &path).doing("write", &path)
+    }
+
+    /// The intact entry that computed a content key, if there is one.
+    pub(in crate::engine) fn by_content(&self, content_key: &StepKey) -> Result<Option<Arc<Record>>, StoreError> {
+        let path = self.content_path(content_key);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(READ, &path, error)),
+        };
+        let Ok(key) = text.parse() else { return Ok(None) };
+        match self.look(&key, Scrutiny::Times)? {
+            Lookup::Intact(record) if record.content_key == *content_key => Ok(Some(record)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a step the result of another that computed the same content key. `None` when the other's files
+    /// turn out to be damaged.
+    pub(in crate::engine) fn take_over(
+        &self,
+        from: &Record,
+        draft: Draft,
+        lock: &Lock,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let (source, private) = (self.dir(&from.key), self.start_entry(&draft.manifest.key(), lock)?);
+        for (name, file) in &from.files {
+            let (path, linked) = (source.join(name), private.join(name));
+            let copied = files::link_or_copy(&path, &linked).is_ok();
+            count(&self.files_hashed);
+            if !copied || !files::hash_file(&linked).is_ok_and(|hash| hash == file.hash) {
+                files::remove(&private).doing("remove", &private)?;
+                return Ok(None);
+            }
+        }
+        self.finish_entry(&private, draft, lock).map(Some)
+    }
+
+    /// Moves a damaged entry out of the way, for the user to look at, and says where to.
+    pub(in crate::engine) fn set_aside(&self, key: &StepKey, _lock: &Lock) -> Result<PathBuf, StoreError> {
+        let dir = self.dir(key);
+        let damaged = self.base.join("damaged");
+        let free = (1..).map(|count: u32| damaged.join(format!("{}-{count}", Self::flat_name(key))));
+        let aside = free.into_iter().find(|path| path.symlink_metadata().is_err()).unwrap_or(damaged);
+        fs::rename(&dir, &aside).doing("move aside", &dir)?;
+        Ok(aside)
+    }
+
+    /// Removes an entry: first its name, then its files, so that no half of it is ever found.
+    pub(super) fn discard(&self, key: &StepKey, _lock: &Lock) -> Result<(), StoreError> {
+        let dir = self.dir(key);
+        let going = self.base.join("tmp").join(format!("{}.going", Self::flat_name(key)));
+        files::remove(&going).doing("remove", &going)?;
+        fs::rename(&dir, &going).doing("remove", &dir)?;
+        files::remove(&going).doing("remove", &going)
+    }
+
+    /// Every readable record of a kind. `known` gives those that need not be read again.
+    pub(in crate::engine) fn history(
+        &self,
+        kind: &str,
+        known: &dyn Fn(&str) -> Option<Arc<Record>>,
+    ) -> Result<Vec<Arc<Record>>, StoreError> {
+        let dir = self.base.join("steps").join(kind);
+        let mut records = Vec::new();
+        for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
+            if let Some(record) = known(&name) {
+                records.push(record);
+            } else if let Ok(record) = self.read_record(&dir.join(name))? {
+                records.push(Arc::new(record));
+            }
+        }
+        Ok(records)
+    }
+
+    /// Makes and names a step's scratch directory.
+    pub(in crate::engine) fn start_scratch(&self, key: &StepKey) -> Result<PathBuf, StoreError> {
+        let scratch = self.scratch(key);
+        fs::create_dir_all(&scratch).doing("create", &scratch)?;
+        Ok(scratch)
+    }
+
+    /// Removes the scratch of a step that has finished.
+    pub(in crate::engine) fn drop_scratch(&self, key: &StepKey) -> Result<(), StoreError> {
+        let scratch = self.scratch(key);
+        files::remove(&scratch).doing("remove", &scratch)
+    }
+}

@@ -1,0 +1,102 @@
+//! What can go wrong with the cache, and what to do about it.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::engine::key::StepKey;
+use crate::engine::stage::ArtifactError;
+
+/// A failure of the cache as a place. Damage to a single entry is not one: it is set aside and recomputed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is a file where the cache's directory should be.
+    #[error("the cache {} is not a directory: remove it, or name another with --cache", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The cache may not be written to.
+    #[error("cannot write to the cache at {}: make it writable, or name another with --cache", path.display())]
+    NotWritable {
+        /// What was to be written.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// No space is left.
+    #[error("no space is left for {}: free some (`overinterp cache gc` removes what no experiment needs), or name another place with --cache", path.display())]
+    DiskFull {
+        /// What was to be written.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// Any other failure of a file operation.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was being done, as a verb.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The failure.
+        source: io::Error,
+    },
+    /// A step that is not in the cache.
+    #[error("{key} is not in the cache: run its experiment first")]
+    Absent {
+        /// The step.
+        key: StepKey,
+    },
+    /// A damaged entry was asked for.
+    #[error("{key} in the cache is damaged ({damage}): run its experiment again, which recomputes it")]
+    Damaged {
+        /// The step.
+        key: StepKey,
+        /// What is wrong with which file.
+        damage: String,
+    },
+    /// An entry whose bytes are as they were written, but which cannot be read.
+    #[error("cannot load {key} from the cache")]
+    Artifact {
+        /// The step.
+        key: StepKey,
+        /// What failed.
+        source: ArtifactError,
+    },
+    /// Garbage collection while a run uses the cache.
+    #[error("a run is using the cache at {}: collect garbage when it has ended", path.display())]
+    InUse {
+        /// The cache.
+        path: PathBuf,
+    },
+}
+
+impl StoreError {
+    /// Sorts a failure by what the user can do about it.
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if doing != READ => {
+                Self::NotWritable { path, source }
+            }
+            ErrorKind::NotADirectory => Self::NotADirectory { path },
+            _ => Self::Io { doing, path, source },
+        }
+    }
+}
+
+/// The one thing done to a path that does not write.
+pub(super) const READ: &str = "read";
+
+/// Adds to a failed file operation what it was for.
+pub(super) trait Doing<T> {
+    /// Turns the failure into a [`StoreError`].
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, doing: &'static str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError::io(doing, path, error))
+    }
+}

@@ -1,0 +1,153 @@
+//! The cache: finished steps in directories of their own, each complete from the moment it exists.
+//!
+//! ```text
+//! CACHE/v1/steps/KIND/HASH/      a step's files, and step.json, written last
+//! CACHE/v1/contents/KIND/HASH    content key -> the step that computed it (early cutoff)
+//! CACHE/v1/partial/KIND/HASH/    scratch of a step that has not finished; outlives interruptions
+//! CACHE/v1/damaged/              entries set aside because a file was changed, missing or extra
+//! CACHE/v1/locks/  tmp/  pins/   one lock a running step; private directories; steps that gc must keep
+//! ```
+
+mod entry;
+mod error;
+mod files;
+mod lock;
+mod record;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::key::{Key, StepKey};
+use super::stage::Artifact;
+pub use entry::Lookup;
+pub(in crate::engine) use entry::Scrutiny;
+pub use error::StoreError;
+use error::{Doing as _, READ};
+pub(in crate::engine) use lock::Lock;
+use lock::Mode;
+pub(in crate::engine) use record::Draft;
+pub use record::{FileRecord, Made, Maker, Record};
+
+/// A cache directory. Any number of runs may use one at a time.
+#[derive(Debug)]
+pub struct Store {
+    /// The version's directory, `CACHE/v1`.
+    base: PathBuf,
+    records_read: AtomicU64,
+    files_hashed: AtomicU64,
+}
+
+/// How often a run that waits for another's step looks again.
+const WAIT: Duration = Duration::from_millis(50);
+
+impl Store {
+    /// The cache in `root`, which need not exist yet.
+    ///
+    /// # Errors
+    /// When there is something there that is not a directory.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let root = root.as_ref();
+        match fs::metadata(root) {
+            Ok(metadata) if !metadata.is_dir() => return Err(StoreError::NotADirectory { path: root.to_owned() }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io(READ, root, error));
+            }
+            _ => {}
+        }
+        Ok(Self { base: root.join("v1"), records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
+    }
+
+    /// The directory of a step, whether or not it is there.
+    #[must_use]
+    pub fn dir(&self, key: &StepKey) -> PathBuf {
+        self.base.join("steps").join(key.kind()).join(key.hash())
+    }
+
+    /// Where a step that has not finished keeps its checkpoints, whether or not it is there.
+    #[must_use]
+    pub fn scratch(&self, key: &StepKey) -> PathBuf {
+        self.base.join("partial").join(key.kind()).join(key.hash())
+    }
+
+    /// The directory and the record of a cached step, every byte verified.
+    ///
+    /// # Errors
+    /// When it is absent, damaged or cannot be read.
+    pub fn verified(&self, key: &StepKey) -> Result<(PathBuf, Arc<Record>), StoreError> {
+        match self.look(key, Scrutiny::Bytes)? {
+            Lookup::Intact(record) => Ok((self.dir(key), record)),
+            Lookup::Absent => Err(StoreError::Absent { key: key.clone() }),
+            Lookup::Damaged(damage) => Err(StoreError::Damaged { key: key.clone(), damage }),
+        }
+    }
+
+    /// Loads the artifact of a cached step, every byte verified.
+    ///
+    /// # Errors
+    /// As [`Store::verified`], and when the artifact cannot read its files.
+    pub fn load<A: Artifact>(&self, key: &Key<A>) -> Result<A, StoreError> {
+        let (dir, _) = self.verified(key.step())?;
+        A::load(&dir).map_err(|source| StoreError::Artifact { key: key.step().clone(), source })
+    }
+
+    /// Makes the cache ready to be written to, and holds off garbage collection for as long as the result lives.
+    pub(in crate::engine) fn begin(&self) -> Result<Lock, StoreError> {
+        for name in ["steps", "contents", "partial", "damaged", "locks", "tmp", "pins"] {
+            let dir = self.base.join(name);
+            fs::create_dir_all(&dir).doing("create", &dir)?;
+        }
+        Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
+            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
+    }
+
+    /// Takes a step's lock, waiting while another run holds it; `waiting` is asked now and again whether to go
+    /// on, and `None` is the result when it says no.
+    pub(in crate::engine) fn lock(
+        &self,
+        key: &StepKey,
+        waiting: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Lock>, StoreError> {
+        Self::wait_for(&self.lock_path(key), Mode::Exclusive, waiting)
+    }
+
+    fn wait_for(path: &Path, mode: Mode, waiting: &mut dyn FnMut() -> bool) -> Result<Option<Lock>, StoreError> {
+        loop {
+            match Lock::try_take(path, mode).doing("lock", path)? {
+                Some(lock) => return Ok(Some(lock)),
+                None if !waiting() => return Ok(None),
+                None => std::thread::sleep(WAIT),
+            }
+        }
+    }
+
+    fn lock_path(&self, key: &StepKey) -> PathBuf {
+        self.base.join("locks").join(Self::flat_name(key))
+    }
+
+    /// The private directory in which the holder of a step's lock builds the entry.
+    fn private(&self, key: &StepKey) -> PathBuf {
+        self.base.join("tmp").join(Self::flat_name(key))
+    }
+
+    fn content_path(&self, content_key: &StepKey) -> PathBuf {
+        self.base.join("contents").join(content_key.kind()).join(content_key.hash())
+    }
+
+    fn flat_name(key: &StepKey) -> String {
+        format!("{}-{}", key.kind(), key.hash())
+    }
+
+    /// How many records were read and how many files were hashed so far.
+    #[cfg(test)]
+    pub(in crate::engine) fn work(&self) -> (u64, u64) {
+        (self.records_read.load(Ordering::Relaxed), self.files_hashed.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts one unit of work.
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,5 @@
+//! Plans of toy stages run on real directories.
+
+mod caching;
+mod damage;
+mod running;
