@@ -116,7 +116,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             Lookup::Intact(record) if record.inputs == contents => return Ok(Some(record)),
             Lookup::Intact(_) => self.warn("an input was made anew and holds other bytes than before"),
             Lookup::Damaged(damage) => {
-                let aside = store.set_aside(key, lock)?;
+                let aside = store.set_aside(key.kind(), key.hash(), lock)?;
                 self.warn(&format!("damaged in the cache: {damage}; set aside as {}", aside.display()));
             }
             Lookup::Absent => {}

@@ -48,7 +48,7 @@ impl fmt::Display for Change {
 }
 
 /// A value in at most `WIDTH` characters, keys in their short form.
-fn brief(value: &Value) -> String {
+pub(super) fn brief(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.parse().map_or_else(|_| text.clone(), |key: StepKey| key.short()),
         Value::Array(items) => format!("[{}]", items.iter().map(brief).collect::<Vec<_>>().join(", ")),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::change::brief;
 use super::key::{ContentHash, StepKey};
 use super::stage::Stage;
 
@@ -122,6 +123,17 @@ impl Manifest {
             }
         });
         keys
+    }
+
+    /// The settings in one line for people: `arch=resnet20 recipe.epochs=200 images=train-v1:9f2c1ab0`.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let parts: Vec<String> = self
+            .leaves()
+            .into_iter()
+            .filter_map(|(path, value)| Some(format!("{}={}", path.strip_prefix("settings.")?, brief(&value))))
+            .collect();
+        parts.join(" ")
     }
 
     /// Each single value of the manifest with its path, such as `settings.recipe.epochs`, in sorted order.

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod change;
 pub mod event;
 pub mod executor;
+pub mod explain;
 pub mod key;
 pub mod manifest;
 mod neighbours;

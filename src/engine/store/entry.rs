@@ -210,11 +210,14 @@ impl Store {
     }
 
     /// Moves a damaged entry out of the way, for the user to look at, and says where to.
-    pub(in crate::engine) fn set_aside(&self, key: &StepKey, _lock: &Lock) -> Result<PathBuf, StoreError> {
-        let dir = self.dir(key);
-        let damaged = self.base.join("damaged");
-        let free = (1..).map(|count: u32| damaged.join(format!("{}-{count}", Self::flat_name(key))));
-        let aside = free.into_iter().find(|path| path.symlink_metadata().is_err()).unwrap_or(damaged);
+    pub(in crate::engine) fn set_aside(&self, kind: &str, hash: &str, _lock: &Lock) -> Result<PathBuf, StoreError> {
+        let (dir, damaged) = (self.base.join("steps").join(kind).join(hash), self.base.join("damaged"));
+        let mut count = 1;
+        let mut aside = damaged.join(format!("{kind}-{hash}-{count}"));
+        while aside.symlink_metadata().is_ok() {
+            count += 1;
+            aside = damaged.join(format!("{kind}-{hash}-{count}"));
+        }
         fs::rename(&dir, &aside).doing("move aside", &dir)?;
         Ok(aside)
     }

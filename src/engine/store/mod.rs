@@ -11,8 +11,11 @@
 mod entry;
 mod error;
 mod files;
+mod gc;
 mod lock;
 mod record;
+mod stats;
+mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +29,15 @@ pub use entry::Lookup;
 pub(in crate::engine) use entry::Scrutiny;
 pub use error::StoreError;
 use error::{Doing as _, READ};
+pub use gc::{Collection, Garbage, GcMode, Removal};
 pub(in crate::engine) use lock::Lock;
 use lock::Mode;
 pub(in crate::engine) use record::Draft;
+#[cfg(test)]
+pub(in crate::engine) use record::tests::record as record_of;
 pub use record::{FileRecord, Made, Maker, Record};
+pub use stats::{KindStats, Pile, Stats};
+pub use verify::{Damage, Verification};
 
 /// A cache directory. Any number of runs may use one at a time.
 #[derive(Debug)]
@@ -110,7 +118,7 @@ impl Store {
         key: &StepKey,
         waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Lock>, StoreError> {
-        Self::wait_for(&self.lock_path(key), Mode::Exclusive, waiting)
+        Self::wait_for(&self.lock_path(key.kind(), key.hash()), Mode::Exclusive, waiting)
     }
 
     fn wait_for(path: &Path, mode: Mode, waiting: &mut dyn FnMut() -> bool) -> Result<Option<Lock>, StoreError> {
@@ -123,8 +131,8 @@ impl Store {
         }
     }
 
-    fn lock_path(&self, key: &StepKey) -> PathBuf {
-        self.base.join("locks").join(Self::flat_name(key))
+    fn lock_path(&self, kind: &str, hash: &str) -> PathBuf {
+        self.base.join("locks").join(format!("{kind}-{hash}"))
     }
 
     /// The private directory in which the holder of a step's lock builds the entry.

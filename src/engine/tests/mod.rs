@@ -2,4 +2,6 @@
 
 mod caching;
 mod damage;
+mod housekeeping;
 mod running;
+mod scheduling;

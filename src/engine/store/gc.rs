@@ -1,0 +1,269 @@
+//! Removes from a cache what no experiment and no pin needs, or says what that would be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::error::{Doing as _, READ};
+use super::lock::{Lock, Mode};
+use super::record::{Record, now};
+use super::stats::{EntryName, Pile};
+use super::{Store, StoreError, files};
+use crate::engine::key::StepKey;
+
+/// Whether garbage goes or is only listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcMode {
+    /// It goes.
+    Remove,
+    /// It is only listed.
+    DryRun,
+}
+
+/// What is removed, and why it is garbage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Garbage {
+    /// A finished step that nothing given needs.
+    Step,
+    /// Checkpoints of a step that nothing given needs, or that has finished.
+    Partial,
+    /// An entry set aside as damaged, or one without a readable record.
+    Damaged,
+    /// A private directory that an interrupted run left.
+    Temporary,
+}
+
+/// One thing that is garbage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Removal {
+    /// Why it is garbage.
+    pub garbage: Garbage,
+    /// The step; `None` where that cannot be told any more.
+    pub key: Option<StepKey>,
+    /// What the step was called in the plan that made it.
+    pub label: Option<String>,
+    /// What the step is: its settings, each input by its short key.
+    pub about: String,
+    /// The size of its files.
+    pub bytes: u64,
+    /// Seconds since it was made or last written to.
+    pub age: u64,
+    /// What it took to compute.
+    pub seconds: f64,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// What a collection came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Collection {
+    /// Steps that stay.
+    pub kept: Pile,
+    /// What went, or would go.
+    pub removed: Vec<Removal>,
+}
+
+impl Store {
+    /// Collects garbage: `roots` and the pinned steps stay with everything that they were made from.
+    ///
+    /// # Errors
+    /// When a run is using the cache, and when it cannot be read or written to.
+    pub fn gc(&self, roots: &BTreeSet<StepKey>, mode: GcMode) -> Result<Collection, StoreError> {
+        if !self.base.exists() {
+            return Ok(Collection::default());
+        }
+        let _alone = match mode {
+            GcMode::DryRun => None,
+            GcMode::Remove => Some(self.alone()?),
+        };
+        let (records, unreadable) = self.all_records()?;
+        let needed = needed(&records, roots.iter().cloned().chain(self.pins()?));
+        let mut found = Collection::default();
+        for (key, record) in &records {
+            if needed.contains(key) {
+                found.kept.add(record.bytes());
+            } else {
+                found.removed.push(self.removal_of(record));
+            }
+        }
+        for name in unreadable {
+            let about = format!("an entry of kind {} without a readable record", name.kind);
+            found.removed.push(Removal::of_path(Garbage::Damaged, about, self.dir_of(&name))?);
+        }
+        self.list_partial(&needed, &records, &mut found)?;
+        for (dir, garbage, about) in [
+            ("damaged", Garbage::Damaged, "set aside as damaged"),
+            ("tmp", Garbage::Temporary, "left by an interrupted run"),
+        ] {
+            let dir = self.base.join(dir);
+            for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
+                found.removed.push(Removal::of_path(garbage, format!("{name}: {about}"), dir.join(name))?);
+            }
+        }
+        if mode == GcMode::Remove {
+            for removal in &found.removed {
+                self.remove(removal)?;
+            }
+            self.drop_dead_notes(&records, &needed)?;
+        }
+        Ok(found)
+    }
+
+    /// Holds off runs; an error when there is one.
+    fn alone(&self) -> Result<Lock, StoreError> {
+        let path = self.base.join("in-use");
+        Lock::try_take(&path, Mode::Exclusive)
+            .doing("lock", &path)?
+            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
+    }
+
+    fn all_records(&self) -> Result<(BTreeMap<StepKey, Record>, Vec<EntryName>), StoreError> {
+        let (mut records, mut unreadable) = (BTreeMap::new(), Vec::new());
+        for name in self.entries()? {
+            match self.read_record(&self.dir_of(&name))? {
+                Ok(record) if self.dir(&record.key) == self.dir_of(&name) => {
+                    records.insert(record.key.clone(), record);
+                }
+                _ => unreadable.push(name),
+            }
+        }
+        Ok((records, unreadable))
+    }
+
+    fn removal_of(&self, record: &Record) -> Removal {
+        Removal {
+            garbage: Garbage::Step,
+            key: Some(record.key.clone()),
+            label: record.labels.first().map(ToString::to_string),
+            about: record.manifest().map_or_else(|| record.manifest_text().to_owned(), |manifest| manifest.brief()),
+            bytes: record.bytes(),
+            age: now().saturating_sub(record.made.unix_seconds),
+            seconds: record.seconds,
+            path: self.dir(&record.key),
+        }
+    }
+
+    /// Lists the checkpoints of steps that are finished or not needed.
+    fn list_partial(
+        &self,
+        needed: &BTreeSet<StepKey>,
+        records: &BTreeMap<StepKey, Record>,
+        found: &mut Collection,
+    ) -> Result<(), StoreError> {
+        let unfinished: BTreeSet<PathBuf> =
+            needed.iter().filter(|key| !records.contains_key(key)).map(|key| self.scratch(key)).collect();
+        let partial = self.base.join("partial");
+        for kind in files::list(&partial).doing(READ, &partial)?.into_keys() {
+            let dir = partial.join(&kind);
+            for hash in files::list(&dir).doing(READ, &dir)?.into_keys() {
+                let path = dir.join(&hash);
+                if !unfinished.contains(&path) {
+                    let about = format!("checkpoints of an unfinished step of kind {kind}");
+                    found.removed.push(Removal::of_path(Garbage::Partial, about, path)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes one thing: its name first, so that an interruption leaves no half of it to be found.
+    fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        let tmp = self.base.join("tmp");
+        let path = if removal.path.starts_with(&tmp) { removal.path.clone() } else { tmp.join("garbage") };
+        if path != removal.path {
+            files::remove(&path).doing("remove", &path)?;
+            fs::create_dir_all(&tmp).doing("create", &tmp)?;
+            fs::rename(&removal.path, &path).doing("remove", &removal.path)?;
+        }
+        files::remove(&path).doing("remove", &path)
+    }
+
+    /// Removes the notes for early cutoff that lead to removed steps, and locks that nobody holds.
+    fn drop_dead_notes(
+        &self,
+        records: &BTreeMap<StepKey, Record>,
+        needed: &BTreeSet<StepKey>,
+    ) -> Result<(), StoreError> {
+        let kept = records.iter().filter(|(key, _)| needed.contains(*key));
+        let alive: BTreeMap<PathBuf, String> =
+            kept.map(|(key, record)| (self.content_path(&record.content_key), key.to_string())).collect();
+        let contents = self.base.join("contents");
+        for kind in files::list(&contents).doing(READ, &contents)?.into_keys() {
+            let dir = contents.join(kind);
+            for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
+                let path = dir.join(name);
+                match alive.get(&path) {
+                    // The step that it led to may be gone while another with the same result stays.
+                    Some(key) => fs::write(&path, key).doing("write", &path)?,
+                    None => files::remove(&path).doing("remove", &path)?,
+                }
+            }
+        }
+        let locks = self.base.join("locks");
+        for name in files::list(&locks).doing(READ, &locks)?.into_keys() {
+            let path = locks.join(name);
+            drop(Lock::try_take(&path, Mode::Exclusive).doing("lock", &path)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps a step, and what it was made from, whatever experiments are given to [`Store::gc`].
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub fn pin(&self, key: &StepKey) -> Result<(), StoreError> {
+        let _in_use = self.begin()?;
+        let path = self.base.join("pins").join(Self::flat_name(key));
+        files::write_synced(&path, key.to_string().as_bytes()).doing("write", &path)
+    }
+
+    /// Takes a pin away; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub fn unpin(&self, key: &StepKey) -> Result<(), StoreError> {
+        let path = self.base.join("pins").join(Self::flat_name(key));
+        files::remove(&path).doing("remove", &path)
+    }
+
+    /// The pinned steps.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn pins(&self) -> Result<BTreeSet<StepKey>, StoreError> {
+        let dir = self.base.join("pins");
+        let mut pins = BTreeSet::new();
+        for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
+            let path = dir.join(name);
+            let text = fs::read_to_string(&path).doing(READ, &path)?;
+            pins.extend(text.trim().parse::<StepKey>());
+        }
+        Ok(pins)
+    }
+}
+
+impl Removal {
+    /// Something that is known only by its place.
+    fn of_path(garbage: Garbage, about: String, path: PathBuf) -> Result<Self, StoreError> {
+        let bytes = files::bytes_under(&path).doing(READ, &path)?;
+        let metadata = path.symlink_metadata().doing(READ, &path)?;
+        let written = u64::try_from(files::modified(&metadata) / 1_000_000_000).unwrap_or(0);
+        let age = now().saturating_sub(written);
+        Ok(Self { garbage, key: None, label: None, about, bytes, age, seconds: 0.0, path })
+    }
+}
+
+/// The roots and all that they were made from.
+fn needed(records: &BTreeMap<StepKey, Record>, roots: impl Iterator<Item = StepKey>) -> BTreeSet<StepKey> {
+    let mut needed = BTreeSet::new();
+    let mut open: Vec<StepKey> = roots.collect();
+    while let Some(key) = open.pop() {
+        if needed.insert(key.clone()) {
+            open.extend(records.get(&key).into_iter().flat_map(|record| record.inputs.keys().cloned()));
+        }
+    }
+    needed
+}
