@@ -10,7 +10,7 @@ mod gradient;
 mod layout;
 #[cfg(test)]
 pub(crate) mod reference;
-mod simd;
+pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -3,9 +3,12 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::chunks::sum_over_images;
+use super::composed;
+use super::conv_loops::{forward, input_gradient};
 use super::shape::ConvShape;
 use super::values::{Values, slice, stored, tensor};
-use super::{composed, conv_portable};
+use super::weight_gradient::WeightGradient;
+use crate::kernels::isa::Isa;
 
 /// Cross-correlates `x` `[batch, height, width, in]` with `weight` `[out, in, height, width]` and adds `bias` `[out]`.
 ///
@@ -42,22 +45,19 @@ struct Convolution {
 
 impl Convolution {
     fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
-        let mut out = vec![0.0; self.shape.output.values()];
-        conv_portable::forward(&self.shape, x, weight, bias, &mut out);
-        stored(out, self.shape.output.dims())
+        stored(forward(Isa::detect(), &self.shape, x, weight, bias), self.shape.output.dims())
     }
 
     fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &[f32]) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let for_x = if x.track_op() {
-            let mut out = vec![0.0; self.shape.input.values()];
-            conv_portable::input_gradient(&self.shape, gradient, &Values::of(weight)?, &mut out);
-            Some(tensor(out, self.shape.input.dims())?)
+            let values = input_gradient(Isa::detect(), &self.shape, gradient, &Values::of(weight)?);
+            Some(tensor(values, self.shape.input.dims())?)
         } else {
             None
         };
         let for_weight = if weight.track_op() {
-            let weights = conv_portable::weight_gradient(&self.shape, &Values::of(x)?, gradient);
-            Some(tensor(weights, self.shape.weight_dims())?)
+            let values = WeightGradient::new(Isa::detect(), &self.shape).apply(&Values::of(x)?, gradient);
+            Some(tensor(values, self.shape.weight_dims())?)
         } else {
             None
         };
@@ -129,8 +129,12 @@ impl CustomOp3 for Convolution {
 mod tests {
     use candle_core::Tensor;
 
+    use proptest::prelude::*;
+
+    use super::super::conv_portable;
+    use super::super::shape::{MapShape, Window};
     use super::super::testing::{Operand, assert_close, check, values, with_threads};
-    use super::{ConvShape, composed, conv2d};
+    use super::{ConvShape, Isa, WeightGradient, composed, conv2d, forward, input_gradient};
 
     /// Batch, height, width, in, out, kernel height and width, stride, padding.
     type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
@@ -268,5 +272,40 @@ mod tests {
         assert!(error.to_string().contains("3 channels"), "{error}");
         let small: Tensor = Operand::random(&[1, 1, 4, 4], 1).frozen();
         assert!(conv2d(&small, &weight, None, 1, [0, 0]).is_err());
+    }
+
+    fn shapes() -> impl Strategy<Value = ConvShape> {
+        let map = (1..20_usize, 1..9_usize, 1..9_usize, prop_oneof![1..20_usize, Just(32), Just(48)]);
+        let window = ([1..5_usize, 1..5_usize], 1..4_usize, [0..3_usize, 0..3_usize]);
+        let outputs = prop_oneof![1..20_usize, Just(32), Just(80)];
+        (map, outputs, window).prop_filter_map("the window fits", |(map, outputs, (kernel, stride, padding))| {
+            let (batch, height, width, channels) = map;
+            let input = MapShape { batch, height, width, channels };
+            ConvShape::new(input, outputs, Window { kernel, stride, padding }).ok()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn fast_paths_equal_plain_loops(shape in shapes()) {
+            let single = |operand: Operand| -> Vec<f32> { operand.values.iter().map(|&value| value as f32).collect() };
+            let double = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+            let x = single(Operand::random(&[shape.input.values()], 1));
+            let weight = single(Operand::random(&[shape.weights()], 2));
+            let gradient = single(Operand::random(&[shape.output.values()], 3));
+            let mut out = vec![0.0; shape.output.values()];
+            conv_portable::forward(&shape, &x, &weight, None, &mut out);
+            let mut for_x = vec![0.0; shape.input.values()];
+            conv_portable::input_gradient(&shape, &gradient, &weight, &mut for_x);
+            let for_weight = conv_portable::weight_gradient(&shape, &x, &gradient);
+            for isa in Isa::ALL {
+                assert_close(&forward(isa, &shape, &x, &weight, None), &double(&out), 1e-4, "output");
+                assert_close(&input_gradient(isa, &shape, &gradient, &weight), &double(&for_x), 1e-4, "input");
+                let actual = WeightGradient::new(isa, &shape).apply(&x, &gradient);
+                assert_close(&actual, &double(&for_weight), 1e-4, "weight");
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Convolution and its two gradients in plain loops: the oracle of the fast paths, and what runs where none fits.
+//! Convolution and its two gradients in plain loops: the oracle of the fast paths.
 
 use rayon::prelude::*;
 

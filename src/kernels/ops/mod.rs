@@ -12,13 +12,17 @@ mod batch_norm;
 mod chunks;
 mod composed;
 mod conv;
+mod conv_loops;
+#[cfg(test)]
 mod conv_portable;
 mod linear;
 mod loss;
+mod outer_product;
 mod pointwise;
 mod pool;
 mod shape;
 mod values;
+mod weight_gradient;
 
 #[cfg(test)]
 mod testing;

@@ -82,9 +82,9 @@ impl Window {
     /// the window, all inside `0..kernel`, and the map's coordinate of the first.
     pub(super) fn span(&self, axis: usize, place: usize, extent: usize) -> (std::ops::Range<usize>, usize) {
         let start = place * self.stride;
-        let first = self.padding[axis].saturating_sub(start);
+        let first = self.padding[axis].saturating_sub(start).min(self.kernel[axis]);
         let last = (extent + self.padding[axis]).saturating_sub(start).min(self.kernel[axis]);
-        (first..last.max(first), (start + first).saturating_sub(self.padding[axis]))
+        (first..last.max(first), (start + first).saturating_sub(self.padding[axis]).min(extent))
     }
 }
 

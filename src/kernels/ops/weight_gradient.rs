@@ -1,0 +1,254 @@
+//! The gradient of a convolution with respect to its weights.
+//!
+//! For each tap it is a product of two matrices whose common dimension are the pixels: every pair of an input pixel
+//! and an output pixel that the tap joins adds the outer product of the input's channels and the output's gradient.
+//! A block of such sums stays in registers while a few hundred pixels pass by. Channels are first rearranged in panels of
+//! at most 16 (unless they lie so already), so that what a block reads is contiguous; where a map has few channels,
+//! the taps become channels (the image's patches). Taps on the border are skipped.
+
+use rayon::prelude::*;
+
+use super::outer_product::{Pair, Product};
+use super::shape::ConvShape;
+use crate::kernels::isa::Isa;
+
+/// Channels of a panel: one cache line.
+const PANEL: usize = 16;
+/// Up to so many taps times channels, patches are the channels.
+const PATCH: usize = 32;
+/// Pixels that pass a block of sums at a time, so that both panels stay in the first-level cache.
+const PIXELS: usize = 256;
+/// Fewest images whose contributions are summed apart.
+const IMAGES: usize = 8;
+/// Most values of all partial sums together (4 MiB).
+const PARTIAL: usize = 1 << 20;
+/// Output channels of one task.
+const COLUMNS: usize = 64;
+
+/// How the gradient is computed for one shape; the same for any number of threads.
+pub(super) struct WeightGradient {
+    isa: Isa,
+    shape: ConvShape,
+    patches: bool,
+    /// Rows and columns of a panel of the input: channels, zeros up to a multiple.
+    input_panel: usize,
+    output_panel: usize,
+    /// Images that are rearranged at a time.
+    group: usize,
+    /// For each block of output pixels of a group and each tap: the places it joins, image by image.
+    blocks: Vec<Vec<Vec<Pair>>>,
+    images_per_chunk: usize,
+}
+
+impl WeightGradient {
+    pub(super) fn new(isa: Isa, shape: &ConvShape) -> Self {
+        let ConvShape { input, output, .. } = *shape;
+        let patch = shape.taps() * input.channels;
+        let patches = input.channels < 8 && patch <= PATCH;
+        let input_panel = if patches { patch } else { input.channels.min(PANEL) };
+        let output_panel = if output.channels <= 8 { 8 } else { PANEL };
+        let chunks = (PARTIAL / shape.weights()).max(1);
+        let mut plan = Self {
+            isa,
+            shape: *shape,
+            patches,
+            input_panel,
+            output_panel,
+            group: 1,
+            blocks: Vec::new(),
+            images_per_chunk: output.batch.div_ceil(chunks).max(IMAGES),
+        };
+        plan.group = (PIXELS / output.pixels()).clamp(1, plan.images_per_chunk);
+        let rows = if plan.group > 1 { output.height } else { (PIXELS / output.width).clamp(1, output.height) };
+        plan.blocks =
+            (0..output.height).step_by(rows).map(|row| plan.block(row..(row + rows).min(output.height))).collect();
+        plan
+    }
+
+    /// The pairs of every tap for some output rows of each image of a group.
+    fn block(&self, rows: std::ops::Range<usize>) -> Vec<Vec<Pair>> {
+        let ConvShape { input, output, window } = self.shape;
+        let taps = if self.patches { 1 } else { self.shape.taps() };
+        (0..taps)
+            .map(|tap| {
+                let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+                let mut pairs = Vec::new();
+                for image in 0..self.group {
+                    for row in rows.clone() {
+                        for column in 0..output.width {
+                            let place = (image * output.height + row) * output.width + column;
+                            let pixel = if self.patches {
+                                Some(place)
+                            } else {
+                                let y = (row * window.stride + ky).wrapping_sub(window.padding[0]);
+                                let x = (column * window.stride + kx).wrapping_sub(window.padding[1]);
+                                let inside = y < input.height && x < input.width;
+                                inside.then_some((image * input.height + y) * input.width + x)
+                            };
+                            if let Some(pixel) = pixel {
+                                pairs.push(Pair { x: pixel * self.input_panel, y: place * self.output_panel });
+                            }
+                        }
+                    }
+                }
+                pairs
+            })
+            .collect()
+    }
+
+    /// The gradient, `[out, in, height, width]`, given the input and the gradient of the output.
+    pub(super) fn apply(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let output = self.shape.output;
+        let groups = output.channels.div_ceil(COLUMNS);
+        let chunks = output.batch.div_ceil(self.images_per_chunk);
+        let partial: Vec<Vec<f32>> = (0..groups * chunks)
+            .into_par_iter()
+            .map(|task| self.task(task / chunks, task % chunks, x, gradient))
+            .collect();
+        let mut weights = vec![0.0; self.shape.weights()];
+        weights
+            .par_chunks_mut(COLUMNS * self.shape.taps() * self.shape.input.channels)
+            .enumerate()
+            .for_each(|(group, weights)| self.collect(group, &partial[group * chunks..][..chunks], weights));
+        weights
+    }
+
+    /// Output channels of a group of columns.
+    fn columns(&self, group: usize) -> std::ops::Range<usize> {
+        group * COLUMNS..((group + 1) * COLUMNS).min(self.shape.output.channels)
+    }
+
+    /// Rows of the sums of a tap, and columns: whole panels.
+    fn extent(&self, columns: usize) -> [usize; 2] {
+        let rows = if self.patches { self.input_panel } else { self.shape.input.channels };
+        [rows.next_multiple_of(self.input_panel), columns.next_multiple_of(self.output_panel)]
+    }
+
+    /// What one chunk of images adds to some columns: `[tap][in][out]`.
+    fn task(&self, columns: usize, chunk: usize, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let ConvShape { input, output, .. } = self.shape;
+        let columns = self.columns(columns);
+        let [rows, width] = self.extent(columns.len());
+        let product = Product::new(self.isa, self.input_panel, self.output_panel, width);
+        let mut sums = vec![0.0; self.blocks[0].len() * rows * width];
+        let (mut x_panels, mut gradient_panels) = (Vec::new(), Vec::new());
+        let start = chunk * self.images_per_chunk;
+        let end = (start + self.images_per_chunk).min(output.batch);
+        for first in (start..end).step_by(self.group) {
+            let images = first..(first + self.group).min(end);
+            let x = &x[images.start * input.image()..images.end * input.image()];
+            let gradient = &gradient[images.start * output.image()..images.end * output.image()];
+            let x = self.input_panels(x, &mut x_panels);
+            let gradient = self.output_panels(gradient, &columns, &mut gradient_panels);
+            let (x_length, gradient_length) =
+                (x.len() * self.input_panel / rows, gradient.len() * self.output_panel / width);
+            for taps in &self.blocks {
+                for (pairs, sums) in taps.iter().zip(sums.chunks_exact_mut(rows * width)) {
+                    let pairs = &pairs[..pairs.len() / self.group * images.len()];
+                    for (x, sums) in x.chunks_exact(x_length).zip(sums.chunks_exact_mut(self.input_panel * width)) {
+                        for (panel, gradient) in gradient.chunks_exact(gradient_length).enumerate() {
+                            // SAFETY: `block` made the pairs for panels of a whole group of images, pixel after pixel,
+                            // and those of fewer images come first.
+                            unsafe { product.add(pairs, x, gradient, &mut sums[panel * self.output_panel..]) };
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// Some images as `[panel][pixel][channel]`, or `[pixel][tap and channel]`.
+    fn input_panels<'a>(&self, x: &'a [f32], panels: &'a mut Vec<f32>) -> &'a [f32] {
+        let channels = self.shape.input.channels;
+        if self.patches {
+            self.fill_patches(x, panels);
+            panels
+        } else {
+            rearranged(x, channels, 0..channels, self.input_panel, panels)
+        }
+    }
+
+    /// Some columns of the gradient as `[panel][pixel][channel]`.
+    fn output_panels<'a>(
+        &self,
+        gradient: &'a [f32],
+        columns: &std::ops::Range<usize>,
+        panels: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        rearranged(gradient, self.shape.output.channels, columns.clone(), self.output_panel, panels)
+    }
+
+    fn fill_patches(&self, x: &[f32], panels: &mut Vec<f32>) {
+        let ConvShape { input, output, window } = self.shape;
+        let channels = input.channels;
+        panels.clear();
+        panels.resize(x.len() / input.image() * output.pixels() * self.input_panel, 0.0);
+        let mut patches = panels.chunks_exact_mut(self.input_panel);
+        for image in x.chunks_exact(input.image()) {
+            for row in 0..output.height {
+                let (rows, top) = window.span(0, row, input.height);
+                for (column, patch) in (0..output.width).zip(&mut patches) {
+                    let (columns, left) = window.span(1, column, input.width);
+                    let length = columns.len() * channels;
+                    for (y, tap_row) in (top..).zip(rows.clone()) {
+                        let to = (tap_row * window.kernel[1] + columns.start) * channels;
+                        let from = (y * input.width + left) * channels;
+                        patch[to..to + length].copy_from_slice(&image[from..from + length]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds up the chunks and rearranges `[tap][in][out]` to `[out][in][tap]` for one group of columns.
+    fn collect(&self, group: usize, partial: &[Vec<f32>], weights: &mut [f32]) {
+        let columns = self.columns(group).len();
+        let [rows, width] = self.extent(columns);
+        let (taps, inputs) = (self.shape.taps(), self.shape.input.channels);
+        let rows = if self.patches { inputs } else { rows };
+        let mut sums = vec![0.0; columns];
+        for input in 0..inputs {
+            for tap in 0..taps {
+                let start = (tap * rows + input) * width;
+                sums.copy_from_slice(&partial[0][start..start + columns]);
+                for partial in &partial[1..] {
+                    for (sum, value) in sums.iter_mut().zip(&partial[start..start + columns]) {
+                        *sum += value;
+                    }
+                }
+                for (output, &sum) in sums.iter().enumerate() {
+                    weights[(output * inputs + input) * taps + tap] = sum;
+                }
+            }
+        }
+    }
+}
+
+/// Some channels of a channels-last map as `[panel][pixel][channel]`, the last panel filled with zeros; the map itself
+/// where it lies so already.
+fn rearranged<'a>(
+    map: &'a [f32],
+    channels: usize,
+    wanted: std::ops::Range<usize>,
+    panel: usize,
+    panels: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    if channels == panel {
+        return map;
+    }
+    let pixels = map.len() / channels;
+    panels.clear();
+    panels.resize(wanted.len().div_ceil(panel) * pixels * panel, 0.0);
+    for (first, panels) in wanted.clone().step_by(panel).zip(panels.chunks_exact_mut(pixels * panel)) {
+        let width = panel.min(wanted.end - first);
+        for (to, from) in panels.chunks_exact_mut(panel).zip(map.chunks_exact(channels)) {
+            if width == PANEL {
+                to[..PANEL].copy_from_slice(&from[first..first + PANEL]);
+            } else {
+                to[..width].copy_from_slice(&from[first..first + width]);
+            }
+        }
+    }
+    panels
+}
