@@ -1,11 +1,10 @@
 //! Which names an experiment defines, known before anything that refers to them is read.
 
-use super::document::{Entry, Node};
+use super::document::{Entry, Node, Value};
 use super::nearest::{listing, suggestion};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
 use super::schema::StageKind;
-use super::sweep::check_name;
 
 /// The data sets and stages of a file.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ impl<'a> Catalog<'a> {
         let section = |key: &str| {
             let node = root.get(key);
             if let Some(node) = node
-                && !matches!(node.value, super::document::Value::Table(_))
+                && !matches!(node.value, Value::Table(_))
             {
                 Item::new(node, key, sink).fault::<()>(format!("must hold tables `[{key}.NAME]`"));
             }
@@ -103,7 +102,11 @@ impl<'a> Catalog<'a> {
                 item.problem(format!("must be {wanted}, but `{name}` is a data set")).help(candidates(&fitting))
             }
             None => {
-                let thing = if data { "data set or stage" } else { "stage" };
+                let thing = match (data, kinds) {
+                    (true, []) => "data set",
+                    (true, _) => "data set or stage",
+                    (false, _) => "stage",
+                };
                 let help = suggestion(name, "what would do here", fitting.iter().copied());
                 item.problem(format!("names `{name}`, but there is no {thing} of that name")).help(help)
             }
@@ -143,7 +146,7 @@ fn wanted(kinds: &[StageKind], data: bool) -> String {
 
 fn kind(entry: &Entry, sink: &Sink) -> Option<StageKind> {
     let item = Item::new(&entry.node, format!("stage.{}", entry.key), sink);
-    if !matches!(entry.node.value, super::document::Value::Table(_)) {
+    if !matches!(entry.node.value, Value::Table(_)) {
         return item.fault(format!("must be a table, not {}", entry.node.type_name()));
     }
     let Some(node) = entry.node.get("kind") else {
@@ -152,4 +155,13 @@ fn kind(entry: &Entry, sink: &Sink) -> Option<StageKind> {
         return None;
     };
     Item::new(node, format!("stage.{}.kind", entry.key), sink).choice("kinds of stages", &StageKind::ALL)
+}
+
+/// Reports a name that could not be told apart from the signs around it.
+pub(super) fn check_name(entry: &Entry, what: &str, sink: &Sink) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if entry.key.is_empty() || !entry.key.chars().all(plain) {
+        let help = "use letters, digits, `-` and `_`";
+        sink.report(Problem::at(entry.place, format!("`{}` cannot be the name of {what}", entry.key)).help(help));
+    }
 }

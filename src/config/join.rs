@@ -82,14 +82,19 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
 /// Turns ordered drafts into stages with an instance for each cell.
 pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
     let mut done: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
+    let mut occurring = Occurring { sweep, known: BTreeMap::new() };
     let mut specs = Vec::new();
     for stage in stages {
         let mut instances: Vec<Instance> = Vec::new();
+        let mut by_cell: BTreeMap<Cell, Vec<usize>> = BTreeMap::new();
         for group in &stage.groups {
-            let mut joined: Vec<Instance> = group.iter().flat_map(|draft| join_draft(draft, &done, sweep)).collect();
+            let joined = group.iter().flat_map(|draft| join_draft(draft, &done, &mut occurring));
+            let mut joined: Vec<Instance> = joined.collect();
             joined.sort_by_cached_key(|instance| sweep.rank(&instance.cell));
             for instance in joined {
-                if !instances.contains(&instance) {
+                let twins = by_cell.entry(instance.cell.clone()).or_default();
+                if !twins.iter().any(|&twin| instances[twin] == instance) {
+                    twins.push(instances.len());
                     instances.push(instance);
                 }
             }
@@ -100,14 +105,31 @@ pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
     specs
 }
 
-fn join_draft(draft: &Draft, done: &BTreeMap<&str, Vec<Cell>>, sweep: &Sweep) -> Vec<Instance> {
+/// Which cells occur in a sweep, kept for each set of axes.
+struct Occurring<'a> {
+    sweep: &'a Sweep,
+    known: BTreeMap<Vec<String>, BTreeSet<Cell>>,
+}
+
+impl Occurring<'_> {
+    fn contains(&mut self, cell: &Cell) -> bool {
+        let sweep = self.sweep;
+        let cells = self
+            .known
+            .entry(cell.keys().cloned().collect())
+            .or_insert_with(|| sweep.cells(cell.keys().map(String::as_str)).into_iter().collect());
+        cells.contains(cell)
+    }
+}
+
+fn join_draft(draft: &Draft, done: &BTreeMap<&str, Vec<Cell>>, occurring: &mut Occurring<'_>) -> Vec<Instance> {
     let mut partial: Vec<(Cell, Vec<StageRef>)> = vec![(draft.cell.clone(), Vec::new())];
     for reference in &draft.references {
         let candidates: Vec<(&Cell, Cell)> = done
             .get(reference.stage.as_str())
             .into_iter()
             .flatten()
-            .filter(|cell| matches_pins(cell, &reference.pins, sweep))
+            .filter(|cell| matches_pins(cell, &reference.pins, occurring.sweep))
             .map(|cell| (cell, unpinned(cell, &reference.pins)))
             .collect();
         let mut extended = Vec::new();
@@ -121,13 +143,9 @@ fn join_draft(draft: &Draft, done: &BTreeMap<&str, Vec<Cell>>, sweep: &Sweep) ->
         }
         partial = extended;
     }
-    let mut allowed: BTreeMap<Vec<String>, BTreeSet<Cell>> = BTreeMap::new();
     let mut instances = Vec::new();
     for (cell, chosen) in partial {
-        let axes: Vec<String> = cell.keys().cloned().collect();
-        let allowed =
-            allowed.entry(axes).or_insert_with(|| sweep.cells(cell.keys().map(String::as_str)).into_iter().collect());
-        if allowed.contains(&cell) {
+        if occurring.contains(&cell) {
             let mut settings = draft.settings.clone();
             for (slot, stage) in settings.references_mut().into_iter().zip(chosen) {
                 *slot = stage;

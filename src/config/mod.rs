@@ -5,17 +5,20 @@
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
+mod axis;
 mod catalog;
 mod cross;
 mod dataset;
 mod document;
 pub mod experiment;
 mod join;
+mod method;
 mod nearest;
 mod overrides;
 mod problem;
 mod question;
 mod read;
+mod recipe;
 mod schema;
 mod stage;
 mod sweep;
@@ -128,12 +131,13 @@ fn read_experiment(root: &Node, path: &Path, sink: &Sink) -> Option<Experiment> 
 }
 
 fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::Draft> {
-    let variants = variants::expand(entry.node, scope.sweep, scope.catalog, sink);
-    let path = format!("stage.{}", entry.name);
-    variants
-        .into_iter()
-        .filter_map(|variant| scope.read(kind, variant.cell, &Item::new(&variant.node, &path, sink)))
-        .collect()
+    let table = Item::new(entry.node, format!("stage.{}", entry.name), sink);
+    let variants = variants::expand(&table, scope.sweep, scope.catalog).into_iter();
+    let drafts = variants.filter_map(|variant| {
+        let item = Item::new(&variant.node, &table.path, sink);
+        scope.read(kind, variant.cell, &item)
+    });
+    drafts.collect()
 }
 
 /// The pairs of an evaluation, each expanded over the axes that it mentions itself.
@@ -148,7 +152,7 @@ fn read_pairs(
     let mut groups = Vec::new();
     for pair in pairs.unwrap_or_default() {
         let mut group = Vec::new();
-        for variant in variants::expand(pair.node, scope.sweep, scope.catalog, sink) {
+        for variant in variants::expand(&pair, scope.sweep, scope.catalog) {
             let item = Item::new(&variant.node, &pair.path, sink);
             let texts = |key: &str| variant.node.get(key).and_then(Node::text).map(str::to_owned);
             evaluated.pairs.extend(texts("model").zip(texts("images")));

@@ -2,13 +2,20 @@
 
 /// The name nearest to `wrong` among `names`, if one is near enough to be a slip.
 pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    most_similar(wrong, names).filter(|name| similarity(&normal(wrong), &normal(name)) > 0.7)
+}
+
+/// The name nearest to `wrong`, however far; the first of equals.
+pub(super) fn most_similar<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = normal(wrong);
-    names
-        .into_iter()
-        .map(|name| (similarity(&wrong, &normal(name)), name))
-        .filter(|&(similarity, _)| similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
-        .map(|(_, name)| name)
+    let mut best: Option<(f64, &str)> = None;
+    for name in names {
+        let similarity = similarity(&wrong, &normal(name));
+        if best.is_none_or(|(most, _)| similarity > most) {
+            best = Some((similarity, name));
+        }
+    }
+    best.map(|(_, name)| name)
 }
 
 /// "did you mean `x`?", or else all there is to choose from.

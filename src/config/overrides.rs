@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use super::document::{Entry, Node, Value, parse, parse_value};
-use super::nearest::suggestion;
+use super::nearest::most_similar;
 use super::problem::{Place, Problem, Sink};
-use super::schema::{Below, EXPERIMENT, Field, SWEEP_RULES, StageKind};
+use super::schema::{Below, EXPERIMENT, Field, KIND, SWEEP_RULES, StageKind};
 
 /// A `--set PATH=VALUE` as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,13 @@ pub(super) fn apply(root: &mut Node, set: &Override, source: usize, sink: &Sink)
         return;
     };
     let Some(value) = read_value(value_text, source, path_text.len() + 1, sink) else { return };
-    set_value(root, &path, Level::Keys(EXPERIMENT), value, sink);
+    if !is_known(root, &path) {
+        let place = Place { end: path_text.trim_end().len(), ..all };
+        let problem = Problem::at(place, format!("there is no `{}` to set", path_text.trim()));
+        sink.report(problem.help(path_help(root, &path)));
+        return;
+    }
+    set_value(root, &path, value);
 }
 
 fn read_path(text: &str, source: usize) -> Option<Vec<Segment>> {
@@ -89,6 +95,32 @@ fn is_bare(text: &str) -> bool {
     !inner.is_empty() && !inner.contains(['[', ']', '{', '}', '"', '\'', ',', '=', '#'])
 }
 
+/// Whether the file has that path, or the schema knows it.
+fn is_known(root: &Node, path: &[Segment]) -> bool {
+    let mut node = Some(root);
+    let mut level = Level::Keys(EXPERIMENT);
+    for segment in path {
+        match level.enter(node, &segment.key) {
+            Some(next) => level = next,
+            None => return false,
+        }
+        node = node.and_then(|node| child(node, &segment.key));
+    }
+    true
+}
+
+/// The known path that someone may have meant: among those that end alike if there are any.
+fn path_help(root: &Node, path: &[Segment]) -> String {
+    let mut known = Vec::new();
+    Level::Keys(EXPERIMENT).list(Some(root), "", &mut known);
+    let keys: Vec<&str> = path.iter().map(|segment| segment.key.as_str()).collect();
+    let wrong = keys.join(".");
+    let ending = keys.last().copied().unwrap_or_default();
+    let alike = known.iter().filter(|path| path.rsplit('.').next() == Some(ending)).map(String::as_str);
+    let found = most_similar(&wrong, alike).or_else(|| most_similar(&wrong, known.iter().map(String::as_str)));
+    found.map_or_else(|| "the file holds nothing that can be set".to_owned(), |path| format!("did you mean `{path}`?"))
+}
+
 /// What may stand at a level of the document.
 #[derive(Clone, Copy)]
 enum Level {
@@ -112,67 +144,63 @@ impl Level {
         }
     }
 
-    /// The level below `key`, or the names that would do.
-    fn enter(self, node: &Node, key: &str) -> Result<Self, Vec<String>> {
-        let present = || node.entries().iter().map(|entry| entry.key.clone());
+    /// The level below `key`, if that may be set.
+    fn enter(self, node: Option<&Node>, key: &str) -> Option<Self> {
+        let there = node.and_then(|node| child(node, key));
         match self {
-            Self::Keys(fields) => match fields.iter().find(|field| field.name == key) {
-                Some(field) => Ok(Self::of(field.below)),
-                None => Err(fields.iter().map(|field| field.name.to_owned()).collect()),
-            },
-            Self::Names(fields) if node.get(key).is_some() => Ok(Self::Keys(fields)),
-            Self::Stages => match node.get(key) {
-                Some(stage) => {
-                    let kind = stage.get("kind").and_then(Node::text);
-                    let found = StageKind::ALL.into_iter().find(|&(name, _)| Some(name) == kind);
-                    Ok(Self::Keys(found.map_or(&[], |(_, kind)| kind.fields())))
-                }
-                None => Err(present().collect()),
-            },
-            Self::Axes if node.get(key).is_some() || SWEEP_RULES.contains(&key) => Ok(Self::Leaf),
-            Self::Leaf if node.get(key).is_some() => Ok(Self::Leaf),
-            Self::Rows(fields) => row(node, key).map(|_| Self::Keys(fields)).ok_or_else(|| row_numbers(node)),
-            Self::Leaf if row(node, key).is_some() => Ok(Self::Leaf),
-            Self::Leaf => Err(present().chain(row_numbers(node)).collect()),
-            Self::Names(_) | Self::Axes => Err(present().collect()),
+            Self::Keys(fields) => fields.iter().find(|field| field.name == key).map(|field| Self::of(field.below)),
+            Self::Names(fields) | Self::Rows(fields) => there.map(|_| Self::Keys(fields)),
+            Self::Stages => there.map(|stage| Self::Keys(stage_fields(stage))),
+            Self::Axes if SWEEP_RULES.contains(&key) => Some(Self::Leaf),
+            Self::Axes | Self::Leaf => there.map(|_| Self::Leaf),
+        }
+    }
+
+    /// Every path from here on.
+    fn list(self, node: Option<&Node>, prefix: &str, paths: &mut Vec<String>) {
+        let keys: Vec<String> = match (self, node.map(|node| &node.value)) {
+            (Self::Keys(fields), _) => fields.iter().map(|field| field.name.to_owned()).collect(),
+            (_, Some(Value::Table(entries))) => entries.iter().map(|entry| entry.key.clone()).collect(),
+            (Self::Rows(_), Some(Value::List(rows))) => (0..rows.len()).map(|index| index.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        for key in keys {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            if let Some(level) = self.enter(node, &key) {
+                level.list(node.and_then(|node| child(node, &key)), &path, paths);
+            }
+            paths.push(path);
         }
     }
 }
 
-fn row_numbers(node: &Node) -> Vec<String> {
+fn stage_fields(stage: &Node) -> &'static [Field] {
+    let kind = stage.get("kind").and_then(Node::text);
+    let known = StageKind::ALL.into_iter().find(|&(name, _)| Some(name) == kind);
+    known.map_or(&[KIND], |(_, kind)| kind.fields())
+}
+
+/// The value of a key of a table, or the item of a list that the key counts from 0.
+fn child<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     match &node.value {
-        Value::List(items) => (0..items.len()).map(|index| index.to_string()).collect(),
-        _ => Vec::new(),
+        Value::List(items) => items.get(key.parse::<usize>().ok()?),
+        _ => node.get(key),
     }
 }
 
-fn row(node: &Node, key: &str) -> Option<usize> {
-    let index = key.parse().ok()?;
-    matches!(&node.value, Value::List(items) if index < items.len()).then_some(index)
-}
-
-fn set_value(node: &mut Node, path: &[Segment], level: Level, value: Node, sink: &Sink) {
+/// Puts `value` at a known path; tables on the way that are missing are made.
+fn set_value(node: &mut Node, path: &[Segment], value: Node) {
     let Some((segment, rest)) = path.split_first() else {
         *node = value;
         return;
     };
-    let level = match level.enter(node, &segment.key) {
-        Ok(level) => level,
-        Err(names) => {
-            let fault = format!("there is nothing called `{}` here", segment.key);
-            let help = suggestion(&segment.key, "what can be set here", names.iter().map(String::as_str));
-            sink.report(Problem::at(segment.place, fault).help(help));
-            return;
-        }
-    };
-    if let Some(index) = row(node, &segment.key)
-        && let Value::List(items) = &mut node.value
+    if let Value::List(items) = &mut node.value
+        && let Some(item) = segment.key.parse::<usize>().ok().and_then(|index| items.get_mut(index))
     {
-        set_value(&mut items[index], rest, level, value, sink);
+        set_value(item, rest, value);
         return;
     }
     if !matches!(node.value, Value::Table(_)) {
-        // A scalar in a table's place gives way to the table that the path asks for.
         *node = Node::new(segment.place, Value::Table(Vec::new()));
     }
     if let Value::Table(entries) = &mut node.value {
@@ -181,6 +209,6 @@ fn set_value(node: &mut Node, path: &[Segment], level: Level, value: Node, sink:
             entries.push(Entry { key: segment.key.clone(), place: segment.place, node: empty });
             entries.len() - 1
         });
-        set_value(&mut entries[index].node, rest, level, value, sink);
+        set_value(&mut entries[index].node, rest, value);
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::spec::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};
 
+use super::catalog::check_name;
 use super::document::{Entry, Value};
 use super::nearest::{listing, nearest, suggestion};
 use super::read::{Item, Reader};
 use super::schema::{CHECK, CLAIM, OPERAND_KEYS, ROW, TABLE};
 use super::stage::Scope;
-use super::sweep::check_name;
 
 /// What is averaged over when a file does not say.
 const REPLICATES: &str = "seed";

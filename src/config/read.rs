@@ -87,8 +87,10 @@ impl<'a> Item<'a> {
 
     /// A whole number of at least `least`, of any unsigned type.
     pub fn whole<T: TryFrom<i64>>(&self, least: i64) -> Option<T> {
-        let Value::Integer(value) = self.node.value else {
-            return self.wrong_type("a whole number");
+        let value = match self.node.value {
+            Value::Integer(value) => value,
+            Value::Float(value) => return self.fault(format!("must be a whole number, not {value:?}")),
+            _ => return self.wrong_type("a whole number"),
         };
         if value < least {
             return self.fault(format!("must be at least {least}, not {value}"));

@@ -58,7 +58,7 @@ pub(super) const EXPERIMENT: &[Field] = &[
 /// `[data.NAME]`.
 pub(super) const DATA: &[Field] = &[
     value("kind", "\"cifar10\""),
-    value("root", "\"../data/cifar-10-batches-bin\""),
+    value("root", "\"../data/images\""),
     keys("limit", "{ train = 2000, test = 500 }", LIMIT),
 ];
 
@@ -71,7 +71,8 @@ pub(super) const SWEEP_RULES: [&str; 3] = ["zip", "exclude", "include"];
 /// A range of an axis.
 pub(super) const RANGE: &[Field] = &[value("from", "0"), value("to", "4"), value("step", "1")];
 
-const KIND: Field = value("kind", "\"train\"");
+/// The key that decides which others a stage takes.
+pub(super) const KIND: Field = value("kind", "\"train\"");
 
 /// `kind = "train"`.
 pub(super) const TRAIN: &[Field] = &[

@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::{Arch, Augment, Cell, Fraction, RandomSeeds, Recipe, Seed, Selection, Split};
+use crate::spec::{Arch, Cell, Fraction, Seed, Selection, Split};
 
+use super::axis::axis_value;
 use super::catalog::{Catalog, Found};
 use super::document::Value;
 use super::experiment::{ImagesRef, Settings, StageRef};
+use super::method::method;
 use super::problem::Place;
 use super::read::{Item, Reader};
-use super::schema::{BACKWARD, BATCHED_GRADIENT, METHOD, PAIR, RANDOM, RECIPE, SEEDS, StageKind};
-use super::sweep::{Sweep, axis_value};
+use super::recipe::recipe;
+use super::schema::{PAIR, StageKind};
+use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
 #[derive(Clone, Debug)]
@@ -285,102 +288,8 @@ fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
     });
     if found.is_none() {
         let name = text.split('.').next().unwrap_or(text);
-        let problem = item.problem(format!("cannot be `{text}`: it names no half of any images"));
+        let problem = item.problem(format!("must name the training or the test half, which `{text}` does not"));
         item.sink().report(problem.help(format!("write `{name}.train` or `{name}.test`")));
     }
     found
-}
-
-fn recipe(item: &Item<'_>) -> Option<Recipe> {
-    let table = item.table(RECIPE)?;
-    let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
-    let number = |key: &str, requirement: &str, holds: fn(f64) -> bool| {
-        table.required(key).and_then(|item| item.number_where(requirement, holds))
-    };
-    let epochs = whole("epochs");
-    let batch = whole("batch");
-    let lr = number("lr", "above 0", |value| value > 0.0);
-    let momentum = number("momentum", "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
-    let nesterov = table.required("nesterov").and_then(|item| item.boolean());
-    let weight_decay = number("weight-decay", "at least 0", |value| value >= 0.0);
-    let milestones = table.or("milestones", Vec::new(), |item| milestones(&item));
-    let gamma = match (table.optional("gamma"), &milestones) {
-        (None, Some(milestones)) if milestones.is_empty() => Some(1.0),
-        (None, None) => None,
-        _ => number("gamma", "above 0", |value| value > 0.0),
-    };
-    let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
-    if let (Some(true), Some(0.0), Some(item)) = (nesterov, momentum, table.optional("nesterov")) {
-        return item.fault("needs a momentum above 0");
-    }
-    Some(Recipe {
-        epochs: epochs?,
-        batch: batch?,
-        lr: lr?,
-        momentum: momentum?,
-        nesterov: nesterov?,
-        weight_decay: weight_decay?,
-        milestones: milestones?,
-        gamma: gamma?,
-        augment: augment?,
-    })
-}
-
-fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {
-    let mut milestones: Vec<usize> = Vec::new();
-    let mut sound = true;
-    for item in item.list()? {
-        match item.whole(1) {
-            Some(epoch) if milestones.last().is_some_and(|&last| last >= epoch) => {
-                sound = false;
-                item.fault::<()>("must be later than the milestone before it");
-            }
-            Some(epoch) => milestones.push(epoch),
-            None => sound = false,
-        }
-    }
-    sound.then_some(milestones)
-}
-
-/// How a selection ranks pixels.
-#[derive(Clone, Copy)]
-enum MethodKind {
-    Backward,
-    BatchedGradient,
-    Random,
-}
-
-const METHODS: [(&str, MethodKind); 3] = [
-    ("backward", MethodKind::Backward),
-    ("batched-gradient", MethodKind::BatchedGradient),
-    ("random", MethodKind::Random),
-];
-
-/// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
-const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: 1234, test: 5678 };
-
-fn method(item: &Item<'_>) -> Option<Selection> {
-    let Some(kind) = item.node.get("kind") else {
-        return item.table(METHOD)?.required("kind").and(None);
-    };
-    let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("methods", &METHODS)?;
-    match kind {
-        MethodKind::Backward => item.table(BACKWARD).map(|_| Selection::Backward),
-        MethodKind::BatchedGradient => {
-            let table = item.table(BATCHED_GRADIENT)?;
-            let per_round = table.required("per-round").and_then(|item| item.whole(1));
-            let noise = table.or("noise", 0.0, |item| item.number_where("at least 0", |value| value >= 0.0));
-            Some(Selection::BatchedGradient { per_round: per_round?, noise: noise? })
-        }
-        MethodKind::Random => {
-            let table = item.table(RANDOM)?;
-            let seeds = table.or("seeds", AUTHORS_SEEDS, |item| {
-                let table = item.table(SEEDS)?;
-                let train = table.required("train").and_then(|item| item.whole(0));
-                let test = table.required("test").and_then(|item| item.whole(0));
-                Some(RandomSeeds { train: train?, test: test? })
-            });
-            Some(Selection::Random { seeds: seeds? })
-        }
-    }
 }

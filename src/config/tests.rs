@@ -1,8 +1,10 @@
 //! What valid files become.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::spec::{AxisValue, Cell};
+use proptest::prelude::*;
+
+use crate::spec::{Arch, Augment, AxisValue, Bound, Cell, Operand, Selection, Split};
 
 use super::experiment::{ImagesRef, Instance, Settings};
 use super::{Experiment, Override, load, parse};
@@ -97,4 +99,240 @@ fn a_range_is_inclusive_and_may_have_a_step() {
     assert_eq!(instances(&experiment, "full").len(), 9);
     assert_eq!(cells(&experiment, "full")[..3], ["lr=0.1,seed=0", "lr=0.3,seed=0", "lr=0.5,seed=0"]);
     assert_eq!(cells(&experiment, "base"), [""]);
+}
+
+/// A sweep over small stages: `full` over arch and seed, `ranking` of seed 0, `subset` at fractions.
+fn swept(sweep: &str, rest: &str) -> Experiment {
+    experiment(&format!(
+        "[sweep]\n{sweep}\n\
+         [stage.full]\nkind = 'train'\nimages = 'set.train'\narch = '${{arch}}'\nseed = '${{seed}}'\n{RECIPE}\n\
+         [stage.ranking]\nkind = 'select'\nmodel = 'full'\nmodel-where = {{ seed = 0 }}\n\
+         images = ['set.train', 'set.test']\nmethod = {{ kind = 'backward' }}\n\
+         [stage.subset]\nkind = 'mask'\nranking = 'ranking'\nkeep = 0.05\n{rest}"
+    ))
+}
+
+fn evaluation(pair: &str) -> String {
+    format!("[stage.accuracy]\nkind = 'evaluate'\npairs = [{{ {pair} }}]\n")
+}
+
+#[test]
+fn the_cifar_experiment_plans_one_ranking_an_architecture() {
+    let experiment = shipped("cifar_resnet.toml", &[]);
+    let expected = [
+        ("full", 10),
+        ("ranking", 2),
+        ("random-ranking", 1),
+        ("subset", 2),
+        ("random-subset", 1),
+        ("retrained", 10),
+        ("random-retrained", 10),
+        ("accuracy", 10 + 2 + 10 + 10 + 10),
+    ];
+    assert_eq!(counts(&experiment), expected);
+    assert_eq!(cells(&experiment, "ranking"), ["arch=resnet20", "arch=resnet18"]);
+    let Settings::Train { recipe, .. } = &instances(&experiment, "retrained")[0].settings else { panic!() };
+    assert_eq!(
+        (recipe.epochs, recipe.milestones.as_slice(), recipe.augment),
+        (200, &[60, 120, 160][..], Augment::None)
+    );
+}
+
+#[test]
+fn a_where_pins_an_axis_and_removes_it_from_the_join() {
+    let pair = "model = 'full', images = 'subset.test', model-where = { seed = 0 }";
+    let experiment = swept("arch = ['cnn', 'vgg16']\nseed = [0, 1]", &evaluation(pair));
+    assert_eq!(cells(&experiment, "accuracy"), ["arch=cnn", "arch=vgg16"]);
+    let Settings::Evaluate { model, .. } = &instances(&experiment, "accuracy")[1].settings else { panic!() };
+    assert_eq!(show(&model.cell), "arch=vgg16,seed=0");
+}
+
+#[test]
+fn a_where_that_reads_another_axis_makes_a_cross_matrix() {
+    let pair = "model = 'full', images = 'subset.test', images-where = { arch = '${source}' }";
+    let sweep = "arch = ['cnn', 'vgg16']\nsource = ['cnn', 'vgg16']\nseed = [0]";
+    let experiment = swept(sweep, &evaluation(pair));
+    let expected = [
+        "arch=cnn,seed=0,source=cnn",
+        "arch=cnn,seed=0,source=vgg16",
+        "arch=vgg16,seed=0,source=cnn",
+        "arch=vgg16,seed=0,source=vgg16",
+    ];
+    assert_eq!(cells(&experiment, "accuracy"), expected);
+    for instance in instances(&experiment, "accuracy") {
+        let Settings::Evaluate { model, images: ImagesRef::Subset { mask, .. } } = &instance.settings else { panic!() };
+        assert_eq!(model.cell["arch"], instance.cell["arch"]);
+        assert_eq!(mask.cell["arch"], instance.cell["source"]);
+    }
+}
+
+#[test]
+fn a_where_that_matches_no_value_gives_no_cells() {
+    let experiment = swept("arch = ['cnn']\nseed = [1, 2]", "");
+    assert_eq!(cells(&experiment, "full").len(), 2);
+    assert_eq!(counts(&experiment)[1..], [("ranking", 0), ("subset", 0)]);
+}
+
+#[test]
+fn a_where_on_an_axis_that_the_input_does_not_vary_over_only_asks_for_a_value_of_it() {
+    let pair = |seed: u32| format!("model = 'full', images = 'subset.test', images-where = {{ seed = {seed} }}");
+    let sweep = "arch = ['cnn']\nseed = [0, 1]";
+    assert_eq!(cells(&swept(sweep, &evaluation(&pair(1))), "accuracy").len(), 2);
+    assert_eq!(cells(&swept(sweep, &evaluation(&pair(7))), "accuracy").len(), 0);
+}
+
+#[test]
+fn zipped_axes_advance_together() {
+    let sweep = "arch = ['cnn', 'vgg16']\nseed = [0, 1]\nzip = [['arch', 'seed']]";
+    assert_eq!(cells(&swept(sweep, ""), "full"), ["arch=cnn,seed=0", "arch=vgg16,seed=1"]);
+    assert_eq!(cells(&swept(sweep, ""), "ranking"), ["arch=cnn"]);
+}
+
+#[test]
+fn a_zip_may_choose_the_recipe() {
+    let experiment = experiment(&format!(
+        "[sweep]\nmodel = ['quick', 'slow']\narch = ['cnn', 'vgg16']\nzip = [['arch', 'model']]\n\
+         [stage.quick]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n{RECIPE}\n\
+         [stage.slow]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n\
+         recipe = {{ like = 'quick', epochs = 9 }}\n\
+         [stage.again]\nkind = 'train'\nimages = 'set.train'\narch = '${{arch}}'\nseed = 0\n\
+         recipe = {{ like = '${{model}}', batch = 5 }}\n\
+         [stage.accuracy]\nkind = 'evaluate'\npairs = [{{ model = '${{model}}', images = 'set.test' }}]\n"
+    ));
+    let recipes = instances(&experiment, "again").iter().map(|instance| match &instance.settings {
+        Settings::Train { arch, recipe, .. } => (*arch, recipe.epochs, recipe.batch),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(recipes.collect::<Vec<_>>(), [(Arch::Cnn, 1, 5), (Arch::Vgg16, 9, 5)]);
+    let models = instances(&experiment, "accuracy").iter().map(|instance| match &instance.settings {
+        Settings::Evaluate { model, .. } => model.stage.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(models.collect::<Vec<_>>(), ["quick", "slow"]);
+}
+
+#[test]
+fn excluded_combinations_are_left_out_and_nothing_else() {
+    let sweep = "arch = ['cnn', 'vgg16']\nseed = [0, 3]\nexclude = [{ arch = 'vgg16', seed = 3 }, { seed = 99 }]";
+    let experiment = swept(sweep, "");
+    assert_eq!(cells(&experiment, "full"), ["arch=cnn,seed=0", "arch=cnn,seed=3", "arch=vgg16,seed=0"]);
+    assert_eq!(cells(&experiment, "ranking"), ["arch=cnn", "arch=vgg16"]);
+}
+
+#[test]
+fn an_architecture_whose_every_seed_is_excluded_is_gone_from_stages_without_seeds() {
+    let sweep =
+        "arch = ['cnn', 'vgg16']\nseed = [0, 1]\nexclude = [{ arch = 'cnn', seed = 0 }, { arch = 'cnn', seed = 1 }]";
+    let experiment = swept(sweep, "[stage.once]\nkind = 'import'\nfile = 'a.pt'\narch = '${arch}'\ndata = 'set'\n");
+    assert_eq!(cells(&experiment, "once"), ["arch=vgg16"]);
+}
+
+#[test]
+fn included_points_come_after_the_listed_ones_and_may_have_values_of_their_own() {
+    let sweep = "arch = ['cnn']\nseed = [0, 1]\ninclude = [{ arch = 'vgg16', seed = 7 }, { arch = 'resnet18' }]";
+    let experiment = swept(sweep, "");
+    let expected =
+        ["arch=cnn,seed=0", "arch=cnn,seed=1", "arch=vgg16,seed=7", "arch=resnet18,seed=0", "arch=resnet18,seed=1"];
+    assert_eq!(cells(&experiment, "full"), expected);
+    assert_eq!(cells(&experiment, "ranking"), ["arch=cnn", "arch=resnet18"]);
+    assert_eq!(experiment.axes[0].values.len(), 3);
+}
+
+#[test]
+fn stages_come_after_those_they_refer_to_and_otherwise_in_file_order() {
+    let text = format!(
+        "name = 'test'\ndata.set.kind = 'mnist'\n\
+         [stage.subset]\nkind = 'mask'\nranking = 'ranking'\nkeep = 0.5\n\
+         [stage.ranking]\nkind = 'select'\nmodel = 'z'\nimages = ['set.test']\nmethod = {{ kind = 'batched-gradient', per-round = 3 }}\n\
+         [stage.z]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n{RECIPE}\n\
+         [stage.a]\nkind = 'import'\nfile = 'w/a.safetensors'\narch = 'cnn'\ndata = 'set'\n"
+    );
+    let experiment = parse(&text, Path::new("some/folder/test.toml"), &[]).unwrap();
+    let names: Vec<&str> = experiment.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(names, ["z", "ranking", "subset", "a"]);
+    let Settings::Select { model: Some(model), images, method, count } = &experiment.stages[1].instances[0].settings
+    else {
+        panic!()
+    };
+    assert_eq!((model.stage.as_str(), images.as_slice(), *count), ("z", &[("set".to_owned(), Split::Test)][..], None));
+    assert_eq!(*method, Selection::BatchedGradient { per_round: 3, noise: 0.0 });
+    let Settings::Import { file, .. } = &experiment.stages[3].instances[0].settings else { panic!() };
+    assert_eq!(*file, PathBuf::from("some/folder/w/a.safetensors"));
+}
+
+#[test]
+fn an_axis_may_stand_inside_a_longer_string() {
+    let experiment = swept(
+        "arch = ['cnn', 'vgg16']\nseed = [0]",
+        "[stage.once]\nkind = 'import'\nfile = 'of-${arch}/${seed}.pt'\narch = '${arch}'\ndata = 'set'\n",
+    );
+    let Settings::Import { file, .. } = &instances(&experiment, "once")[1].settings else { panic!() };
+    assert_eq!(*file, PathBuf::from("of-vgg16/0.pt"));
+}
+
+#[test]
+fn claims_are_read_with_their_bounds() {
+    let experiment = shipped("quickstart.toml", &[]);
+    let checks = &experiment.claims[3].checks;
+    assert_eq!((checks[0].bound, &checks[0].of), (Bound::Above(0.1), &Operand::Chance));
+    assert_eq!(checks[1].bound, Bound::Below(0.05));
+    let Operand::Measure(of) = &checks[1].of else { panic!() };
+    assert_eq!((of.model.as_str(), show(&of.pins).as_str()), ("retrained", "fraction=0.05"));
+}
+
+#[test]
+fn an_override_may_set_what_the_file_lacks_and_what_stands_in_lists() {
+    let sets = [
+        "stage.full.recipe.epochs=3",
+        "stage.retrained.recipe.batch = 32",
+        "data.fashion.root=/elsewhere",
+        "data.fashion.limit.test=7",
+        "stage.exact.count=2",
+        "stage.random-ranking.count=9",
+        "table.accuracy.rows.0.label=first",
+        "stage.random-retrained.seed=${seed}",
+        "sweep.seed={ from = 5, to = 7 }",
+    ];
+    let experiment = shipped("quickstart.toml", &sets);
+    let Settings::Train { recipe, .. } = &instances(&experiment, "retrained")[0].settings else { panic!() };
+    assert_eq!((recipe.epochs, recipe.batch), (3, 32));
+    assert_eq!(experiment.data[0].root.as_deref(), Some(Path::new("/elsewhere")));
+    assert_eq!((experiment.data[0].limit.train, experiment.data[0].limit.test), (Some(2000), Some(7)));
+    assert_eq!(cells(&experiment, "full"), ["seed=5", "seed=6", "seed=7"]);
+    assert_eq!(experiment.tables[0].rows[0].label, "first");
+}
+
+#[test]
+fn a_later_override_wins() {
+    let experiment = shipped("quickstart.toml", &["sweep.seed=[1]", "sweep.seed=[2]"]);
+    assert_eq!(cells(&experiment, "full"), ["seed=2"]);
+}
+
+/// Every stage's instances by name and cell.
+fn all_instances(experiment: &Experiment) -> Vec<(String, Instance)> {
+    let stages = experiment.stages.iter();
+    stages.flat_map(|stage| stage.instances.iter().map(|instance| (stage.name.clone(), instance.clone()))).collect()
+}
+
+proptest! {
+    #[test]
+    fn adding_a_value_to_an_axis_leaves_all_other_instances_as_they_are(
+        fractions in prop::collection::btree_set(1_u32..100, 1..4),
+        seeds in prop::collection::btree_set(0_u32..50, 1..4),
+        new in 100_u32..200,
+        extend_seeds: bool,
+    ) {
+        let sets = |fractions: &[f64], seeds: &[u32]| [format!("sweep.fraction={fractions:?}"), format!("sweep.seed={seeds:?}")];
+        let read = |sets: [String; 2]| shipped("quickstart.toml", &[&sets[0], &sets[1]]);
+        let mut fractions: Vec<f64> = fractions.into_iter().map(|percent| f64::from(percent) / 200.0).collect();
+        let mut seeds: Vec<u32> = seeds.into_iter().collect();
+        let before = read(sets(&fractions, &seeds));
+        if extend_seeds { seeds.push(new) } else { fractions.push(f64::from(new) / 200.0) }
+        let after = all_instances(&read(sets(&fractions, &seeds)));
+        for instance in all_instances(&before) {
+            prop_assert!(after.contains(&instance), "{instance:?}");
+        }
+        let fresh = after.len() - all_instances(&before).len();
+        prop_assert!(fresh > 0);
+    }
 }

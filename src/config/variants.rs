@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::spec::Cell;
 
+use super::axis::to_value;
 use super::catalog::Catalog;
 use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
 use super::schema::StageKind;
-use super::sweep::{Sweep, to_value};
+use super::sweep::Sweep;
 
 /// A table with the values of one cell in place of `${axis}`.
 #[derive(Clone, Debug)]
@@ -20,16 +21,17 @@ pub(super) struct Variant {
     pub node: Node,
 }
 
-/// All variants of `node`, in the order of the axes' values. A recipe's `like` is resolved on the way, so the
+/// All variants of a table, in the order of the axes' values. A recipe's `like` is resolved on the way, so the
 /// axes that the other recipe mentions count as mentioned.
-pub(super) fn expand(node: &Node, sweep: &Sweep, catalog: &Catalog<'_>, sink: &Sink) -> Vec<Variant> {
-    let mut pending = vec![(Variant { cell: Cell::new(), node: node.clone() }, BTreeSet::new())];
+pub(super) fn expand(table: &Item<'_>, sweep: &Sweep, catalog: &Catalog<'_>) -> Vec<Variant> {
+    let sink = table.sink();
+    let mut pending = vec![(Variant { cell: Cell::new(), node: table.node.clone() }, BTreeSet::new())];
     let mut finished = Vec::new();
     while let Some((Variant { cell, node }, mut followed)) = pending.pop() {
         let mut mentioned = BTreeSet::new();
         let node = note_mentions(&node, sweep, &mut mentioned, sink);
         if mentioned.is_empty() {
-            match resolve_like(&node, &mut followed, catalog, sink) {
+            match resolve_like(&Item::new(&node, &table.path, sink), &mut followed, catalog) {
                 Some(node) => pending.push((Variant { cell, node }, followed)),
                 None => finished.push(Variant { cell, node }),
             }
@@ -148,10 +150,11 @@ fn map_texts(node: &Node, map: &mut impl FnMut(&Node, &str) -> Value) -> Node {
 
 /// Replaces `recipe = { like = "other", ... }` by the other stage's recipe, this one's keys put over it. `None` if
 /// there is no `like`; `followed` are those that led here.
-fn resolve_like(stage: &Node, followed: &mut BTreeSet<String>, catalog: &Catalog<'_>, sink: &Sink) -> Option<Node> {
-    let like = stage.get("recipe")?.get("like")?;
-    let recipe = merged(stage, like, followed, catalog, sink);
-    let mut stage = stage.clone();
+fn resolve_like(stage: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Catalog<'_>) -> Option<Node> {
+    let like = stage.node.get("recipe")?.get("like")?;
+    let like = Item::new(like, format!("{}.recipe.like", stage.path), stage.sink());
+    let recipe = merged(stage.node, &like, followed, catalog);
+    let mut stage = stage.node.clone();
     if let Value::Table(entries) = &mut stage.value
         && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "recipe")
     {
@@ -160,19 +163,12 @@ fn resolve_like(stage: &Node, followed: &mut BTreeSet<String>, catalog: &Catalog
     Some(stage)
 }
 
-fn merged(
-    stage: &Node,
-    like: &Node,
-    followed: &mut BTreeSet<String>,
-    catalog: &Catalog<'_>,
-    sink: &Sink,
-) -> Option<Vec<Entry>> {
-    let item = Item::new(like, "recipe.like", sink);
-    let name = item.text()?;
-    catalog.find_stage(name, &[StageKind::Train], &item)?;
+fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Catalog<'_>) -> Option<Vec<Entry>> {
+    let name = like.text()?;
+    catalog.find_stage(name, &[StageKind::Train], like)?;
     let other = catalog.stage(name)?.node;
     if !followed.insert(name.to_owned()) || other.place == stage.place {
-        return item.fault("leads back to itself: one of these recipes must be written out");
+        return like.fault("leads back to itself: one of these recipes must be written out");
     }
     // Where the other stage has no recipe, that is reported there.
     let Value::Table(copied) = &other.get("recipe")?.value else { return None };

@@ -1,0 +1,59 @@
+//! Reads the `recipe` of a training.
+
+use crate::spec::{Augment, Recipe};
+
+use super::read::Item;
+use super::schema::RECIPE;
+
+/// Reads a recipe whose `like` is resolved. `milestones` may be left out (none), with them `gamma` (no fall), and
+/// `augment` (none); every other key must be there.
+pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
+    let table = item.table(RECIPE)?;
+    let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
+    let number = |key: &str, requirement: &str, holds: fn(f64) -> bool| {
+        table.required(key).and_then(|item| item.number_where(requirement, holds))
+    };
+    let epochs = whole("epochs");
+    let batch = whole("batch");
+    let lr = number("lr", "above 0", |value| value > 0.0);
+    let momentum = number("momentum", "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
+    let nesterov = table.required("nesterov").and_then(|item| item.boolean());
+    let weight_decay = number("weight-decay", "at least 0", |value| value >= 0.0);
+    let milestones = table.or("milestones", Vec::new(), |item| milestones(&item));
+    let gamma = match (table.optional("gamma"), &milestones) {
+        (None, Some(milestones)) if milestones.is_empty() => Some(1.0),
+        (None, None) => None,
+        _ => number("gamma", "above 0", |value| value > 0.0),
+    };
+    let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
+    if let (Some(true), Some(0.0)) = (nesterov, momentum) {
+        return item.fault("has `nesterov` without `momentum`: set one to false or the other above 0");
+    }
+    Some(Recipe {
+        epochs: epochs?,
+        batch: batch?,
+        lr: lr?,
+        momentum: momentum?,
+        nesterov: nesterov?,
+        weight_decay: weight_decay?,
+        milestones: milestones?,
+        gamma: gamma?,
+        augment: augment?,
+    })
+}
+
+fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {
+    let mut milestones: Vec<usize> = Vec::new();
+    let mut sound = true;
+    for item in item.list()? {
+        match item.whole(1) {
+            Some(epoch) if milestones.last().is_some_and(|&last| last >= epoch) => {
+                sound = false;
+                item.fault::<()>("must be later than the milestone before it");
+            }
+            Some(epoch) => milestones.push(epoch),
+            None => sound = false,
+        }
+    }
+    sound.then_some(milestones)
+}

@@ -1,0 +1,130 @@
+//! Files with faults, each named after its own, beside what is said about them.
+//!
+//! `tests/invalid/NAME.toml` must give `tests/invalid/NAME.stderr`. To accept a change, run with
+//! `ACCEPT_STDERR=1` and read the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use overinterp::config::{self, Override};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/invalid")
+}
+
+/// What is said about `text` as the file `NAME.toml`.
+fn said(name: &str, text: &str, sets: &[&str]) -> String {
+    let sets: Vec<Override> = sets.iter().map(|set| Override::new(*set)).collect();
+    match config::parse(text, Path::new(name), &sets) {
+        Ok(_) => panic!("{name} is accepted"),
+        Err(problems) => format!("{problems}\n"),
+    }
+}
+
+#[test]
+fn every_invalid_file_is_refused_in_the_expected_words() {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    assert!(files.len() > 40, "{} files", files.len());
+    let mut different = Vec::new();
+    for path in files {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let said = said(&name, &fs::read_to_string(&path).unwrap(), &[]);
+        let expectation = path.with_extension("stderr");
+        if std::env::var_os("ACCEPT_STDERR").is_some() {
+            fs::write(&expectation, said).unwrap();
+        } else if said != fs::read_to_string(&expectation).unwrap_or_default() {
+            different.push(format!("{name}:\n{said}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+const SMALL: &str = "name = 'small'
+[sweep]
+fraction = [0.05]
+[data.set]
+kind = 'mnist'
+[stage.full]
+kind = 'train'
+images = 'set.train'
+arch = 'cnn'
+seed = 0
+recipe = { epochs = 1, batch = 2, lr = 0.1, momentum = 0.9, nesterov = true, weight-decay = 0 }
+";
+
+#[test]
+fn an_override_of_an_unknown_path_names_the_nearest_right_one() {
+    let cases = [
+        ("sweep.fractoin=[0.1]", "sweep.fraction"),
+        ("fraction=[0.1]", "sweep.fraction"),
+        ("stage.ful.recipe.epochs=3", "stage.full.recipe.epochs"),
+        ("stage.full.recipe.epoch=3", "stage.full.recipe.epochs"),
+        ("data.sett.root=x", "data.set.root"),
+        ("nmae=x", "name"),
+        ("stage.full.images.0=x", "stage.full.images"),
+    ];
+    for (set, meant) in cases {
+        let said = said("small.toml", SMALL, &[set]);
+        let (path, _) = set.split_once('=').unwrap();
+        assert!(said.contains(&format!("there is no `{path}` to set")), "{said}");
+        assert!(said.contains(&format!("did you mean `{meant}`?")), "{said}");
+        assert!(said.contains("--> --set:1:1"), "{said}");
+    }
+}
+
+#[test]
+fn problems_of_overrides_point_into_the_override_and_come_with_those_of_the_file() {
+    let sets = ["stage.full.seed=-1", "stage.full.recipe.batch=[", "no path", "a b=1", "stage.full.arch=vgg19", "=3"];
+    let text = SMALL.replace("'mnist'", "'mnits'");
+    let said = said("small.toml", &text, &sets);
+    let expected = fs::read_to_string(folder().join("overrides.stderr")).unwrap_or_default();
+    if std::env::var_os("ACCEPT_STDERR").is_some() {
+        fs::write(folder().join("overrides.stderr"), said).unwrap();
+    } else {
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn a_regular_file_in_a_folders_place_and_a_folder_in_a_files_place_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("images"), "no folder").unwrap();
+    fs::create_dir(folder.path().join("weights.pt")).unwrap();
+    let text = "name = 'x'
+[data.a]
+kind = 'cifar10'
+root = 'images'
+[data.b]
+kind = 'folder'
+root = 'images'
+[data.absent]
+kind = 'mnist'
+root = 'absent'
+[stage.imported]
+kind = 'import'
+file = 'weights.pt'
+arch = 'cnn'
+data = 'absent'
+";
+    let problems = config::parse(text, &folder.path().join("x.toml"), &[]).unwrap_err();
+    let messages: Vec<String> = problems.iter().map(config::Problem::message).collect();
+    let expected = [
+        "`data.a.root` is a regular file, but must be a folder or the official `.tar.gz`",
+        "`data.b.root` is a regular file, but must be a folder",
+        "`stage.imported.file` is a folder, not a file of weights",
+    ];
+    assert_eq!(messages, expected);
+    let lines: Vec<usize> = problems.iter().filter_map(|problem| Some(problems.location(problem)?.1)).collect();
+    assert_eq!(lines, [4, 7, 13]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = config::load(&folder.path().join("missing.toml"), &[]).unwrap_err().to_string();
+    assert!(missing.contains("missing.toml"), "{missing}");
+    let directory = config::load(folder.path(), &[]).unwrap_err().to_string();
+    assert!(directory.contains("it is a folder"), "{directory}");
+}
