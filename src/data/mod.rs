@@ -1,1 +1,32 @@
 //! Data sets, read and fetched.
+//!
+//! [`Library`] is what a run holds: it hands out each split of a [`crate::spec::DataSource`] as
+//! [`crate::artifacts::ImageSet`] (decoded at most once) and the hash of its decoded content (remembered between
+//! runs, so that planning reads nothing). [`Dataset`] finds and reads one source; each format has a file of its own.
+//! Loaders check structure, and name the file and what was expected when it is wrong. Content need not be the
+//! published one: [`Provenance`] says whether it is. What is known of the published sets is in [`Official`].
+//!
+//! Augmentation is not here: it belongs to training.
+
+mod checksum;
+mod cifar;
+mod content;
+mod dataset;
+mod error;
+mod folder;
+mod idx;
+mod index;
+mod library;
+mod locate;
+mod official;
+mod payload;
+
+#[cfg(test)]
+mod tests;
+
+pub use content::{Content, ContentHash, Provenance};
+pub use dataset::{Dataset, Loaded};
+pub use error::DataError;
+pub use library::Library;
+pub use locate::usual_places;
+pub use official::{Download, Official, official};

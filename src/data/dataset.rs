@@ -1,0 +1,138 @@
+//! A data set whose files have been found.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::artifacts::ImageSet;
+use crate::spec::{DataKind, DataSource, Split};
+
+use super::content::{Content, ContentHash, Provenance};
+use super::locate::{self, Files};
+use super::official::{Official, fashion_mnist_small};
+use super::{DataError, cifar, folder, idx};
+
+/// Raised whenever the same files would be read as something else.
+const READER_VERSION: u32 = 1;
+/// A file older than this is taken to have a modification time of its own (some file systems count in seconds).
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// A data set whose files are there; nothing of them has been read yet.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    source: DataSource,
+    files: Files,
+}
+
+/// A split in memory.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The images, at most as many as the source's limit.
+    pub images: ImageSet,
+    /// What they are known by.
+    pub content: Content,
+}
+
+impl Dataset {
+    /// Finds the files of a source, both splits.
+    ///
+    /// # Errors
+    /// When they are not there: the error says where they were looked for and which command gets them.
+    pub fn locate(source: &DataSource) -> Result<Self, DataError> {
+        Ok(Self { source: source.clone(), files: locate::locate(source)? })
+    }
+
+    /// The files that a split is made of.
+    #[must_use]
+    pub fn files(&self, split: Split) -> Vec<PathBuf> {
+        self.files.of(split)
+    }
+
+    /// Reads, checks and decodes a split.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is damaged, or holds fewer images than the source's limit.
+    pub fn load(&self, split: Split) -> Result<Loaded, DataError> {
+        let (mut images, provenance) = match &self.files {
+            Files::Cifar { official, layout, at } => {
+                let decoded = cifar::load(layout, at, split, official.classes.len())?;
+                let classes = decoded.classes.unwrap_or_else(|| owned(official.classes));
+                let (pixels, labels) = (decoded.pixels, decoded.labels);
+                let images = ImageSet { shape: cifar::SHAPE, classes, normalise: official.normalise(), pixels, labels };
+                (images, provenance(official, split, &decoded.checksums))
+            }
+            Files::Idx { official, train, test } => {
+                let files = if split == Split::Train { train } else { test };
+                let decoded = idx::load(files, official.classes.len())?;
+                let (shape, pixels, labels) = (decoded.shape, decoded.pixels, decoded.labels);
+                let classes = owned(official.classes);
+                let images = ImageSet { shape, classes, normalise: official.normalise(), pixels, labels };
+                (images, provenance(official, split, &decoded.checksums))
+            }
+            Files::Folder { train, test } => {
+                let train = folder::load_train(&train.first(self.limit(Split::Train, train.len())?))?;
+                let images = match split {
+                    Split::Train => train,
+                    Split::Test => folder::load_test(&test.first(self.limit(Split::Test, test.len())?), &train)?,
+                };
+                (images, Provenance::Own)
+            }
+        };
+        let limit = self.limit(split, images.len())?;
+        images.labels.truncate(limit);
+        images.pixels.truncate(limit * images.shape.bytes());
+        images.pixels.shrink_to_fit();
+        let content = Content { hash: ContentHash::of(&images), provenance, images: images.len() };
+        Ok(Loaded { images, content })
+    }
+
+    /// How many images of a split are used, of those that there are.
+    fn limit(&self, split: Split, available: usize) -> Result<usize, DataError> {
+        match self.source.limit.of(split) {
+            None => Ok(available),
+            Some(limit) if (1..=available).contains(&limit) => Ok(limit),
+            Some(limit) => Err(DataError::Limit { name: self.source.name.clone(), split, limit, available }),
+        }
+    }
+
+    /// What a split's content follows from, so that it need not be read again to be known: the program's own
+    /// version of reading, the source's settings, and each file's path, size and time of modification.
+    ///
+    /// `None` when a file is so young that it could change again without a change of its time.
+    ///
+    /// # Errors
+    /// When a file has gone.
+    pub(super) fn fingerprint(&self, split: Split) -> Result<Option<blake3::Hash>, DataError> {
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp data files v1");
+        let limits = Split::ALL.map(|split| self.source.limit.of(split));
+        hasher.update(format!("{READER_VERSION} {} {split} {limits:?}\n", self.source.kind.name()).as_bytes());
+        let now = SystemTime::now();
+        for path in self.files(split) {
+            let path = path.canonicalize().map_err(DataError::reading(&path))?;
+            let metadata = fs::metadata(&path).map_err(DataError::reading(&path))?;
+            let modified = metadata.modified().map_err(DataError::reading(&path))?;
+            if now.duration_since(modified).is_ok_and(|age| age < SETTLED) {
+                return Ok(None);
+            }
+            let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let bytes = path.as_os_str().as_encoded_bytes();
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+            hasher.update(&metadata.len().to_le_bytes()).update(&since.as_nanos().to_le_bytes());
+        }
+        Ok(Some(hasher.finalize()))
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn provenance(official: &Official, split: Split, checksums: &[String]) -> Provenance {
+    if checksums == official.checksums(split) {
+        Provenance::Official
+    } else if official.kind == DataKind::FashionMnist && checksums == fashion_mnist_small(split) {
+        Provenance::Excerpt
+    } else {
+        Provenance::Unofficial
+    }
+}

@@ -1,0 +1,121 @@
+//! What can be wrong with a data set.
+
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::spec::Split;
+
+/// Why a data set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// None of the places holds it.
+    #[error("cannot find {what}: looked in {}; {remedy}", joined(looked))]
+    Missing {
+        /// The data set.
+        what: String,
+        /// Every place that was searched.
+        looked: Vec<PathBuf>,
+        /// The command that gets it.
+        remedy: String,
+    },
+    /// The source does not say where its folder is, and there is no usual place.
+    #[error("data `{name}` of kind `folder` needs a `root` that holds train/CLASS/* and test/CLASS/*")]
+    NoRoot {
+        /// The source's name.
+        name: String,
+    },
+    /// Some, but not all of its files are there.
+    #[error("{folder} lacks {}; {remedy}", joined(missing))]
+    Incomplete {
+        /// Where the others are.
+        folder: PathBuf,
+        /// What is not there.
+        missing: Vec<PathBuf>,
+        /// The command that gets it.
+        remedy: String,
+    },
+    /// A regular file lies where a folder should be.
+    #[error("{path} is a file, where {expected} should be")]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+    },
+    /// A file or folder cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is truncated, corrupted or something else altogether.
+    #[error("{path} is damaged or is not what it should be: {problem}")]
+    Malformed {
+        /// The file, in an archive `ARCHIVE:MEMBER`.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A label names no class.
+    #[error("{path} is damaged or is not what it should be: image {image} has label {label}, expected 0 to {}", classes - 1)]
+    LabelOutOfRange {
+        /// The file, in an archive `ARCHIVE:MEMBER`.
+        path: PathBuf,
+        /// Counted from 0 in this file.
+        image: usize,
+        /// What the file says.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// More images are asked for than there are, or none.
+    #[error(
+        "data `{name}` asks for the first {limit} {split} images, but it has {available}; give a limit from 1 to that"
+    )]
+    Limit {
+        /// The source's name.
+        name: String,
+        /// Which half.
+        split: Split,
+        /// What the experiment says.
+        limit: usize,
+        /// What the files hold.
+        available: usize,
+    },
+    /// The files are not those that the plan was made for.
+    #[error("the {split} images of data `{name}` changed while they were in use; run again")]
+    Changed {
+        /// The source's name.
+        name: String,
+        /// Which half.
+        split: Split,
+    },
+}
+
+impl DataError {
+    /// Whether the data are simply not there, so that getting them is all that is needed.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::NoRoot { .. } | Self::Incomplete { .. })
+    }
+
+    pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    pub(super) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), problem: problem.into() }
+    }
+}
+
+fn joined(paths: &[PathBuf]) -> String {
+    let mut text = String::new();
+    for (index, path) in paths.iter().enumerate() {
+        let _ = write!(text, "{}{}", if index == 0 { "" } else { ", " }, path.display());
+    }
+    text
+}

@@ -1,0 +1,66 @@
+//! A small file that remembers what data files were found to contain, so that planning need not decode them.
+//!
+//! One line an entry: fingerprint of the files, content hash, provenance, images. It is a memo and no more: a line that does
+//! not parse is passed over, and the whole may be deleted at any time.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::content::{Content, Provenance};
+
+/// The memo's file.
+#[derive(Debug)]
+pub(super) struct Index {
+    path: PathBuf,
+}
+
+impl Index {
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// What files of that fingerprint were found to contain, if it is known.
+    pub(super) fn get(&self, fingerprint: &blake3::Hash) -> Option<Content> {
+        let entries = self.read();
+        entries.get(fingerprint.to_hex().as_str()).and_then(|entry| parse(entry))
+    }
+
+    /// Remembers it, replacing the file as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing is lost then but time.
+    pub(super) fn put(&self, fingerprint: &blake3::Hash, content: &Content) -> io::Result<()> {
+        let mut entries = self.read();
+        let entry = format!("{} {} {}", content.hash, content.provenance.name(), content.images);
+        entries.insert(fingerprint.to_hex().to_string(), entry);
+        let mut text = String::new();
+        for (fingerprint, entry) in entries {
+            let _ = writeln!(text, "{fingerprint} {entry}");
+        }
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// The lines by fingerprint; none where there is no such file or it cannot be read.
+    fn read(&self) -> BTreeMap<String, String> {
+        let text = fs::read(&self.path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, entry)| parse(entry).is_some());
+        lines.map(|(fingerprint, entry)| (fingerprint.to_owned(), entry.to_owned())).collect()
+    }
+}
+
+fn parse(entry: &str) -> Option<Content> {
+    let mut words = entry.split(' ');
+    let hash = words.next()?.parse().ok()?;
+    let provenance = Provenance::from_name(words.next()?)?;
+    let images = words.next()?.parse().ok()?;
+    words.next().is_none().then_some(Content { hash, provenance, images })
+}

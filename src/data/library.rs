@@ -1,0 +1,128 @@
+//! The data sets of a run, each split decoded at most once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::artifacts::ImageSet;
+use crate::spec::{DataKind, DataSource, Limit, Split};
+
+use super::content::Content;
+use super::index::Index;
+use super::{DataError, Dataset};
+
+/// Hands out the splits of data sets, and what they are known by. Shared by all threads of a run.
+#[derive(Debug, Default)]
+pub struct Library {
+    index: Option<Index>,
+    shelves: Mutex<Vec<Arc<Shelf>>>,
+}
+
+/// One split of one data set, whatever an experiment calls it.
+#[derive(Debug)]
+struct Shelf {
+    kind: DataKind,
+    root: Option<PathBuf>,
+    limit: Limit,
+    split: Split,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    content: Option<Content>,
+    images: Option<Arc<ImageSet>>,
+}
+
+impl Library {
+    /// A library that remembers contents in the file `index` from one run to the next, or not at all.
+    #[must_use]
+    pub fn new(index: Option<PathBuf>) -> Self {
+        Self { index: index.map(Index::new), shelves: Mutex::default() }
+    }
+
+    /// What a split is known by: from the index where its files have not changed since they were read, otherwise
+    /// from reading them.
+    ///
+    /// # Errors
+    /// When the files are missing ([`DataError::is_missing`]) or cannot be used.
+    pub fn content(&self, source: &DataSource, split: Split) -> Result<Content, DataError> {
+        let shelf = self.shelf(source, split);
+        let mut held = lock(&shelf.held);
+        if let Some(content) = held.content {
+            return Ok(content);
+        }
+        let dataset = Dataset::locate(source)?;
+        let remembered = match (&self.index, dataset.fingerprint(split)?) {
+            (Some(index), Some(fingerprint)) => index.get(&fingerprint),
+            _ => None,
+        };
+        match remembered {
+            Some(content) => {
+                held.content = Some(content);
+                Ok(content)
+            }
+            None => self.load(source, split, &dataset, &mut held).map(|(_, content)| content),
+        }
+    }
+
+    /// The images of a split, decoded when first asked for and then kept.
+    ///
+    /// # Errors
+    /// As [`Library::content`]; also when the files are no longer what `content` said they are.
+    pub fn images(&self, source: &DataSource, split: Split) -> Result<Arc<ImageSet>, DataError> {
+        let shelf = self.shelf(source, split);
+        let mut held = lock(&shelf.held);
+        if let Some(images) = &held.images {
+            return Ok(Arc::clone(images));
+        }
+        let dataset = Dataset::locate(source)?;
+        self.load(source, split, &dataset, &mut held).map(|(images, _)| images)
+    }
+
+    fn load(
+        &self,
+        source: &DataSource,
+        split: Split,
+        dataset: &Dataset,
+        held: &mut Held,
+    ) -> Result<(Arc<ImageSet>, Content), DataError> {
+        let before = dataset.fingerprint(split)?;
+        let loaded = dataset.load(split)?;
+        let content = loaded.content;
+        // A fingerprint that changed while the files were read says nothing about what was read.
+        if let (Some(index), Some(fingerprint)) = (&self.index, before)
+            && dataset.fingerprint(split)? == before
+            && let Err(error) = index.put(&fingerprint, &content)
+        {
+            tracing::warn!("cannot remember what {} contains: {error}", source.name);
+        }
+        if held.content.is_some_and(|planned| planned.hash != content.hash) {
+            return Err(DataError::Changed { name: source.name.clone(), split });
+        }
+        let images = Arc::new(loaded.images);
+        *held = Held { content: Some(content), images: Some(Arc::clone(&images)) };
+        Ok((images, content))
+    }
+
+    fn shelf(&self, source: &DataSource, split: Split) -> Arc<Shelf> {
+        let mut shelves = lock(&self.shelves);
+        let same = |shelf: &&Arc<Shelf>| {
+            shelf.kind == source.kind
+                && shelf.root == source.root
+                && shelf.limit == source.limit
+                && shelf.split == split
+        };
+        if let Some(shelf) = shelves.iter().find(same) {
+            return Arc::clone(shelf);
+        }
+        let (kind, root, limit) = (source.kind, source.root.clone(), source.limit);
+        let shelf = Arc::new(Shelf { kind, root, limit, split, held: Mutex::default() });
+        shelves.push(Arc::clone(&shelf));
+        shelf
+    }
+}
+
+/// A lock whose holder panicked still guards whole values: they are replaced in one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,175 @@
+//! Finds a data set's files without reading them.
+
+use std::path::{Path, PathBuf};
+
+use crate::spec::{DataKind, DataSource, Split};
+
+use super::cifar::{Container, Layout};
+use super::official::{Official, official};
+use super::{DataError, folder, idx};
+
+/// Where Debian's packages put data sets.
+const SYSTEM: &str = "/usr/share/datasets";
+
+/// The files of a data set.
+#[derive(Clone, Debug)]
+pub(super) enum Files {
+    Cifar { official: &'static Official, layout: &'static Layout, at: Container },
+    Idx { official: &'static Official, train: idx::Files, test: idx::Files },
+    Folder { train: folder::Listing, test: folder::Listing },
+}
+
+impl Files {
+    /// The files from which a split is made.
+    pub(super) fn of(&self, split: Split) -> Vec<PathBuf> {
+        match self {
+            Self::Cifar { at: Container::Archive(archive), .. } => vec![archive.clone()],
+            Self::Cifar { at: Container::Folder(folder), layout, .. } => {
+                let files = layout.files(split).iter().map(|file| folder.join(file));
+                files.chain([folder.join(layout.names)].into_iter().filter(|path| path.exists())).collect()
+            }
+            Self::Idx { train, test, .. } => {
+                let files = if split == Split::Train { train } else { test };
+                vec![files.images.clone(), files.labels.clone()]
+            }
+            Self::Folder { train, test } => {
+                let paths = |listing: &folder::Listing| listing.files.iter().map(|(_, path)| path.clone()).collect();
+                let mut files: Vec<PathBuf> = paths(train);
+                if split == Split::Test {
+                    files.extend::<Vec<_>>(paths(test));
+                }
+                files
+            }
+        }
+    }
+}
+
+/// Where a data set of that kind is looked for when its source names no root, the first being where
+/// `overinterp data fetch` puts it.
+#[must_use]
+pub fn usual_places(kind: DataKind) -> Vec<PathBuf> {
+    match kind {
+        DataKind::Folder => Vec::new(),
+        kind => vec![Path::new("data").join(kind.name()), PathBuf::from("data"), Path::new(SYSTEM).join(kind.name())],
+    }
+}
+
+/// Finds the files of both splits.
+pub(super) fn locate(source: &DataSource) -> Result<Files, DataError> {
+    let roots = source.root.clone().map_or_else(|| usual_places(source.kind), |root| vec![root]);
+    match (official(source.kind), Layout::of(source.kind)) {
+        (Some(official), Some(layout)) => {
+            locate_cifar(source, layout, &roots).map(|at| Files::Cifar { official, layout, at })
+        }
+        (Some(official), None) => locate_idx(source, &roots).map(|[train, test]| Files::Idx { official, train, test }),
+        (None, _) => locate_folder(source),
+    }
+}
+
+fn locate_cifar(source: &DataSource, layout: &Layout, roots: &[PathBuf]) -> Result<Container, DataError> {
+    let mut looked = Vec::new();
+    for root in roots {
+        if root.is_file() {
+            if root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".tar.gz")) {
+                return Ok(Container::Archive(root.clone()));
+            }
+            return Err(not_a_folder(root, &format!("a folder or {}", layout.archive)));
+        }
+        let wanted = || layout.files(Split::Train).iter().chain(layout.files(Split::Test));
+        for folder in [root.clone(), root.join(layout.folder)] {
+            let (present, missing): (Vec<_>, Vec<_>) =
+                wanted().map(PathBuf::from).partition(|file| folder.join(file).is_file());
+            if missing.is_empty() {
+                return Ok(Container::Folder(folder));
+            }
+            if !present.is_empty() && !root.join(layout.archive).is_file() {
+                return Err(DataError::Incomplete { folder, missing, remedy: remedy(source) });
+            }
+            looked.push(folder);
+        }
+        let archive = root.join(layout.archive);
+        if archive.is_file() {
+            return Ok(Container::Archive(archive));
+        }
+        looked.push(archive);
+    }
+    Err(missing(source, looked))
+}
+
+/// The files of the training and of the test split.
+fn locate_idx(source: &DataSource, roots: &[PathBuf]) -> Result<[idx::Files; 2], DataError> {
+    let mut looked = Vec::new();
+    for root in roots {
+        if root.is_file() {
+            return Err(not_a_folder(root, &format!("a folder with {}", idx::TRAIN.images)));
+        }
+        for folder in [root.clone(), root.join(source.kind.name())] {
+            let names = [idx::TRAIN.images, idx::TRAIN.labels, idx::TEST.images, idx::TEST.labels];
+            let found = names.map(|name| idx_file(&folder, name));
+            if let [Some(train_images), Some(train_labels), Some(test_images), Some(test_labels)] = found {
+                let train = idx::Files { images: train_images, labels: train_labels };
+                let test = idx::Files { images: test_images, labels: test_labels };
+                return Ok([train, test]);
+            }
+            if found.iter().any(Option::is_some) {
+                let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none());
+                let missing = missing.map(|(name, _)| PathBuf::from(name)).collect();
+                return Err(DataError::Incomplete { folder, missing, remedy: remedy(source) });
+            }
+            looked.push(folder);
+        }
+    }
+    Err(missing(source, looked))
+}
+
+/// A file of that name, plain or compressed, or with a dot in its name as some unpackers write it.
+fn idx_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    let dotted = name.replace("-idx", ".idx");
+    let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
+    let root = source.root.as_ref().ok_or_else(|| DataError::NoRoot { name: source.name.clone() })?;
+    let places = [root.clone(), root.join(Split::Train.name()), root.join(Split::Test.name())];
+    if let Some(file) = places.iter().find(|place| place.is_file()) {
+        return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
+    }
+    let absent: Vec<PathBuf> = places.into_iter().skip(1).filter(|place| !place.is_dir()).collect();
+    if !absent.is_empty() {
+        return Err(missing(source, absent));
+    }
+    Ok(Files::Folder { train: folder::list(root, Split::Train)?, test: folder::list(root, Split::Test)? })
+}
+
+fn not_a_folder(path: &Path, expected: &str) -> DataError {
+    DataError::NotAFolder { path: path.to_owned(), expected: expected.to_owned() }
+}
+
+fn missing(source: &DataSource, looked: Vec<PathBuf>) -> DataError {
+    let title = official(source.kind).map_or("the images", |official| official.title);
+    DataError::Missing { what: format!("{title} (data `{}`)", source.name), looked, remedy: remedy(source) }
+}
+
+/// What the user can do to get the data.
+fn remedy(source: &DataSource) -> String {
+    let Some(official) = official(source.kind) else {
+        return "put PNG or JPEG files there as train/CLASS/* and test/CLASS/*".to_owned();
+    };
+    let root = source.root.clone().or_else(|| usual_places(source.kind).into_iter().next()).unwrap_or_default();
+    let fetch = format!("overinterp data fetch {} --root {}", source.kind.name(), shell_word(&root));
+    match (official.debian_package, &source.root) {
+        (None, _) => format!("get it with `{fetch}`"),
+        (Some(package), None) => format!("get it with `apt-get install {package}` or `{fetch}`"),
+        (Some(package), Some(_)) => {
+            format!("get it with `{fetch}`, or with `apt-get install {package}` and no `root` in the experiment")
+        }
+    }
+}
+
+/// A path as a shell reads it back.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+~".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

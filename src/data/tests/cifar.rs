@@ -1,0 +1,141 @@
+use std::fs;
+use std::path::Path;
+
+use super::fixtures::{cifar_record, cifar_value, cifar10_files, load, message, tar_gz, write_files};
+use crate::data::{Provenance, official};
+use crate::spec::{DataKind, ImageShape, Split};
+
+const KIND: DataKind = DataKind::Cifar10;
+
+#[test]
+fn planes_become_channels_last_and_batches_follow_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &cifar10_files());
+    let loaded = load(KIND, dir.path(), Split::Train).unwrap();
+    let images = loaded.images;
+    assert_eq!(images.shape, ImageShape { height: 32, width: 32, channels: 3 });
+    assert_eq!(images.labels, (0..10).collect::<Vec<u16>>());
+    for (n, row, column) in [(0, 0, 0), (3, 5, 31), (9, 31, 2)] {
+        let at = (row * 32 + column) * 3;
+        let expected = [0, 1, 2].map(|channel| cifar_value(n, channel, row, column));
+        assert_eq!(images.image(n)[at..at + 3], expected);
+    }
+    assert_eq!(images.normalise.mean, [125.3, 123.0, 113.9]);
+    assert_eq!(images.normalise.std, [63.0, 62.1, 66.7]);
+    assert_eq!(images.classes[..2], ["airplane", "automobile"]);
+    assert_eq!(loaded.content.provenance, Provenance::Unofficial);
+    assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.labels, [4, 5]);
+}
+
+#[test]
+fn the_archive_is_read_as_downloaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = cifar10_files();
+    let extracted = dir.path().join("extracted");
+    write_files(&extracted.join("cifar-10-batches-bin"), &files);
+    files.reverse(); // the official archive is in no particular order either
+    let archive = dir.path().join("cifar-10-binary.tar.gz");
+    tar_gz(&archive, "cifar-10-batches-bin", &files);
+    for split in Split::ALL {
+        let expected = load(KIND, &extracted, split).unwrap();
+        for root in [dir.path(), archive.as_path()] {
+            let found = load(KIND, root, split).unwrap();
+            assert_eq!(found.images, expected.images);
+            assert_eq!(found.content, expected.content);
+        }
+    }
+}
+
+#[test]
+fn class_names_come_from_the_file_where_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = cifar10_files();
+    files.push(("batches.meta.txt".to_owned(), b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n".to_vec()));
+    write_files(dir.path(), &files);
+    assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.classes[9], "j");
+    fs::write(dir.path().join("batches.meta.txt"), "a\nb\n").unwrap();
+    let message = message(KIND, dir.path(), Split::Test);
+    assert!(message.ends_with("it names 2 classes, expected 10"), "{message}");
+}
+
+#[test]
+fn cifar100_takes_the_fine_label() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = [cifar_record(&[19, 99], 0), cifar_record(&[0, 1], 1)].concat();
+    write_files(dir.path(), &[("train.bin".into(), train), ("test.bin".into(), cifar_record(&[3, 42], 2))]);
+    let images = load(DataKind::Cifar100, dir.path(), Split::Train).unwrap().images;
+    assert_eq!(images.labels, [99, 1]);
+    assert_eq!(images.classes.len(), 100);
+    assert_eq!((images.classes[99].as_str(), images.classes[1].as_str()), ("worm", "aquarium_fish"));
+    assert_eq!(images.image(1)[..3], [0, 1, 2].map(|channel| cifar_value(1, channel, 0, 0)));
+    assert_eq!(load(DataKind::Cifar100, dir.path(), Split::Test).unwrap().images.labels, [42]);
+}
+
+#[test]
+fn the_hundred_class_names_are_in_order_and_distinct() {
+    let classes = official(DataKind::Cifar100).unwrap().classes;
+    assert!(classes.is_sorted_by(|one, next| one < next));
+}
+
+fn message_with(file: &str, bytes: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &cifar10_files());
+    let path = dir.path().join(file);
+    fs::write(&path, bytes).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    message
+}
+
+#[test]
+fn an_empty_or_truncated_batch_is_refused() {
+    let message = message_with("data_batch_3.bin", &[]);
+    assert!(message.ends_with("it has 0 bytes, expected a whole number of images of 3073 bytes each"), "{message}");
+    let message = message_with("data_batch_3.bin", &cifar_record(&[1], 1)[..3000]);
+    assert!(message.contains("it has 3000 bytes"), "{message}");
+}
+
+#[test]
+fn a_label_out_of_range_is_refused() {
+    let bytes = [cifar_record(&[9], 1), cifar_record(&[10], 1)].concat();
+    let message = message_with("data_batch_2.bin", &bytes);
+    assert!(message.ends_with("image 1 has label 10, expected 0 to 9"), "{message}");
+}
+
+fn archive_message(path: &Path) -> String {
+    let message = message(KIND, path, Split::Train);
+    assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    message
+}
+
+#[test]
+fn a_damaged_archive_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cifar-10-binary.tar.gz");
+    tar_gz(&path, "cifar-10-batches-bin", &cifar10_files());
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 100, whole.len() / 2, whole.len() - 4] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let message = archive_message(&path);
+        assert!(message.contains("is damaged"), "{length}: {message}");
+    }
+    let mut corrupted = whole;
+    let middle = corrupted.len() / 2;
+    corrupted[middle..middle + 50].fill(0);
+    fs::write(&path, corrupted).unwrap();
+    assert!(archive_message(&path).contains("is damaged"));
+}
+
+#[test]
+fn an_archive_without_a_batch_is_refused_and_a_bad_member_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cifar-10-binary.tar.gz");
+    let mut files = cifar10_files();
+    files[1].1.pop();
+    tar_gz(&path, "cifar-10-batches-bin", &files);
+    let message = archive_message(&path);
+    assert!(message.contains("cifar-10-binary.tar.gz:cifar-10-batches-bin/data_batch_2.bin is damaged"), "{message}");
+    files.remove(1);
+    tar_gz(&path, "cifar-10-batches-bin", &files);
+    assert!(archive_message(&path).ends_with("there is no data_batch_2.bin in it"));
+}

@@ -1,0 +1,164 @@
+use std::fs;
+use std::path::Path;
+
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+
+use super::fixtures::{load, message, source};
+use crate::data::{Dataset, Provenance};
+use crate::spec::{DataKind, ImageShape, Limit, Split};
+
+const KIND: DataKind = DataKind::Folder;
+
+fn write_grey(path: &Path, value: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    GrayImage::from_fn(3, 2, |x, _| Luma([value + u8::try_from(x).unwrap()])).save(path).unwrap();
+}
+
+fn write_colour(path: &Path, colour: [u8; 3]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    RgbImage::from_pixel(3, 2, Rgb(colour)).save(path).unwrap();
+}
+
+/// Two classes; the training images' files in byte order are owl/1 owl/10 owl/2 and cat/a.
+fn write_set(root: &Path) {
+    write_grey(&root.join("train/owl/1.png"), 10);
+    write_grey(&root.join("train/owl/10.png"), 20);
+    write_grey(&root.join("train/owl/2.png"), 30);
+    write_grey(&root.join("train/cat/a.png"), 40);
+    write_grey(&root.join("test/owl/x.png"), 50);
+    fs::create_dir_all(root.join("test/cat")).unwrap();
+    fs::write(root.join("train/.DS_Store"), "ignored").unwrap();
+}
+
+#[test]
+fn classes_are_folders_in_byte_order_and_images_go_in_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let loaded = load(KIND, dir.path(), Split::Train).unwrap();
+    let images = loaded.images;
+    assert_eq!(images.classes, ["cat", "owl"]);
+    assert_eq!(images.shape, ImageShape { height: 2, width: 3, channels: 1 });
+    assert_eq!(images.labels, [0, 1, 1, 1]);
+    assert_eq!([0, 1, 2, 3].map(|n| images.image(n)[0]), [40, 10, 20, 30]);
+    assert_eq!(images.image(0), [40, 41, 42, 40, 41, 42]);
+    assert_eq!(loaded.content.provenance, Provenance::Own);
+}
+
+#[test]
+fn both_splits_are_normalised_by_the_training_images() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let train = load(KIND, dir.path(), Split::Train).unwrap().images;
+    let test = load(KIND, dir.path(), Split::Test).unwrap().images;
+    // Values v, v+1, v+2 for v in 10, 20, 30, 40: mean 26, variance 125 + 2/3.
+    assert_eq!(train.normalise.mean, [26.0]);
+    assert!((train.normalise.std[0] - (125.0_f64 + 2.0 / 3.0).sqrt()).abs() < 1e-9);
+    assert_eq!(test.normalise, train.normalise);
+    assert_eq!(test.labels, [1]);
+}
+
+#[test]
+fn a_limit_takes_images_of_all_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let mut source = source(KIND, dir.path());
+    source.limit = Limit { train: Some(2), test: None };
+    let dataset = Dataset::locate(&source).unwrap();
+    assert_eq!(dataset.load(Split::Train).unwrap().images.labels, [0, 1]);
+    assert_eq!(dataset.load(Split::Test).unwrap().images.normalise.mean, [26.0]);
+    source.limit.train = Some(9);
+    assert!(Dataset::locate(&source).unwrap().load(Split::Train).unwrap_err().to_string().contains("it has 4"));
+}
+
+#[test]
+fn grey_images_among_coloured_ones_become_coloured() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_colour(&dir.path().join("train/cat/b.png"), [1, 2, 3]);
+    let train = load(KIND, dir.path(), Split::Train).unwrap().images;
+    assert_eq!(train.shape.channels, 3);
+    assert_eq!(train.image(0)[..6], [40, 40, 40, 41, 41, 41]);
+    assert_eq!(train.normalise.mean.len(), 3);
+    assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.image(0)[..3], [50, 50, 50]);
+}
+
+#[test]
+fn jpeg_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_colour(&dir.path().join("train/owl/3.JPG"), [200, 30, 90]);
+    let train = load(KIND, dir.path(), Split::Train).unwrap().images;
+    let last = train.image(4);
+    for (found, expected) in last[..3].iter().zip([200_u8, 30, 90]) {
+        assert!(found.abs_diff(expected) <= 4, "{last:?}");
+    }
+}
+
+#[test]
+fn a_colour_among_grey_training_images_is_refused_in_the_test_split() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_colour(&dir.path().join("test/cat/b.png"), [1, 2, 3]);
+    let message = message(KIND, dir.path(), Split::Test);
+    assert!(message.ends_with("it is coloured, expected grey like the training images"), "{message}");
+}
+
+#[test]
+fn an_image_of_another_size_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let path = dir.path().join("train/owl/wide.png");
+    GrayImage::new(4, 2).save(&path).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    assert!(message.contains("it is 2x4 (height x width), expected 2x3"), "{message}");
+}
+
+#[test]
+fn an_image_with_alpha_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    RgbaImage::from_pixel(3, 2, Rgba([1, 2, 3, 4])).save(dir.path().join("train/owl/z.png")).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.contains("expected 8-bit grey or RGB without alpha"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_no_image_or_is_cut_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let cut = dir.path().join("train/owl/cut.png");
+    let whole = fs::read(dir.path().join("train/owl/1.png")).unwrap();
+    for bytes in [&whole[..whole.len() - 20], b"text".as_slice(), &[]] {
+        fs::write(&cut, bytes).unwrap();
+        let message = message(KIND, dir.path(), Split::Train);
+        assert!(message.starts_with(&format!("{} is damaged", cut.display())), "{message}");
+    }
+    fs::remove_file(&cut).unwrap();
+    fs::write(dir.path().join("train/owl/notes.txt"), "text").unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.ends_with("its name ends in none of .png, .jpg, .jpeg"), "{message}");
+}
+
+#[test]
+fn an_unknown_class_in_the_test_split_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_grey(&dir.path().join("test/dog/1.png"), 1);
+    let message = message(KIND, dir.path(), Split::Test);
+    assert!(message.contains("test/dog"), "{message}");
+    assert!(message.contains("there is no class of that name in"), "{message}");
+}
+
+#[test]
+fn a_file_where_a_folder_should_be_and_an_empty_folder_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    fs::write(dir.path().join("train/README"), "text").unwrap();
+    let text = message(KIND, dir.path(), Split::Train);
+    assert!(text.ends_with("train/README is a file, where a folder named after a class should be"), "{text}");
+    fs::remove_dir_all(dir.path().join("train")).unwrap();
+    fs::create_dir(dir.path().join("train")).unwrap();
+    let text = message(KIND, dir.path(), Split::Train);
+    assert!(text.contains("there is no image in it"), "{text}");
+}

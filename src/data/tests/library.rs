@@ -1,0 +1,122 @@
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::fixtures::{source, write_idx};
+use crate::data::{DataError, Dataset, Library};
+use crate::spec::{DataKind, Split};
+
+const KIND: DataKind = DataKind::FashionMnist;
+
+/// Makes a file look as if it was last changed `seconds` ago.
+fn age(path: &Path, seconds: u64) {
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(SystemTime::now() - Duration::from_secs(seconds))
+        .unwrap();
+}
+
+fn aged_set(folder: &Path) {
+    write_idx(folder);
+    for entry in fs::read_dir(folder).unwrap() {
+        age(&entry.unwrap().path(), 100);
+    }
+}
+
+#[test]
+fn a_split_is_decoded_once_and_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    write_idx(dir.path());
+    let library = Library::new(None);
+    let mut renamed = source(KIND, dir.path());
+    renamed.name = "another name".to_owned();
+    let sets: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| library.images(&renamed, Split::Train).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let again = library.images(&source(KIND, dir.path()), Split::Train).unwrap();
+    assert!(sets.iter().all(|set| Arc::ptr_eq(set, &again)));
+    assert_ne!(library.images(&renamed, Split::Test).unwrap(), again);
+}
+
+#[test]
+fn the_index_spares_reading_the_files_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = tempfile::tempdir().unwrap();
+    let index = index.path().join("new/folder/data-index");
+    aged_set(dir.path());
+    let source = source(KIND, dir.path());
+    let expected = Dataset::locate(&source).unwrap().load(Split::Train).unwrap().content;
+    assert_eq!(Library::new(Some(index.clone())).content(&source, Split::Train).unwrap(), expected);
+    // Damage that keeps path, size and time shows that the next answer comes from the index alone.
+    let path = dir.path().join("train-images-idx3-ubyte");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let size = fs::metadata(&path).unwrap().len();
+    fs::write(&path, vec![0; usize::try_from(size).unwrap()]).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    let library = Library::new(Some(index.clone()));
+    assert_eq!(library.content(&source, Split::Train).unwrap(), expected);
+    assert!(library.images(&source, Split::Train).is_err());
+    // Another time of modification, and the index no longer answers.
+    age(&path, 50);
+    assert!(Library::new(Some(index)).content(&source, Split::Train).is_err());
+}
+
+#[test]
+fn a_limit_has_an_entry_of_its_own_in_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = tempfile::tempdir().unwrap();
+    let index = index.path().join("data-index");
+    aged_set(dir.path());
+    let whole = source(KIND, dir.path());
+    let mut limited = whole.clone();
+    limited.limit.train = Some(2);
+    for _ in 0..2 {
+        let library = Library::new(Some(index.clone()));
+        assert_eq!(library.content(&whole, Split::Train).unwrap().images, 3);
+        assert_eq!(library.content(&limited, Split::Train).unwrap().images, 2);
+    }
+    assert_eq!(fs::read_to_string(&index).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn a_file_written_a_moment_ago_is_not_indexed() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = dir.path().join("data-index");
+    write_idx(dir.path());
+    Library::new(Some(index.clone())).content(&source(KIND, dir.path()), Split::Train).unwrap();
+    assert!(!index.exists());
+}
+
+#[test]
+fn a_damaged_or_unwritable_index_is_no_obstacle() {
+    let dir = tempfile::tempdir().unwrap();
+    aged_set(dir.path());
+    let source = source(KIND, dir.path());
+    let index = dir.path().join("data-index");
+    fs::write(&index, b"\xff\xfe nonsense\nand more\n").unwrap();
+    let expected = Library::new(Some(index.clone())).content(&source, Split::Test).unwrap();
+    assert_eq!(Library::new(Some(index)).content(&source, Split::Test).unwrap(), expected);
+    let under_a_file = dir.path().join("t10k-labels-idx1-ubyte/index");
+    assert_eq!(Library::new(Some(under_a_file)).content(&source, Split::Test).unwrap(), expected);
+}
+
+#[test]
+fn files_that_changed_since_planning_are_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = dir.path().join("data-index");
+    aged_set(dir.path());
+    let source = source(KIND, dir.path());
+    Library::new(Some(index.clone())).content(&source, Split::Train).unwrap();
+    let library = Library::new(Some(index));
+    library.content(&source, Split::Train).unwrap();
+    let path = dir.path().join("train-labels-idx1-ubyte");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 5;
+    fs::write(&path, bytes).unwrap();
+    let error = library.images(&source, Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::Changed { .. }), "{error}");
+}

@@ -1,0 +1,9 @@
+//! What loaders make of good files and of bad ones.
+
+mod cifar;
+mod fixtures;
+mod folder;
+mod idx;
+mod library;
+mod missing;
+mod small;
