@@ -1,3 +1,1 @@
 //! Tables, claims, figures.
-
-pub mod drawing;
