@@ -11,8 +11,8 @@ pub struct BackSelection {
     pub full: f32,
     /// The features, the first masked first; the last is the one that f needs most.
     pub order: Vec<u32>,
-    /// f after each step; the last value is f with everything masked. [`back_select`] masks one feature a step,
-    /// [`batched_gradient`](super::batched_gradient) `per_round` of them.
+    /// f after each step; the last value is f with everything masked. [`back_select()`] masks one feature a step,
+    /// [`batched_gradient()`](super::batched_gradient()) `per_round` of them.
     pub values: Vec<f32>,
 }
 
@@ -54,7 +54,7 @@ pub fn back_select<S: Scorer>(
     back_select_among(scorer, features, watch)
 }
 
-/// [`back_select`] over some of the features, which must not be masked yet and come in ascending order.
+/// [`back_select()`] over some of the features, which must not be masked yet and come in ascending order.
 ///
 /// # Errors
 /// [`Stopped`], when `watch` said so.

@@ -83,10 +83,10 @@ pub fn find_sis(
 }
 
 impl BackSelection {
-    /// [`find_sis`] of a selection that masked `per_step` features a step.
+    /// [`find_sis()`] of a selection that masked `per_step` features a step.
     ///
     /// # Errors
-    /// As [`find_sis`].
+    /// As [`find_sis()`].
     pub fn find_sis(&self, per_step: NonZeroUsize, threshold: f64) -> Result<Sis, FindSisError> {
         find_sis(self.full, &self.order, &self.values, per_step, threshold)
     }

@@ -2,14 +2,14 @@
 //!
 //! In the order of the papers:
 //!
-//! - [`back_select`]: masks one feature at a time, always the one that f misses least (`BackSelect`).
-//! - [`batched_gradient`]: the same for large inputs, many features at a time, by the gradient of the mask.
-//! - [`find_sis`]: from what either recorded, the smallest suffix of the order that suffices (`FindSIS`).
-//! - [`collection`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
-//! - [`random_order`]: the control, which asks no model: numpy's random permutations.
+//! - [`back_select()`]: masks one feature at a time, always the one that f misses least (`BackSelect`).
+//! - [`batched_gradient()`]: the same for large inputs, many features at a time, by the gradient of the mask.
+//! - [`find_sis()`]: from what either recorded, the smallest suffix of the order that suffices (`FindSIS`).
+//! - [`collection()`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
+//! - [`random_order()`]: the control, which asks no model: numpy's random permutations.
 //!
 //! An *order* always runs from the feature masked first, the least needed, to the one masked last; a subset of n
-//! features is its last n ([`subset_of_order`]).
+//! features is its last n ([`subset_of_order()`]).
 
 mod back_select;
 mod batched_gradient;
