@@ -13,12 +13,14 @@
 //! - [`nn`]: architectures, training, and the scorer of a network.
 //! - [`kernels`]: convolution and its companions as candle custom ops; the fused masked-scoring engine.
 //! - [`data`]: data sets, read and fetched.
+//! - [`checkpoint`]: model files made elsewhere, read without running anything that they contain.
 //! - [`report`]: tables, claims, figures.
 //! - [`cli`]: the verbs. Only this room prints.
 //!
 //! Imports run one way, and `tests/structure.rs` holds them to it.
 
 pub mod artifacts;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -1,1 +1,3 @@
 //! Tables, claims, figures.
+
+pub mod drawing;

@@ -8,11 +8,14 @@
 
 use super::simd::{Portable, Simd};
 use crate::kernels::isa::Isa;
+use std::mem::MaybeUninit;
 
 /// The most pixels in a tile of any instruction set.
 pub(crate) const MAX_PIXELS: usize = 12;
 /// The most vectors of output channels in a tile.
 pub(crate) const MAX_VECTORS: usize = 2;
+/// The most values in a vector.
+const MAX_LANES: usize = 16;
 
 /// What becomes of a sum before it is stored.
 #[derive(Clone, Copy)]
@@ -116,63 +119,57 @@ unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
                 weights = weights.add(K * S::LANES);
             }
         }
-        if tile.channels == K * S::LANES {
-            for (p, sums) in sums.iter().enumerate() {
-                finish_whole::<S, K>(tile, p, sums);
+        // Spilled here, once and by hand: a loop over `sums` that is not unrolled would keep them in memory throughout.
+        let mut spilled = Spilled([MaybeUninit::uninit(); MAX_PIXELS * MAX_VECTORS * MAX_LANES]);
+        let stored = spilled.0.as_mut_ptr().cast::<f32>();
+        for p in 0..P {
+            for k in 0..K {
+                S::store(stored.add((p * K + k) * S::LANES), sums[p][k]);
             }
-        } else {
-            for (p, sums) in sums.iter().enumerate() {
-                finish_part::<S, K>(tile, p, sums);
-            }
+        }
+        for p in 0..P {
+            finish::<S>(tile, p, stored.add(p * K * S::LANES));
         }
     }
 }
 
-/// Adds, applies the finish and stores pixel `p`, all of whose lanes are wanted.
+/// Room for the sums of the largest tile, each vector within one cache line.
+#[repr(align(64))]
+struct Spilled([MaybeUninit<f32>; MAX_PIXELS * MAX_VECTORS * MAX_LANES]);
+
+/// Adds, applies the finish and stores the channels of pixel `p`.
 #[inline(always)]
-unsafe fn finish_whole<S: Simd, const K: usize>(tile: &Tile, p: usize, sums: &[S::Vector; K]) {
-    // SAFETY: as for `tile`.
+unsafe fn finish<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
+    // SAFETY: as for `tile`; `sums` holds the pixel's vectors.
     unsafe {
         let output = *tile.output_offsets.add(p);
-        for (k, sum) in sums.iter().enumerate() {
-            let lane = k * S::LANES;
-            let mut value = *sum;
+        let mut channel = 0;
+        while channel + S::LANES <= tile.channels {
+            let mut value = S::load(sums.add(channel));
             if !tile.addend.is_null() {
-                value = S::add(value, S::load(tile.addend.add(*tile.addend_offsets.add(p) + lane)));
+                value = S::add(value, S::load(tile.addend.add(*tile.addend_offsets.add(p) + channel)));
             }
             value = match tile.finish {
                 RawFinish::Linear => value,
                 RawFinish::Relu => S::relu(value),
-                RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(output + lane))),
+                RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(output + channel))),
             };
-            S::store(tile.output.add(output + lane), value);
+            S::store(tile.output.add(output + channel), value);
+            channel += S::LANES;
         }
-    }
-}
-
-/// As [`finish_whole`], for the first `channels` lanes only.
-#[inline(always)]
-unsafe fn finish_part<S: Simd, const K: usize>(tile: &Tile, p: usize, sums: &[S::Vector; K]) {
-    // SAFETY: as for `tile`; `lanes` holds one vector.
-    unsafe {
-        let output = *tile.output_offsets.add(p);
-        let mut lanes = [0.0_f32; 16];
-        for (k, sum) in sums.iter().enumerate() {
-            S::store(lanes.as_mut_ptr(), *sum);
-            let first = k * S::LANES;
-            for channel in first..tile.channels.min(first + S::LANES) {
-                let mut value = lanes[channel - first];
-                if !tile.addend.is_null() {
-                    value += *tile.addend.add(*tile.addend_offsets.add(p) + channel);
-                }
-                value = match tile.finish {
-                    RawFinish::Relu if value < 0.0 => 0.0,
-                    RawFinish::Gate(gate) if *gate.add(output + channel) > 0.0 => value,
-                    RawFinish::Gate(_) => 0.0,
-                    RawFinish::Linear | RawFinish::Relu => value,
-                };
-                *tile.output.add(output + channel) = value;
+        while channel < tile.channels {
+            let mut value = *sums.add(channel);
+            if !tile.addend.is_null() {
+                value += *tile.addend.add(*tile.addend_offsets.add(p) + channel);
             }
+            value = match tile.finish {
+                RawFinish::Relu if value < 0.0 => 0.0,
+                RawFinish::Gate(gate) if *gate.add(output + channel) > 0.0 => value,
+                RawFinish::Gate(_) => 0.0,
+                RawFinish::Linear | RawFinish::Relu => value,
+            };
+            *tile.output.add(output + channel) = value;
+            channel += 1;
         }
     }
 }

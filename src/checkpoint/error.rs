@@ -1,0 +1,175 @@
+//! What can be wrong with a model file, and where.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A model file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system would not give its bytes.
+    #[error("cannot open checkpoint {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its content is not what it should be.
+    #[error("cannot read checkpoint {path}: fault in {place}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The part of it, by name and byte where there is one.
+        place: String,
+        /// What is wrong there.
+        source: Fault,
+    },
+}
+
+/// What is wrong at one place of a model file.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A folder or a device stands where the file should.
+    #[error("this is not a regular file; give the path of the checkpoint itself")]
+    NotAFile,
+    /// No format is recognised.
+    #[error("neither a safetensors file nor one that torch.save wrote; save `model.state_dict()` with torch.save")]
+    UnknownFormat,
+    /// The bytes end too early.
+    #[error("truncated: {wanted} bytes are announced where {left} are left; copy the file again")]
+    Truncated {
+        /// Bytes that should follow.
+        wanted: u64,
+        /// Bytes that do.
+        left: u64,
+    },
+    /// A byte is no instruction of a pickle that PyTorch writes.
+    #[error("unknown pickle instruction 0x{0:02x}; the file is damaged, or not from torch.save")]
+    UnknownInstruction(u8),
+    /// A pickle of another version.
+    #[error("pickle protocol {0} is not supported; PyTorch writes protocol 2")]
+    Protocol(u8),
+    /// An instruction takes more than there is.
+    #[error("a pickle instruction finds too few values")]
+    EmptyStack,
+    /// An instruction refers to a value that was never remembered.
+    #[error("a pickle instruction refers to memo {0}, which was not set")]
+    UnknownMemo(u32),
+    /// More values than any state dict needs.
+    #[error("the pickle has more than {0} values, far more than a state dict")]
+    TooManyValues(usize),
+    /// An integer that does not fit.
+    #[error("the integer has {0} bytes; a checkpoint needs no more than 16")]
+    LongInteger(usize),
+    /// A Python name that is not needed for a state dict.
+    #[error(
+        "the pickle asks for {name}, which is not one of the names that a state dict needs, and nothing was run; \
+         save `model.state_dict()` with torch.save rather than the model itself"
+    )]
+    ForbiddenName {
+        /// Module and name, joined by a dot.
+        name: String,
+    },
+    /// One kind of value stands in the place of another.
+    #[error("expected {expected}, found {found}")]
+    Unexpected {
+        /// What should be there.
+        expected: &'static str,
+        /// What is.
+        found: &'static str,
+    },
+    /// A count, offset or stride below zero, or beyond what can be addressed.
+    #[error("{0} is no valid size, offset or stride")]
+    Extent(i128),
+    /// A tensor of more dimensions than PyTorch has.
+    #[error("{0} dimensions; PyTorch has at most 64")]
+    Rank(usize),
+    /// As many strides as dimensions are needed.
+    #[error("{shape} dimensions but {strides} strides")]
+    Strides {
+        /// Number of dimensions.
+        shape: usize,
+        /// Number of strides.
+        strides: usize,
+    },
+    /// A tensor reaches outside its storage.
+    #[error("the tensor reaches beyond its storage of {elements} elements")]
+    BeyondStorage {
+        /// The storage's length.
+        elements: usize,
+    },
+    /// A storage that the pickle mentions is not there.
+    #[error("storage {0} is missing")]
+    MissingStorage(String),
+    /// A storage's length differs from what the pickle says.
+    #[error("{found} bytes, where the pickle says {expected}")]
+    StorageLength {
+        /// Bytes that the pickle announces.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// The same storage is announced twice, differently.
+    #[error("it is announced with two different types or lengths")]
+    StorageConflict,
+    /// The tensors are larger than the file can justify.
+    #[error("the tensors have more elements than the file has bytes ({limit})")]
+    TooLarge {
+        /// The file's length.
+        limit: u64,
+    },
+    /// No state dict is found.
+    #[error(
+        "no state dict: expected a dict of tensors, or one under `state_dict`, `model_state_dict`, `model` or `net`"
+    )]
+    NoStateDict,
+    /// More than one could be meant.
+    #[error("several state dicts ({}); save the one that is meant alone", .0.join(", "))]
+    SeveralStateDicts(Vec<String>),
+    /// A machine of the other byte order wrote it.
+    #[error(
+        "written on a big-endian machine in the legacy format, which is not supported; load and save it with a current PyTorch"
+    )]
+    BigEndian,
+    /// An archive entry that is compressed or encrypted.
+    #[error("the entry is compressed or encrypted, which torch.save never does; save it again with torch.save")]
+    Compressed,
+    /// An archive without a pickle.
+    #[error("no data.pkl in the zip archive; it was not written by torch.save")]
+    NoPickle,
+    /// An element type that weights do not have.
+    #[error("element type {0} is not supported; convert the tensor to float32 first")]
+    ElementType(String),
+    /// The zip archive is damaged.
+    #[error("damaged zip archive")]
+    Zip(#[from] zip::result::ZipError),
+    /// An entry of the archive does not match its checksum.
+    #[error("damaged zip entry")]
+    Entry(#[from] io::Error),
+    /// The safetensors file is damaged.
+    #[error("damaged safetensors file")]
+    SafeTensors(#[from] safetensors::SafeTensorError),
+}
+
+/// A fault and its place, as the readers of single formats return it.
+#[derive(Debug)]
+pub(super) struct Located {
+    /// The part of the file.
+    pub place: String,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+impl Fault {
+    /// Says where the fault is.
+    pub(super) fn at(self, place: impl Into<String>) -> Located {
+        Located { place: place.into(), fault: self }
+    }
+}
+
+/// A name from a file, fit for a message: escaped, and cut if it is long.
+pub(super) fn quote(name: &str) -> String {
+    const LONGEST: usize = 120;
+    let escaped: String = name.escape_debug().take(LONGEST).collect();
+    if name.chars().count() > LONGEST { format!("{escaped}...") } else { escaped }
+}

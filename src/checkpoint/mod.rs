@@ -1,0 +1,21 @@
+//! Model files made elsewhere: `.safetensors`, and what PyTorch's `torch.save` writes, today's zip archives and the
+//! legacy format of PyTorch 1.5 and earlier.
+//!
+//! Nothing in a file is executed: its pickle is interpreted by [`pickle`], which knows the handful of names that a
+//! state dict needs and refuses every other. Memory stays within a few times the file's size, whatever the file
+//! claims. candle's own pickle reader is not used here: it opens only zip archives, skips tensors that it cannot
+//! read, and trusts the counts that it meets.
+
+mod error;
+mod legacy;
+mod names;
+mod pickle;
+mod read;
+mod safe_tensors;
+mod state_dict;
+mod tensor;
+mod zip_archive;
+
+pub use error::{CheckpointError, Fault};
+pub use names::{FitError, Misfit, fit_names};
+pub use read::read;
