@@ -113,7 +113,9 @@ pub(super) fn load(layout: &Layout, at: &Container, split: Split, classes: usize
             payload::visit_archive(archive, &members, take)?;
         }
     }
-    let mut decoded = Decoded { pixels: Vec::new(), labels: Vec::new(), classes: names, checksums: Vec::new() };
+    let size = batches.iter().flatten().map(|batch| batch.pixels.len()).sum();
+    let mut decoded =
+        Decoded { pixels: Vec::with_capacity(size), labels: Vec::new(), classes: names, checksums: Vec::new() };
     for (batch, file) in batches.into_iter().zip(files) {
         let Some(batch) = batch else {
             let (Container::Folder(path) | Container::Archive(path)) = at;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::artifacts::ImageSet;
@@ -53,6 +54,16 @@ impl Dataset {
     /// # Errors
     /// When a file cannot be read, is damaged, or holds fewer images than the source's limit.
     pub fn load(&self, split: Split) -> Result<Loaded, DataError> {
+        self.load_given(split, || self.load(Split::Train).map(|train| Arc::new(train.images)))
+    }
+
+    /// As [`Dataset::load`], with another way to get the training images where the test images' normalisation is
+    /// measured on them.
+    pub(super) fn load_given(
+        &self,
+        split: Split,
+        training: impl FnOnce() -> Result<Arc<ImageSet>, DataError>,
+    ) -> Result<Loaded, DataError> {
         let (mut images, provenance) = match &self.files {
             Files::Cifar { official, layout, at } => {
                 let decoded = cifar::load(layout, at, split, official.classes.len())?;
@@ -70,10 +81,9 @@ impl Dataset {
                 (images, provenance(official, split, &decoded.checksums))
             }
             Files::Folder { train, test } => {
-                let train = folder::load_train(&train.first(self.limit(Split::Train, train.len())?))?;
                 let images = match split {
-                    Split::Train => train,
-                    Split::Test => folder::load_test(&test.first(self.limit(Split::Test, test.len())?), &train)?,
+                    Split::Train => folder::load_train(&train.first(self.limit(split, train.len())?))?,
+                    Split::Test => folder::load_test(&test.first(self.limit(split, test.len())?), &*training()?)?,
                 };
                 (images, Provenance::Own)
             }

@@ -146,7 +146,13 @@ fn not_a_folder(path: &Path, expected: &str) -> DataError {
     DataError::NotAFolder { path: path.to_owned(), expected: expected.to_owned() }
 }
 
-fn missing(source: &DataSource, looked: Vec<PathBuf>) -> DataError {
+fn missing(source: &DataSource, places: Vec<PathBuf>) -> DataError {
+    let mut looked = Vec::new();
+    for place in places {
+        if !looked.contains(&place) {
+            looked.push(place);
+        }
+    }
     let title = official(source.kind).map_or("the images", |official| official.title);
     DataError::Missing { what: format!("{title} (data `{}`)", source.name), looked, remedy: remedy(source) }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Habit {
     HasNothing,
     /// Answers 503 to the first so many requests, then behaves.
     Busy(usize),
+    /// Falls silent for two seconds after this many bytes of its first answer.
+    FallsSilent(usize),
     /// Answers a range with one that begins elsewhere.
     WrongRange,
 }
@@ -46,7 +49,8 @@ impl Server {
         let log = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let _ = answer(&mut stream.unwrap(), &content, habit, &log);
+                let (content, log) = (content.clone(), Arc::clone(&log));
+                thread::spawn(move || answer(&mut stream.unwrap(), &content, habit, &log));
             }
         });
         Self { address, requests }
@@ -85,10 +89,15 @@ fn answer(stream: &mut TcpStream, content: &[u8], habit: Habit, log: &Mutex<Vec<
     write!(stream, "\r\n")?;
     let sent = match habit {
         Habit::Cuts(bytes) => rest.len().min(bytes),
-        Habit::WholeOnlyCutsOnce(bytes) if earlier == 0 => rest.len().min(bytes),
+        Habit::WholeOnlyCutsOnce(bytes) | Habit::FallsSilent(bytes) if earlier == 0 => rest.len().min(bytes),
         _ => rest.len(),
     };
-    stream.write_all(&rest[..sent])
+    stream.write_all(&rest[..sent])?;
+    if matches!(habit, Habit::FallsSilent(_)) && sent < rest.len() {
+        stream.flush()?;
+        thread::sleep(Duration::from_secs(2));
+    }
+    Ok(())
 }
 
 fn empty(stream: &mut TcpStream, status: &str) -> std::io::Result<()> {

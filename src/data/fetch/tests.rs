@@ -105,6 +105,17 @@ fn a_server_without_ranges_starts_over() {
 }
 
 #[test]
+fn a_silent_connection_is_given_up_and_resumed() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(content(), Habit::FallsSilent(70_000));
+    let options = FetchOptions { silence: Duration::from_millis(300), ..options() };
+    let download = Download { file: FILE, md5: MD5 };
+    fetch_all(&[download], &[&server.address], root.path(), &options, &mut quiet).unwrap();
+    assert_eq!(fs::read(root.path().join(FILE)).unwrap(), content());
+    assert_eq!(server.requests()[1].from, Some(70_000));
+}
+
+#[test]
 fn a_server_that_resumes_elsewhere_starts_over() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("set.tar.gz.part"), &content()[..1000]).unwrap();

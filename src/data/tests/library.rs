@@ -120,3 +120,24 @@ fn files_that_changed_since_planning_are_not_used() {
     let error = library.images(&source, Split::Train).unwrap_err();
     assert!(matches!(error, DataError::Changed { .. }), "{error}");
 }
+
+#[test]
+fn a_folders_test_split_shares_the_training_split() {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, value) in [("train/a/1.png", 10), ("train/b/1.png", 20), ("test/a/1.png", 30)] {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::GrayImage::from_pixel(2, 2, image::Luma([value])).save(path).unwrap();
+    }
+    let library = Library::new(None);
+    let source = source(DataKind::Folder, dir.path());
+    let test = library.images(&source, Split::Test).unwrap();
+    // The training images were decoded on the way: they are there even when their files are not.
+    fs::remove_dir_all(dir.path().join("train")).unwrap();
+    let train = library.images(&source, Split::Train).unwrap();
+    assert_eq!(
+        (train.normalise.mean.as_slice(), train.normalise.std.as_slice()),
+        ([15.0].as_slice(), [5.0].as_slice())
+    );
+    assert_eq!(test.normalise, train.normalise);
+}
