@@ -1,13 +1,13 @@
-//! What can be wrong with a model file, and where.
+//! What can be wrong with a file made elsewhere, and where.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A model file that cannot be read.
+/// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The operating system would not give its bytes.
-    #[error("cannot open checkpoint {path}")]
+    #[error("cannot open {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// Its content is not what it should be.
-    #[error("cannot read checkpoint {path}: fault in {place}")]
+    #[error("cannot read {path}: fault in {place}")]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum CheckpointError {
     },
 }
 
-/// What is wrong at one place of a model file.
+/// What is wrong at one place of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// A folder or a device stands where the file should.
@@ -140,6 +140,15 @@ pub enum Fault {
     /// An element type that weights do not have.
     #[error("element type {0} is not supported; convert the tensor to float32 first")]
     ElementType(String),
+    /// An array file that NumPy would not have written.
+    #[error("not an array that NumPy saved: {0}")]
+    Array(&'static str),
+    /// More bytes than any selection result has.
+    #[error("the array has more than {0} bytes, more than any selection result")]
+    LongArray(u64),
+    /// A selection result that contradicts itself.
+    #[error("{0}")]
+    Selection(&'static str),
     /// The zip archive is damaged.
     #[error("damaged zip archive")]
     Zip(#[from] zip::result::ZipError),

@@ -1,5 +1,5 @@
 //! Model files made elsewhere: `.safetensors`, and what PyTorch's `torch.save` writes, today's zip archives and the
-//! legacy format of PyTorch 1.5 and earlier.
+//! legacy format of PyTorch 1.5 and earlier. Beside them, the authors' files of selection results.
 //!
 //! Nothing in a file is executed: its pickle is interpreted by [`pickle`], which knows the handful of names that a
 //! state dict needs and refuses every other. Memory stays within a few times the file's size, whatever the file
@@ -9,9 +9,11 @@
 mod error;
 mod legacy;
 mod names;
+mod npy;
 mod pickle;
 mod read;
 mod safe_tensors;
+mod selection_file;
 mod state_dict;
 mod tensor;
 mod zip_archive;
@@ -19,3 +21,4 @@ mod zip_archive;
 pub use error::{CheckpointError, Fault};
 pub use names::{FitError, Misfit, fit_names};
 pub use read::read;
+pub use selection_file::SelectionFile;
