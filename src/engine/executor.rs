@@ -80,6 +80,8 @@ pub fn run<E: Sync>(
         let would_run = plan.steps().filter_map(|(id, _)| reason(id)).collect();
         return Err(RunError::Frozen { steps: plan.len(), would_run });
     }
+    // Before anything is told: a cache that cannot be written to is found out at once.
+    let _in_use = if schedule.to_run() > 0 { Some(store.begin()?) } else { None };
     observer(Event::Planned { schedule: &schedule });
     let run = Run {
         plan,
@@ -95,7 +97,6 @@ pub fn run<E: Sync>(
     };
     run.settle_cached();
     if run.board().left > 0 {
-        let _in_use = store.begin()?;
         thread::scope(|scope| {
             for _ in 0..options.jobs.max(1) {
                 scope.spawn(|| run.work());

@@ -8,6 +8,7 @@ pub mod event;
 pub mod executor;
 pub mod explain;
 pub mod key;
+mod label;
 pub mod manifest;
 mod neighbours;
 pub mod plan;

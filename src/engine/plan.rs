@@ -6,44 +6,11 @@ use std::path::Path;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use serde::{Deserialize, Serialize};
 
 use super::key::{Key, StepKey};
+pub use super::label::Label;
 use super::manifest::Manifest;
 use super::stage::{Artifact as _, Context, Stage, StageError};
-
-/// What people call a step. Nothing of it reaches the key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Label {
-    /// The stage's name in the experiment file.
-    pub stage: String,
-    /// The stage's cell: a value for each of its axes.
-    pub cell: BTreeMap<String, serde_json::Value>,
-    /// Which part of the stage this is, where one stage takes several unlike steps.
-    pub part: Option<String>,
-    /// Which shard of how many, counted from 0, where one stage takes several like steps.
-    pub shard: Option<(usize, usize)>,
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.stage)?;
-        for (axis, value) in &self.cell {
-            match value {
-                serde_json::Value::String(text) => write!(f, " {axis}={text}")?,
-                other => write!(f, " {axis}={other}")?,
-            }
-        }
-        if let Some(part) = &self.part {
-            write!(f, " {part}")?;
-        }
-        if let Some((index, count)) = self.shard {
-            write!(f, " shard {}/{count}", index + 1)?;
-        }
-        Ok(())
-    }
-}
 
 /// A step's place in its plan. Inputs have lower places than what depends on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -310,6 +277,8 @@ impl<E> Plan<E> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Serialize;
+
     use super::*;
     use crate::engine::toys::{Bench, Give, Number, give, label, sum};
 

@@ -131,8 +131,9 @@ impl<E> Context<'_, E> {
         A::load(&dir).map_err(StageError::failed)
     }
 
-    /// A directory that is the step's own, for checkpoints: it outlives an interruption, and goes when the step
-    /// is finished.
+    /// A directory that is the step's own, for checkpoints: it outlives an interruption or a failure, and goes
+    /// when the step is finished. A checkpoint in it may be cut off by a crash, so a stage must tell whether it is
+    /// whole, and begin anew where it is not.
     #[must_use]
     pub const fn scratch(&self) -> &Path {
         self.scratch

@@ -80,7 +80,7 @@ impl StoreError {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if doing != READ => {
                 Self::NotWritable { path, source }
             }
-            ErrorKind::NotADirectory => Self::NotADirectory { path },
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => Self::NotADirectory { path },
             _ => Self::Io { doing, path, source },
         }
     }
@@ -98,5 +98,21 @@ pub(super) trait Doing<T> {
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str, path: &Path) -> Result<T, StoreError> {
         self.map_err(|error| StoreError::io(doing, path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        let said = |doing, kind: ErrorKind| StoreError::io(doing, Path::new("cache/v1"), kind.into()).to_string();
+        assert!(said("write", ErrorKind::StorageFull).contains("`overinterp cache gc`"));
+        assert!(said("create", ErrorKind::PermissionDenied).contains("make it writable, or name another with --cache"));
+        assert!(said("lock", ErrorKind::ReadOnlyFilesystem).contains("make it writable"));
+        assert!(said("create", ErrorKind::NotADirectory).contains("remove it, or name another with --cache"));
+        assert_eq!(said(READ, ErrorKind::PermissionDenied), "cannot read cache/v1");
+        assert_eq!(said("remove", ErrorKind::Other), "cannot remove cache/v1");
     }
 }

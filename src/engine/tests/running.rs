@@ -210,3 +210,20 @@ fn a_stage_that_loads_what_it_did_not_declare_fails() {
     let error = told.finished.iter().find_map(|(_, _, error)| error.clone()).unwrap();
     assert!(error.ends_with("is not among the stage's inputs"), "{error}");
 }
+
+#[test]
+fn a_cache_that_cannot_be_written_to_stops_the_run_before_anything_is_told() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.base()).unwrap();
+    fs::write(lab.base().join("locks"), "").unwrap();
+    let told = AtomicUsize::new(0);
+    let observer = |_: crate::engine::event::Event<'_>| {
+        told.fetch_add(1, Ordering::Relaxed);
+    };
+    let (plan, _) = diamond(1.0);
+    let run =
+        crate::engine::executor::run(&plan, &lab.store, &Bench::default(), &options(), &observer, &Cancel::default());
+    let error = run.unwrap_err().to_string();
+    assert!(error.contains("locks is not a directory: remove it"), "{error}");
+    assert_eq!(told.load(Ordering::Relaxed), 0);
+}
