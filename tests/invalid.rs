@@ -128,3 +128,47 @@ fn a_file_that_cannot_be_read_is_named() {
     let directory = config::load(folder.path(), &[]).unwrap_err().to_string();
     assert!(directory.contains("it is a folder"), "{directory}");
 }
+
+/// Numbers that look random, from a fixed start.
+fn scramble(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*state >> 33).unwrap()
+}
+
+#[test]
+fn a_damaged_file_is_read_or_refused_but_never_breaks_the_reader() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+    let whole: Vec<char> = fs::read_to_string(path).unwrap().chars().collect();
+    let pieces = [
+        "[", "]", "{", "}", "\"", "=", ".", ",", "\n", "${", "-1", "\u{e9}", "[sweep]", "seed", "like", "''", "0x",
+        "full",
+    ];
+    let mut state = 1;
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut text = whole.clone();
+        for _ in 0..=scramble(&mut state) % 3 {
+            let start = scramble(&mut state) % text.len();
+            let end = (start + scramble(&mut state) % 9).min(text.len());
+            let piece = pieces[scramble(&mut state) % pieces.len()];
+            text.splice(start..end, piece.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(problems) = config::parse(&text, Path::new("damaged.toml"), &[]) {
+            refused += 1;
+            let said = problems.to_string();
+            assert!(said.contains("error: ") && said.contains("--> damaged.toml:"), "{said}");
+        }
+    }
+    assert!(refused > 200, "{refused} of 400 were refused");
+}
+
+#[test]
+fn a_sweep_of_a_thousand_seeds_is_read_at_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+    let start = std::time::Instant::now();
+    let experiment = config::load(&path, &[Override::new("sweep.seed={ from = 1, to = 1000 }")]).unwrap();
+    let evaluations = experiment.stages.iter().find(|stage| stage.name == "accuracy").unwrap();
+    assert_eq!(evaluations.instances.len(), 13_000);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::spec::Cell;
+use crate::spec::{AxisValue, Cell};
 
 use super::catalog::Catalog;
 use super::experiment::{Instance, StageRef, StageSpec};
@@ -81,15 +81,13 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
 
 /// Turns ordered drafts into stages with an instance for each cell.
 pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
-    let mut done: BTreeMap<&str, Vec<Cell>> = BTreeMap::new();
-    let mut occurring = Occurring { sweep, known: BTreeMap::new() };
+    let mut joiner = Joiner { sweep, done: BTreeMap::new(), indexes: BTreeMap::new(), occurring: BTreeMap::new() };
     let mut specs = Vec::new();
     for stage in stages {
         let mut instances: Vec<Instance> = Vec::new();
         let mut by_cell: BTreeMap<Cell, Vec<usize>> = BTreeMap::new();
         for group in &stage.groups {
-            let joined = group.iter().flat_map(|draft| join_draft(draft, &done, &mut occurring));
-            let mut joined: Vec<Instance> = joined.collect();
+            let mut joined: Vec<Instance> = group.iter().flat_map(|draft| joiner.instances(draft)).collect();
             joined.sort_by_cached_key(|instance| sweep.rank(&instance.cell));
             for instance in joined {
                 let twins = by_cell.entry(instance.cell.clone()).or_default();
@@ -99,84 +97,99 @@ pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
                 }
             }
         }
-        done.insert(&stage.name, instances.iter().map(|instance| instance.cell.clone()).collect());
+        joiner.done.insert(&stage.name, by_cell.into_keys().collect());
         specs.push(StageSpec { name: stage.name.clone(), instances });
     }
     specs
 }
 
-/// Which cells occur in a sweep, kept for each set of axes.
-struct Occurring<'a> {
+/// Stages that are joined already, and indexes that keep large sweeps from being searched pair by pair.
+struct Joiner<'a> {
     sweep: &'a Sweep,
-    known: BTreeMap<Vec<String>, BTreeSet<Cell>>,
+    /// The cells of each stage.
+    done: BTreeMap<&'a str, Vec<Cell>>,
+    /// By stage, pins and axes already bound: its cells.
+    indexes: BTreeMap<(String, Cell, Vec<String>), Vec<Index>>,
+    /// By axes: which cells the sweep has.
+    occurring: BTreeMap<Vec<String>, BTreeSet<Cell>>,
 }
 
-impl Occurring<'_> {
-    fn contains(&mut self, cell: &Cell) -> bool {
+/// Cells of one input that have the same axes.
+struct Index {
+    /// Those of its axes that are bound before it is joined.
+    bound: Vec<String>,
+    /// Its cells by the values of the bound axes.
+    cells: BTreeMap<Vec<AxisValue>, Vec<Cell>>,
+}
+
+impl Joiner<'_> {
+    fn instances(&mut self, draft: &Draft) -> Vec<Instance> {
+        let mut partial: Vec<(Cell, Vec<StageRef>)> = vec![(draft.cell.clone(), Vec::new())];
+        for reference in &draft.references {
+            let mut extended = Vec::new();
+            for (cell, chosen) in &partial {
+                for input in self.matching(reference, cell) {
+                    let unpinned = input.iter().filter(|(axis, _)| !reference.pins.contains_key(*axis));
+                    let mut cell = cell.clone();
+                    cell.extend(unpinned.map(|(axis, value)| (axis.clone(), value.clone())));
+                    let stage = StageRef { stage: reference.stage.clone(), cell: input };
+                    extended.push((cell, chosen.iter().cloned().chain([stage]).collect()));
+                }
+            }
+            partial = extended;
+        }
+        let mut instances = Vec::new();
+        for (cell, chosen) in partial {
+            if self.occurs(&cell) {
+                let mut settings = draft.settings.clone();
+                for (slot, stage) in settings.references_mut().into_iter().zip(chosen) {
+                    *slot = stage;
+                }
+                instances.push(Instance { cell, settings });
+            }
+        }
+        instances
+    }
+
+    /// The cells of an input that have the pinned values and agree with `cell` on all other axes.
+    fn matching(&mut self, reference: &Reference, cell: &Cell) -> Vec<Cell> {
+        let key = (reference.stage.clone(), reference.pins.clone(), cell.keys().cloned().collect());
+        let (sweep, done) = (self.sweep, &self.done);
+        let indexes = self.indexes.entry(key).or_insert_with(|| {
+            let cells = done.get(reference.stage.as_str()).into_iter().flatten();
+            index(cells.filter(|input| has_pins(input, &reference.pins, sweep)), &reference.pins, cell)
+        });
+        let matching = indexes.iter().flat_map(|index| {
+            let values: Vec<AxisValue> = index.bound.iter().map(|axis| cell[axis].clone()).collect();
+            index.cells.get(&values).into_iter().flatten().cloned()
+        });
+        matching.collect()
+    }
+
+    /// Whether a cell is one of the sweep's.
+    fn occurs(&mut self, cell: &Cell) -> bool {
         let sweep = self.sweep;
         let cells = self
-            .known
+            .occurring
             .entry(cell.keys().cloned().collect())
             .or_insert_with(|| sweep.cells(cell.keys().map(String::as_str)).into_iter().collect());
         cells.contains(cell)
     }
 }
 
-fn join_draft(draft: &Draft, done: &BTreeMap<&str, Vec<Cell>>, occurring: &mut Occurring<'_>) -> Vec<Instance> {
-    let mut partial: Vec<(Cell, Vec<StageRef>)> = vec![(draft.cell.clone(), Vec::new())];
-    for reference in &draft.references {
-        let candidates: Vec<(&Cell, Cell)> = done
-            .get(reference.stage.as_str())
-            .into_iter()
-            .flatten()
-            .filter(|cell| matches_pins(cell, &reference.pins, occurring.sweep))
-            .map(|cell| (cell, unpinned(cell, &reference.pins)))
-            .collect();
-        let mut extended = Vec::new();
-        for (cell, chosen) in &partial {
-            for (input, axes) in &candidates {
-                if let Some(cell) = union(cell, axes) {
-                    let stage = StageRef { stage: reference.stage.clone(), cell: (*input).clone() };
-                    extended.push((cell, chosen.iter().cloned().chain([stage]).collect()));
-                }
-            }
-        }
-        partial = extended;
+fn index<'a>(cells: impl Iterator<Item = &'a Cell>, pins: &Cell, before: &Cell) -> Vec<Index> {
+    let mut indexes: BTreeMap<Vec<String>, BTreeMap<Vec<AxisValue>, Vec<Cell>>> = BTreeMap::new();
+    for cell in cells {
+        let bound = cell.iter().filter(|(axis, _)| !pins.contains_key(*axis) && before.contains_key(*axis));
+        let (axes, values) = bound.map(|(axis, value)| (axis.clone(), value.clone())).unzip();
+        indexes.entry(axes).or_default().entry(values).or_default().push(cell.clone());
     }
-    let mut instances = Vec::new();
-    for (cell, chosen) in partial {
-        if occurring.contains(&cell) {
-            let mut settings = draft.settings.clone();
-            for (slot, stage) in settings.references_mut().into_iter().zip(chosen) {
-                *slot = stage;
-            }
-            instances.push(Instance { cell, settings });
-        }
-    }
-    instances
+    indexes.into_iter().map(|(bound, cells)| Index { bound, cells }).collect()
 }
 
 /// Whether an input's cell has the pinned values. An input that does not vary over a pinned axis is the same at each
 /// of its values, so there it is enough that the axis has the value.
-fn matches_pins(cell: &Cell, pins: &Cell, sweep: &Sweep) -> bool {
+fn has_pins(cell: &Cell, pins: &Cell, sweep: &Sweep) -> bool {
     pins.iter()
         .all(|(axis, value)| cell.get(axis).map_or_else(|| sweep.canonical(axis, value).is_some(), |own| own == value))
-}
-
-fn unpinned(cell: &Cell, pins: &Cell) -> Cell {
-    cell.iter()
-        .filter(|(axis, _)| !pins.contains_key(*axis))
-        .map(|(axis, value)| (axis.clone(), value.clone()))
-        .collect()
-}
-
-/// Both cells in one, unless they differ on an axis.
-fn union(a: &Cell, b: &Cell) -> Option<Cell> {
-    let mut cell = a.clone();
-    for (axis, value) in b {
-        if cell.insert(axis.clone(), value.clone()).is_some_and(|other| other != *value) {
-            return None;
-        }
-    }
-    Some(cell)
 }
