@@ -1,10 +1,17 @@
 //! Networks: architectures, training, evaluation, and the scorer that backward selection asks.
 
 pub mod arch;
+pub mod augment;
+pub mod batches;
+pub mod checkpoint;
 pub mod evaluation;
+pub mod fit;
 pub mod forward;
 pub mod fusion;
 pub mod graph;
 pub mod init;
+pub mod observer;
+pub mod optimiser;
+pub mod predict;
 pub mod tensors;
 mod walk;

@@ -1,0 +1,340 @@
+//! The training of a network, from its first weights to its last epoch.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+
+use super::arch::{self, ArchError};
+use super::augment;
+use super::batches::{Levels, Samples, SamplesError, shuffled};
+use super::checkpoint::{Checkpoint, CheckpointError, Position};
+use super::forward::{DropoutDraw, TrainingNetwork};
+use super::init::initial_tensors;
+use super::observer::Observer;
+use super::optimiser::Optimiser;
+use super::predict::{self, PredictError, highest};
+use super::tensors::TensorsError;
+use crate::artifacts::{EpochLog, Model, Subsets};
+use crate::kernels::ops::cross_entropy;
+use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
+
+/// What a network is trained from.
+#[derive(Clone, Copy)]
+pub struct FitInput<'a> {
+    /// The network.
+    pub arch: Arch,
+    /// How it is trained.
+    pub recipe: &'a Recipe,
+    /// From which all chance is drawn.
+    pub seed: Seed,
+    /// What it learns from.
+    pub train: Samples<'a>,
+    /// What it is tested on after each epoch.
+    pub monitor: Samples<'a>,
+    /// Where it is computed.
+    pub device: &'a Device,
+    /// A directory of its own for the checkpoint.
+    pub scratch: &'a Path,
+    /// When a checkpoint is written, besides on cancellation.
+    pub checkpoint: Every,
+}
+
+/// How often something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After so many batches.
+    Batches(usize),
+    /// At the first batch that ends so long after the last time.
+    Time(Duration),
+}
+
+impl Default for Every {
+    /// Half a minute: what a kill may cost.
+    fn default() -> Self {
+        Self::Time(Duration::from_secs(30))
+    }
+}
+
+/// Why a training ended without a model.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The training images cannot be used.
+    #[error("cannot train on these images")]
+    Train(#[source] SamplesError),
+    /// The test images cannot be used.
+    #[error("cannot test on these images")]
+    Monitor(#[source] SamplesError),
+    /// Training and test images differ in kind.
+    #[error("training and test images differ in shape or classes: take both from one data set")]
+    OtherImages,
+    /// A crop taken once no longer lines up with the subset.
+    #[error("pixel-subsets cannot be cropped and flipped: set augment = \"none\" in this stage's recipe")]
+    AugmentedSubsets,
+    /// No image a step.
+    #[error("a batch of 0 images trains nothing: set batch to at least 1")]
+    EmptyBatch,
+    /// The architecture cannot take such images.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// The loss grew beyond all bounds.
+    #[error(
+        "the loss is {loss} in epoch {epoch}, batch {batch} at learning rate {learning_rate}: \
+         the training has diverged, lower the learning rate"
+    )]
+    Diverged {
+        /// Infinite or not a number.
+        loss: f32,
+        /// Counted from 1.
+        epoch: usize,
+        /// Counted from 1.
+        batch: usize,
+        /// The rate of that epoch.
+        learning_rate: f64,
+    },
+    /// The device failed at a training step.
+    #[error("cannot compute epoch {epoch}, batch {batch}")]
+    Step {
+        /// Counted from 1.
+        epoch: usize,
+        /// Counted from 1.
+        batch: usize,
+        /// What the device said.
+        source: candle_core::Error,
+    },
+    /// Weights could not be moved.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
+    /// The device failed between steps.
+    #[error("cannot move the state of training between the host and the device")]
+    Device(#[from] candle_core::Error),
+    /// The test after an epoch failed.
+    #[error("cannot test after epoch {epoch}")]
+    Test {
+        /// Counted from 1.
+        epoch: usize,
+        /// Why.
+        source: PredictError,
+    },
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The observer asked to stop; the checkpoint is written.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Trains a network. Where `scratch` holds this training's checkpoint, it goes on from there, to the same bytes.
+///
+/// The result is the last epoch's weights.
+///
+/// # Errors
+/// When the input is no training, the loss is not finite, the device or the disk fails, or the observer stops it.
+pub fn fit(input: &FitInput<'_>, observer: &dyn Observer) -> Result<Model, FitError> {
+    input.check()?;
+    let mut training = Training::begin(input, observer)?;
+    while training.position.epoch < input.recipe.epochs {
+        training.learn(observer)?;
+        training.test(observer)?;
+    }
+    training.into_model()
+}
+
+impl FitInput<'_> {
+    fn check(&self) -> Result<(), FitError> {
+        self.train.check().map_err(FitError::Train)?;
+        self.monitor.check().map_err(FitError::Monitor)?;
+        let kind = |samples: Samples<'_>| (samples.images.shape, samples.images.classes.len());
+        if kind(self.train) != kind(self.monitor) {
+            return Err(FitError::OtherImages);
+        }
+        if self.train.subsets.is_some() && self.recipe.augment != Augment::None {
+            return Err(FitError::AugmentedSubsets);
+        }
+        if self.recipe.batch == 0 {
+            return Err(FitError::EmptyBatch);
+        }
+        Ok(())
+    }
+
+    /// Tells trainings apart: a hash of all that the result depends on.
+    fn identity(&self) -> [u8; blake3::OUT_LEN] {
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp training v1");
+        let settings = format!("{} {:?} {:?}", self.arch, self.recipe, self.seed);
+        hasher.update(settings.as_bytes());
+        for Samples { images, subsets } in [self.train, self.monitor] {
+            let facts = format!("{:?} {} {:?}", images.shape, images.classes.len(), images.normalise);
+            hasher.update(facts.as_bytes()).update(&images.pixels);
+            for label in &images.labels {
+                hasher.update(&label.to_le_bytes());
+            }
+            hasher.update(subsets.map_or(&[], Subsets::bits));
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// A training under way.
+struct Training<'a> {
+    input: &'a FitInput<'a>,
+    identity: [u8; blake3::OUT_LEN],
+    network: TrainingNetwork,
+    optimiser: Optimiser,
+    levels: Levels,
+    position: Position,
+    saved: Instant,
+}
+
+impl<'a> Training<'a> {
+    /// Starts from initial weights, or from the checkpoint if there is a sound one.
+    fn begin(input: &'a FitInput<'a>, observer: &dyn Observer) -> Result<Self, FitError> {
+        let images = input.train.images;
+        let identity = input.identity();
+        let graph = arch::build(input.arch, images.shape, images.classes.len())?;
+        let checkpoint = Checkpoint::load(input.scratch, identity).unwrap_or_else(|error| {
+            observer.log(&format!("{error}: it is ignored, and the training begins anew"));
+            None
+        });
+        let (tensors, velocities, position) = match checkpoint {
+            None => (initial_tensors(&graph, input.seed), None, Position::default()),
+            Some(checkpoint) => (checkpoint.tensors, Some(checkpoint.velocities), checkpoint.position),
+        };
+        let network = TrainingNetwork::new(&graph, &tensors, input.device)?;
+        let mut optimiser = Optimiser::new(input.recipe, network.weights())?;
+        if let Some(velocities) = velocities {
+            optimiser.restore(&velocities)?;
+            observer.log(&format!("goes on at epoch {}, batch {}", position.epoch + 1, position.batch + 1));
+        }
+        let levels = Levels::new(&images.normalise);
+        Ok(Self { input, identity, network, optimiser, levels, position, saved: Instant::now() })
+    }
+
+    fn batches(&self) -> usize {
+        self.input.train.len().div_ceil(self.input.recipe.batch)
+    }
+
+    /// The rest of the current epoch's batches.
+    fn learn(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+        let FitInput { recipe, seed, train, .. } = *self.input;
+        let (epoch, batches) = (self.position.epoch, self.batches());
+        let order = shuffled(seed, epoch, train.len());
+        let crops = augment::draw(recipe.augment, seed, epoch, train.len());
+        for batch in self.position.batch..batches {
+            let images = batch * recipe.batch..((batch + 1) * recipe.batch).min(train.len());
+            let indexes = &order[images.clone()];
+            let input = train.input(&self.levels, indexes, crops.as_ref().map(|crops| &crops[images]));
+            let labels = train.labels(indexes);
+
+            let (loss, correct) = self
+                .step(input, &labels, recipe.learning_rate(epoch))
+                .map_err(|source| FitError::Step { epoch: epoch + 1, batch: batch + 1, source })?;
+            if !loss.is_finite() {
+                let learning_rate = recipe.learning_rate(epoch);
+                return Err(FitError::Diverged { loss, epoch: epoch + 1, batch: batch + 1, learning_rate });
+            }
+            self.position.batch += 1;
+            self.position.loss += f64::from(loss) * labels.len() as f64;
+            self.position.correct += correct;
+
+            observer.progress("batches", epoch * batches + batch + 1, recipe.epochs * batches);
+            self.pause(observer)?;
+        }
+        Ok(())
+    }
+
+    /// One batch forward, backward and down the gradient, unless its loss is not finite. Gives the loss and the
+    /// number of images classified as labelled.
+    fn step(&mut self, input: Vec<f32>, labels: &[u32], learning_rate: f64) -> candle_core::Result<(f32, usize)> {
+        let FitInput { train, seed, device, .. } = *self.input;
+        let ImageShape { height, width, channels } = train.images.shape;
+        let step = (self.position.epoch * self.batches() + self.position.batch) as u64;
+
+        let x = Tensor::from_vec(input, (labels.len(), height, width, channels), device)?;
+        let logits = self.network.logits(&x, DropoutDraw { seed, step })?;
+        let loss = cross_entropy(&logits, labels)?;
+        let value = loss.to_scalar::<f32>()?;
+        if value.is_finite() {
+            self.optimiser.step(self.network.weights(), &loss.backward()?, learning_rate)?;
+        }
+        let rows = logits.to_vec2::<f32>()?;
+        let correct = rows.iter().zip(labels).filter(|(row, label)| highest(row) == **label as usize).count();
+        Ok((value, correct))
+    }
+
+    /// Closes the epoch: the test accuracy, a line in the log, and the next epoch's start.
+    fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+        let FitInput { recipe, train, monitor, device, .. } = *self.input;
+        let epoch = self.position.epoch + 1;
+        let tensors = self.network.tensors()?;
+        let classes = train.images.classes.len();
+        let tested = predict::logits(self.network.graph(), &tensors, monitor, &self.levels, device, observer)
+            .and_then(|logits| predict::predictions(&logits, classes, monitor));
+        let predictions = match tested {
+            Ok(predictions) => predictions,
+            Err(PredictError::Cancelled) => return self.stop(),
+            Err(source) => return Err(FitError::Test { epoch, source }),
+        };
+        let line = EpochLog {
+            epoch,
+            learning_rate: recipe.learning_rate(self.position.epoch),
+            loss: self.position.loss / train.len() as f64,
+            train_accuracy: self.position.correct as f64 / train.len() as f64,
+            test_accuracy: predict::accuracy(&predictions),
+        };
+        observer.log(&format!(
+            "epoch {epoch}/{}: loss {:.4}, train accuracy {:.4}, test accuracy {:.4}, learning rate {}",
+            recipe.epochs, line.loss, line.train_accuracy, line.test_accuracy, line.learning_rate
+        ));
+        let mut log = std::mem::take(&mut self.position.log);
+        log.push(line);
+        self.position = Position { epoch, log, ..Position::default() };
+        Ok(())
+    }
+
+    /// Writes a checkpoint if one is due, and stops if that is asked for.
+    fn pause(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+        if observer.cancelled() {
+            return self.stop();
+        }
+        let due = match self.input.checkpoint {
+            Every::Batches(batches) => self.position.batch.is_multiple_of(batches.max(1)),
+            Every::Time(time) => self.saved.elapsed() >= time,
+        };
+        if due {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), FitError> {
+        self.save()?;
+        Err(FitError::Cancelled)
+    }
+
+    fn save(&mut self) -> Result<(), FitError> {
+        let checkpoint = Checkpoint {
+            training: self.identity,
+            position: self.position.clone(),
+            tensors: self.network.tensors()?,
+            velocities: self.optimiser.velocities()?,
+        };
+        checkpoint.save(self.input.scratch)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn into_model(self) -> Result<Model, FitError> {
+        let images = self.input.train.images;
+        Ok(Model {
+            arch: self.input.arch,
+            shape: images.shape,
+            classes: images.classes.len(),
+            normalise: images.normalise.clone(),
+            tensors: self.network.tensors()?,
+            log: self.position.log,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

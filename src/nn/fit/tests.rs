@@ -1,0 +1,255 @@
+//! Trainings of seconds on images made up here.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::artifacts::ImageSet;
+use crate::nn::observer::Unobserved;
+use crate::spec::Normalise;
+
+/// Images whose class is where a bright bar lies: the upper, middle or lower third, with noise on top.
+fn bars(count: usize, salt: u64) -> ImageSet {
+    let shape = ImageShape { height: 12, width: 12, channels: 1 };
+    let mut stream = Seed(salt).stream("bars", 0);
+    let mut set = ImageSet {
+        shape,
+        classes: ["upper", "middle", "lower"].map(str::to_owned).to_vec(),
+        normalise: Normalise { mean: vec![100.0], std: vec![60.0] },
+        pixels: Vec::new(),
+        labels: Vec::new(),
+    };
+    for index in 0..count {
+        let class = index % 3;
+        for pixel in 0..shape.pixels() {
+            let noise = crate::nn::batches::below(&mut stream, 120) as u8;
+            let bar = if pixel / 12 / 4 == class { 100 } else { 0 };
+            set.pixels.push(noise + bar);
+        }
+        set.labels.push(class as u16);
+    }
+    set
+}
+
+fn recipe(epochs: usize, augment: Augment) -> Recipe {
+    Recipe {
+        epochs,
+        batch: 16,
+        lr: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        milestones: vec![epochs.saturating_sub(1)],
+        gamma: 0.2,
+        augment,
+    }
+}
+
+fn input<'a>(
+    arch: Arch,
+    recipe: &'a Recipe,
+    train: &'a ImageSet,
+    test: &'a ImageSet,
+    scratch: &'a Path,
+) -> FitInput<'a> {
+    FitInput {
+        arch,
+        recipe,
+        seed: Seed(11),
+        train: Samples::whole(train),
+        monitor: Samples::whole(test),
+        device: &Device::Cpu,
+        scratch,
+        checkpoint: Every::default(),
+    }
+}
+
+/// Counts batches, and at one of them cancels or crashes.
+struct Saboteur {
+    batches: AtomicUsize,
+    at: usize,
+    how: How,
+    lines: Mutex<Vec<String>>,
+}
+
+#[derive(PartialEq)]
+enum How {
+    Cancel,
+    Crash,
+}
+
+impl Saboteur {
+    fn new(at: usize, how: How) -> Self {
+        Self { batches: AtomicUsize::new(0), at, how, lines: Mutex::default() }
+    }
+}
+
+impl Observer for Saboteur {
+    fn progress(&self, _: &str, done: usize, _: usize) {
+        self.batches.store(done, Ordering::Relaxed);
+        assert!(self.how != How::Crash || done < self.at, "killed");
+    }
+
+    fn log(&self, line: &str) {
+        self.lines.lock().unwrap().push(line.to_owned());
+    }
+
+    fn cancelled(&self) -> bool {
+        self.how == How::Cancel && self.batches.load(Ordering::Relaxed) >= self.at
+    }
+}
+
+#[test]
+fn a_tiny_net_learns_bars_in_seconds() {
+    let (train, test) = (bars(300, 1), bars(90, 2));
+    let (scratch, recipe) = (tempfile::tempdir().unwrap(), recipe(4, Augment::None));
+    let model = fit(&input(Arch::Cnn, &recipe, &train, &test, scratch.path()), &Unobserved).unwrap();
+    assert_eq!(model.log.len(), 4);
+    assert!(model.log[3].test_accuracy > 0.95, "{:?}", model.log);
+    assert!(model.log[3].loss < model.log[0].loss / 2.0, "{:?}", model.log);
+    assert!((model.log[3].learning_rate - 0.02).abs() < 1e-12);
+    let said = predict::predict(&model, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
+    assert_eq!(predict::accuracy(&said).to_bits(), model.log[3].test_accuracy.to_bits());
+}
+
+#[test]
+fn a_training_stopped_at_any_batch_and_resumed_gives_the_same_bytes() {
+    let (train, test) = (bars(70, 1), bars(9, 2));
+    let recipe = recipe(2, Augment::CropFlip);
+    let whole = tempfile::tempdir().unwrap();
+    let expected = fit(&input(Arch::Cnn, &recipe, &train, &test, whole.path()), &Unobserved).unwrap();
+    // Five batches an epoch, the last of six images; the fifth stops at the test of the first epoch.
+    for at in 1..=10 {
+        let scratch = tempfile::tempdir().unwrap();
+        let input = input(Arch::Cnn, &recipe, &train, &test, scratch.path());
+        let stopped = fit(&input, &Saboteur::new(at, How::Cancel));
+        assert!(matches!(stopped, Err(FitError::Cancelled)), "batch {at}");
+        assert_eq!(fit(&input, &Unobserved).unwrap(), expected, "stopped at batch {at}");
+    }
+}
+
+#[test]
+fn a_training_killed_after_an_old_checkpoint_gives_the_same_bytes() {
+    let (train, test) = (bars(70, 1), bars(9, 2));
+    let recipe = recipe(2, Augment::None);
+    let whole = tempfile::tempdir().unwrap();
+    let expected = fit(&input(Arch::Cnn, &recipe, &train, &test, whole.path()), &Unobserved).unwrap();
+    for at in [1, 4, 8] {
+        let scratch = tempfile::tempdir().unwrap();
+        let input =
+            FitInput { checkpoint: Every::Batches(2), ..input(Arch::Cnn, &recipe, &train, &test, scratch.path()) };
+        let killed = catch_unwind(AssertUnwindSafe(|| fit(&input, &Saboteur::new(at, How::Crash))));
+        assert!(killed.is_err(), "batch {at}");
+        assert_eq!(fit(&input, &Unobserved).unwrap(), expected, "killed at batch {at}");
+    }
+}
+
+#[test]
+fn dropout_too_resumes_to_the_same_bytes() {
+    let train = bars(6, 1);
+    let recipe = Recipe { batch: 3, ..recipe(1, Augment::None) };
+    let whole = tempfile::tempdir().unwrap();
+    let expected = fit(&input(Arch::Wideresnet, &recipe, &train, &train, whole.path()), &Unobserved).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let input = input(Arch::Wideresnet, &recipe, &train, &train, scratch.path());
+    assert!(fit(&input, &Saboteur::new(1, How::Cancel)).is_err());
+    assert_eq!(fit(&input, &Unobserved).unwrap(), expected);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_ignored_with_a_word() {
+    let train = bars(40, 1);
+    let recipe = recipe(1, Augment::None);
+    let scratch = tempfile::tempdir().unwrap();
+    let input = input(Arch::Cnn, &recipe, &train, &train, scratch.path());
+    assert!(fit(&input, &Saboteur::new(2, How::Cancel)).is_err());
+    let file = std::fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[1_000] ^= 4;
+    std::fs::write(&file, bytes).unwrap();
+
+    let observer = Saboteur::new(usize::MAX, How::Cancel);
+    let resumed = fit(&input, &observer).unwrap();
+    let lines = observer.lines.into_inner().unwrap();
+    assert!(lines[0].contains("is damaged: it is ignored"), "{lines:?}");
+    let fresh = tempfile::tempdir().unwrap();
+    assert_eq!(resumed, fit(&FitInput { scratch: fresh.path(), ..input }, &Unobserved).unwrap());
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let (train, test) = (bars(70, 1), bars(9, 2));
+    let recipe = recipe(1, Augment::CropFlip);
+    for arch in [Arch::Cnn, Arch::Resnet20] {
+        let [one, two] = [1, 2].map(|threads| {
+            let scratch = tempfile::tempdir().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fit(&input(arch, &recipe, &train, &test, scratch.path()), &Unobserved).unwrap())
+        });
+        assert_eq!(one, two, "{arch}");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_model() {
+    let train = bars(32, 1);
+    let recipe = recipe(1, Augment::None);
+    let scratch = tempfile::tempdir().unwrap();
+    let input = input(Arch::Cnn, &recipe, &train, &train, scratch.path());
+    let one = fit(&input, &Unobserved).unwrap();
+    assert_eq!(fit(&input, &Unobserved).unwrap(), one);
+    assert_ne!(fit(&FitInput { seed: Seed(12), ..input }, &Unobserved).unwrap().tensors, one.tensors);
+}
+
+#[test]
+fn training_on_subsets_sees_only_the_kept_pixels() {
+    let mut train = bars(32, 1);
+    let mut subsets = Subsets::new(144);
+    (0..32).for_each(|_| subsets.push(&[0, 50, 100, 143]));
+    let recipe = recipe(1, Augment::None);
+    let run = |images: &ImageSet| {
+        let scratch = tempfile::tempdir().unwrap();
+        let samples = Samples { images, subsets: Some(&subsets) };
+        let input =
+            FitInput { train: samples, monitor: samples, ..input(Arch::Cnn, &recipe, images, images, scratch.path()) };
+        fit(&input, &Unobserved).unwrap()
+    };
+    let before = run(&train);
+    for (place, byte) in train.pixels.iter_mut().enumerate() {
+        if ![0, 50, 100, 143].contains(&(place % 144)) {
+            *byte = byte.wrapping_add(77);
+        }
+    }
+    assert_eq!(run(&train), before);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_says_where() {
+    let train = bars(64, 1);
+    let recipe = Recipe { lr: 1e30, ..recipe(3, Augment::None) };
+    let scratch = tempfile::tempdir().unwrap();
+    let error = fit(&input(Arch::Cnn, &recipe, &train, &train, scratch.path()), &Unobserved).unwrap_err();
+    assert!(matches!(error, FitError::Diverged { epoch: 1, batch: 2..=4, .. }), "{error}");
+    assert!(error.to_string().contains("learning rate 1000000000000000000000000000000"), "{error}");
+}
+
+#[test]
+fn what_is_no_training_is_refused() {
+    let train = bars(4, 1);
+    let scratch = tempfile::tempdir().unwrap();
+    let good = recipe(1, Augment::CropFlip);
+    let whole = input(Arch::Cnn, &good, &train, &train, scratch.path());
+    let mut subsets = Subsets::new(144);
+    (0..4).for_each(|_| subsets.push(&[1]));
+    let masked = FitInput { train: Samples { images: &train, subsets: Some(&subsets) }, ..whole };
+    assert!(matches!(fit(&masked, &Unobserved), Err(FitError::AugmentedSubsets)));
+    let empty = Recipe { batch: 0, ..good.clone() };
+    assert!(matches!(fit(&FitInput { recipe: &empty, ..whole }, &Unobserved), Err(FitError::EmptyBatch)));
+    let fewer = ImageSet { classes: vec!["one".to_owned()], labels: vec![0; 4], ..train.clone() };
+    assert!(matches!(
+        fit(&FitInput { monitor: Samples::whole(&fewer), ..whole }, &Unobserved),
+        Err(FitError::OtherImages)
+    ));
+    assert!(matches!(fit(&FitInput { arch: Arch::Vgg16, ..whole }, &Unobserved), Err(FitError::Arch(_))));
+}

@@ -1,0 +1,227 @@
+//! What a network says of many images.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+
+use super::arch::{self, ArchError};
+use super::batches::{Levels, Samples, SamplesError};
+use super::evaluation::EvaluationNetwork;
+use super::graph::Graph;
+use super::observer::Observer;
+use super::tensors::TensorsError;
+use crate::artifacts::{Model, ParameterTensor, Predictions};
+use crate::spec::ImageShape;
+
+/// Images that pass through the network together; small enough that their maps fit the caches.
+const BATCH: usize = 64;
+
+/// Why a network could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictError {
+    /// Images and subsets do not belong together.
+    #[error(transparent)]
+    Samples(#[from] SamplesError),
+    /// The images are not what the model was trained on.
+    #[error(
+        "the model tells {} classes of images of {}x{}x{} apart, the images are {}x{}x{} in {} classes",
+        .model.1, .model.0.height, .model.0.width, .model.0.channels,
+        .images.0.height, .images.0.width, .images.0.channels, .images.1
+    )]
+    OtherImages {
+        /// Shape and classes that the model takes.
+        model: (ImageShape, usize),
+        /// Shape and classes of the images.
+        images: (ImageShape, usize),
+    },
+    /// The architecture cannot take the images.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// The weights do not belong to the architecture.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
+    /// A logit is infinite or not a number.
+    #[error("the logits of image {image} are not finite: the model's weights have diverged, train it anew")]
+    NotFinite {
+        /// Place of the image in its set.
+        image: usize,
+    },
+    /// The device failed.
+    #[error("cannot evaluate images {first} to {last}")]
+    Device {
+        /// First image of the batch.
+        first: usize,
+        /// Last image of the batch.
+        last: usize,
+        /// What the device said.
+        source: candle_core::Error,
+    },
+    /// The observer asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Asks a model for the class of each image.
+///
+/// # Errors
+/// When the images are not of the model's kind, the logits are not finite, the device fails, or the observer stops it.
+pub fn predict(
+    model: &Model,
+    samples: Samples<'_>,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Predictions, PredictError> {
+    samples.check()?;
+    let images = (samples.images.shape, samples.images.classes.len());
+    if images != (model.shape, model.classes) {
+        return Err(PredictError::OtherImages { model: (model.shape, model.classes), images });
+    }
+    let graph = arch::build(model.arch, model.shape, model.classes)?;
+    let levels = Levels::new(&model.normalise);
+    let logits = logits(&graph, &model.tensors, samples, &levels, device, observer)?;
+    predictions(&logits, model.classes, samples)
+}
+
+/// The logits `[images, classes]` of every image of `samples`.
+///
+/// # Errors
+/// When the tensors are not the graph's, the device fails, or the observer stops it.
+pub fn logits(
+    graph: &Graph,
+    tensors: &BTreeMap<String, ParameterTensor>,
+    samples: Samples<'_>,
+    levels: &Levels,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Vec<f32>, PredictError> {
+    let network = EvaluationNetwork::new(graph, tensors, device)?;
+    let ImageShape { height, width, channels } = samples.images.shape;
+    let indexes: Vec<u32> = (0..samples.len() as u32).collect();
+    let mut logits = Vec::new();
+    for (place, batch) in indexes.chunks(BATCH).enumerate() {
+        if observer.cancelled() {
+            return Err(PredictError::Cancelled);
+        }
+        let first = place * BATCH;
+        let input = samples.input(levels, batch, None);
+        let rows = Tensor::from_vec(input, (batch.len(), height, width, channels), device)
+            .and_then(|x| network.logits(&x)?.flatten_all()?.to_vec1::<f32>())
+            .map_err(|source| PredictError::Device { first, last: first + batch.len() - 1, source })?;
+        logits.extend(rows);
+    }
+    Ok(logits)
+}
+
+/// The class of highest logit and its softmax probability, for each row of `logits` `[images, classes]`.
+///
+/// # Errors
+/// When a logit is not finite.
+pub fn predictions(logits: &[f32], classes: usize, samples: Samples<'_>) -> Result<Predictions, PredictError> {
+    let (mut predicted, mut confidence) = (Vec::new(), Vec::new());
+    for (image, row) in logits.chunks_exact(classes).enumerate() {
+        if row.iter().any(|logit| !logit.is_finite()) {
+            return Err(PredictError::NotFinite { image });
+        }
+        let class = highest(row);
+        predicted.push(class as u16);
+        confidence.push(softmax_of(row, class));
+    }
+    Ok(Predictions { classes, predicted, confidence, labels: samples.images.labels.clone() })
+}
+
+/// The place of the largest logit, the lowest on ties.
+#[must_use]
+pub fn highest(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+/// The softmax probability of `class`.
+#[must_use]
+pub fn softmax_of(logits: &[f32], class: usize) -> f32 {
+    let of_class = f64::from(logits[class]);
+    (1.0 / logits.iter().map(|&logit| (f64::from(logit) - of_class).exp()).sum::<f64>()) as f32
+}
+
+/// The share of images classified as labelled.
+#[must_use]
+pub fn accuracy(predictions: &Predictions) -> f64 {
+    let right = predictions.predicted.iter().zip(&predictions.labels).filter(|(class, label)| class == label).count();
+    right as f64 / predictions.labels.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::{ImageSet, Subsets};
+    use crate::nn::init;
+    use crate::nn::observer::Unobserved;
+    use crate::spec::{Arch, Normalise, Seed};
+
+    fn images() -> ImageSet {
+        let shape = ImageShape { height: 8, width: 8, channels: 1 };
+        ImageSet {
+            shape,
+            classes: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
+            normalise: Normalise { mean: vec![100.0], std: vec![50.0] },
+            pixels: (0..70 * 64_u32).map(|index| (index * 97 % 256) as u8).collect(),
+            labels: (0..70).map(|index| index % 3).collect(),
+        }
+    }
+
+    fn model() -> Model {
+        let ImageSet { shape, normalise, .. } = images();
+        let graph = arch::build(Arch::Cnn, shape, 3).unwrap();
+        let tensors = init::initial_tensors(&graph, Seed(1));
+        Model { arch: Arch::Cnn, shape, classes: 3, normalise, tensors, log: Vec::new() }
+    }
+
+    #[test]
+    fn a_prediction_does_not_depend_on_its_batch() {
+        let (images, model) = (images(), model());
+        let all = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap();
+        assert_eq!(all.predicted.len(), 70);
+        let last = ImageSet { pixels: images.image(69).to_vec(), labels: vec![images.labels[69]], ..images.clone() };
+        let alone = predict(&model, Samples::whole(&last), &Device::Cpu, &Unobserved).unwrap();
+        assert_eq!(
+            (alone.predicted[0], alone.confidence[0].to_bits()),
+            (all.predicted[69], all.confidence[69].to_bits())
+        );
+    }
+
+    #[test]
+    fn fully_masked_images_all_get_one_prediction() {
+        let (images, model) = (images(), model());
+        let mut subsets = Subsets::new(64);
+        (0..70).for_each(|_| subsets.push(&[]));
+        let masked = Samples { images: &images, subsets: Some(&subsets) };
+        let said = predict(&model, masked, &Device::Cpu, &Unobserved).unwrap();
+        assert!(said.confidence.iter().all(|confidence| confidence.to_bits() == said.confidence[0].to_bits()));
+    }
+
+    #[test]
+    fn ties_go_to_the_lowest_class() {
+        assert_eq!(highest(&[1.0, 3.0, 3.0]), 1);
+        assert!((softmax_of(&[0.0, 0.0, 3.0_f32.ln()], 2) - 0.6).abs() < 1e-6);
+        assert_eq!(softmax_of(&[0.0, 1000.0], 1).to_bits(), 1.0_f32.to_bits());
+    }
+
+    #[test]
+    fn images_of_another_kind_and_diverged_weights_are_refused() {
+        let (images, mut model) = (images(), model());
+        let two = ImageSet { classes: images.classes[..2].to_vec(), labels: vec![0; 70], ..images.clone() };
+        let error = predict(&model, Samples::whole(&two), &Device::Cpu, &Unobserved).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the model tells 3 classes of images of 8x8x1 apart, the images are 8x8x1 in 2 classes"
+        );
+        model.tensors.get_mut("linear.bias").unwrap().data[1] = f32::NAN;
+        let error = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap_err();
+        assert!(matches!(error, PredictError::NotFinite { image: 0 }));
+    }
+}
