@@ -2,8 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use super::fixtures::{cifar10_files, source, write_files, write_idx};
-use crate::data::{DataError, Dataset};
-use crate::spec::{DataKind, DataSource, Limit};
+use crate::data::{DataError, Dataset, official};
+use crate::spec::{DataKind, DataSource, Limit, Split};
 
 fn error(kind: DataKind, root: &Path) -> DataError {
     Dataset::locate(&source(kind, root)).map(|dataset| format!("{dataset:?}")).unwrap_err()
@@ -71,4 +71,19 @@ fn a_folder_set_needs_a_root_with_both_splits() {
     let dir = tempfile::tempdir().unwrap();
     let message = error(DataKind::Folder, dir.path()).to_string();
     assert!(message.contains("put PNG or JPEG files there as train/CLASS/* and test/CLASS/*"), "{message}");
+}
+
+#[test]
+fn what_is_downloaded_is_found_as_it_is() {
+    for official in DataKind::ALL.iter().filter_map(|&(_, kind)| official(kind)) {
+        let dir = tempfile::tempdir().unwrap();
+        for download in official.downloads {
+            fs::write(dir.path().join(download.file), []).unwrap();
+        }
+        let dataset = Dataset::locate(&source(official.kind, dir.path())).unwrap();
+        for path in Split::ALL.into_iter().flat_map(|split| dataset.files(split)) {
+            let name = path.file_name().unwrap();
+            assert!(official.downloads.iter().any(|download| name == download.file), "{}", path.display());
+        }
+    }
 }
