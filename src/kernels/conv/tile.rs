@@ -122,9 +122,9 @@ unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
         // Spilled here, once and by hand: a loop over `sums` that is not unrolled would keep them in memory throughout.
         let mut spilled = Spilled([MaybeUninit::uninit(); MAX_PIXELS * MAX_VECTORS * MAX_LANES]);
         let stored = spilled.0.as_mut_ptr().cast::<f32>();
-        for p in 0..P {
-            for k in 0..K {
-                S::store(stored.add((p * K + k) * S::LANES), sums[p][k]);
+        for (p, sums) in sums.iter().enumerate() {
+            for (k, sum) in sums.iter().enumerate() {
+                S::store(stored.add((p * K + k) * S::LANES), *sum);
             }
         }
         for p in 0..P {

@@ -1,0 +1,157 @@
+//! The networks' answers to [`crate::sis`]: the probability of the predicted class as pixels are masked.
+//!
+//! f is the softmax probability of the class that the network predicts on the full image (METHOD section 3). A
+//! scorer borrows a [`Workspace`], so that a thread that scores one image after another allocates once.
+
+use crate::kernels::engine::Workspace;
+use crate::sis::{GradientScorer, Scorer};
+
+/// The index of the largest logit, the lowest on ties.
+#[must_use]
+pub fn argmax(logits: &[f32]) -> usize {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
+}
+
+/// The softmax probability of one class.
+///
+/// # Panics
+/// When there is no such class.
+#[must_use]
+pub fn probability(logits: &[f32], class: usize) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    (logits[class] - largest).exp() / total
+}
+
+/// The logits of a normalised image `[height, width, channels]`.
+///
+/// # Panics
+/// When the image has the wrong number of values.
+pub fn predict<'w>(workspace: &'w mut Workspace, image: &[f32]) -> &'w [f32] {
+    workspace.set_image(image);
+    workspace.logits()
+}
+
+/// Scores an image's pixels by exact evaluation of every candidate.
+#[derive(Debug)]
+pub struct NetworkScorer<'w> {
+    workspace: &'w mut Workspace,
+    class: usize,
+    full: f32,
+    logits: Vec<f32>,
+}
+
+impl<'w> NetworkScorer<'w> {
+    /// Evaluates a normalised image `[height, width, channels]` with nothing masked.
+    ///
+    /// # Panics
+    /// When the image has the wrong number of values.
+    pub fn new(workspace: &'w mut Workspace, image: &[f32]) -> Self {
+        let logits = predict(workspace, image);
+        let class = argmax(logits);
+        let full = probability(logits, class);
+        let input = workspace.program().input();
+        let logits = vec![0.0; input.height * input.width * workspace.program().classes()];
+        Self { workspace, class, full, logits }
+    }
+
+    /// The class that is predicted on the full image.
+    #[must_use]
+    pub const fn class(&self) -> usize {
+        self.class
+    }
+
+    /// f of the full image.
+    #[must_use]
+    pub const fn full(&self) -> f32 {
+        self.full
+    }
+}
+
+impl Scorer for NetworkScorer<'_> {
+    fn features(&self) -> usize {
+        let input = self.workspace.program().input();
+        input.height * input.width
+    }
+
+    fn current(&mut self) -> f32 {
+        probability(self.workspace.logits(), self.class)
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        let classes = self.workspace.program().classes();
+        let logits = &mut self.logits[..candidates.len() * classes];
+        self.workspace.candidates(candidates, logits);
+        for (score, logits) in scores.iter_mut().zip(logits.chunks_exact(classes)) {
+            *score = probability(logits, self.class);
+        }
+    }
+
+    fn mask(&mut self, feature: u32) {
+        self.workspace.mask(feature);
+    }
+}
+
+/// Scores an image's pixels by the gradient of f with respect to the mask.
+#[derive(Debug)]
+pub struct NetworkGradient<'w> {
+    workspace: &'w mut Workspace,
+    image: Vec<f32>,
+    class: usize,
+    full: f32,
+    logits: Vec<f32>,
+}
+
+impl<'w> NetworkGradient<'w> {
+    /// Evaluates a normalised image `[height, width, channels]` with nothing masked, by a program that was compiled
+    /// for gradients.
+    ///
+    /// # Panics
+    /// When the image has the wrong number of values.
+    pub fn new(workspace: &'w mut Workspace, image: &[f32]) -> Self {
+        let logits = predict(workspace, image);
+        let class = argmax(logits);
+        let full = probability(logits, class);
+        let logits = vec![0.0; workspace.program().classes()];
+        Self { workspace, image: image.to_vec(), class, full, logits }
+    }
+
+    /// The class that is predicted on the full image.
+    #[must_use]
+    pub const fn class(&self) -> usize {
+        self.class
+    }
+
+    /// f of the full image.
+    #[must_use]
+    pub const fn full(&self) -> f32 {
+        self.full
+    }
+}
+
+impl GradientScorer for NetworkGradient<'_> {
+    fn features(&self) -> usize {
+        let input = self.workspace.program().input();
+        input.height * input.width
+    }
+
+    /// With input (1 - m) x, df/dm of a pixel is minus the sum over its channels of x df/dinput.
+    fn gradient(&mut self, gradient: &mut [f32]) -> f32 {
+        let logits = self.workspace.logits();
+        let score = probability(logits, self.class);
+        for (class, slope) in self.logits.iter_mut().enumerate() {
+            let own = if class == self.class { 1.0 } else { 0.0 };
+            *slope = score * (own - probability(logits, class));
+        }
+        let channels = self.workspace.program().input().channels;
+        let input = self.workspace.gradient(&self.logits).chunks_exact(channels);
+        for ((slope, input), image) in gradient.iter_mut().zip(input).zip(self.image.chunks_exact(channels)) {
+            *slope = -input.iter().zip(image).map(|(slope, value)| slope * value).sum::<f32>();
+        }
+        score
+    }
+
+    fn mask(&mut self, features: &[u32]) {
+        self.workspace.mask_all(features);
+    }
+}
