@@ -88,12 +88,131 @@ fn read_storages<'a>(
         let place = place();
         let storage = (|| {
             let count = i64::from_le_bytes(bytes.array()?);
-            if usize::try_from(count).ok() != Some(announced.elements()) {
-                return Err(Fault::Extent(count.into()));
+            let found = announced.resized(usize::try_from(count).map_err(|_| Fault::Extent(count.into()))?);
+            if found != *announced {
+                return Err(Fault::StorageLength { expected: announced.bytes(), found: found.bytes() });
             }
             bytes.take(announced.bytes())
         })();
         storages.insert(key, storage.map_err(|fault| fault.at(place))?);
     }
     Ok(storages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of one tensor `w`, of float32 in a storage that is announced with `announced` elements, counted with
+    /// `counted` and followed by `stored`.
+    struct File {
+        announced: i32,
+        counted: i64,
+        stored: Vec<f32>,
+        offset: i32,
+        shape: Vec<i32>,
+        strides: Vec<i32>,
+    }
+
+    impl File {
+        /// Four elements, all of them in the tensor.
+        fn sound() -> Self {
+            let stored = vec![0.5, 1.5, 2.5, 3.5];
+            Self { announced: 4, counted: 4, stored, offset: 0, shape: vec![2, 2], strides: vec![2, 1] }
+        }
+
+        fn read(&self) -> Result<ParameterTensor, Located> {
+            let mut file = b"\x80\x02\x8a\x0a".to_vec();
+            file.extend(&MAGIC.to_le_bytes()[..MAGIC_BYTES]);
+            file.extend(b".\x80\x02M\xe9\x03.\x80\x02}U\x0dlittle_endian\x88s.");
+            file.extend(
+                b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x01kU\x03cpu",
+            );
+            integer(&mut file, self.announced);
+            file.extend(b"NtQ");
+            integer(&mut file, self.offset);
+            for extents in [&self.shape, &self.strides] {
+                file.push(b'(');
+                for &extent in extents {
+                    integer(&mut file, extent);
+                }
+                file.push(b't');
+            }
+            file.extend(b"\x89NtRs.\x80\x02]U\x01ka.");
+            file.extend(self.counted.to_le_bytes());
+            self.stored.iter().for_each(|element| file.extend(element.to_le_bytes()));
+            assert!(recognises(&file));
+            read(&file).map(|mut tensors| tensors.remove("w").expect("the tensor has this name"))
+        }
+    }
+
+    fn integer(file: &mut Vec<u8>, number: i32) {
+        file.push(b'J');
+        file.extend(number.to_le_bytes());
+    }
+
+    #[test]
+    fn the_file_that_the_others_are_made_from_is_sound() {
+        let tensor = File::sound().read().unwrap();
+        assert_eq!(tensor, ParameterTensor { shape: vec![2, 2], data: vec![0.5, 1.5, 2.5, 3.5] });
+    }
+
+    #[test]
+    fn negative_offsets_sizes_and_strides_are_refused_at_the_tensor() {
+        for file in [
+            File { offset: -1, ..File::sound() },
+            File { shape: vec![-2, 2], ..File::sound() },
+            File { strides: vec![2, -1], offset: 1, ..File::sound() },
+        ] {
+            let Located { place, fault } = file.read().unwrap_err();
+            assert_eq!(place, "tensor w");
+            assert!(matches!(fault, Fault::Extent(..0)), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_tensor_beyond_its_storage_is_refused() {
+        for file in [
+            File { offset: 1, ..File::sound() },
+            File { strides: vec![3, 1], ..File::sound() },
+            File { shape: vec![3, 2], ..File::sound() },
+        ] {
+            assert!(matches!(file.read().unwrap_err().fault, Fault::BeyondStorage { elements: 4 }));
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_repeats_one_element_a_billion_times_is_refused() {
+        let file = File { shape: vec![1 << 30], strides: vec![0], ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::TooLarge { .. }));
+        let file = File { shape: vec![i32::MAX; 64], strides: vec![0; 64], ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::TooLarge { .. }));
+    }
+
+    #[test]
+    fn more_dimensions_than_pytorch_has_or_too_few_strides_are_refused() {
+        let file = File { shape: vec![1; 65], strides: vec![0; 65], ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::Rank(65)));
+        let file = File { strides: vec![1], ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::Strides { shape: 2, strides: 1 }));
+    }
+
+    #[test]
+    fn storages_that_are_shorter_than_announced_are_refused_by_their_key() {
+        for (file, expected, found) in
+            [(File { counted: 5, ..File::sound() }, 16, 20), (File { announced: 5, ..File::sound() }, 20, 16)]
+        {
+            let Located { place, fault } = file.read().unwrap_err();
+            assert!(place.starts_with("storage k, byte "), "{place}");
+            let lengths = (expected, found);
+            assert!(
+                matches!(fault, Fault::StorageLength { expected, found } if (expected, found) == lengths),
+                "{fault}"
+            );
+        }
+        let file = File { counted: -1, ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::Extent(-1)));
+        let file = File { announced: i32::MAX, counted: i32::MAX.into(), ..File::sound() };
+        assert!(matches!(file.read().unwrap_err().fault, Fault::Truncated { wanted: 0x1_ffff_fffc, left: 16 }));
+    }
 }

@@ -25,9 +25,9 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    /// Elements of the storage.
-    pub const fn elements(self) -> usize {
-        self.elements
+    /// A storage of the same type with another number of elements.
+    pub const fn resized(self, elements: usize) -> Self {
+        Self { elements, ..self }
     }
 
     /// Bytes of the storage.
