@@ -1,7 +1,7 @@
 //! Model files made elsewhere: `.safetensors`, and what PyTorch's `torch.save` writes, today's zip archives and the
 //! legacy format of PyTorch 1.5 and earlier. Beside them, the authors' files of selection results.
 //!
-//! Nothing in a file is executed: its pickle is interpreted by [`pickle`], which knows the handful of names that a
+//! Nothing in a file is executed: its pickle is interpreted by `pickle`, which knows the handful of names that a
 //! state dict needs and refuses every other. Memory stays within a few times the file's size, whatever the file
 //! claims. candle's own pickle reader is not used here: it opens only zip archives, skips tensors that it cannot
 //! read, and trusts the counts that it meets.
