@@ -4,3 +4,4 @@ pub mod conv;
 pub mod engine;
 pub mod isa;
 pub mod ops;
+pub mod tape;

@@ -69,21 +69,43 @@ impl InputGradient {
     /// # Panics
     /// When a slice is too short.
     pub fn apply(&self, output: &[f32], input: &mut [f32], addend: Option<&[f32]>, finish: Finish) {
-        let channels = self.shape.inputs;
-        let row = self.shape.input[1] * channels;
+        self.apply_to_images(1, output, input, addend, finish);
+    }
+
+    /// As [`InputGradient::apply`] for several images, which share each pass over the weights.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub fn apply_to_images(
+        &self,
+        images: usize,
+        output: &[f32],
+        input: &mut [f32],
+        addend: Option<&[f32]>,
+        finish: Finish,
+    ) {
+        let ConvShape { inputs, outputs, stride, .. } = self.shape;
+        let row = self.shape.input[1] * inputs;
+        let from = Layout::dense(self.shape.output[1], outputs);
         for Class { remainder: [y, x], conv } in &self.classes {
-            let every_nth = Layout {
-                origin: (y * row + x * channels).cast_signed(),
-                row: row * self.shape.stride,
-                pixel: channels * self.shape.stride,
+            let every_nth =
+                Layout { origin: (y * row + x * inputs).cast_signed(), row: row * stride, pixel: inputs * stride };
+            let after = |layout: Layout, images: usize, values: usize| Layout {
+                origin: layout.origin + (images * values).cast_signed(),
+                ..layout
             };
-            let job = Job {
-                window: Window::whole(conv.shape().output),
-                input: Layout::dense(self.shape.output[1], self.shape.outputs),
-                output: every_nth,
-                addend: every_nth,
-            };
-            conv.apply(output, input, addend, finish, &[job]);
+            let jobs: Vec<Job> = (0..images)
+                .map(|image| {
+                    let to = after(every_nth, image, self.shape.input[0] * row);
+                    Job {
+                        window: Window::whole(conv.shape().output),
+                        input: after(from, image, self.shape.output[0] * from.row),
+                        output: to,
+                        addend: to,
+                    }
+                })
+                .collect();
+            conv.apply(output, input, addend, finish, &jobs);
         }
     }
 }

@@ -6,9 +6,10 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::chunks::sum_over_images;
-use super::composed;
 use super::shape::MapShape;
 use super::values::{Values, slice, stored, tensor};
+use super::{channels, composed};
+use crate::kernels::isa::Isa;
 
 /// What follows a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,19 +88,8 @@ impl Statistics {
         let channels = shape.channels;
         let origin = &x[..channels];
         let sums = sum_over_images(shape.batch, 2 * channels, |images, totals: &mut [f64]| {
-            let mut sums = vec![0.0_f32; 2 * channels];
-            for image in x[images.start * shape.image()..images.end * shape.image()].chunks_exact(shape.image()) {
-                sums.fill(0.0);
-                let (sum, square) = sums.split_at_mut(channels);
-                for pixel in image.chunks_exact(channels) {
-                    for (((value, origin), sum), square) in pixel.iter().zip(origin).zip(&mut *sum).zip(&mut *square) {
-                        let distance = value - origin;
-                        *sum += distance;
-                        *square += distance * distance;
-                    }
-                }
-                add_to(totals, &sums);
-            }
+            let part = images.start * shape.image()..images.end * shape.image();
+            channels::add_moments(Isa::detect(), &x[part], origin, totals);
         });
         let count = (shape.batch * shape.pixels()) as f64;
         let mut statistics = Self { mean: Vec::new(), unbiased: Vec::new(), inverse_deviation: Vec::new() };
@@ -164,23 +154,8 @@ impl Normalisation {
         let gated = gate(self.activation, &output, &gradient);
         let Statistics { mean, inverse_deviation, .. } = &self.statistics;
         let sums = sum_over_images(shape.batch, 2 * channels, |images, totals: &mut [f64]| {
-            let mut sums = vec![0.0_f32; 2 * channels];
-            for image in images {
-                sums.fill(0.0);
-                let values = image * shape.image()..(image + 1) * shape.image();
-                let (sum, product) = sums.split_at_mut(channels);
-                for (pixel, gradient) in
-                    x_values[values.clone()].chunks_exact(channels).zip(gated[values].chunks_exact(channels))
-                {
-                    for ((((value, gradient), mean), sum), product) in
-                        pixel.iter().zip(gradient).zip(mean).zip(&mut *sum).zip(&mut *product)
-                    {
-                        *sum += gradient;
-                        *product += gradient * (value - mean);
-                    }
-                }
-                add_to(totals, &sums);
-            }
+            let part = images.start * shape.image()..images.end * shape.image();
+            channels::add_products(Isa::detect(), &gated[part.clone()], &x_values[part], mean, totals);
         });
         let for_x = if x.track_op() {
             let count = (shape.batch * shape.pixels()) as f64;
@@ -199,13 +174,7 @@ impl Normalisation {
                 .zip(x_values.par_chunks(shape.image()))
                 .zip(gated.par_chunks(shape.image()))
                 .for_each(|((out, x), gated)| {
-                    for ((out, x), gated) in
-                        out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(gated.chunks_exact(channels))
-                    {
-                        for (channel, out) in out.iter_mut().enumerate() {
-                            *out = line.scale[channel] * gated[channel] + slope[channel] * x[channel] + offset[channel];
-                        }
-                    }
+                    channels::combine(Isa::detect(), gated, x, &line.scale, &slope, &offset, out);
                 });
             Some(tensor(out, shape.dims())?)
         } else {
@@ -283,29 +252,16 @@ pub(super) fn affine(
     activation: Activation,
     out: &mut [f32],
 ) {
-    out.par_chunks_mut(shape.image()).enumerate().for_each(|(image, out)| {
-        let values = image * shape.image()..(image + 1) * shape.image();
-        for (out, x) in out.chunks_exact_mut(shape.channels).zip(x[values.clone()].chunks_exact(shape.channels)) {
-            for (((out, x), scale), shift) in out.iter_mut().zip(x).zip(scale).zip(shift) {
-                *out = x * scale + shift;
-            }
-        }
-        if let Some(residual) = residual {
-            for (out, residual) in out.iter_mut().zip(&residual[values]) {
-                *out += residual;
-            }
-        }
-        if activation == Activation::Relu {
-            for out in out {
-                *out = rectified(*out);
+    let (isa, relu) = (Isa::detect(), activation == Activation::Relu);
+    out.par_chunks_mut(shape.image()).zip(x.par_chunks(shape.image())).enumerate().for_each(|(image, (out, x))| {
+        match residual {
+            None => channels::scale_and_shift(isa, x, scale, shift, relu, out),
+            Some(residual) => {
+                let residual = &residual[image * shape.image()..(image + 1) * shape.image()];
+                channels::scale_and_shift_and_add(isa, x, scale, shift, residual, relu, out);
             }
         }
     });
-}
-
-/// max(x, 0) that lets NaN through.
-pub(super) fn rectified(value: f32) -> f32 {
-    if value < 0.0 { 0.0 } else { value }
 }
 
 /// The gradient behind the activation: where `ReLU` yields 0, 0.
@@ -318,12 +274,6 @@ pub(super) fn gate(activation: Activation, output: &[f32], gradient: &[f32]) -> 
             .zip(gradient)
             .map(|(&output, &gradient)| if output <= 0.0 { 0.0 } else { gradient })
             .collect(),
-    }
-}
-
-fn add_to(totals: &mut [f64], sums: &[f32]) {
-    for (total, &sum) in totals.iter_mut().zip(sums) {
-        *total += f64::from(sum);
     }
 }
 

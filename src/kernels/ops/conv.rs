@@ -3,11 +3,11 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::chunks::sum_over_images;
-use super::composed;
 use super::conv_loops::{forward, input_gradient};
 use super::shape::ConvShape;
 use super::values::{Values, slice, stored, tensor};
 use super::weight_gradient::WeightGradient;
+use super::{channels, composed};
 use crate::kernels::isa::Isa;
 
 /// Cross-correlates `x` `[batch, height, width, in]` with `weight` `[out, in, height, width]` and adds `bias` `[out]`.
@@ -66,13 +66,11 @@ impl Convolution {
 
     fn bias_gradient(&self, gradient: &[f32]) -> Result<Tensor> {
         let output = self.shape.output;
-        let sums = sum_over_images(output.batch, output.channels, |images, sums: &mut [f32]| {
-            for pixel in gradient[images.start * output.image()..images.end * output.image()].chunks(output.channels) {
-                for (sum, value) in sums.iter_mut().zip(pixel) {
-                    *sum += value;
-                }
-            }
+        let sums = sum_over_images(output.batch, output.channels, |images, sums: &mut [f64]| {
+            let part = images.start * output.image()..images.end * output.image();
+            channels::add_sums(Isa::detect(), &gradient[part], sums);
         });
+        let sums: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
         tensor(sums, output.channels)
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::shape::{ConvShape, MapShape};
-use crate::kernels::conv::{self, DirectConv, Finish, InputGradient, Job, Layout};
+use crate::kernels::conv::{DirectConv, Finish, InputGradient, Job, Layout};
 use crate::kernels::isa::Isa;
 
 /// Pixels of a task, so that small maps share a pass over the weights.
@@ -12,7 +12,7 @@ const PIXELS: usize = 256;
 /// The convolution of `x`, plus the bias.
 pub(super) fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let ConvShape { input, output, .. } = *shape;
-    let conv = DirectConv::new(isa, one_image(shape), weight, bias);
+    let conv = DirectConv::new(isa, shape.one_image(), weight, bias);
     let mut out = vec![0.0; output.values()];
     let images = images_per_task(output);
     out.par_chunks_mut(images * output.image()).zip(x.par_chunks(images * input.image())).for_each(|(out, x)| {
@@ -32,20 +32,17 @@ pub(super) fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bi
 /// The gradient with respect to the input.
 pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
     let ConvShape { input, output, .. } = *shape;
-    let transpose = InputGradient::new(isa, one_image(shape), weight);
+    let transpose = InputGradient::new(isa, shape.one_image(), weight);
     let mut out = vec![0.0; input.values()];
-    out.par_chunks_mut(input.image()).zip(gradient.par_chunks(output.image())).for_each(|(out, gradient)| {
-        transpose.apply(gradient, out, None, Finish::Linear);
-    });
+    let images = images_per_task(output);
+    out.par_chunks_mut(images * input.image()).zip(gradient.par_chunks(images * output.image())).for_each(
+        |(out, gradient)| {
+            transpose.apply_to_images(out.len() / input.image(), gradient, out, None, Finish::Linear);
+        },
+    );
     out
 }
 
 fn images_per_task(map: MapShape) -> usize {
     (PIXELS / map.pixels()).clamp(1, map.batch.div_ceil(4).max(1))
-}
-
-fn one_image(shape: &ConvShape) -> conv::ConvShape {
-    let ConvShape { input, output, window } = *shape;
-    let extent = [input.height, input.width];
-    conv::ConvShape::layer(extent, input.channels, output.channels, window.kernel, window.stride, window.padding)
 }

@@ -19,15 +19,58 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return composed::linear(x, weight, bias);
     }
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear { inputs, outputs })
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, LinearLoops { inputs, outputs })
 }
 
-struct Linear {
-    inputs: usize,
-    outputs: usize,
+/// A linear layer of so many features.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) struct LinearLoops {
+    pub(in crate::kernels) inputs: usize,
+    pub(in crate::kernels) outputs: usize,
 }
 
-impl CustomOp3 for Linear {
+impl LinearLoops {
+    /// Writes x W' + b.
+    pub(in crate::kernels) fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+        out.par_chunks_mut(self.outputs).zip(x.par_chunks(self.inputs)).for_each(|(out, x)| {
+            for ((out, weight), bias) in out.iter_mut().zip(weight.chunks_exact(self.inputs)).zip(bias) {
+                *out = bias + dot(x, weight);
+            }
+        });
+    }
+
+    /// Writes the gradient of x.
+    pub(in crate::kernels) fn input_gradient(&self, gradient: &[f32], weight: &[f32], out: &mut [f32]) {
+        out.par_chunks_mut(self.inputs).zip(gradient.par_chunks(self.outputs)).for_each(|(out, gradient)| {
+            out.fill(0.0);
+            for (&gradient, weight) in gradient.iter().zip(weight.chunks_exact(self.inputs)) {
+                add_scaled(out, gradient, weight);
+            }
+        });
+    }
+
+    /// The gradient of W, `[out, in]`.
+    pub(in crate::kernels) fn weight_gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; self.inputs * self.outputs];
+        out.par_chunks_mut(self.inputs).enumerate().for_each(|(output, out)| {
+            for (x, gradient) in x.chunks_exact(self.inputs).zip(gradient.chunks_exact(self.outputs)) {
+                add_scaled(out, gradient[output], x);
+            }
+        });
+        out
+    }
+
+    /// The gradient of b.
+    pub(in crate::kernels) fn bias_gradient(&self, gradient: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; self.outputs];
+        for gradient in gradient.chunks_exact(self.outputs) {
+            add_scaled(&mut out, 1.0, gradient);
+        }
+        out
+    }
+}
+
+impl CustomOp3 for LinearLoops {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -41,14 +84,10 @@ impl CustomOp3 for Linear {
         bias: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) = (slice(x, xl)?, slice(weight, wl)?, slice(bias, bl)?);
+        let x = slice(x, xl)?;
         let batch = x.len() / self.inputs;
         let mut out = vec![0.0; batch * self.outputs];
-        out.par_chunks_mut(self.outputs).zip(x.par_chunks(self.inputs)).for_each(|(out, x)| {
-            for ((out, weight), bias) in out.iter_mut().zip(weight.chunks_exact(self.inputs)).zip(bias) {
-                *out = bias + dot(x, weight);
-            }
-        });
+        self.forward(x, slice(weight, wl)?, slice(bias, bl)?, &mut out);
         Ok(stored(out, (batch, self.outputs)))
     }
 
@@ -63,38 +102,18 @@ impl CustomOp3 for Linear {
         let gradient = gradient.contiguous()?;
         let gradient = Values::of(&gradient)?;
         let for_x = if x.track_op() {
-            let weight = Values::of(weight)?;
             let mut out = vec![0.0; x.elem_count()];
-            out.par_chunks_mut(self.inputs).zip(gradient.par_chunks(self.outputs)).for_each(|(out, gradient)| {
-                for (&gradient, weight) in gradient.iter().zip(weight.chunks_exact(self.inputs)) {
-                    add_scaled(out, gradient, weight);
-                }
-            });
+            self.input_gradient(&gradient, &Values::of(weight)?, &mut out);
             Some(tensor(out, x.shape())?)
         } else {
             None
         };
         let for_weight = if weight.track_op() {
-            let x = Values::of(x)?;
-            let mut out = vec![0.0; weight.elem_count()];
-            out.par_chunks_mut(self.inputs).enumerate().for_each(|(output, out)| {
-                for (x, gradient) in x.chunks_exact(self.inputs).zip(gradient.chunks_exact(self.outputs)) {
-                    add_scaled(out, gradient[output], x);
-                }
-            });
-            Some(tensor(out, weight.shape())?)
+            Some(tensor(self.weight_gradient(&Values::of(x)?, &gradient), weight.shape())?)
         } else {
             None
         };
-        let for_bias = if bias.track_op() {
-            let mut out = vec![0.0; self.outputs];
-            for gradient in gradient.chunks_exact(self.outputs) {
-                add_scaled(&mut out, 1.0, gradient);
-            }
-            Some(tensor(out, self.outputs)?)
-        } else {
-            None
-        };
+        let for_bias = if bias.track_op() { Some(tensor(self.bias_gradient(&gradient), self.outputs)?) } else { None };
         Ok((for_x, for_weight, for_bias))
     }
 }

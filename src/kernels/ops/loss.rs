@@ -20,12 +20,37 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
     if !logits.device().is_cpu() {
         return composed::cross_entropy(logits, labels);
     }
-    logits.contiguous()?.apply_op1(CrossEntropy { classes, labels: labels.to_vec() })
+    logits.contiguous()?.apply_op1(CrossEntropy { labels: labels.to_vec() })
 }
 
 struct CrossEntropy {
-    classes: usize,
     labels: Vec<u32>,
+}
+
+/// The mean loss over rows of `logits` `[batch, classes]`, one label a row.
+///
+/// # Panics
+/// When a label names no class.
+#[must_use]
+pub fn softmax_loss(logits: &[f32], labels: &[u32]) -> f32 {
+    let rows = logits.chunks_exact(logits.len() / labels.len());
+    let total: f64 = rows.zip(labels).map(|(row, &label)| log_sum(row) - f64::from(row[label as usize])).sum();
+    (total / labels.len() as f64) as f32
+}
+
+/// The gradient of [`softmax_loss`] times `factor`: (softmax - one-hot) / batch.
+#[must_use]
+pub fn softmax_loss_gradient(logits: &[f32], labels: &[u32], factor: f32) -> Vec<f32> {
+    let factor = f64::from(factor) / labels.len() as f64;
+    let mut out = Vec::with_capacity(logits.len());
+    for (row, &label) in logits.chunks_exact(logits.len() / labels.len()).zip(labels) {
+        let log_sum = log_sum(row);
+        for (class, &logit) in row.iter().enumerate() {
+            let target = if class == label as usize { 1.0 } else { 0.0 };
+            out.push((factor * ((f64::from(logit) - log_sum).exp() - target)) as f32);
+        }
+    }
+    out
 }
 
 impl CustomOp1 for CrossEntropy {
@@ -34,27 +59,14 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let rows = slice(logits, layout)?.chunks_exact(self.classes);
-        let total: f64 =
-            rows.zip(&self.labels).map(|(row, &label)| log_sum(row) - f64::from(row[label as usize])).sum();
-        Ok(stored(vec![(total / self.labels.len() as f64) as f32], ()))
+        Ok(stored(vec![softmax_loss(slice(logits, layout)?, &self.labels)], ()))
     }
 
-    /// (softmax - one-hot) / batch.
     fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !logits.track_op() {
             return Ok(None);
         }
-        let factor = f64::from(gradient.to_scalar::<f32>()?) / self.labels.len() as f64;
-        let values = Values::of(logits)?;
-        let mut out = Vec::with_capacity(values.len());
-        for (row, &label) in values.chunks_exact(self.classes).zip(&self.labels) {
-            let log_sum = log_sum(row);
-            for (class, &logit) in row.iter().enumerate() {
-                let target = if class == label as usize { 1.0 } else { 0.0 };
-                out.push((factor * ((f64::from(logit) - log_sum).exp() - target)) as f32);
-            }
-        }
+        let out = softmax_loss_gradient(&Values::of(logits)?, &self.labels, gradient.to_scalar()?);
         tensor(out, logits.shape()).map(Some)
     }
 }

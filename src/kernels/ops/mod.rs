@@ -9,6 +9,7 @@
 //! any number of threads. Work is spread over the rayon pool that the caller installed.
 
 mod batch_norm;
+pub(in crate::kernels) mod channels;
 mod chunks;
 mod composed;
 mod conv;
@@ -22,6 +23,7 @@ mod pointwise;
 mod pool;
 mod shape;
 mod values;
+mod vectorised;
 mod weight_gradient;
 
 #[cfg(test)]
@@ -30,7 +32,12 @@ mod testing;
 pub use batch_norm::{Activation, Normalised, batch_norm};
 pub use conv::conv2d;
 pub use linear::linear;
-pub use loss::cross_entropy;
+pub use loss::{cross_entropy, softmax_loss, softmax_loss_gradient};
 pub use pointwise::{affine_channels, relu, subsample};
 pub use pool::{avg_pool2d, global_mean, max_pool2d};
 pub use shape::{ConvShape, MapShape, Window};
+
+pub(in crate::kernels) use linear::LinearLoops;
+pub(in crate::kernels) use pointwise::Subsampling;
+pub(in crate::kernels) use pool::{Pooling, PoolingKind};
+pub(in crate::kernels) use weight_gradient::{Panels, WeightGradient};

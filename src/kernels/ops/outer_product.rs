@@ -104,8 +104,8 @@ unsafe fn tile<S: Simd, const A: usize, const K: usize>(
             let row: [S::Vector; K] = std::array::from_fn(|k| S::load(y.add(k * S::LANES)));
             for (a, sums) in tile.iter_mut().enumerate() {
                 let factor = S::splat(*x.add(a));
-                for k in 0..K {
-                    sums[k] = S::multiply_add(factor, row[k], sums[k]);
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum = S::multiply_add(factor, value, *sum);
                 }
             }
         }

@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::batch_norm::{Activation, affine, gate, rectified};
+use super::batch_norm::{Activation, affine, gate};
+use super::channels::rectified;
 use super::composed;
 use super::shape::MapShape;
 use super::values::{Values, slice, stored, tensor};
@@ -157,23 +158,16 @@ impl CustomOp2 for Affine {
 /// # Errors
 /// When `stride` is 0.
 pub fn subsample(x: &Tensor, stride: usize, channel_padding: usize) -> Result<Tensor> {
-    let input = MapShape::of(x)?;
-    if stride == 0 {
-        bail!("take every 0th pixel: the stride must be at least 1");
-    }
+    let subsampling = Subsampling::new(MapShape::of(x)?, stride, channel_padding)?;
     if !x.device().is_cpu() {
         return composed::subsample(x, stride, channel_padding);
     }
-    let output = MapShape {
-        batch: input.batch,
-        height: input.height.div_ceil(stride),
-        width: input.width.div_ceil(stride),
-        channels: input.channels + 2 * channel_padding,
-    };
-    x.contiguous()?.apply_op1(Subsampling { input, output, stride, channel_padding })
+    x.contiguous()?.apply_op1(subsampling)
 }
 
-struct Subsampling {
+/// A subsampling of maps of one shape.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) struct Subsampling {
     input: MapShape,
     output: MapShape,
     stride: usize,
@@ -181,6 +175,46 @@ struct Subsampling {
 }
 
 impl Subsampling {
+    pub(in crate::kernels) fn new(input: MapShape, stride: usize, channel_padding: usize) -> Result<Self> {
+        if stride == 0 {
+            bail!("take every 0th pixel: the stride must be at least 1");
+        }
+        let output = MapShape {
+            batch: input.batch,
+            height: input.height.div_ceil(stride),
+            width: input.width.div_ceil(stride),
+            channels: input.channels + 2 * channel_padding,
+        };
+        Ok(Self { input, output, stride, channel_padding })
+    }
+
+    /// What it yields.
+    pub(in crate::kernels) const fn output(&self) -> MapShape {
+        self.output
+    }
+
+    /// Writes the subsampled map.
+    pub(in crate::kernels) fn forward(&self, x: &[f32], out: &mut [f32]) {
+        let channels = self.input.channels;
+        out.par_chunks_mut(self.output.image()).zip(x.par_chunks(self.input.image())).for_each(|(out, x)| {
+            out.fill(0.0);
+            self.for_each_pixel(|from, to| out[to..to + channels].copy_from_slice(&x[from..from + channels]));
+        });
+    }
+
+    /// Writes the gradient of the map that was subsampled.
+    pub(in crate::kernels) fn backward(&self, gradient: &[f32], out: &mut [f32]) {
+        let channels = self.input.channels;
+        out.par_chunks_mut(self.input.image()).zip(gradient.par_chunks(self.output.image())).for_each(
+            |(out, gradient)| {
+                out.fill(0.0);
+                self.for_each_pixel(|from, to| {
+                    out[from..from + channels].copy_from_slice(&gradient[to..to + channels]);
+                });
+            },
+        );
+    }
+
     /// Calls with where a pixel's channels start in the input and in the output, within one image.
     fn for_each_pixel(&self, mut visit: impl FnMut(usize, usize)) {
         for row in 0..self.output.height {
@@ -199,11 +233,8 @@ impl CustomOp1 for Subsampling {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, channels) = (slice(x, xl)?, self.input.channels);
         let mut out = vec![0.0; self.output.values()];
-        out.par_chunks_mut(self.output.image()).zip(x.par_chunks(self.input.image())).for_each(|(out, x)| {
-            self.for_each_pixel(|from, to| out[to..to + channels].copy_from_slice(&x[from..from + channels]));
-        });
+        self.forward(slice(x, xl)?, &mut out);
         Ok(stored(out, self.output.dims()))
     }
 
@@ -212,15 +243,8 @@ impl CustomOp1 for Subsampling {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
-        let (gradient, channels) = (Values::of(&gradient)?, self.input.channels);
         let mut out = vec![0.0; self.input.values()];
-        out.par_chunks_mut(self.input.image()).zip(gradient.par_chunks(self.output.image())).for_each(
-            |(out, gradient)| {
-                self.for_each_pixel(|from, to| {
-                    out[from..from + channels].copy_from_slice(&gradient[to..to + channels]);
-                });
-            },
-        );
+        self.backward(&Values::of(&gradient)?, &mut out);
         tensor(out, self.input.dims()).map(Some)
     }
 }

@@ -13,7 +13,7 @@ use super::values::{Values, slice, stored, tensor};
 /// # Errors
 /// When the window does not fit, or the border is wider than half of it.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let pooling = Pooling::of(x, kernel, stride, padding, Kind::Max)?;
+    let pooling = Pooling::new(MapShape::of(x)?, kernel, stride, padding, PoolingKind::Max)?;
     if !x.device().is_cpu() {
         return composed::max_pool2d(x, &pooling.window);
     }
@@ -25,35 +25,66 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 /// # Errors
 /// When the window does not fit, or the border is wider than half of it.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let pooling = Pooling::of(x, kernel, stride, padding, Kind::Mean)?;
+    let pooling = Pooling::new(MapShape::of(x)?, kernel, stride, padding, PoolingKind::Mean)?;
     if !x.device().is_cpu() {
         return composed::avg_pool2d(x, &pooling.window);
     }
     x.contiguous()?.apply_op1(pooling)
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+/// What a pooling yields of each window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernels) enum PoolingKind {
     Max,
     Mean,
 }
 
-struct Pooling {
+/// A pooling of maps of one shape.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) struct Pooling {
     input: MapShape,
     output: MapShape,
     window: Window,
-    kind: Kind,
+    kind: PoolingKind,
 }
 
 impl Pooling {
-    fn of(x: &Tensor, kernel: usize, stride: usize, padding: usize, kind: Kind) -> Result<Self> {
-        let input = MapShape::of(x)?;
+    pub(in crate::kernels) fn new(
+        input: MapShape,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        kind: PoolingKind,
+    ) -> Result<Self> {
         if 2 * padding > kernel {
             bail!("pool {kernel} x {kernel} windows with a border of {padding}: at most half the window may be border");
         }
         let window = Window { kernel: [kernel; 2], stride, padding: [padding; 2] };
         let [height, width] = window.output([input.height, input.width])?;
         Ok(Self { input, output: MapShape { height, width, ..input }, window, kind })
+    }
+
+    /// What it yields.
+    pub(in crate::kernels) const fn output(&self) -> MapShape {
+        self.output
+    }
+
+    /// Writes the pooled map.
+    pub(in crate::kernels) fn forward(&self, x: &[f32], out: &mut [f32]) {
+        out.par_chunks_mut(self.output.image())
+            .zip(x.par_chunks(self.input.image()))
+            .for_each(|(out, x)| self.pool(x, out));
+    }
+
+    /// Writes the gradient of the map that was pooled.
+    pub(in crate::kernels) fn backward(&self, x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        out.par_chunks_mut(self.input.image())
+            .zip(x.par_chunks(self.input.image()))
+            .zip(gradient.par_chunks(self.output.image()))
+            .for_each(|((out, x), gradient)| {
+                out.fill(0.0);
+                self.spread(x, gradient, out);
+            });
     }
 
     /// Calls with each output place and the input pixels of its window, within one image.
@@ -76,7 +107,7 @@ impl Pooling {
         self.for_each_window(|place, pixels| {
             let out = &mut out[place * channels..][..channels];
             match self.kind {
-                Kind::Max => {
+                PoolingKind::Max => {
                     out.fill(f32::NEG_INFINITY);
                     for pixel in pixels {
                         for (best, &value) in out.iter_mut().zip(&x[pixel * channels..][..channels]) {
@@ -84,7 +115,8 @@ impl Pooling {
                         }
                     }
                 }
-                Kind::Mean => {
+                PoolingKind::Mean => {
+                    out.fill(0.0);
                     for pixel in pixels {
                         for (sum, &value) in out.iter_mut().zip(&x[pixel * channels..][..channels]) {
                             *sum += value;
@@ -105,7 +137,7 @@ impl Pooling {
         self.for_each_window(|place, pixels| {
             let gradient = &gradient[place * channels..][..channels];
             match self.kind {
-                Kind::Max => {
+                PoolingKind::Max => {
                     best.fill(f32::NEG_INFINITY);
                     let mut pixels = pixels.peekable();
                     winner.fill(pixels.peek().copied().unwrap_or_default());
@@ -121,7 +153,7 @@ impl Pooling {
                         out[pixel * channels + channel] += gradient;
                     }
                 }
-                Kind::Mean => {
+                PoolingKind::Mean => {
                     for pixel in pixels {
                         for (out, gradient) in out[pixel * channels..][..channels].iter_mut().zip(gradient) {
                             *out += gradient / area;
@@ -141,17 +173,14 @@ fn wins(value: f32, best: f32) -> bool {
 impl CustomOp1 for Pooling {
     fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Max => "max pool",
-            Kind::Mean => "average pool",
+            PoolingKind::Max => "max pool",
+            PoolingKind::Mean => "average pool",
         }
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = slice(x, xl)?;
         let mut out = vec![0.0; self.output.values()];
-        out.par_chunks_mut(self.output.image())
-            .zip(x.par_chunks(self.input.image()))
-            .for_each(|(out, x)| self.pool(x, out));
+        self.forward(slice(x, xl)?, &mut out);
         Ok(stored(out, self.output.dims()))
     }
 
@@ -160,12 +189,8 @@ impl CustomOp1 for Pooling {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
-        let (values, gradient) = (Values::of(x)?, Values::of(&gradient)?);
         let mut out = vec![0.0; self.input.values()];
-        out.par_chunks_mut(self.input.image())
-            .zip(values.par_chunks(self.input.image()))
-            .zip(gradient.par_chunks(self.output.image()))
-            .for_each(|((out, x), gradient)| self.spread(x, gradient, out));
+        self.backward(&Values::of(x)?, &Values::of(&gradient)?, &mut out);
         tensor(out, self.input.dims()).map(Some)
     }
 }
@@ -228,7 +253,7 @@ impl CustomOp1 for GlobalMean {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, assert_close, check, values};
-    use super::{Kind, Pooling, avg_pool2d, composed, global_mean, max_pool2d};
+    use super::{MapShape, Pooling, PoolingKind, avg_pool2d, composed, global_mean, max_pool2d};
 
     const SHAPES: [([usize; 4], usize, usize, usize); 6] = [
         ([2, 4, 4, 16], 2, 2, 0),
@@ -238,6 +263,10 @@ mod tests {
         ([1, 8, 8, 4], 8, 8, 0),
         ([1, 7, 7, 3], 2, 2, 0),
     ];
+
+    fn map([batch, height, width, channels]: [usize; 4]) -> MapShape {
+        MapShape { batch, height, width, channels }
+    }
 
     /// The definition, in double precision.
     fn oracle(pooling: &Pooling, x: &[f64]) -> Vec<f64> {
@@ -259,8 +288,8 @@ mod tests {
             }
             let area = (pooling.window.kernel[0] * pooling.window.kernel[1]) as f64;
             out.push(match pooling.kind {
-                Kind::Max => window.into_iter().fold(f64::NEG_INFINITY, f64::max),
-                Kind::Mean => window.into_iter().sum::<f64>() / area,
+                PoolingKind::Max => window.into_iter().fold(f64::NEG_INFINITY, f64::max),
+                PoolingKind::Mean => window.into_iter().sum::<f64>() / area,
             });
         }
         out
@@ -270,8 +299,8 @@ mod tests {
     fn values_and_gradients_follow_the_definition() {
         for (dims, kernel, stride, padding) in SHAPES {
             let operands = [Operand::random(&dims, 5)];
-            let of = |kind| Pooling::of(&operands[0].frozen(), kernel, stride, padding, kind).expect("it fits");
-            let (max, mean) = (of(Kind::Max), of(Kind::Mean));
+            let of = |kind| Pooling::new(map(dims), kernel, stride, padding, kind).expect("it fits");
+            let (max, mean) = (of(PoolingKind::Max), of(PoolingKind::Mean));
             check(&operands, |x| oracle(&max, &x[0]), |t| max_pool2d(t[0], kernel, stride, padding));
             check(&operands, |x| oracle(&mean, &x[0]), |t| avg_pool2d(t[0], kernel, stride, padding));
             check(&operands, |x| oracle(&max, &x[0]), |t| composed::max_pool2d(t[0], &max.window));
@@ -284,7 +313,7 @@ mod tests {
         let operand = Operand { dims: vec![1, 2, 4, 1], values: vec![1.0, 3.0, 5.0, 5.0, 3.0, 3.0, 5.0, 5.0] };
         for composed in [false, true] {
             let x = operand.variable();
-            let window = Pooling::of(&x, 2, 2, 0, Kind::Max).expect("it fits").window;
+            let window = Pooling::new(map([1, 2, 4, 1]), 2, 2, 0, PoolingKind::Max).expect("it fits").window;
             let out = if composed { composed::max_pool2d(&x, &window) } else { max_pool2d(&x, 2, 2, 0) };
             let gradients = out.and_then(|out| out.sum_all()).and_then(|loss| loss.backward()).expect("a gradient");
             let gradient = values(gradients.get(&x).expect("tracked"));

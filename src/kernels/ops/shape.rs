@@ -2,8 +2,10 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::kernels::conv;
+
 /// The sizes of a channels-last map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MapShape {
     /// Images.
     pub batch: usize,
@@ -51,7 +53,7 @@ impl MapShape {
 }
 
 /// The window of a convolution or a pooling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {
     /// Height and width.
     pub kernel: [usize; 2],
@@ -89,7 +91,7 @@ impl Window {
 }
 
 /// The sizes of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConvShape {
     /// What it reads.
     pub input: MapShape,
@@ -133,6 +135,14 @@ impl ConvShape {
     #[must_use]
     pub const fn weights(&self) -> usize {
         self.taps() * self.input.channels * self.output.channels
+    }
+
+    /// The same for one image, as the direct convolution wants it.
+    pub(in crate::kernels) fn one_image(&self) -> conv::ConvShape {
+        let Self { input, output, window } = *self;
+        let Window { kernel, stride, padding } = window;
+        let extent = [input.height, input.width];
+        conv::ConvShape::layer(extent, input.channels, output.channels, kernel, stride, padding)
     }
 
     /// The weights' shape, `[out, in, height, width]`.

@@ -20,13 +20,18 @@ const PATCH: usize = 32;
 const PIXELS: usize = 256;
 /// Fewest images whose contributions are summed apart.
 const IMAGES: usize = 8;
-/// Most values of all partial sums together (4 MiB).
+/// Most images that are rearranged at a time.
+const GROUP: usize = 16;
+/// Up to so many weights (160 KB), a task sums all of them.
+const JOINT: usize = 40_000;
+/// Most values of all partial sums together (4 MiB), where weights are more.
 const PARTIAL: usize = 1 << 20;
-/// Output channels of one task.
+/// Output channels of a task, where weights are more.
 const COLUMNS: usize = 64;
 
 /// How the gradient is computed for one shape; the same for any number of threads.
-pub(super) struct WeightGradient {
+#[derive(Debug)]
+pub(in crate::kernels) struct WeightGradient {
     isa: Isa,
     shape: ConvShape,
     patches: bool,
@@ -38,27 +43,38 @@ pub(super) struct WeightGradient {
     /// For each block of output pixels of a group and each tap: the places it joins, image by image.
     blocks: Vec<Vec<Vec<Pair>>>,
     images_per_chunk: usize,
+    /// Output channels of a task.
+    columns: usize,
+}
+
+/// Room for rearranged maps.
+#[derive(Debug, Default)]
+pub(in crate::kernels) struct Panels {
+    x: Vec<f32>,
+    gradient: Vec<f32>,
 }
 
 impl WeightGradient {
-    pub(super) fn new(isa: Isa, shape: &ConvShape) -> Self {
+    pub(in crate::kernels) fn new(isa: Isa, shape: &ConvShape) -> Self {
         let ConvShape { input, output, .. } = *shape;
         let patch = shape.taps() * input.channels;
         let patches = input.channels < 8 && patch <= PATCH;
         let input_panel = if patches { patch } else { input.channels.min(PANEL) };
         let output_panel = if output.channels <= 8 { 8 } else { PANEL };
-        let chunks = (PARTIAL / shape.weights()).max(1);
+        let group = (PIXELS / output.pixels()).clamp(1, GROUP);
+        let joint = shape.weights() <= JOINT;
+        let images = if joint { IMAGES } else { output.batch.div_ceil((PARTIAL / shape.weights()).max(1)).max(IMAGES) };
         let mut plan = Self {
             isa,
             shape: *shape,
             patches,
             input_panel,
             output_panel,
-            group: 1,
+            group,
             blocks: Vec::new(),
-            images_per_chunk: output.batch.div_ceil(chunks).max(IMAGES),
+            images_per_chunk: images.next_multiple_of(group),
+            columns: if joint { output.channels } else { COLUMNS },
         };
-        plan.group = (PIXELS / output.pixels()).clamp(1, plan.images_per_chunk);
         let rows = if plan.group > 1 { output.height } else { (PIXELS / output.width).clamp(1, output.height) };
         plan.blocks =
             (0..output.height).step_by(rows).map(|row| plan.block(row..(row + rows).min(output.height))).collect();
@@ -96,26 +112,47 @@ impl WeightGradient {
             .collect()
     }
 
+    /// Whether a task sums all weights, so that images need to be read only once.
+    pub(in crate::kernels) const fn is_joint(&self) -> bool {
+        self.columns >= self.shape.output.channels
+    }
+
+    /// Images that are added at a time.
+    pub(in crate::kernels) const fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Images whose contributions are summed apart: whole groups.
+    pub(in crate::kernels) const fn images_per_chunk(&self) -> usize {
+        self.images_per_chunk
+    }
+
     /// The gradient, `[out, in, height, width]`, given the input and the gradient of the output.
-    pub(super) fn apply(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    pub(in crate::kernels) fn apply(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let output = self.shape.output;
-        let groups = output.channels.div_ceil(COLUMNS);
         let chunks = output.batch.div_ceil(self.images_per_chunk);
-        let partial: Vec<Vec<f32>> = (0..groups * chunks)
+        let partial: Vec<Vec<f32>> = (0..output.channels.div_ceil(self.columns) * chunks)
             .into_par_iter()
             .map(|task| self.task(task / chunks, task % chunks, x, gradient))
             .collect();
+        self.collect(&partial)
+    }
+
+    /// Adds up what the chunks have contributed, for each block of columns in turn: `[out, in, height, width]`.
+    pub(in crate::kernels) fn collect(&self, partial: &[Vec<f32>]) -> Vec<f32> {
         let mut weights = vec![0.0; self.shape.weights()];
+        let chunks = self.shape.output.batch.div_ceil(self.images_per_chunk);
         weights
-            .par_chunks_mut(COLUMNS * self.shape.taps() * self.shape.input.channels)
+            .par_chunks_mut(self.columns * self.shape.taps() * self.shape.input.channels)
+            .zip(partial.par_chunks(chunks))
             .enumerate()
-            .for_each(|(group, weights)| self.collect(group, &partial[group * chunks..][..chunks], weights));
+            .for_each(|(block, (weights, partial))| self.collect_block(block, partial, weights));
         weights
     }
 
-    /// Output channels of a group of columns.
-    fn columns(&self, group: usize) -> std::ops::Range<usize> {
-        group * COLUMNS..((group + 1) * COLUMNS).min(self.shape.output.channels)
+    /// Output channels of a block of columns.
+    fn columns(&self, block: usize) -> std::ops::Range<usize> {
+        block * self.columns..((block + 1) * self.columns).min(self.shape.output.channels)
     }
 
     /// Rows of the sums of a tap, and columns: whole panels.
@@ -124,38 +161,63 @@ impl WeightGradient {
         [rows.next_multiple_of(self.input_panel), columns.next_multiple_of(self.output_panel)]
     }
 
-    /// What one chunk of images adds to some columns: `[tap][in][out]`.
-    fn task(&self, columns: usize, chunk: usize, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    /// Number of sums of a block of columns.
+    pub(in crate::kernels) fn sums(&self, block: usize) -> usize {
+        let [rows, width] = self.extent(self.columns(block).len());
+        self.blocks[0].len() * rows * width
+    }
+
+    /// What one chunk of images adds to a block of columns: `[tap][in][out]`.
+    fn task(&self, block: usize, chunk: usize, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let ConvShape { input, output, .. } = self.shape;
-        let columns = self.columns(columns);
-        let [rows, width] = self.extent(columns.len());
-        let product = Product::new(self.isa, self.input_panel, self.output_panel, width);
-        let mut sums = vec![0.0; self.blocks[0].len() * rows * width];
-        let (mut x_panels, mut gradient_panels) = (Vec::new(), Vec::new());
+        let mut sums = vec![0.0; self.sums(block)];
+        let mut panels = Panels::default();
         let start = chunk * self.images_per_chunk;
         let end = (start + self.images_per_chunk).min(output.batch);
         for first in (start..end).step_by(self.group) {
             let images = first..(first + self.group).min(end);
             let x = &x[images.start * input.image()..images.end * input.image()];
             let gradient = &gradient[images.start * output.image()..images.end * output.image()];
-            let x = self.input_panels(x, &mut x_panels);
-            let gradient = self.output_panels(gradient, &columns, &mut gradient_panels);
-            let (x_length, gradient_length) =
-                (x.len() * self.input_panel / rows, gradient.len() * self.output_panel / width);
-            for taps in &self.blocks {
-                for (pairs, sums) in taps.iter().zip(sums.chunks_exact_mut(rows * width)) {
-                    let pairs = &pairs[..pairs.len() / self.group * images.len()];
-                    for (x, sums) in x.chunks_exact(x_length).zip(sums.chunks_exact_mut(self.input_panel * width)) {
-                        for (panel, gradient) in gradient.chunks_exact(gradient_length).enumerate() {
-                            // SAFETY: `block` made the pairs for panels of a whole group of images, pixel after pixel,
-                            // and those of fewer images come first.
-                            unsafe { product.add(pairs, x, gradient, &mut sums[panel * self.output_panel..]) };
-                        }
+            self.add(block, images.len(), x, gradient, &mut panels, &mut sums);
+        }
+        sums
+    }
+
+    /// Adds what a group of images contributes to a block of columns.
+    ///
+    /// # Panics
+    /// When there are more images than in a group, or the slices do not hold them.
+    pub(in crate::kernels) fn add(
+        &self,
+        block: usize,
+        images: usize,
+        x: &[f32],
+        gradient: &[f32],
+        panels: &mut Panels,
+        sums: &mut [f32],
+    ) {
+        let ConvShape { input, output, .. } = self.shape;
+        assert!(images <= self.group, "a group has at most {} images", self.group);
+        assert_eq!([x.len(), gradient.len()], [images * input.image(), images * output.image()], "whole images");
+        let columns = self.columns(block);
+        let [rows, width] = self.extent(columns.len());
+        let product = Product::new(self.isa, self.input_panel, self.output_panel, width);
+        let x = self.input_panels(x, &mut panels.x);
+        let gradient = self.output_panels(gradient, &columns, &mut panels.gradient);
+        let (x_length, gradient_length) =
+            (x.len() * self.input_panel / rows, gradient.len() * self.output_panel / width);
+        for taps in &self.blocks {
+            for (pairs, sums) in taps.iter().zip(sums.chunks_exact_mut(rows * width)) {
+                let pairs = &pairs[..pairs.len() / self.group * images];
+                for (x, sums) in x.chunks_exact(x_length).zip(sums.chunks_exact_mut(self.input_panel * width)) {
+                    for (panel, gradient) in gradient.chunks_exact(gradient_length).enumerate() {
+                        // SAFETY: `block` made the pairs for panels of a whole group of images, pixel after pixel, those
+                        // of fewer images come first, and the panels hold all pixels of these images.
+                        unsafe { product.add(pairs, x, gradient, &mut sums[panel * self.output_panel..]) };
                     }
                 }
             }
         }
-        sums
     }
 
     /// Some images as `[panel][pixel][channel]`, or `[pixel][tap and channel]`.
@@ -201,9 +263,9 @@ impl WeightGradient {
         }
     }
 
-    /// Adds up the chunks and rearranges `[tap][in][out]` to `[out][in][tap]` for one group of columns.
-    fn collect(&self, group: usize, partial: &[Vec<f32>], weights: &mut [f32]) {
-        let columns = self.columns(group).len();
+    /// Adds up the chunks and rearranges `[tap][in][out]` to `[out][in][tap]` for one block of columns.
+    fn collect_block(&self, block: usize, partial: &[Vec<f32>], weights: &mut [f32]) {
+        let columns = self.columns(block).len();
         let [rows, width] = self.extent(columns);
         let (taps, inputs) = (self.shape.taps(), self.shape.input.channels);
         let rows = if self.patches { inputs } else { rows };
