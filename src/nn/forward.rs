@@ -151,6 +151,7 @@ fn dropout_factors(stream: &ChaCha8Rng, rate: f64, images: usize, per_image: usi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::graph::Init;
     use crate::nn::{arch, init};
     use crate::spec::{Arch, ImageShape};
 
@@ -179,6 +180,22 @@ mod tests {
         assert!((f64::from(after["bn1.running_mean"].data[5]) - 0.1 * mean).abs() < 1e-6);
         assert!((f64::from(after["bn1.running_var"].data[5]) - (0.9 + 0.1 * variance)).abs() < 1e-6);
         assert_eq!(after["conv1.weight"], tensors["conv1.weight"]);
+    }
+
+    #[test]
+    fn dropout_is_a_function_of_seed_and_step() {
+        let mut graph = Graph::new(GREY);
+        let dropped = graph.dropout(graph.input(), 0.5);
+        let mean = graph.global_mean(dropped);
+        graph.linear("linear", mean, 2, Init::Ones);
+        let mut network = TrainingNetwork::new(&graph, &init::initial_tensors(&graph, Seed(0)), &Device::Cpu).unwrap();
+        let mut logits = |seed, step| {
+            network.logits(&images(2), DropoutDraw { seed: Seed(seed), step }).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let first = logits(3, 5);
+        assert_eq!(logits(3, 5), first);
+        assert_ne!(logits(3, 6), first);
+        assert_ne!(logits(4, 5), first);
     }
 
     #[test]

@@ -5,8 +5,11 @@ pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod compile;
+pub mod device_scorer;
 pub mod evaluation;
 pub mod fit;
+#[cfg(test)]
+mod formula;
 pub mod forward;
 pub mod fusion;
 pub mod graph;
@@ -15,5 +18,7 @@ pub mod observer;
 pub mod optimiser;
 pub mod predict;
 pub mod scorer;
+#[cfg(test)]
+mod pytorch;
 pub mod tensors;
 mod walk;

@@ -146,18 +146,6 @@ fn a_training_killed_after_an_old_checkpoint_gives_the_same_bytes() {
 }
 
 #[test]
-fn dropout_too_resumes_to_the_same_bytes() {
-    let train = bars(6, 1);
-    let recipe = Recipe { batch: 3, ..recipe(1, Augment::None) };
-    let whole = tempfile::tempdir().unwrap();
-    let expected = fit(&input(Arch::Wideresnet, &recipe, &train, &train, whole.path()), &Unobserved).unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let input = input(Arch::Wideresnet, &recipe, &train, &train, scratch.path());
-    assert!(fit(&input, &Saboteur::new(1, How::Cancel)).is_err());
-    assert_eq!(fit(&input, &Unobserved).unwrap(), expected);
-}
-
-#[test]
 fn a_damaged_checkpoint_is_ignored_with_a_word() {
     let train = bars(40, 1);
     let recipe = recipe(1, Augment::None);

@@ -1,0 +1,108 @@
+//! What `PyTorch` computes from the same weights and images: `tests/fixtures/models/make.py` made the numbers.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+
+use super::evaluation::EvaluationNetwork;
+use super::forward::{DropoutDraw, TrainingNetwork};
+use super::graph::Graph;
+use super::optimiser::Optimiser;
+use super::{arch, formula};
+use crate::kernels::ops::cross_entropy;
+use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
+
+#[derive(Deserialize)]
+struct Logits {
+    arch: Arch,
+    channels: usize,
+    side: usize,
+    gain: f64,
+    parameters: usize,
+    logits: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Steps {
+    arch: Arch,
+    gain: f64,
+    rates: Vec<f64>,
+    losses: Vec<f32>,
+    /// The first eight values of each tensor.
+    tensors: BTreeMap<String, Vec<f32>>,
+}
+
+fn square(side: usize, channels: usize) -> ImageShape {
+    ImageShape { height: side, width: side, channels }
+}
+
+fn input(count: usize, shape: ImageShape) -> Tensor {
+    let dims = (count, shape.height, shape.width, shape.channels);
+    Tensor::from_vec(formula::images(count, shape), dims, &Device::Cpu).unwrap()
+}
+
+fn graph(arch: Arch, shape: ImageShape) -> Graph {
+    arch::build(arch, shape, 10).unwrap()
+}
+
+#[test]
+fn logits_equal_pytorchs_for_every_architecture() {
+    let cases: Vec<Logits> = serde_json::from_str(include_str!("../../tests/fixtures/models/logits.json")).unwrap();
+    assert_eq!(cases.len(), 9);
+    for case in cases {
+        let shape = square(case.side, case.channels);
+        let graph = graph(case.arch, shape);
+        assert_eq!(graph.trained_values(), case.parameters, "{}", case.arch);
+        let tensors = formula::tensors(&graph, case.gain);
+        let network = EvaluationNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
+        let logits = network.logits(&input(case.logits.len(), shape)).unwrap().flatten_all().unwrap();
+        let found = logits.to_vec1::<f32>().unwrap();
+        for (found, expected) in found.iter().zip(case.logits.iter().flatten()) {
+            assert!((found - expected).abs() <= 1e-4, "{} of {shape:?}: {found} not {expected}", case.arch);
+        }
+    }
+}
+
+#[test]
+fn training_steps_equal_pytorchs() {
+    let cases: Vec<Steps> = serde_json::from_str(include_str!("../../tests/fixtures/models/training.json")).unwrap();
+    let recipe = Recipe {
+        epochs: 2,
+        batch: 8,
+        lr: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        milestones: vec![1],
+        gamma: 0.2,
+        augment: Augment::None,
+    };
+    for case in cases {
+        let shape = square(32, 3);
+        let graph = graph(case.arch, shape);
+        let tensors = formula::tensors(&graph, case.gain);
+        let mut network = TrainingNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
+        let mut optimiser = Optimiser::new(&recipe, network.weights()).unwrap();
+        let images = input(16, shape);
+        let labels: Vec<u32> = (0..16).map(|image| image * 7 % 10).collect();
+        for (step, (&rate, expected)) in case.rates.iter().zip(&case.losses).enumerate() {
+            assert!((recipe.learning_rate(step / 2) - rate).abs() < 1e-12);
+            let first = 8 * (step % 2);
+            let x = images.narrow(0, first, 8).unwrap();
+            let logits = network.logits(&x, DropoutDraw { seed: Seed(0), step: step as u64 }).unwrap();
+            let loss = cross_entropy(&logits, &labels[first..first + 8]).unwrap();
+            optimiser.step(network.weights(), &loss.backward().unwrap(), rate).unwrap();
+            let loss = loss.to_scalar::<f32>().unwrap();
+            assert!((loss - expected).abs() < 1e-3, "{} step {step}: {loss} not {expected}", case.arch);
+        }
+        let after = network.tensors().unwrap();
+        assert_eq!(after.len(), case.tensors.len());
+        for (name, expected) in case.tensors {
+            for (found, expected) in after[&name].data.iter().zip(expected) {
+                let error = (found - expected).abs();
+                assert!(error < 1e-3 * expected.abs().max(1.0), "{} {name}: {found} not {expected}", case.arch);
+            }
+        }
+    }
+}
