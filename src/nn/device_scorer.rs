@@ -6,7 +6,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::evaluation::EvaluationNetwork;
-use super::predict::{highest, softmax_of};
+use super::scorer::{argmax, probability};
 use crate::sis::{GradientScorer, Scorer};
 
 /// Candidates that are evaluated together. Every batch is filled up to this size, because a device may choose how it
@@ -38,8 +38,8 @@ impl<'n> DeviceScorer<'n> {
         let kept = vec![1.0; pixels];
         let mut scorer = Self { network, image, dims, kept, class: 0, full: 0.0, failure: None };
         let logits = scorer.logits(&scorer.masks(&[])?)?.swap_remove(0);
-        scorer.class = highest(&logits);
-        scorer.full = softmax_of(&logits, scorer.class);
+        scorer.class = argmax(&logits);
+        scorer.full = probability(&logits, scorer.class);
         Ok(scorer)
     }
 
@@ -84,7 +84,7 @@ impl<'n> DeviceScorer<'n> {
     fn batch(&self, candidates: &[u32], scores: &mut [f32]) -> Result<()> {
         let logits = self.logits(&self.masks(candidates)?)?;
         for (score, logits) in scores.iter_mut().zip(logits) {
-            *score = softmax_of(&logits, self.class);
+            *score = probability(&logits, self.class);
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ mod tests {
             image[pixel * 3..pixel * 3 + 3].fill(0.0);
         }
         let x = Tensor::from_vec(image, (1, 8, 8, 3), &Device::Cpu).unwrap();
-        softmax_of(&network.logits(&x).unwrap().to_vec2().unwrap()[0], class)
+        probability(&network.logits(&x).unwrap().to_vec2().unwrap()[0], class)
     }
 
     #[test]

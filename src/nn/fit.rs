@@ -13,7 +13,8 @@ use super::forward::{DropoutDraw, TrainingNetwork};
 use super::init::initial_tensors;
 use super::observer::Observer;
 use super::optimiser::Optimiser;
-use super::predict::{self, PredictError, highest};
+use super::predict::{self, PredictError};
+use super::scorer::argmax;
 use super::tensors::TensorsError;
 use crate::artifacts::{EpochLog, Model, Subsets};
 use crate::kernels::ops::cross_entropy;
@@ -257,7 +258,7 @@ impl<'a> Training<'a> {
             self.optimiser.step(self.network.weights(), &loss.backward()?, learning_rate)?;
         }
         let rows = logits.to_vec2::<f32>()?;
-        let correct = rows.iter().zip(labels).filter(|(row, label)| highest(row) == **label as usize).count();
+        let correct = rows.iter().zip(labels).filter(|(row, label)| argmax(row) == **label as usize).count();
         Ok((value, correct))
     }
 

@@ -17,8 +17,8 @@ pub mod init;
 pub mod observer;
 pub mod optimiser;
 pub mod predict;
-pub mod scorer;
 #[cfg(test)]
 mod pytorch;
+pub mod scorer;
 pub mod tensors;
 mod walk;

@@ -1,20 +1,26 @@
 //! What a network says of many images.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
+use super::compile::{CompileError, compile};
 use super::evaluation::EvaluationNetwork;
 use super::graph::Graph;
 use super::observer::Observer;
+use super::scorer::{self, argmax, probability};
 use super::tensors::TensorsError;
 use crate::artifacts::{Model, ParameterTensor, Predictions};
+use crate::kernels::engine::{Program, Purpose, Workspace};
+use crate::kernels::isa::Isa;
 use crate::spec::ImageShape;
 
-/// Images that pass through the network together; small enough that their maps fit the caches.
-const BATCH: usize = 64;
+/// Images that pass through the network together; few, so that all threads have work to the end.
+const BATCH: usize = 32;
 
 /// Why a network could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,9 @@ pub enum PredictError {
     /// The weights do not belong to the architecture.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
+    /// The same, found when compiling for the CPU.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// A logit is infinite or not a number.
     #[error("the logits of image {image} are not finite: the model's weights have diverged, train it anew")]
     NotFinite {
@@ -94,22 +103,74 @@ pub fn logits(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
-    let network = EvaluationNetwork::new(graph, tensors, device)?;
-    let ImageShape { height, width, channels } = samples.images.shape;
+    let resting = if device.is_cpu() {
+        Resting::Engine(Engine::new(compile(graph, tensors, Isa::detect(), Purpose::Scores)?))
+    } else {
+        Resting::Device(EvaluationNetwork::new(graph, tensors, device)?)
+    };
     let indexes: Vec<u32> = (0..samples.len() as u32).collect();
-    let mut logits = Vec::new();
-    for (place, batch) in indexes.chunks(BATCH).enumerate() {
+    let batch = |(place, batch): (usize, &[u32])| {
         if observer.cancelled() {
             return Err(PredictError::Cancelled);
         }
-        let first = place * BATCH;
         let input = samples.input(levels, batch, None);
-        let rows = Tensor::from_vec(input, (batch.len(), height, width, channels), device)
-            .and_then(|x| network.logits(&x)?.flatten_all()?.to_vec1::<f32>())
-            .map_err(|source| PredictError::Device { first, last: first + batch.len() - 1, source })?;
-        logits.extend(rows);
+        match &resting {
+            Resting::Engine(engine) => Ok(engine.logits(&input, samples.images.shape)),
+            Resting::Device(network) => {
+                on_device(network, input, batch.len(), samples.images.shape).map_err(|source| {
+                    let first = place * BATCH;
+                    PredictError::Device { first, last: first + batch.len() - 1, source }
+                })
+            }
+        }
+    };
+    let rows: Result<Vec<Vec<f32>>, PredictError> = match &resting {
+        Resting::Engine(_) => indexes.par_chunks(BATCH).enumerate().map(batch).collect(),
+        Resting::Device(_) => indexes.chunks(BATCH).enumerate().map(batch).collect(),
+    };
+    Ok(rows?.concat())
+}
+
+/// A network that is ready to be evaluated.
+enum Resting {
+    /// By the fused engine, one image a thread.
+    Engine(Engine),
+    /// By candle, one batch after the other.
+    Device(EvaluationNetwork),
+}
+
+/// A compiled network and the workspaces that no thread is using.
+struct Engine {
+    program: Arc<Program>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Engine {
+    fn new(program: Program) -> Self {
+        Self { program: Arc::new(program), idle: Mutex::default() }
     }
-    Ok(logits)
+
+    /// The logits of normalised images, one after the other.
+    fn logits(&self, images: &[f32], shape: ImageShape) -> Vec<f32> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut workspace = idle.unwrap_or_else(|| Workspace::new(&self.program));
+        let mut logits = Vec::new();
+        for image in images.chunks_exact(shape.bytes()) {
+            logits.extend_from_slice(scorer::predict(&mut workspace, image));
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        logits
+    }
+}
+
+fn on_device(
+    network: &EvaluationNetwork,
+    input: Vec<f32>,
+    images: usize,
+    shape: ImageShape,
+) -> candle_core::Result<Vec<f32>> {
+    let x = Tensor::from_vec(input, (images, shape.height, shape.width, shape.channels), network.device())?;
+    network.logits(&x)?.flatten_all()?.to_vec1()
 }
 
 /// The class of highest logit and its softmax probability, for each row of `logits` `[images, classes]`.
@@ -122,30 +183,11 @@ pub fn predictions(logits: &[f32], classes: usize, samples: Samples<'_>) -> Resu
         if row.iter().any(|logit| !logit.is_finite()) {
             return Err(PredictError::NotFinite { image });
         }
-        let class = highest(row);
+        let class = argmax(row);
         predicted.push(class as u16);
-        confidence.push(softmax_of(row, class));
+        confidence.push(probability(row, class));
     }
     Ok(Predictions { classes, predicted, confidence, labels: samples.images.labels.clone() })
-}
-
-/// The place of the largest logit, the lowest on ties.
-#[must_use]
-pub fn highest(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = class;
-        }
-    }
-    best
-}
-
-/// The softmax probability of `class`.
-#[must_use]
-pub fn softmax_of(logits: &[f32], class: usize) -> f32 {
-    let of_class = f64::from(logits[class]);
-    (1.0 / logits.iter().map(|&logit| (f64::from(logit) - of_class).exp()).sum::<f64>()) as f32
 }
 
 /// The share of images classified as labelled.
@@ -202,13 +244,6 @@ mod tests {
         let masked = Samples { images: &images, subsets: Some(&subsets) };
         let said = predict(&model, masked, &Device::Cpu, &Unobserved).unwrap();
         assert!(said.confidence.iter().all(|confidence| confidence.to_bits() == said.confidence[0].to_bits()));
-    }
-
-    #[test]
-    fn ties_go_to_the_lowest_class() {
-        assert_eq!(highest(&[1.0, 3.0, 3.0]), 1);
-        assert!((softmax_of(&[0.0, 0.0, 3.0_f32.ln()], 2) - 0.6).abs() < 1e-6);
-        assert_eq!(softmax_of(&[0.0, 1000.0], 1).to_bits(), 1.0_f32.to_bits());
     }
 
     #[test]

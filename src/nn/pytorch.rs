@@ -1,20 +1,25 @@
 //! What `PyTorch` computes from the same weights and images: `tests/fixtures/models/make.py` made the numbers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
+use super::compile::compile;
 use super::evaluation::EvaluationNetwork;
 use super::forward::{DropoutDraw, TrainingNetwork};
 use super::graph::Graph;
 use super::optimiser::Optimiser;
+use super::scorer::predict;
 use super::{arch, formula};
+use crate::kernels::engine::{Purpose, Workspace};
+use crate::kernels::isa::Isa;
 use crate::kernels::ops::cross_entropy;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
 #[derive(Deserialize)]
-struct Logits {
+struct Case {
     arch: Arch,
     channels: usize,
     side: usize,
@@ -47,8 +52,8 @@ fn graph(arch: Arch, shape: ImageShape) -> Graph {
 }
 
 #[test]
-fn logits_equal_pytorchs_for_every_architecture() {
-    let cases: Vec<Logits> = serde_json::from_str(include_str!("../../tests/fixtures/models/logits.json")).unwrap();
+fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/models/logits.json")).unwrap();
     assert_eq!(cases.len(), 9);
     for case in cases {
         let shape = square(case.side, case.channels);
@@ -56,10 +61,15 @@ fn logits_equal_pytorchs_for_every_architecture() {
         assert_eq!(graph.trained_values(), case.parameters, "{}", case.arch);
         let tensors = formula::tensors(&graph, case.gain);
         let network = EvaluationNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
-        let logits = network.logits(&input(case.logits.len(), shape)).unwrap().flatten_all().unwrap();
-        let found = logits.to_vec1::<f32>().unwrap();
-        for (found, expected) in found.iter().zip(case.logits.iter().flatten()) {
-            assert!((found - expected).abs() <= 1e-4, "{} of {shape:?}: {found} not {expected}", case.arch);
+        let walked = network.logits(&input(2, shape)).unwrap().to_vec2::<f32>().unwrap();
+        let mut workspace =
+            Workspace::new(&Arc::new(compile(&graph, &tensors, Isa::detect(), Purpose::Scores).unwrap()));
+        let images = formula::images(2, shape);
+        for ((expected, walked), image) in case.logits.iter().zip(walked).zip(images.chunks(shape.bytes())) {
+            for found in [&walked, predict(&mut workspace, image)] {
+                let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off <= 1e-4, "{} of {shape:?}: {found:?}, not {expected:?}", case.arch);
+            }
         }
     }
 }
