@@ -1,1 +1,78 @@
 //! The verbs. Only this room prints and knows exit codes.
+//!
+//! Results go to standard output, everything else to standard error. With `--format json` standard output has one
+//! compact object a line.
+
+mod args;
+mod cache;
+mod data;
+mod explain;
+mod export;
+mod failure;
+mod files;
+mod json;
+mod measure;
+mod plan;
+mod progress;
+mod results;
+mod run;
+mod session;
+mod show;
+mod text;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Verb};
+use failure::Failure;
+pub use failure::Status;
+
+/// Does what the command line asks for, and returns the status to exit with.
+#[must_use]
+pub fn main() -> Status {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap prints either where it belongs.
+            let _ = error.print();
+            return if error.use_stderr() { Status::Usage } else { Status::Success };
+        }
+    };
+    match start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb)) {
+        Ok(status) => status,
+        Err(Failure { status, message }) => {
+            let heading = if message.starts_with("error") { "" } else { "error: " };
+            eprintln!("{heading}{message}");
+            status
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<Status, Failure> {
+    match verb {
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Plan(arguments) => plan::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Results(arguments) => results::run(&arguments),
+        Verb::Show(arguments) => show::run(&arguments),
+        Verb::Export(arguments) => export::run(&arguments),
+        Verb::Cache(arguments) => cache::run(arguments.verb),
+        Verb::Data(arguments) => data::run(arguments.verb),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "overinterp", &mut std::io::stdout());
+            Ok(Status::Success)
+        }
+    }
+}
+
+/// Logs to standard error what `--log`, or else `RUST_LOG`, asks for; warnings if neither does.
+fn start_log(filter: Option<&str>) -> Result<(), Failure> {
+    use tracing_subscriber::EnvFilter;
+    let filter = match filter {
+        Some(text) => {
+            EnvFilter::try_new(text).map_err(|error| Failure::usage(format!("cannot use --log {text}: {error}")))?
+        }
+        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    Ok(())
+}

@@ -13,6 +13,7 @@ mod formula;
 pub mod forward;
 pub mod fusion;
 pub mod graph;
+pub mod inference;
 pub mod init;
 pub mod observer;
 pub mod optimiser;

@@ -55,6 +55,14 @@ impl<'w> NetworkScorer<'w> {
         Self { workspace, class, full, logits }
     }
 
+    /// Starts again on `image` with nothing masked; the class stays.
+    ///
+    /// # Panics
+    /// When the image has the wrong number of values.
+    pub fn restart(&mut self, image: &[f32]) {
+        self.workspace.set_image(image);
+    }
+
     /// The class that is predicted on the full image.
     #[must_use]
     pub const fn class(&self) -> usize {

@@ -1,3 +1,14 @@
-//! Tables, claims, figures.
+//! What an experiment came to: measurements, the tables that they fill and the claims that they bear out or not.
 
+mod claim;
 pub mod drawing;
+mod measurement;
+mod render;
+mod statistic;
+mod table;
+
+pub use claim::{CheckedClaim, Comparison, Verdict, check};
+pub use measurement::{Axes, Measurement};
+pub use render::{claims_human, measurements_csv, table_human, table_latex, table_markdown};
+pub use statistic::Statistic;
+pub use table::{FilledRow, FilledTable, fill};

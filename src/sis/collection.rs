@@ -35,19 +35,20 @@ pub enum Ending {
 /// Finds all disjoint sufficient input subsets at `threshold` (`SIScollection`, Carter et al. 2019, section 3).
 ///
 /// Finds one, masks it for good, and selects anew among what is left, until f of the rest is below `threshold` or
-/// the subset found is empty. Each member costs a backward selection of its own. `fresh` makes a scorer with nothing
-/// masked; `watch` is called before each step of each selection and may stop the whole.
+/// the subset found is empty. Each member costs a backward selection of its own. `restart` puts the scorer back to
+/// nothing masked; `watch` is called before each step of each selection and may stop the whole.
 ///
 /// # Errors
 /// [`Stopped`], when `watch` said so.
 pub fn collection<S: Scorer>(
-    mut fresh: impl FnMut() -> S,
+    scorer: &mut S,
+    mut restart: impl FnMut(&mut S),
     threshold: f64,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
 ) -> Result<Collection, Stopped> {
     let mut members: Vec<Member> = Vec::new();
     loop {
-        let mut scorer = fresh();
+        restart(scorer);
         let mut left: Vec<u32> = (0..scorer.features() as u32).collect();
         for &feature in members.iter().flat_map(|member| &member.features) {
             scorer.mask(feature);
@@ -56,7 +57,7 @@ pub fn collection<S: Scorer>(
         if f64::from(scorer.current()) < threshold {
             return Ok(Collection { members, ending: Ending::BelowThreshold });
         }
-        let selection = back_select_among(&mut scorer, left, &mut watch)?;
+        let selection = back_select_among(scorer, left, &mut watch)?;
         match selection.find_sis(NonZeroUsize::MIN, threshold) {
             Ok(Sis::Features(features)) => members.push(Member { features, selection }),
             Ok(Sis::None) => return Ok(Collection { members, ending: Ending::BelowThreshold }),
@@ -76,7 +77,8 @@ mod tests {
     use super::*;
 
     fn collect(f: fn(&[f32]) -> f32, x: &[f32], threshold: f64) -> Collection {
-        collection(|| MaskedArray::new(f, x), threshold, watch_nothing).expect("nothing stops it")
+        collection(&mut MaskedArray::new(f, x), |array| *array = MaskedArray::new(f, x), threshold, watch_nothing)
+            .expect("nothing stops it")
     }
 
     fn found(collection: &Collection) -> Vec<(&[u32], &[u32])> {
@@ -124,7 +126,8 @@ mod tests {
     fn the_watcher_can_stop_a_collection() {
         let mut steps = 0;
         let stopped = collection(
-            || MaskedArray::new(l2, &[0.1, 10.0, 5.0]),
+            &mut MaskedArray::new(l2, &[0.1, 10.0, 5.0]),
+            |array| *array = MaskedArray::new(l2, &[0.1, 10.0, 5.0]),
             1.0,
             |_| {
                 steps += 1;

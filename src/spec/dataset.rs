@@ -40,6 +40,17 @@ impl DataKind {
             Self::Folder => "folder",
         }
     }
+
+    /// Images of a split as published; none where nothing is.
+    #[must_use]
+    pub const fn published_images(self, split: Split) -> Option<usize> {
+        match (self, split) {
+            (Self::Cifar10 | Self::Cifar100, Split::Train) => Some(50_000),
+            (Self::FashionMnist | Self::Mnist, Split::Train) => Some(60_000),
+            (Self::Cifar10 | Self::Cifar100 | Self::FashionMnist | Self::Mnist, Split::Test) => Some(10_000),
+            (Self::Folder, _) => None,
+        }
+    }
 }
 
 /// A `[data.NAME]` table.

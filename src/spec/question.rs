@@ -107,3 +107,16 @@ pub enum Operand {
     /// A number in the file.
     Number(f64),
 }
+
+impl Bound {
+    /// Whether `value` stands to `of` as demanded, with a slack of 1e-9 for rounding.
+    #[must_use]
+    pub fn is_met(self, value: f64, of: f64) -> bool {
+        const SLACK: f64 = 1e-9;
+        match self {
+            Self::Within(tolerance) => (value - of).abs() <= tolerance + SLACK,
+            Self::Above(margin) => value - of >= margin - SLACK,
+            Self::Below(margin) => of - value >= margin - SLACK,
+        }
+    }
+}

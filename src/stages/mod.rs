@@ -1,1 +1,23 @@
-//! What each step of the method computes.
+//! What each step of the method computes. Each stage's struct is its manifest: what it serialises to decides its
+//! key, and nothing else may change what it produces. No stage knows of a cache.
+
+mod collection;
+mod env;
+mod evaluate;
+mod images;
+mod import;
+mod inference;
+mod mask;
+mod select;
+mod sis;
+mod train;
+
+pub use collection::Collect;
+pub use env::Env;
+pub use evaluate::Evaluate;
+pub use images::{DataSplit, Images, Range};
+pub use import::Import;
+pub use mask::Mask;
+pub use select::Select;
+pub use sis::FindSis;
+pub use train::Train;

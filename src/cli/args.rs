@@ -1,0 +1,238 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Override;
+
+/// Reproduces, from TOML files, that image classifiers overinterpret.
+#[derive(Debug, Parser)]
+#[command(name = "overinterp", version, about, long_about = None)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How much to log: error, warn, info, debug, trace, or a filter such as `overinterp=debug` (also `RUST_LOG`).
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Computes what of an experiment is not in the cache, and prints its tables and claims.
+    Run(RunArguments),
+    /// Says which steps would run, and why.
+    Plan(PlanArguments),
+    /// Shows what a stage's keys are made of, and how they differ from the nearest in the cache.
+    Explain(ExplainArguments),
+    /// Prints the results that are in the cache.
+    Results(ResultsArguments),
+    /// Shows what a cached step produced.
+    Show(ShowArguments),
+    /// Copies a stage's results into a folder, with pictures of its subsets.
+    Export(ExportArguments),
+    /// Looks after the cache.
+    Cache(CacheArguments),
+    /// Gets data sets.
+    Data(DataArguments),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// An experiment and how it is looked at.
+#[derive(Debug, Args)]
+pub(super) struct ExperimentArguments {
+    /// Changes a value of the file: `--set stage.full.recipe.epochs=2`; VALUE is TOML.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<Override>,
+    /// Only this stage and what it needs; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub stage: Vec<String>,
+    #[command(flatten)]
+    pub machine: MachineArguments,
+}
+
+/// Where things are kept and computed. None of it changes a result's key.
+#[derive(Debug, Args)]
+pub(super) struct MachineArguments {
+    /// Where finished steps are kept.
+    #[arg(long, value_name = "DIR", default_value = "cache")]
+    pub cache: PathBuf,
+    /// What computes: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads to compute with; all cores if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EventFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Experiment files; steps that several need are computed once.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// Steps that run at a time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// Runs nothing: ends with status 4 if something would have to.
+    #[arg(long)]
+    pub frozen: bool,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    Human,
+    Json,
+    Dot,
+    Mermaid,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    /// Experiment files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
+    pub format: PlanFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// Experiment file.
+    pub file: PathBuf,
+    /// The stage.
+    #[arg(value_name = "STAGE")]
+    pub name: String,
+    /// Only cells with these values: `arch=resnet20,seed=0`.
+    #[arg(long, value_delimiter = ',', value_name = "AXIS=VALUE")]
+    pub cell: Vec<String>,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ResultsFormat {
+    Human,
+    Csv,
+    Json,
+    Markdown,
+    Latex,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResultsArguments {
+    /// Experiment file.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// What is printed; csv has one row an evaluation and metric, the others the file's tables and claims.
+    #[arg(long, value_enum, default_value_t = ResultsFormat::Human)]
+    pub format: ResultsFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// The step's key, such as `train-v1:9f2c`; the first digits suffice.
+    pub key: String,
+    #[command(flatten)]
+    pub machine: MachineArguments,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// Experiment file.
+    pub file: PathBuf,
+    /// The stage.
+    #[arg(value_name = "STAGE")]
+    pub name: String,
+    /// The folder to copy into.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CacheArguments {
+    #[command(subcommand)]
+    pub verb: CacheVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Counts what the cache holds.
+    Stats {
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+    /// Reads every byte again and sets damaged entries aside.
+    Verify {
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+    /// Removes what none of the given experiments needs.
+    Gc {
+        /// Experiment files whose steps stay; all of `experiments/*.toml` if none is given.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Changes a value of the files, as in `run`.
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<Override>,
+        /// Only says what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CacheCommon {
+    /// Where finished steps are kept.
+    #[arg(long, value_name = "DIR", default_value = "cache")]
+    pub cache: PathBuf,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DataArguments {
+    #[command(subcommand)]
+    pub verb: DataVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DataVerb {
+    /// Downloads a published data set, resumed where it was broken off, and checks it.
+    Fetch {
+        /// cifar10, cifar100, fashion-mnist or mnist.
+        name: String,
+        /// The folder to put it in; `data/NAME` if not given.
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// A mirror: the address under which the files have their official names.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
+}

@@ -1,0 +1,149 @@
+//! `cache`: what it holds, whether it is intact, and what of it can go.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::config::Override;
+use crate::data::Library;
+use crate::engine::key::StepKey;
+use crate::engine::store::{Garbage, GcMode, Removal, Stats, Store};
+use crate::pipeline::plan;
+
+use super::args::{CacheCommon, CacheVerb, EventFormat};
+use super::failure::{Failure, Status};
+use super::files::KnownFiles;
+use super::{json, session, text};
+
+pub(super) fn run(verb: CacheVerb) -> Result<Status, Failure> {
+    match verb {
+        CacheVerb::Stats { common } => stats(&common),
+        CacheVerb::Verify { common } => verify(&common),
+        CacheVerb::Gc { files, set, dry_run, common } => {
+            let mode = if dry_run { GcMode::DryRun } else { GcMode::Remove };
+            collect(files, &set, mode, &common)
+        }
+    }
+}
+
+fn open(common: &CacheCommon) -> Result<Store, Failure> {
+    Store::open(&common.cache).map_err(Failure::from)
+}
+
+fn stats(common: &CacheCommon) -> Result<Status, Failure> {
+    let stats = open(common)?.stats().map_err(Failure::from)?;
+    match common.format {
+        EventFormat::Json => json::line(&json!(stats)),
+        EventFormat::Human => print_stats(&stats),
+    }
+    Ok(Status::Success)
+}
+
+fn print_stats(stats: &Stats) {
+    let mut steps = 0;
+    let mut seconds = 0.0;
+    for (kind, of_kind) in &stats.kinds {
+        let size = text::bytes(of_kind.bytes);
+        println!(
+            "{kind:<12} {:>12} {size:>10}   took {}",
+            text::count(of_kind.steps, "step"),
+            text::duration(of_kind.seconds)
+        );
+        steps += of_kind.steps;
+        seconds += of_kind.seconds;
+    }
+    println!("{} that took {} to compute", text::count(steps, "step"), text::duration(seconds));
+    for (what, pile) in [("unfinished", stats.partial), ("set aside as damaged", stats.damaged)] {
+        if pile.count > 0 {
+            println!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
+        }
+    }
+    if stats.unreadable > 0 {
+        println!("{} without a readable record: `overinterp cache verify` sets them aside", stats.unreadable);
+    }
+}
+
+fn verify(common: &CacheCommon) -> Result<Status, Failure> {
+    let found = open(common)?.verify(&mut |_, _| {}).map_err(Failure::from)?;
+    match common.format {
+        EventFormat::Json => json::line(&json!(found)),
+        EventFormat::Human => {
+            println!(
+                "{} intact, {}",
+                text::count(found.intact, "entry").replace("entrys", "entries"),
+                text::bytes(found.bytes)
+            );
+            for damage in &found.damaged {
+                println!("damaged: {}: {}; set aside in {}", damage.entry, damage.damage, damage.aside);
+            }
+        }
+    }
+    Ok(if found.damaged.is_empty() { Status::Success } else { Status::Stage })
+}
+
+fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
+    let files = if files.is_empty() { committed_experiments()? } else { files };
+    let collection = open(common)?.gc(&roots(&files, set, common)?, mode).map_err(Failure::from)?;
+    if common.format == EventFormat::Json {
+        json::line(&json!(collection));
+        return Ok(Status::Success);
+    }
+    let verb = if mode == GcMode::DryRun { "would remove" } else { "removed" };
+    for removal in &collection.removed {
+        println!("{verb} {}", described(removal));
+    }
+    let bytes = collection.removed.iter().map(|removal| removal.bytes).sum();
+    println!(
+        "{verb} {}, {}; {} of {} stay",
+        text::count(collection.removed.len(), "thing"),
+        text::bytes(bytes),
+        text::count(collection.kept.count, "step"),
+        text::bytes(collection.kept.bytes)
+    );
+    Ok(Status::Success)
+}
+
+fn described(removal: &Removal) -> String {
+    let kind = match removal.garbage {
+        Garbage::Step => "step",
+        Garbage::Partial => "unfinished step",
+        Garbage::Damaged => "damaged entry",
+        Garbage::Temporary => "leftover of an interrupted run",
+    };
+    let name = match (&removal.label, &removal.key) {
+        (Some(label), Some(key)) => format!("{label} ({key})"),
+        (None, Some(key)) => key.to_string(),
+        _ => removal.path.display().to_string(),
+    };
+    let age = text::duration(removal.age as f64);
+    let took = text::duration(removal.seconds);
+    format!("{kind} {name}: {}; {}, {age} old, took {took}", removal.about, text::bytes(removal.bytes))
+}
+
+/// The keys of every step of `files`.
+fn roots(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<BTreeSet<StepKey>, Failure> {
+    let experiments = session::read(files, set)?;
+    let library = Library::new(Some(common.cache.join("v1").join("data-index.json")));
+    let planned = plan(&experiments, &KnownFiles::new(&library));
+    let missing = planned.plan.missing_data();
+    if missing.is_empty() {
+        return Ok(planned.plan.keys());
+    }
+    Err(Failure::usage(format!(
+        "cannot tell which steps to keep while data are absent, since their content is part of the keys: {}",
+        missing.join("; ")
+    )))
+}
+
+fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {
+    let nothing =
+        || Failure::usage("there is no experiments/*.toml here: name the experiment files whose steps are to stay");
+    let entries = std::fs::read_dir("experiments").map_err(|_| nothing())?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    if files.is_empty() { Err(nothing()) } else { Ok(files) }
+}

@@ -1,0 +1,87 @@
+//! `explain`: what a step's key is made of, and how it differs from the nearest in the cache.
+
+use crate::engine::explain::{Explanation, explain};
+use crate::engine::plan::{Label, StepId};
+use crate::engine::schedule::Schedule;
+use crate::engine::view::View;
+
+use super::args::ExplainArguments;
+use super::failure::{Failure, Status};
+use super::session::Session;
+use super::text;
+
+pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
+    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    let known: Vec<&str> = session.experiments[0].stages.iter().map(|stage| stage.name.as_str()).collect();
+    if !known.contains(&arguments.name.as_str()) {
+        let nearest = super::session::suggestion(&arguments.name, &known);
+        return Err(Failure::usage(format!("there is no stage `{}`: {nearest}", arguments.name)));
+    }
+    let wanted = read_cell(&arguments.cell)?;
+    let plan = &session.planned.plan;
+    let view = View::of(plan, &session.store).map_err(Failure::from)?;
+    let schedule = Schedule::new(plan, &view);
+    let steps: Vec<StepId> = plan
+        .steps()
+        .filter(|(_, step)| step.labels().iter().any(|label| label.stage == arguments.name && has(label, &wanted)))
+        .map(|(id, _)| id)
+        .collect();
+    if steps.is_empty() {
+        return Err(Failure::usage(format!("stage `{}` has no cell {}", arguments.name, arguments.cell.join(","))));
+    }
+    for (place, id) in steps.into_iter().enumerate() {
+        let explanation = explain(plan, id, &view, &schedule, &session.store).map_err(Failure::from)?;
+        if place > 0 {
+            println!();
+        }
+        print(&explanation);
+    }
+    Ok(Status::Success)
+}
+
+fn read_cell(pairs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
+    pairs
+        .iter()
+        .map(|pair| pair.split_once('=').ok_or_else(|| Failure::usage(format!("`--cell {pair}` is no AXIS=VALUE"))))
+        .collect()
+}
+
+fn has(label: &Label, wanted: &[(&str, &str)]) -> bool {
+    wanted.iter().all(|(axis, value)| {
+        label.cell.get(*axis).is_some_and(|found| {
+            let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            shown == **value
+        })
+    })
+}
+
+fn print(explanation: &Explanation) {
+    for label in &explanation.labels {
+        println!("{label}");
+    }
+    match &explanation.key {
+        Some(key) => println!("  key      {key}"),
+        None => println!("  key      none while its data are absent"),
+    }
+    match explanation.forecast.why() {
+        None => println!("  status   cached"),
+        Some(why) => println!("  status   run: {why}"),
+    }
+    if let Some(record) = &explanation.record {
+        let made = &record.made;
+        println!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
+        println!("  took     {}", text::duration(record.seconds));
+    }
+    println!("  manifest");
+    let manifest = explanation.manifest.to_value();
+    for line in serde_json::to_string_pretty(&manifest).unwrap_or_else(|_| manifest.to_string()).lines() {
+        println!("    {line}");
+    }
+    if let Some(nearest) = &explanation.nearest {
+        let labels: Vec<String> = nearest.record.labels.iter().map(ToString::to_string).collect();
+        println!("  nearest  {} ({})", labels.join(", "), nearest.record.key);
+        for change in &nearest.changes {
+            println!("    {change}");
+        }
+    }
+}

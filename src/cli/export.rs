@@ -1,0 +1,123 @@
+//! `export`: copies a stage's results into a folder, and draws what its subsets leave of the images.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use crate::artifacts::ImageSet;
+use crate::engine::plan::Label;
+use crate::report::drawing::{Drawing, Panel, Shown};
+use crate::stages::DataSplit;
+
+use super::args::ExportArguments;
+use super::failure::{Failure, Status, chain};
+use super::session::{Session, suggestion};
+use super::text;
+
+/// Images drawn of a stage that has thousands.
+const MOST_DRAWN: usize = 24;
+/// Side of the square drawn for a pixel.
+const SCALE: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
+
+/// The pixels kept of each image that is drawn, by its number in the split.
+type Drawn = BTreeMap<usize, Vec<u32>>;
+
+pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
+    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    let known: Vec<&str> = session.experiments[0].stages.iter().map(|stage| stage.name.as_str()).collect();
+    if !known.contains(&arguments.name.as_str()) {
+        let nearest = suggestion(&arguments.name, &known);
+        return Err(Failure::usage(format!("there is no stage `{}`: {nearest}", arguments.name)));
+    }
+    let mut copied = 0;
+    let mut absent = 0;
+    for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {
+        let to = arguments.to.join(folder_name(step.label()));
+        match step.key().and_then(|key| session.store.verified(key).ok()) {
+            None => absent += 1,
+            Some((from, record)) => {
+                for file in record.files.keys() {
+                    copy(&from.join(file), &to.join(file))?;
+                }
+                copied += 1;
+            }
+        }
+    }
+    if copied == 0 {
+        let file = arguments.file.display();
+        return Err(Failure::usage(format!(
+            "no step of `{}` is in the cache: `overinterp run {file} --stage {}` computes them",
+            arguments.name, arguments.name
+        )));
+    }
+    let drawn = draw(&session, arguments)?;
+    for path in drawn {
+        println!("{}", path.display());
+    }
+    let missing =
+        if absent > 0 { format!("; {} not in the cache yet", text::count(absent, "step")) } else { String::new() };
+    eprintln!("copied {} to {}{missing}", text::count(copied, "step"), arguments.to.display());
+    Ok(Status::Success)
+}
+
+fn folder_name(label: &Label) -> String {
+    label.to_string().replace(['/', ' '], "_")
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(from, to));
+    copied.map(drop).map_err(|error| Failure::usage(format!("cannot write {}: {error}", to.display())))
+}
+
+/// A contact sheet for every set of subsets of the stage: each image beside what its subset leaves of it.
+fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, Failure> {
+    let mut sheets: Vec<(String, &DataSplit, Drawn)> = Vec::new();
+    let results = &session.planned.results[0];
+    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
+        if let (Some(data), Ok(set)) = (&outcome.data, session.store.load(&outcome.key)) {
+            let subsets = set.images.iter().enumerate().take(MOST_DRAWN);
+            let subsets = subsets.map(|(place, image)| (set.first + place, image.subset.clone().unwrap_or_default()));
+            sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, subsets.collect()));
+        }
+    }
+    for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
+        if let (Some(data), Ok(subsets)) = (&outcome.data, session.store.load(&outcome.key)) {
+            let kept = |image: usize| {
+                (0..subsets.pixels()).filter(|&pixel| subsets.keeps(image, pixel)).map(|pixel| pixel as u32).collect()
+            };
+            let drawn = (0..subsets.len().min(MOST_DRAWN)).map(|image| (image, kept(image))).collect();
+            sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, drawn));
+        }
+    }
+    let mut paths = Vec::new();
+    for (name, data, subsets) in sheets {
+        let images = session
+            .env
+            .library
+            .images(&data.source, data.split)
+            .map_err(|error| Failure::because(Status::Usage, &error))?;
+        let path = arguments.to.join(name);
+        let png = sheet(&images, &subsets).map_err(|error| Failure::because(Status::Internal, &error))?;
+        fs::write(&path, png)
+            .map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
+    let cell: String = cell.iter().map(|(axis, value)| format!("-{axis}={value}")).collect::<Vec<_>>().concat();
+    format!("{stage}-{}{cell}.png", images.replace('.', "-"))
+}
+
+fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, crate::report::drawing::DrawingError> {
+    let rows: Vec<Vec<Panel<'_>>> = subsets
+        .iter()
+        .map(|(&index, subset)| {
+            let image = images.image(index);
+            vec![Panel { image, shown: Shown::All }, Panel { image, shown: Shown::Only(subset) }]
+        })
+        .collect();
+    Drawing::new(images.shape, &images.normalise, SCALE).contact_sheet(&rows)
+}

@@ -1,0 +1,83 @@
+//! A plan as a graph, its shards folded: for Graphviz and for Mermaid.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::engine::plan::{Plan, Step};
+use crate::engine::schedule::Schedule;
+use crate::stages::Env;
+
+/// A node: steps that differ only in their shard.
+struct Node {
+    name: String,
+    steps: usize,
+    cached: usize,
+}
+
+struct Graph {
+    nodes: Vec<Node>,
+    edges: BTreeSet<(usize, usize)>,
+}
+
+/// The plan in the language of Graphviz.
+pub(super) fn dot(plan: &Plan<Env>, schedule: &Schedule) -> String {
+    let graph = fold(plan, schedule);
+    let mut text = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled];\n");
+    for (place, node) in graph.nodes.iter().enumerate() {
+        let colour = if node.cached == node.steps { "palegreen" } else { "lightyellow" };
+        let _ = writeln!(text, "  n{place} [label=\"{}\", fillcolor={colour}];", escaped(&caption(node)));
+    }
+    for (from, to) in &graph.edges {
+        let _ = writeln!(text, "  n{from} -> n{to};");
+    }
+    text + "}\n"
+}
+
+/// The plan in the language of Mermaid.
+pub(super) fn mermaid(plan: &Plan<Env>, schedule: &Schedule) -> String {
+    let graph = fold(plan, schedule);
+    let mut text = String::from("flowchart LR\n");
+    for (place, node) in graph.nodes.iter().enumerate() {
+        let class = if node.cached == node.steps { "cached" } else { "run" };
+        let _ = writeln!(text, "  n{place}[\"{}\"]:::{class}", caption(node).replace('"', "#quot;"));
+    }
+    for (from, to) in &graph.edges {
+        let _ = writeln!(text, "  n{from} --> n{to}");
+    }
+    text + "  classDef cached fill:#98fb98\n  classDef run fill:#ffffe0\n"
+}
+
+fn caption(node: &Node) -> String {
+    if node.steps == 1 { node.name.clone() } else { format!("{} ({} shards)", node.name, node.steps) }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn fold(plan: &Plan<Env>, schedule: &Schedule) -> Graph {
+    let mut graph = Graph { nodes: Vec::new(), edges: BTreeSet::new() };
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut node_of_step = Vec::with_capacity(plan.len());
+    for (id, step) in plan.steps() {
+        let name = name(step);
+        let place = *places.entry(name.clone()).or_insert_with(|| {
+            graph.nodes.push(Node { name, steps: 0, cached: 0 });
+            graph.nodes.len() - 1
+        });
+        graph.nodes[place].steps += 1;
+        graph.nodes[place].cached += usize::from(schedule.step(id).forecast.is_cached());
+        for input in step.inputs() {
+            let from: usize = node_of_step[input.index()];
+            graph.edges.insert((from, place));
+        }
+        node_of_step.push(place);
+    }
+    graph
+}
+
+fn name(step: &Step) -> String {
+    let mut label = step.label().clone();
+    label.shard = None;
+    label.to_string()
+}

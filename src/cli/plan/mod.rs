@@ -1,0 +1,52 @@
+//! `plan`: which steps would run, and why. Runs nothing and needs no data.
+
+mod graph;
+mod human;
+
+use serde_json::{Value, json};
+
+use crate::engine::schedule::Schedule;
+use crate::engine::view::View;
+
+use super::args::{PlanArguments, PlanFormat};
+use super::failure::{Failure, Status};
+use super::json;
+use super::session::Session;
+
+pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
+    let session = Session::open(&arguments.files, &arguments.experiment)?;
+    let plan = &session.planned.plan;
+    let view = View::of(plan, &session.store).map_err(Failure::from)?;
+    let schedule = Schedule::new(plan, &view);
+    match arguments.format {
+        PlanFormat::Human => print!("{}", human::text(plan, &schedule)),
+        PlanFormat::Json => json::line(&as_json(&session, &schedule)),
+        PlanFormat::Dot => print!("{}", graph::dot(plan, &schedule)),
+        PlanFormat::Mermaid => print!("{}", graph::mermaid(plan, &schedule)),
+    }
+    Ok(Status::Success)
+}
+
+fn as_json(session: &Session, schedule: &Schedule) -> Value {
+    let steps: Vec<Value> = session
+        .planned
+        .plan
+        .steps()
+        .map(|(id, step)| {
+            let scheduled = schedule.step(id);
+            let label = step.label();
+            json!({
+                "stage": label.stage,
+                "cell": label.cell,
+                "part": label.part,
+                "shard": json::shard(label),
+                "key": step.key().map(ToString::to_string),
+                "status": scheduled.forecast.status(),
+                "maybe": scheduled.forecast.is_maybe(),
+                "why": scheduled.forecast.why().map(ToString::to_string),
+                "estimate": scheduled.estimate,
+            })
+        })
+        .collect();
+    json!({"steps": steps, "cached": schedule.cached(), "run": schedule.to_run()})
+}

@@ -1,0 +1,135 @@
+//! How far a run has come: bars on a terminal, plain lines elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engine::event::{Event, Status};
+use crate::engine::plan::{Step, StepId};
+
+use super::text;
+
+/// Between two plain lines of one step.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shows the events of a run on standard error.
+pub(super) struct Progress {
+    bars: MultiProgress,
+    steps: ProgressBar,
+    plain: bool,
+    running: Mutex<BTreeMap<StepId, Running>>,
+}
+
+/// A step that is running.
+struct Running {
+    bar: ProgressBar,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    /// Nothing has happened yet; there are `steps` steps.
+    pub fn new(steps: usize) -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bars = MultiProgress::with_draw_target(target);
+        let bar = bars.add(ProgressBar::new(steps as u64));
+        bar.set_style(style("{bar:24} {pos}/{len} steps, {elapsed}"));
+        Self { bars, steps: bar, plain, running: Mutex::default() }
+    }
+
+    /// Shows one event; with `quiet`, only bars and what went wrong.
+    pub fn show(&self, event: &Event<'_>, quiet: bool) {
+        match event {
+            Event::Started { id, step, why } => {
+                self.start(*id, step);
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                if !quiet && self.plain {
+                    eprintln!("start   {}{why}", step.label());
+                }
+            }
+            Event::Progress { id, step, progress } => self.advance(*id, step, progress, quiet),
+            Event::Log { step, line, .. } if !quiet => self.say(&format!("        {}: {line}", step.label())),
+            Event::Planned { .. } | Event::Log { .. } => {}
+            Event::Finished { id, step, status, seconds, error } => {
+                self.finish(*id);
+                match status {
+                    Status::Ran if quiet => {}
+                    Status::Ran => self.say(&format!("ran     {} in {}", step.label(), text::duration(*seconds))),
+                    Status::Cached => {}
+                    Status::Failed | Status::Skipped => {
+                        let why = error.map_or_else(String::new, |why| format!(": {why}"));
+                        self.say(&format!("{status:<7} {}{why}", step.label()));
+                    }
+                }
+            }
+            Event::Warning { step, message } => self.say(&format!("warning {}: {message}", step.label())),
+            Event::Done { .. } => self.clear(),
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn clear(&self) {
+        self.steps.finish_and_clear();
+        let _ = self.bars.clear();
+    }
+
+    fn start(&self, id: StepId, step: &Step) {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{spinner} {wide_msg} {elapsed}"));
+        bar.set_message(step.label().to_string());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let now = Instant::now();
+        self.running().insert(id, Running { bar, began: now, told: now });
+    }
+
+    fn advance(&self, id: StepId, step: &Step, progress: &crate::engine::stage::Progress<'_>, quiet: bool) {
+        let mut running = self.running();
+        let Some(running) = running.get_mut(&id) else { return };
+        let bar = &running.bar;
+        if bar.length() != Some(progress.total) {
+            bar.set_length(progress.total);
+            let unit = progress.unit;
+            bar.set_style(style(&format!("{{bar:24}} {{wide_msg}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left")));
+        }
+        bar.set_position(progress.done);
+        if self.plain && !quiet && running.told.elapsed() >= PLAIN_INTERVAL {
+            running.told = Instant::now();
+            let elapsed = running.began.elapsed().as_secs_f64();
+            let rate = progress.done as f64 / elapsed;
+            let left = if rate > 0.0 {
+                text::duration((progress.total - progress.done) as f64 / rate)
+            } else {
+                "?".to_owned()
+            };
+            let (done, total, unit) = (progress.done, progress.total, progress.unit);
+            eprintln!("        {}: {done}/{total} {unit}, {rate:.0}/s, {left} left", step.label());
+        }
+    }
+
+    fn finish(&self, id: StepId) {
+        if let Some(running) = self.running().remove(&id) {
+            running.bar.finish_and_clear();
+        }
+        self.steps.inc(1);
+    }
+
+    fn say(&self, line: &str) {
+        if self.plain {
+            eprintln!("{line}");
+        } else {
+            let _ = self.bars.println(line);
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<StepId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}

@@ -1,0 +1,116 @@
+//! `results`: what the cache holds of an experiment, as tables and claims.
+
+use serde_json::json;
+
+use crate::config::Experiment;
+use crate::pipeline::Results;
+use crate::report::{
+    CheckedClaim, FilledTable, Measurement, check, claims_human, fill, measurements_csv, table_human, table_latex,
+    table_markdown,
+};
+
+use super::args::{ResultsArguments, ResultsFormat};
+use super::failure::{Failure, Status};
+use super::measure::{axes, measurements};
+use super::session::Session;
+use super::{json, text};
+
+/// An experiment's tables and claims, filled from the cache.
+pub(super) struct Answers {
+    pub measurements: Vec<Measurement>,
+    pub tables: Vec<FilledTable>,
+    pub claims: Vec<CheckedClaim>,
+    pub sufficient: Vec<String>,
+}
+
+/// Fills an experiment's tables and checks its claims.
+pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Results) -> Result<Answers, Failure> {
+    let measurements = measurements(results, &session.planned.plan, &session.store).map_err(Failure::from)?;
+    let axes = axes(experiment);
+    Ok(Answers {
+        tables: experiment.tables.iter().map(|table| fill(table, &axes, &measurements)).collect(),
+        claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
+        sufficient: sufficient(session, results),
+        measurements,
+    })
+}
+
+/// A line for each set of sufficient input subsets.
+fn sufficient(session: &Session, results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    for outcome in &results.sufficient {
+        let in_plan = session.planned.plan.find(outcome.key.step()).is_some();
+        let Some(set) = in_plan.then(|| session.store.load(&outcome.key).ok()).flatten() else { continue };
+        let sizes: Vec<String> = set
+            .images
+            .iter()
+            .map(|image| match &image.subset {
+                None => "none".to_owned(),
+                Some(subset) if subset.is_empty() => "empty".to_owned(),
+                Some(subset) => subset.len().to_string(),
+            })
+            .collect();
+        lines.push(format!(
+            "Sufficient input subsets at {} of the first {} of {} ({}): {} of {} pixels each",
+            set.threshold,
+            text::count(set.images.len(), "image"),
+            outcome.images,
+            outcome.stage,
+            sizes.join(", "),
+            set.pixels
+        ));
+    }
+    lines
+}
+
+/// Prints tables, subsets and claims for people.
+pub(super) fn print_human(answers: &Answers) {
+    for table in &answers.tables {
+        println!("\n{}", table_human(table).trim_end());
+    }
+    if !answers.sufficient.is_empty() {
+        println!("\n{}", answers.sufficient.join("\n"));
+    }
+    if !answers.claims.is_empty() {
+        println!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
+    }
+}
+
+pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
+    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
+        let answers = answers(&session, experiment, results)?;
+        match arguments.format {
+            ResultsFormat::Human => {
+                print_human(&answers);
+                warn_of_gaps(&answers, arguments);
+            }
+            ResultsFormat::Csv => print!("{}", measurements_csv(&axes(experiment), &answers.measurements)),
+            ResultsFormat::Json => json::line(&json!({
+                "experiment": experiment.name,
+                "tables": answers.tables,
+                "claims": answers.claims,
+                "measurements": answers.measurements,
+            })),
+            ResultsFormat::Markdown => print_each(&answers.tables, table_markdown),
+            ResultsFormat::Latex => print_each(&answers.tables, table_latex),
+        }
+    }
+    Ok(Status::Success)
+}
+
+fn print_each(tables: &[FilledTable], render: fn(&FilledTable) -> String) {
+    let texts: Vec<String> = tables.iter().map(render).collect();
+    print!("{}", texts.join("\n"));
+}
+
+fn warn_of_gaps(answers: &Answers, arguments: &ResultsArguments) {
+    let missing = answers.measurements.iter().filter(|measurement| measurement.value.is_none()).count();
+    if missing > 0 {
+        eprintln!(
+            "\n{missing} of {} are not in the cache: `overinterp run {}` computes them",
+            text::count(answers.measurements.len(), "number"),
+            arguments.file.display()
+        );
+    }
+}

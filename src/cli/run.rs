@@ -1,0 +1,98 @@
+//! `run`: computes what is not in the cache, then prints tables and claims.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::engine::cancel::Cancel;
+use crate::engine::event::{Event, Summary};
+use crate::engine::executor::{RunError, RunMode, RunOptions, run as execute};
+
+use super::args::{EventFormat, RunArguments};
+use super::failure::{Failure, Status};
+use super::progress::Progress;
+use super::results::{answers, print_human};
+use super::session::Session;
+use super::{json, text};
+
+pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
+    let session = Session::open(&arguments.files, &arguments.experiment)?;
+    let json = arguments.format == EventFormat::Json;
+    let cancel = Cancel::default();
+    stop_on_interrupt(&cancel)?;
+
+    let options = RunOptions {
+        jobs: usize::from(arguments.jobs),
+        mode: if arguments.frozen { RunMode::Frozen } else { RunMode::Normal },
+        maker: session.maker(),
+    };
+    let progress = Progress::new(session.planned.plan.len());
+    let observer = |event: Event<'_>| {
+        if json {
+            json::event(&event);
+        }
+        progress.show(&event, json);
+    };
+    let outcome = execute(&session.planned.plan, &session.store, &session.env, &options, &observer, &cancel);
+    progress.clear();
+    let summary = match outcome {
+        Ok(summary) => summary,
+        Err(error) => return refused(&session, &error, json),
+    };
+
+    for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
+        let answers = answers(&session, experiment, results)?;
+        if json {
+            answers.claims.iter().for_each(|claim| json::claim(&experiment.name, claim));
+        } else if !cancel.is_cancelled() {
+            print_human(&answers);
+        }
+    }
+    if json {
+        json::summary(&summary);
+    } else {
+        eprintln!("\n{}", closing(&summary));
+    }
+    Ok(if cancel.is_cancelled() {
+        if !json {
+            eprintln!("stopped: finished steps are kept, the same command goes on from here");
+        }
+        Status::Cancelled
+    } else if summary.failed > 0 {
+        Status::Stage
+    } else {
+        Status::Success
+    })
+}
+
+fn closing(summary: &Summary) -> String {
+    let Summary { ran, cached, failed, skipped, seconds } = summary;
+    let wrong = if failed + skipped > 0 { format!(", failed {failed}, skipped {skipped}") } else { String::new() };
+    format!("ran {ran}, cached {cached}{wrong} in {}", text::duration(*seconds))
+}
+
+/// A run that could not begin: what stands in the way, and, in JSON, still the closing line.
+fn refused(session: &Session, error: &RunError, json: bool) -> Result<Status, Failure> {
+    let steps = session.planned.plan.len();
+    let (status, to_run) = match error {
+        RunError::MissingData(_) if !session.damaged.is_empty() => (Status::Stage, steps),
+        RunError::Frozen { would_run, .. } => (Status::Frozen, would_run.len()),
+        RunError::MissingData(_) | RunError::Store(_) => (Status::Usage, steps),
+    };
+    if json {
+        json::error(error);
+        json::summary(&Summary { cached: steps - to_run, skipped: to_run, ..Summary::default() });
+    }
+    Err(Failure::because(status, error))
+}
+
+/// The first Ctrl-C stops the run at the next safe point, the second ends the process.
+pub(super) fn stop_on_interrupt(cancel: &Cancel) -> Result<(), Failure> {
+    let cancel = cancel.clone();
+    let times = AtomicUsize::new(0);
+    let stop = move || {
+        cancel.cancel();
+        if times.fetch_add(1, Ordering::Relaxed) > 0 {
+            std::process::exit(Status::Cancelled as i32);
+        }
+    };
+    ctrlc::set_handler(stop).map_err(|error| Failure::because(Status::Internal, &error))
+}

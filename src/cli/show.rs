@@ -1,0 +1,70 @@
+//! `show`: what a cached step produced.
+
+use serde_json::json;
+
+use crate::engine::key::StepKey;
+use crate::engine::store::{Record, Store};
+
+use super::args::{EventFormat, ShowArguments};
+use super::failure::{Failure, Status};
+use super::{json, text};
+
+pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
+    let store = Store::open(&arguments.machine.cache).map_err(Failure::from)?;
+    let key = find(&store, &arguments.key)?;
+    let (dir, record) = store.verified(&key).map_err(Failure::from)?;
+    if arguments.format == EventFormat::Json {
+        json::line(&json!({"key": key.to_string(), "directory": dir, "record": *record}));
+        return Ok(Status::Success);
+    }
+    print_record(&key, &record);
+    println!("  in       {}", dir.display());
+    for file in record.files.keys() {
+        print_text_file(&dir.join(file), file);
+    }
+    Ok(Status::Success)
+}
+
+fn print_record(key: &StepKey, record: &Record) {
+    println!("{key}");
+    for label in &record.labels {
+        println!("  for      {label}");
+    }
+    let made = &record.made;
+    println!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
+    println!("  took     {}", text::duration(record.seconds));
+    println!("  manifest {}", record.manifest_text());
+    for (name, file) in &record.files {
+        println!("  file     {name}, {}, {}", text::bytes(file.bytes), file.hash);
+    }
+}
+
+/// Prints a readable file in full, if it is short.
+fn print_text_file(path: &std::path::Path, name: &str) {
+    const LONGEST: usize = 20_000;
+    let readable = path.extension().is_some_and(|extension| extension == "json" || extension == "csv");
+    if let Some(content) = readable.then(|| std::fs::read_to_string(path).ok()).flatten()
+        && content.len() <= LONGEST
+    {
+        println!("\n{name}\n{}", content.trim_end());
+    }
+}
+
+/// The step whose key begins as typed: `KIND-vN:DIGITS`, or the digits alone.
+fn find(store: &Store, typed: &str) -> Result<StepKey, Failure> {
+    let (kind, digits) = match typed.split_once(':') {
+        Some((name, digits)) => (Some(name.rsplit_once("-v").map_or(name, |(kind, _)| kind)), digits),
+        None => (None, typed),
+    };
+    let found = store.find_by_prefix(kind, digits).map_err(Failure::from)?;
+    match &found[..] {
+        [key] => Ok(key.clone()),
+        [] => Err(Failure::usage(format!(
+            "no step in the cache has a key that begins with {typed}: `overinterp plan FILE --format json` lists keys"
+        ))),
+        several => {
+            let keys: Vec<String> = several.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(format!("several keys begin with {typed}: {}", keys.join(", "))))
+        }
+    }
+}

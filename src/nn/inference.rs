@@ -1,0 +1,121 @@
+//! A trained network at work on the CPU: compiled once, shared by all threads, one image a thread.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::artifacts::{ImageSet, Model};
+use crate::kernels::engine::{Program, Purpose, Workspace};
+use crate::kernels::isa::Isa;
+use crate::spec::ImageShape;
+
+use super::arch::{self, ArchError};
+use super::batches::{Levels, Samples, SamplesError};
+use super::compile::{CompileError, compile};
+
+/// Why a model cannot be asked about images.
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    /// The images cannot be used.
+    #[error(transparent)]
+    Samples(#[from] SamplesError),
+    /// The architecture cannot take such images.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// The weights do not fit the architecture.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The images are not what the model was made for.
+    #[error(
+        "the model takes images of {}x{}x{} in {model_classes} classes, these are of {}x{}x{} in {image_classes}: \
+         name images of the kind that it was trained on",
+        model.height, model.width, model.channels, images.height, images.width, images.channels
+    )]
+    OtherImages {
+        /// What the model takes.
+        model: ImageShape,
+        /// The classes that it tells apart.
+        model_classes: usize,
+        /// What the images are.
+        images: ImageShape,
+        /// Their classes.
+        image_classes: usize,
+    },
+}
+
+/// A compiled model, with the images that it is asked about.
+pub struct Inference<'a> {
+    program: Arc<Program>,
+    levels: Levels,
+    samples: Samples<'a>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl<'a> Inference<'a> {
+    /// Compiles `model` to be asked for logits, of whole images and of images with pixels masked.
+    ///
+    /// # Errors
+    /// When the model does not fit its architecture or the images.
+    pub fn for_scores(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
+        Self::new(model, Samples::whole(images), Purpose::Scores)
+    }
+
+    /// Compiles `model` to be asked for gradients with respect to the mask.
+    ///
+    /// # Errors
+    /// As [`Inference::for_scores`].
+    pub fn for_gradients(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
+        Self::new(model, Samples::whole(images), Purpose::Gradients)
+    }
+
+    /// Compiles `model` to be asked for logits of whole or masked images.
+    ///
+    /// # Errors
+    /// As [`Inference::for_scores`].
+    pub fn of_samples(model: &Model, samples: Samples<'a>) -> Result<Self, InferenceError> {
+        Self::new(model, samples, Purpose::Scores)
+    }
+
+    fn new(model: &Model, samples: Samples<'a>, purpose: Purpose) -> Result<Self, InferenceError> {
+        samples.check()?;
+        let images = samples.images;
+        if (model.shape, model.classes) != (images.shape, images.classes.len()) {
+            return Err(InferenceError::OtherImages {
+                model: model.shape,
+                model_classes: model.classes,
+                images: images.shape,
+                image_classes: images.classes.len(),
+            });
+        }
+        let graph = arch::build(model.arch, model.shape, model.classes)?;
+        let program = compile(&graph, &model.tensors, Isa::detect(), purpose)?;
+        let levels = Levels::new(&model.normalise);
+        Ok(Self { program: Arc::new(program), levels, samples, idle: Mutex::default() })
+    }
+
+    /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
+    ///
+    /// `work` is given a workspace, the image's number, and its normalised values `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// The first error of `work`.
+    pub fn for_each<T: Send, E: Send>(
+        &self,
+        indexes: std::ops::Range<usize>,
+        work: impl Fn(&mut Workspace, usize, &[f32]) -> Result<T, E> + Sync,
+    ) -> Result<Vec<T>, E> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|index| {
+                let reused = idle().pop();
+                let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
+                let image = self.samples.input(&self.levels, &[index as u32], None);
+                let result = work(&mut workspace, index, &image);
+                idle().push(workspace);
+                result
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! The paper's sentences, checked.
+
+use serde::Serialize;
+
+use crate::spec::{Bound, Cell, Check, Claim, Measure, Operand};
+
+use super::measurement::{Measurement, agree, groups};
+use super::statistic::Statistic;
+
+/// What came of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every comparison holds.
+    Holds,
+    /// At least one does not.
+    Fails,
+    /// Something that it compares is not there.
+    NotEvaluated,
+}
+
+impl Verdict {
+    /// The verdict as users read it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::NotEvaluated => "not-evaluated",
+        }
+    }
+}
+
+/// A claim with its verdict and what led to it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckedClaim {
+    /// Its name in the file.
+    pub name: String,
+    /// The sentence.
+    pub says: String,
+    /// Where the paper says it.
+    pub paper: Option<String>,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// Each comparison made.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// One comparison of two means.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The axes at which it was made, but for those averaged over.
+    pub cell: Cell,
+    /// The mean on the left.
+    pub value: Option<f64>,
+    /// What was demanded, and of what: `within 0.05 of full on fashion.test`.
+    pub demand: String,
+    /// The number on the right.
+    pub of: Option<f64>,
+    /// Whether the demand is met.
+    pub verdict: Verdict,
+}
+
+/// Checks a claim: for every value of the axes that it neither pins nor averages over.
+#[must_use]
+pub fn check(claim: &Claim, measurements: &[Measurement]) -> CheckedClaim {
+    let comparisons: Vec<Comparison> =
+        claim.checks.iter().flat_map(|check| comparisons(claim, check, measurements)).collect();
+    let any = |verdict| comparisons.iter().any(|comparison| comparison.verdict == verdict);
+    let verdict = match (any(Verdict::Fails), any(Verdict::NotEvaluated)) {
+        (true, _) => Verdict::Fails,
+        (false, true) => Verdict::NotEvaluated,
+        (false, false) => Verdict::Holds,
+    };
+    CheckedClaim {
+        name: claim.name.clone(),
+        says: claim.says.clone(),
+        paper: claim.paper.clone(),
+        verdict,
+        comparisons,
+    }
+}
+
+fn comparisons(claim: &Claim, check: &Check, measurements: &[Measurement]) -> Vec<Comparison> {
+    let left: Vec<&Measurement> = measurements.iter().filter(|m| m.belongs_to(&check.value)).collect();
+    let mut cells = groups(&left, |axis| {
+        !claim.over.iter().any(|averaged| averaged == axis) && !check.value.pins.contains_key(axis)
+    });
+    if cells.is_empty() {
+        cells.insert(Cell::new());
+    }
+    cells.into_iter().map(|cell| compare(check, cell, measurements)).collect()
+}
+
+fn compare(check: &Check, cell: Cell, measurements: &[Measurement]) -> Comparison {
+    let value = mean(&check.value, &cell, measurements);
+    let of = match &check.of {
+        Operand::Measure(measure) => mean(measure, &cell, measurements),
+        Operand::Chance => {
+            measurements.iter().find(|m| m.belongs_to(&check.value) && agree(&cell, &m.cell)).and_then(|m| m.chance)
+        }
+        Operand::Number(number) => Some(*number),
+    };
+    let verdict = match (value, of) {
+        (Some(value), Some(of)) if check.bound.is_met(value, of) => Verdict::Holds,
+        (Some(_), Some(_)) => Verdict::Fails,
+        _ => Verdict::NotEvaluated,
+    };
+    Comparison { cell, value, demand: demand(check), of, verdict }
+}
+
+/// The mean of what `measure` names at `cell`; none unless every one of them is there.
+fn mean(measure: &Measure, cell: &Cell, measurements: &[Measurement]) -> Option<f64> {
+    let values: Option<Vec<f64>> = measurements
+        .iter()
+        .filter(|m| m.belongs_to(measure) && agree(&without(cell, &measure.pins), &m.cell))
+        .map(|measurement| measurement.value)
+        .collect();
+    Statistic::of(&values?).map(|statistic| statistic.mean)
+}
+
+fn without(cell: &Cell, pins: &Cell) -> Cell {
+    super::measurement::reduced(cell, |axis| !pins.contains_key(axis))
+}
+
+fn demand(check: &Check) -> String {
+    let of = match &check.of {
+        Operand::Measure(measure) => described(measure),
+        Operand::Chance => "chance".to_owned(),
+        Operand::Number(number) => number.to_string(),
+    };
+    let left = described(&check.value);
+    match check.bound {
+        Bound::Within(tolerance) => format!("{left} is within {tolerance} of {of}"),
+        Bound::Above(margin) => format!("{left} is at least {margin} above {of}"),
+        Bound::Below(margin) => format!("{left} is at least {margin} below {of}"),
+    }
+}
+
+fn described(measure: &Measure) -> String {
+    let pins: Vec<String> = measure.pins.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+    let pins = if pins.is_empty() { String::new() } else { format!(" at {}", pins.join(", ")) };
+    format!("{} on {}{pins}", measure.model, measure.images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::measurement::tests::measurement;
+    use crate::spec::{AxisValue, Metric};
+
+    fn measure(model: &str, images: &str, fraction: Option<f64>) -> Measure {
+        let pins = fraction.map(|f| ("fraction".to_owned(), AxisValue::Float(f))).into_iter().collect();
+        Measure { model: model.into(), images: images.into(), pins, metric: Metric::Accuracy }
+    }
+
+    fn claim(checks: Vec<Check>) -> Claim {
+        Claim { name: "c".into(), says: "it is so".into(), paper: None, over: vec!["seed".into()], checks }
+    }
+
+    fn at_five_percent(seed: f64, value: f64) -> Measurement {
+        measurement("full", "random.test", &[("seed", seed), ("fraction", 0.05)], value)
+    }
+
+    #[test]
+    fn a_mean_over_seeds_is_held_against_chance() {
+        let check_of = |bound| Check { value: measure("full", "random.test", Some(0.05)), bound, of: Operand::Chance };
+        let measurements = [at_five_percent(0.0, 0.08), at_five_percent(1.0, 0.16)];
+        let verdict = |bound| check(&claim(vec![check_of(bound)]), &measurements).verdict;
+        assert_eq!(verdict(Bound::Within(0.03)), Verdict::Holds);
+        assert_eq!(verdict(Bound::Within(0.01)), Verdict::Fails);
+        assert_eq!(verdict(Bound::Above(0.1)), Verdict::Fails);
+        assert_eq!(verdict(Bound::Below(-0.05)), Verdict::Holds);
+    }
+
+    #[test]
+    fn what_is_absent_or_unfinished_is_not_evaluated() {
+        let checks = vec![Check {
+            value: measure("full", "random.test", Some(0.05)),
+            bound: Bound::Within(0.05),
+            of: Operand::Measure(measure("full", "test", None)),
+        }];
+        let finished = at_five_percent(0.0, 0.5);
+        assert_eq!(check(&claim(checks.clone()), &[finished.clone()]).verdict, Verdict::NotEvaluated);
+        assert_eq!(check(&claim(checks.clone()), &[]).verdict, Verdict::NotEvaluated);
+        let unfinished = Measurement { value: None, ..at_five_percent(1.0, 0.0) };
+        let full = measurement("full", "test", &[("seed", 0.0)], 0.5);
+        assert_eq!(
+            check(&claim(checks.clone()), &[finished.clone(), unfinished, full.clone()]).verdict,
+            Verdict::NotEvaluated
+        );
+        assert_eq!(check(&claim(checks), &[finished, full]).verdict, Verdict::Holds);
+    }
+
+    #[test]
+    fn a_claim_must_hold_at_every_value_of_the_other_axes() {
+        let checks = vec![Check {
+            value: measure("full", "subset.test", None),
+            bound: Bound::Above(0.1),
+            of: Operand::Number(0.2),
+        }];
+        let at = |fraction, value| measurement("full", "subset.test", &[("fraction", fraction)], value);
+        let checked = check(&claim(checks), &[at(0.05, 0.25), at(0.1, 0.6)]);
+        assert_eq!(checked.verdict, Verdict::Fails);
+        let verdicts: Vec<Verdict> = checked.comparisons.iter().map(|c| c.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Fails, Verdict::Holds]);
+    }
+}

@@ -1,0 +1,77 @@
+//! For other programs: one row a cell and metric, never aggregated.
+
+use std::fmt::Write;
+
+use super::super::measurement::{Axes, Measurement};
+use crate::spec::Metric;
+
+/// `stage,model,images,<axes...>,metric,value,n,key`, missing values empty, values in 0..=1.
+#[must_use]
+pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
+    let mut text = String::from("stage,model,images");
+    for (axis, _) in axes {
+        let _ = write!(text, ",{}", quoted(axis));
+    }
+    text += ",metric,value,n,key\n";
+    for measurement in measurements {
+        let _ = write!(
+            text,
+            "{},{},{}",
+            quoted(&measurement.stage),
+            quoted(&measurement.model),
+            quoted(&measurement.images)
+        );
+        for (axis, _) in axes {
+            let value = measurement.cell.get(axis).map_or_else(String::new, ToString::to_string);
+            let _ = write!(text, ",{}", quoted(&value));
+        }
+        let _ = writeln!(
+            text,
+            ",{},{},{},{}",
+            metric_name(measurement.metric),
+            measurement.value.map_or_else(String::new, |value| value.to_string()),
+            measurement.n.map_or_else(String::new, |n| n.to_string()),
+            measurement.key.as_deref().unwrap_or_default()
+        );
+    }
+    text
+}
+
+fn metric_name(metric: Metric) -> &'static str {
+    Metric::ALL.iter().find(|(_, one)| *one == metric).map_or("", |(name, _)| name)
+}
+
+/// A field, quoted where RFC 4180 demands it.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::measurement::tests::{axes, measurement};
+
+    #[test]
+    fn one_row_a_measurement_with_empty_fields_for_what_is_missing() {
+        let mut unfinished = measurement("retrained", "subset.test", &[("fraction", 0.05)], 0.0);
+        unfinished.value = None;
+        unfinished.n = None;
+        let measurements = [measurement("full", "test", &[("seed", 1.0)], 0.8125), unfinished];
+        assert_eq!(
+            measurements_csv(&axes(), &measurements),
+            "stage,model,images,fraction,seed,metric,value,n,key\n\
+             accuracy,full,test,,1,accuracy,0.8125,500,\n\
+             accuracy,retrained,subset.test,0.05,,accuracy,,,\n"
+        );
+    }
+
+    #[test]
+    fn commas_and_quotes_are_quoted() {
+        assert_eq!(quoted("a,b"), "\"a,b\"");
+        assert_eq!(quoted("say \"x\""), "\"say \"\"x\"\"\"");
+    }
+}

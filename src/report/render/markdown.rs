@@ -1,0 +1,35 @@
+//! For a README.
+
+use std::fmt::Write;
+
+use super::super::table::FilledTable;
+use super::{footnote, has_published, label, number};
+
+/// The table in Markdown.
+#[must_use]
+pub fn table_markdown(table: &FilledTable) -> String {
+    let published = has_published(table);
+    let axis = table.axis.as_ref().map_or_else(String::new, |axis| format!("{axis} "));
+    let mut text = format!("**{}**\n\n| ", table.title);
+    for column in &table.columns {
+        let _ = write!(text, "| {axis}{column} ");
+    }
+    text += if published { "| published |\n|---" } else { "|\n|---" };
+    text += &"|---:".repeat(table.columns.len() + usize::from(published));
+    text += "|\n";
+    for row in &table.rows {
+        let _ = write!(text, "| {} ", label(row));
+        for cell in &row.cells {
+            let _ = write!(text, "| {} ", number(*cell, "±", ""));
+        }
+        if published {
+            let _ = write!(text, "| {} ", row.published.map_or_else(String::new, |value| format!("{value:.3}")));
+        }
+        text += "|\n";
+    }
+    let note = footnote(table, "±");
+    if !note.is_empty() {
+        let _ = writeln!(text, "\n{note}");
+    }
+    text
+}

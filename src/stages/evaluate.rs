@@ -1,0 +1,43 @@
+//! `evaluate`: what a model makes of images, against their labels.
+
+use serde::Serialize;
+
+use crate::artifacts::{Evaluation, Model};
+use crate::engine::key::{Key, StepKey};
+use crate::engine::stage::{Context, Stage, StageError};
+use crate::nn::batches::Samples;
+use crate::nn::predict::{PredictError, predict};
+
+use super::inference::Watcher;
+use super::{Env, Images};
+
+/// The manifest of an `evaluate` step: one model on one set of images.
+#[derive(Debug, Serialize)]
+pub struct Evaluate {
+    /// The model.
+    pub model: Key<Model>,
+    /// The images.
+    pub images: Images,
+}
+
+impl Stage<Env> for Evaluate {
+    const KIND: &'static str = "evaluate";
+    const VERSION: u32 = 1;
+    type Output = Evaluation;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        std::iter::once(self.model.step().clone()).chain(self.images.inputs()).collect()
+    }
+
+    fn run(&self, context: &Context<'_, Env>) -> Result<Evaluation, StageError> {
+        let model = context.load(&self.model)?;
+        let (images, subsets) = self.images.load(context)?;
+        let samples = Samples { images: &images, subsets: subsets.as_ref() };
+        let predictions =
+            predict(&model, samples, &context.env().device, &Watcher(context)).map_err(|error| match error {
+                PredictError::Cancelled => StageError::Cancelled,
+                other => StageError::failed(other),
+            })?;
+        Ok(Evaluation::new(predictions))
+    }
+}

@@ -1,0 +1,56 @@
+//! `import`: a model from a file made elsewhere.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::artifacts::Model;
+use crate::checkpoint::{fit_names, read};
+use crate::engine::key::StepKey;
+use crate::engine::stage::{Context, Stage, StageError};
+use crate::nn::arch;
+use crate::spec::Arch;
+
+use super::{DataSplit, Env};
+
+/// The manifest of an `import` step.
+#[derive(Debug, Serialize)]
+pub struct Import {
+    /// The BLAKE3 of the file; a placeholder while it is absent.
+    pub content: String,
+    /// Where it lies.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// The network that its tensors must fit.
+    pub arch: Arch,
+    /// Images of the kind that the network takes: their shape, classes and normalisation become the model's.
+    pub like: DataSplit,
+}
+
+impl Stage<Env> for Import {
+    const KIND: &'static str = "import";
+    const VERSION: u32 = 1;
+    type Output = Model;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        Vec::new()
+    }
+
+    fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
+        let images = self.like.load(context)?;
+        let classes = images.classes.len();
+        let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
+        let expected: Vec<(String, Vec<usize>)> =
+            graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
+        let tensors = read(&self.file).map_err(StageError::failed)?;
+        let tensors = fit_names(tensors, &expected).map_err(StageError::failed)?;
+        Ok(Model {
+            arch: self.arch,
+            shape: images.shape,
+            classes,
+            normalise: images.normalise.clone(),
+            tensors,
+            log: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! What stages that ask a model share: the watchers that pass on to the engine how far they have come.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::engine::stage::{Context, StageError};
+use crate::nn::inference::InferenceError;
+use crate::nn::observer::Observer;
+use crate::sis::Step;
+
+use super::Env;
+
+/// Passes on to the engine what a network tells.
+pub(super) struct Watcher<'a>(pub(super) &'a Context<'a, Env>);
+
+impl Observer for Watcher<'_> {
+    fn progress(&self, unit: &str, done: usize, total: usize) {
+        self.0.progress(unit, done, total);
+    }
+
+    fn log(&self, line: &str) {
+        self.0.log(line);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+/// Counts masked pixels over all images of a shard, and stops the work when the user asks.
+pub(super) struct Masking<'a> {
+    context: &'a Context<'a, Env>,
+    done: AtomicUsize,
+    total: usize,
+}
+
+impl<'a> Masking<'a> {
+    /// Masking every one of `total` pixels.
+    pub(super) const fn new(context: &'a Context<'a, Env>, total: usize) -> Self {
+        Self { context, done: AtomicUsize::new(0), total }
+    }
+
+    /// A watcher for the selection of one image.
+    pub(super) fn of_image(&self) -> impl FnMut(Step) -> ControlFlow<()> + '_ {
+        let mut counted = 0;
+        move |step: Step| {
+            let new = step.masked.saturating_sub(counted);
+            counted = step.masked;
+            let done = self.done.fetch_add(new, Ordering::Relaxed) + new;
+            self.context.progress("pixels", done.min(self.total), self.total);
+            if self.context.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+}
+
+/// An inference that could not be prepared.
+pub(super) fn unprepared(error: InferenceError) -> StageError {
+    StageError::failed(error)
+}

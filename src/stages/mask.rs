@@ -1,0 +1,40 @@
+//! `mask`: keeps the pixels that a ranking masks last (paper section 3.2).
+
+use serde::Serialize;
+
+use crate::artifacts::{Ranking, Subsets};
+use crate::engine::key::{Key, StepKey};
+use crate::engine::stage::{Context, Stage, StageError};
+use crate::spec::Fraction;
+
+use super::Env;
+
+/// The manifest of a `mask` step: the subsets of all images of one split.
+#[derive(Debug, Serialize)]
+pub struct Mask {
+    /// The shards of the split's ranking, in order.
+    pub rankings: Vec<Key<Ranking>>,
+    /// How many of an image's pixels are kept.
+    pub keep: Fraction,
+}
+
+impl Stage<Env> for Mask {
+    const KIND: &'static str = "mask";
+    const VERSION: u32 = 1;
+    type Output = Subsets;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        self.rankings.iter().map(|key| key.step().clone()).collect()
+    }
+
+    fn run(&self, context: &Context<'_, Env>) -> Result<Subsets, StageError> {
+        let mut subsets: Option<Subsets> = None;
+        for (done, key) in self.rankings.iter().enumerate() {
+            let ranking = context.load(key)?;
+            let subsets = subsets.get_or_insert_with(|| Subsets::new(ranking.pixels()));
+            ranking.keep_last(self.keep.pixels_kept(ranking.pixels()), subsets);
+            context.progress("shards", done + 1, self.rankings.len());
+        }
+        subsets.ok_or_else(|| StageError::failed("cannot mask: the ranking has no images"))
+    }
+}
