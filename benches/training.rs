@@ -1,4 +1,4 @@
-//! Times training steps: `cargo bench --bench training [-- NETWORK [BATCH]]`.
+//! Times training steps: `cargo bench --bench training [-- NETWORK [BATCH [ops|tape]]]`.
 //!
 //! Each network runs on the tape and through the candle ops, forward, loss and backward, without the weights' update.
 //! Networks are written out here, with weights from a closed formula, so that only the kernels are measured.
@@ -251,7 +251,7 @@ fn report(what: &str, mut step: impl FnMut() -> Result<f64>) -> Result<()> {
     Ok(())
 }
 
-fn measure(name: &str, batch: usize) -> Result<()> {
+fn measure(name: &str, batch: usize, only: Option<&str>) -> Result<()> {
     let (extent, channels) = if name == "quickstart" { (28, 1) } else { (32, 3) };
     let shape = MapShape { batch, height: extent, width: extent, channels };
     let pixels: Vec<f32> = (0..shape.values()).map(|i| ((i * 31 + i / 7) % 255) as f32 / 127.5 - 1.0).collect();
@@ -259,14 +259,22 @@ fn measure(name: &str, batch: usize) -> Result<()> {
     let labels: Vec<u32> = (0..batch as u32).map(|i| i % 10).collect();
     let (mut weights, mut variables) = (Weights::default(), Vec::new());
 
-    report(&format!("{name}, batch {batch}, ops "), || {
+    let mut through_ops = || {
         let start = Instant::now();
         let mut run = Ops { weights: &mut weights, variables: &mut variables, next: 0 };
         let loss = ops::cross_entropy(&network(name, &mut run, &x)?, &labels)?;
         let forward = start.elapsed().as_secs_f64() * 1e3;
         std::hint::black_box(loss.backward()?);
         Ok(forward)
-    })?;
+    };
+    if only == Some("tape") {
+        through_ops()?;
+    } else {
+        report(&format!("{name}, batch {batch}, ops "), through_ops)?;
+    }
+    if only == Some("ops") {
+        return Ok(());
+    }
     let mut workspace = Workspace::new(Isa::detect());
     report(&format!("{name}, batch {batch}, tape"), || {
         let start = Instant::now();
@@ -292,7 +300,7 @@ fn main() -> Result<()> {
     println!("{}, {} threads", Isa::detect(), rayon::current_num_threads());
     let batch = arguments.get(1).and_then(|batch| batch.parse().ok()).unwrap_or(128);
     match arguments.first() {
-        Some(name) => measure(name, batch),
-        None => ["quickstart", "resnet20"].iter().try_for_each(|name| measure(name, batch)),
+        Some(name) => measure(name, batch, arguments.get(2).map(String::as_str)),
+        None => ["quickstart", "resnet20"].iter().try_for_each(|name| measure(name, batch, None)),
     }
 }
