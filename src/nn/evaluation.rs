@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, bail};
 
-use super::graph::{BATCH_NORM_EPSILON, Graph, NodeId, Op};
+use super::graph::{BATCH_NORM_EPSILON, Graph, Node, NodeId, Op};
 use super::tensors::{TensorsError, check, upload};
-use super::walk::{Mode, Route};
+use super::walk::{Mode, Route, apply_to_tensors};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::ops::{self, Activation};
 
@@ -86,9 +86,7 @@ struct Evaluation<'a> {
 }
 
 impl Mode for Evaluation<'_> {
-    fn tensor(&self, name: &str) -> Result<&Tensor> {
-        self.network.tensors.get(name).map_or_else(|| bail!("the network has no tensor {name}"), Ok)
-    }
+    type Map = Tensor;
 
     fn normalise(
         &mut self,
@@ -101,8 +99,13 @@ impl Mode for Evaluation<'_> {
         ops::affine_channels(x, &norm.scale, &norm.shift, residual, activation)
     }
 
-    fn dropout(&mut self, _: NodeId, _: f64, x: &Tensor) -> Result<Tensor> {
-        Ok(x.clone())
+    fn apply(&mut self, _: NodeId, node: &Node, inputs: &[&Tensor]) -> Result<Tensor> {
+        match (&node.op, inputs) {
+            (Op::Dropout { .. }, [x]) => Ok((*x).clone()),
+            _ => apply_to_tensors(&node.op, inputs, |name| {
+                self.network.tensors.get(name).map_or_else(|| bail!("the network has no tensor {name}"), Ok)
+            }),
+        }
     }
 }
 

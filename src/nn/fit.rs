@@ -9,7 +9,7 @@ use super::arch::{self, ArchError};
 use super::augment;
 use super::batches::{Levels, Samples, SamplesError, shuffled};
 use super::checkpoint::{Checkpoint, CheckpointError, Position};
-use super::forward::{DropoutDraw, TrainingNetwork};
+use super::forward::{DropoutDraw, Learned, TrainingNetwork};
 use super::init::initial_tensors;
 use super::observer::Observer;
 use super::optimiser::Optimiser;
@@ -17,7 +17,6 @@ use super::predict::{self, PredictError};
 use super::scorer::argmax;
 use super::tensors::TensorsError;
 use crate::artifacts::{EpochLog, Model, Subsets};
-use crate::kernels::ops::cross_entropy;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
 /// What a network is trained from.
@@ -251,15 +250,12 @@ impl<'a> Training<'a> {
         let step = (self.position.epoch * self.batches() + self.position.batch) as u64;
 
         let x = Tensor::from_vec(input, (labels.len(), height, width, channels), device)?;
-        let logits = self.network.logits(&x, DropoutDraw { seed, step })?;
-        let loss = cross_entropy(&logits, labels)?;
-        let value = loss.to_scalar::<f32>()?;
-        if value.is_finite() {
-            self.optimiser.step(self.network.weights(), &loss.backward()?, learning_rate)?;
+        let Learned { loss, logits, gradients } = self.network.learn(&x, labels, DropoutDraw { seed, step })?;
+        if loss.is_finite() {
+            self.optimiser.step(self.network.weights(), &gradients, learning_rate)?;
         }
-        let rows = logits.to_vec2::<f32>()?;
-        let correct = rows.iter().zip(labels).filter(|(row, label)| argmax(row) == **label as usize).count();
-        Ok((value, correct))
+        let correct = logits.iter().zip(labels).filter(|(row, label)| argmax(row) == **label as usize).count();
+        Ok((loss, correct))
     }
 
     /// Closes the epoch: the test accuracy, a line in the log, and the next epoch's start.

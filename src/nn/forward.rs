@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor, Var, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
-use super::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Graph, NodeId};
+use super::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Graph, Node, NodeId, Op};
+use super::taped;
 use super::tensors::{TensorsError, check, download, upload};
-use super::walk::{Mode, Route};
+use super::walk::{Mode, Route, apply_to_tensors};
 use crate::artifacts::ParameterTensor;
-use crate::kernels::ops::{self, Activation};
+use crate::kernels::isa::Isa;
+use crate::kernels::ops::{self, Activation, cross_entropy};
+use crate::kernels::tape::Workspace;
 use crate::spec::Seed;
 
 /// The weights and statistics of a network while it learns.
@@ -20,6 +24,17 @@ pub struct TrainingNetwork {
     weights: BTreeMap<String, Var>,
     statistics: BTreeMap<String, Tensor>,
     device: Device,
+    workspace: Workspace,
+}
+
+/// What a batch teaches.
+pub struct Learned {
+    /// The mean cross-entropy.
+    pub loss: f32,
+    /// A row of logits for each image.
+    pub logits: Vec<Vec<f32>>,
+    /// The gradient of each weight.
+    pub gradients: GradStore,
 }
 
 /// Which dropout masks a batch gets: a pure function of the seed and the number of the training step.
@@ -51,18 +66,23 @@ impl TrainingNetwork {
                 statistics.insert(parameter.name.clone(), tensor);
             }
         }
-        Ok(Self { route: Route::new(graph), weights, statistics, device: device.clone() })
+        let workspace = Workspace::new(Isa::detect());
+        Ok(Self { route: Route::new(graph), weights, statistics, device: device.clone(), workspace })
     }
 
-    /// The logits `[batch, classes]` of `x` `[batch, height, width, channels]`, for the loss; moves the running
-    /// statistics towards the batch's.
+    /// Loss, logits and gradients of a batch `x` `[batch, height, width, channels]`; moves the running statistics
+    /// towards the batch's.
     ///
     /// # Errors
-    /// When `x` has another shape than the network takes, or the device fails.
-    pub fn logits(&mut self, x: &Tensor, dropout: DropoutDraw) -> Result<Tensor> {
-        let mut mode =
-            Training { weights: &self.weights, statistics: &mut self.statistics, dropout, device: &self.device };
-        self.route.walk(&mut mode, x)
+    /// When `x` has another shape than the network takes, a label names no class, or the device fails.
+    pub fn learn(&mut self, x: &Tensor, labels: &[u32], dropout: DropoutDraw) -> Result<Learned> {
+        let Self { route, weights, statistics, device, workspace } = self;
+        if device.is_cpu() {
+            return taped::learn(route, weights, statistics, workspace, x, labels, dropout);
+        }
+        let logits = route.walk(&mut Training { weights, statistics, dropout, device }, x)?;
+        let loss = cross_entropy(&logits, labels)?;
+        Ok(Learned { loss: loss.to_scalar()?, logits: logits.to_vec2()?, gradients: loss.backward()? })
     }
 
     /// The trained weights, by name.
@@ -95,18 +115,21 @@ struct Training<'a> {
     device: &'a Device,
 }
 
+/// Moves a running statistic a tenth of the way to the batch's.
+pub(super) fn follow(statistics: &mut BTreeMap<String, Tensor>, name: &str, batch: &Tensor) -> Result<()> {
+    let Some(running) = statistics.get_mut(name) else { bail!("the network has no tensor {name}") };
+    *running = ((&*running * (1.0 - BATCH_NORM_MOMENTUM))? + (batch * BATCH_NORM_MOMENTUM)?)?;
+    Ok(())
+}
+
 impl Training<'_> {
-    fn follow(&mut self, name: &str, batch: &Tensor) -> Result<()> {
-        let Some(running) = self.statistics.get_mut(name) else { bail!("the network has no tensor {name}") };
-        *running = ((&*running * (1.0 - BATCH_NORM_MOMENTUM))? + (batch * BATCH_NORM_MOMENTUM)?)?;
-        Ok(())
+    fn tensor(&self, name: &str) -> Result<&Tensor> {
+        self.weights.get(name).map_or_else(|| bail!("the network has no tensor {name}"), |var| Ok(var.as_tensor()))
     }
 }
 
 impl Mode for Training<'_> {
-    fn tensor(&self, name: &str) -> Result<&Tensor> {
-        self.weights.get(name).map_or_else(|| bail!("the network has no tensor {name}"), |var| Ok(var.as_tensor()))
-    }
+    type Map = Tensor;
 
     fn normalise(
         &mut self,
@@ -118,16 +141,28 @@ impl Mode for Training<'_> {
         let weight = self.tensor(&format!("{name}.weight"))?;
         let bias = self.tensor(&format!("{name}.bias"))?;
         let normalised = ops::batch_norm(x, weight, bias, BATCH_NORM_EPSILON, residual, activation)?;
-        self.follow(&format!("{name}.running_mean"), &normalised.mean)?;
-        self.follow(&format!("{name}.running_var"), &normalised.variance)?;
+        follow(self.statistics, &format!("{name}.running_mean"), &normalised.mean)?;
+        follow(self.statistics, &format!("{name}.running_var"), &normalised.variance)?;
         Ok(normalised.output)
     }
 
-    fn dropout(&mut self, node: NodeId, rate: f64, x: &Tensor) -> Result<Tensor> {
-        let (batch, height, width, channels) = x.dims4()?;
-        let stream = self.dropout.seed.stream(&format!("dropout {}", node.0), self.dropout.step);
-        let factors = dropout_factors(&stream, rate, batch, height * width * channels);
-        x * Tensor::from_vec(factors, x.shape(), self.device)?
+    fn apply(&mut self, id: NodeId, node: &Node, inputs: &[&Tensor]) -> Result<Tensor> {
+        match (&node.op, inputs) {
+            (Op::Dropout { rate }, [x]) => {
+                let (batch, height, width, channels) = x.dims4()?;
+                let factors = self.dropout.factors(id, *rate, batch, height * width * channels);
+                *x * Tensor::from_vec(factors, x.shape(), self.device)?
+            }
+            _ => apply_to_tensors(&node.op, inputs, |name| self.tensor(name)),
+        }
+    }
+}
+
+impl DropoutDraw {
+    /// What a node's values are multiplied by, `per_image` values an image.
+    pub(super) fn factors(self, node: NodeId, rate: f64, images: usize, per_image: usize) -> Vec<f32> {
+        let stream = self.seed.stream(&format!("dropout {}", node.0), self.step);
+        dropout_factors(&stream, rate, images, per_image)
     }
 }
 
@@ -168,7 +203,7 @@ mod tests {
         let tensors = init::initial_tensors(&graph, Seed(0));
         let mut network = TrainingNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
         let x = images(3);
-        network.logits(&x, DropoutDraw { seed: Seed(0), step: 0 }).unwrap();
+        network.learn(&x, &[0, 1, 1], DropoutDraw { seed: Seed(0), step: 0 }).unwrap();
         let after = network.tensors().unwrap();
 
         let weight = upload(&tensors["conv1.weight"], &Device::Cpu).unwrap();
@@ -189,9 +224,8 @@ mod tests {
         let mean = graph.global_mean(dropped);
         graph.linear("linear", mean, 2, Init::Ones);
         let mut network = TrainingNetwork::new(&graph, &init::initial_tensors(&graph, Seed(0)), &Device::Cpu).unwrap();
-        let mut logits = |seed, step| {
-            network.logits(&images(2), DropoutDraw { seed: Seed(seed), step }).unwrap().to_vec2::<f32>().unwrap()
-        };
+        let mut logits =
+            |seed, step| network.learn(&images(2), &[0, 1], DropoutDraw { seed: Seed(seed), step }).unwrap().logits;
         let first = logits(3, 5);
         assert_eq!(logits(3, 5), first);
         assert_ne!(logits(3, 6), first);

@@ -21,5 +21,6 @@ pub mod predict;
 #[cfg(test)]
 mod pytorch;
 pub mod scorer;
+mod taped;
 pub mod tensors;
 mod walk;

@@ -8,14 +8,13 @@ use serde::Deserialize;
 
 use super::compile::compile;
 use super::evaluation::EvaluationNetwork;
-use super::forward::{DropoutDraw, TrainingNetwork};
+use super::forward::{DropoutDraw, Learned, TrainingNetwork};
 use super::graph::Graph;
 use super::optimiser::Optimiser;
 use super::scorer::predict;
 use super::{arch, formula};
 use crate::kernels::engine::{Purpose, Workspace};
 use crate::kernels::isa::Isa;
-use crate::kernels::ops::cross_entropy;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
 #[derive(Deserialize)]
@@ -100,10 +99,9 @@ fn training_steps_equal_pytorchs() {
             assert!((recipe.learning_rate(step / 2) - rate).abs() < 1e-12);
             let first = 8 * (step % 2);
             let x = images.narrow(0, first, 8).unwrap();
-            let logits = network.logits(&x, DropoutDraw { seed: Seed(0), step: step as u64 }).unwrap();
-            let loss = cross_entropy(&logits, &labels[first..first + 8]).unwrap();
-            optimiser.step(network.weights(), &loss.backward().unwrap(), rate).unwrap();
-            let loss = loss.to_scalar::<f32>().unwrap();
+            let draw = DropoutDraw { seed: Seed(0), step: step as u64 };
+            let Learned { loss, gradients, .. } = network.learn(&x, &labels[first..first + 8], draw).unwrap();
+            optimiser.step(network.weights(), &gradients, rate).unwrap();
             assert!((loss - expected).abs() < 1e-3, "{} step {step}: {loss} not {expected}", case.arch);
         }
         let after = network.tensors().unwrap();

@@ -3,25 +3,48 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::fusion::{Step, last_reads, steps};
-use super::graph::{Graph, NodeId, Op};
+use super::graph::{Graph, Node, NodeId, Op};
 use crate::kernels::ops::{self, Activation};
 
-/// What differs between training and evaluation.
+/// How the operations are computed, and on what.
 pub(super) trait Mode {
-    /// The tensor of that name.
-    fn tensor(&self, name: &str) -> Result<&Tensor>;
+    /// The value of a node, for a batch.
+    type Map: Clone;
 
     /// Batch norm `name` of `x`, plus `residual`, activated.
     fn normalise(
         &mut self,
         name: &str,
-        x: &Tensor,
-        residual: Option<&Tensor>,
+        x: &Self::Map,
+        residual: Option<&Self::Map>,
         activation: Activation,
-    ) -> Result<Tensor>;
+    ) -> Result<Self::Map>;
 
-    /// Dropout at that node.
-    fn dropout(&mut self, node: NodeId, rate: f64, x: &Tensor) -> Result<Tensor>;
+    /// Any other operation but an input.
+    fn apply(&mut self, id: NodeId, node: &Node, inputs: &[&Self::Map]) -> Result<Self::Map>;
+}
+
+/// Computes an operation on tensors that is the same in training and in evaluation.
+pub(super) fn apply_to_tensors<'a>(
+    op: &Op,
+    inputs: &[&Tensor],
+    tensor: impl Fn(&str) -> Result<&'a Tensor>,
+) -> Result<Tensor> {
+    match (op, inputs) {
+        (Op::Conv { name, bias, stride, padding, .. }, [x]) => {
+            let bias = if *bias { Some(tensor(&format!("{name}.bias"))?) } else { None };
+            ops::conv2d(x, tensor(&format!("{name}.weight"))?, bias, *stride, *padding)
+        }
+        (Op::Relu, [x]) => ops::relu(x),
+        (Op::Add, [a, b]) => *a + *b,
+        (Op::MaxPool { kernel, stride, padding }, [x]) => ops::max_pool2d(x, *kernel, *stride, *padding),
+        (Op::Subsample { stride, padding }, [x]) => ops::subsample(x, *stride, *padding),
+        (Op::GlobalMean, [x]) => ops::global_mean(x),
+        (Op::Linear { name }, [x]) => {
+            ops::linear(x, tensor(&format!("{name}.weight"))?, tensor(&format!("{name}.bias"))?)
+        }
+        _ => bail!("compute {op:?} of {} inputs", inputs.len()),
+    }
 }
 
 /// A graph with the order in which it is computed.
@@ -44,8 +67,8 @@ impl Route {
     }
 
     /// The logits `[batch, classes]` of `x` `[batch, height, width, channels]`.
-    pub(super) fn walk(&self, mode: &mut impl Mode, x: &Tensor) -> Result<Tensor> {
-        let mut values: Vec<Option<Tensor>> = vec![None; self.graph.nodes().len()];
+    pub(super) fn walk<M: Mode>(&self, mode: &mut M, x: &M::Map) -> Result<M::Map> {
+        let mut values: Vec<Option<M::Map>> = vec![None; self.graph.nodes().len()];
         for (step, read) in self.steps.iter().zip(&self.last_reads) {
             let value = match *step {
                 Step::Normalise { norm, residual, relu, .. } => self.normalise(mode, &values, norm, residual, relu)?,
@@ -60,14 +83,14 @@ impl Route {
         values.pop().flatten().map_or_else(|| bail!("walk through a network without layers"), Ok)
     }
 
-    fn normalise(
+    fn normalise<M: Mode>(
         &self,
-        mode: &mut impl Mode,
-        values: &[Option<Tensor>],
+        mode: &mut M,
+        values: &[Option<M::Map>],
         norm: NodeId,
         residual: Option<NodeId>,
         relu: Option<NodeId>,
-    ) -> Result<Tensor> {
+    ) -> Result<M::Map> {
         let node = self.graph.node(norm);
         let Op::BatchNorm { name } = &node.op else { bail!("normalise at a node that is no batch norm") };
         let residual = residual.map(|residual| value(values, residual)).transpose()?;
@@ -75,31 +98,16 @@ impl Route {
         mode.normalise(name, value(values, node.inputs[0])?, residual, activation)
     }
 
-    fn single(&self, mode: &mut impl Mode, values: &[Option<Tensor>], id: NodeId) -> Result<Tensor> {
+    fn single<M: Mode>(&self, mode: &mut M, values: &[Option<M::Map>], id: NodeId) -> Result<M::Map> {
         let node = self.graph.node(id);
-        let input = |place: usize| value(values, node.inputs[place]);
-        match &node.op {
-            Op::Input => bail!("a network has one input, its first node"),
-            Op::Conv { name, bias, stride, padding, .. } => {
-                let weight = mode.tensor(&format!("{name}.weight"))?;
-                let bias = if *bias { Some(mode.tensor(&format!("{name}.bias"))?) } else { None };
-                ops::conv2d(input(0)?, weight, bias, *stride, *padding)
-            }
-            Op::BatchNorm { name } => mode.normalise(name, input(0)?, None, Activation::Identity),
-            Op::Relu => ops::relu(input(0)?),
-            Op::Add => input(0)? + input(1)?,
-            Op::MaxPool { kernel, stride, padding } => ops::max_pool2d(input(0)?, *kernel, *stride, *padding),
-            Op::Subsample { stride, padding } => ops::subsample(input(0)?, *stride, *padding),
-            Op::Dropout { rate } => mode.dropout(id, *rate, input(0)?),
-            Op::GlobalMean => ops::global_mean(input(0)?),
-            Op::Linear { name } => {
-                let weight = mode.tensor(&format!("{name}.weight"))?;
-                ops::linear(input(0)?, weight, mode.tensor(&format!("{name}.bias"))?)
-            }
+        let inputs: Vec<&M::Map> = node.inputs.iter().map(|&input| value(values, input)).collect::<Result<_>>()?;
+        match (&node.op, &inputs[..]) {
+            (Op::BatchNorm { name }, [x]) => mode.normalise(name, x, None, Activation::Identity),
+            _ => mode.apply(id, node, &inputs),
         }
     }
 }
 
-fn value(values: &[Option<Tensor>], node: NodeId) -> Result<&Tensor> {
+fn value<M>(values: &[Option<M>], node: NodeId) -> Result<&M> {
     values[node.0].as_ref().map_or_else(|| bail!("read the value of node {} before it is known", node.0), Ok)
 }

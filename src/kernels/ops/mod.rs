@@ -36,6 +36,7 @@ pub use loss::{cross_entropy, softmax_loss, softmax_loss_gradient};
 pub use pointwise::{affine_channels, relu, subsample};
 pub use pool::{avg_pool2d, global_mean, max_pool2d};
 pub use shape::{ConvShape, MapShape, Window};
+pub use values::Values;
 
 pub(in crate::kernels) use linear::LinearLoops;
 pub(in crate::kernels) use pointwise::Subsampling;

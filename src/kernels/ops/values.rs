@@ -5,7 +5,7 @@ use std::ops::{Deref, Range};
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
 
 /// The values of a contiguous `f32` tensor on the CPU, borrowed.
-pub(super) struct Values<'a> {
+pub struct Values<'a> {
     storage: StorageRef<'a>,
     range: Range<usize>,
 }
@@ -15,7 +15,7 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// When it is not contiguous, not `f32`, or not on the CPU.
-    pub(super) fn of(tensor: &'a Tensor) -> Result<Self> {
+    pub fn of(tensor: &'a Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let range = contiguous_range(layout)?;
         match &*storage {

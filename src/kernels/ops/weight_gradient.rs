@@ -244,7 +244,6 @@ impl WeightGradient {
     fn fill_patches(&self, x: &[f32], panels: &mut Vec<f32>) {
         let ConvShape { input, output, window } = self.shape;
         let channels = input.channels;
-        panels.clear();
         panels.resize(x.len() / input.image() * output.pixels() * self.input_panel, 0.0);
         let mut patches = panels.chunks_exact_mut(self.input_panel);
         for image in x.chunks_exact(input.image()) {
@@ -253,6 +252,7 @@ impl WeightGradient {
                 for (column, patch) in (0..output.width).zip(&mut patches) {
                     let (columns, left) = window.span(1, column, input.width);
                     let length = columns.len() * channels;
+                    patch.fill(0.0);
                     for (y, tap_row) in (top..).zip(rows.clone()) {
                         let to = (tap_row * window.kernel[1] + columns.start) * channels;
                         let from = (y * input.width + left) * channels;
@@ -300,7 +300,6 @@ fn rearranged<'a>(
         return map;
     }
     let pixels = map.len() / channels;
-    panels.clear();
     panels.resize(wanted.len().div_ceil(panel) * pixels * panel, 0.0);
     for (first, panels) in wanted.clone().step_by(panel).zip(panels.chunks_exact_mut(pixels * panel)) {
         let width = panel.min(wanted.end - first);
@@ -309,6 +308,7 @@ fn rearranged<'a>(
                 to[..PANEL].copy_from_slice(&from[first..first + PANEL]);
             } else {
                 to[..width].copy_from_slice(&from[first..first + width]);
+                to[width..].fill(0.0);
             }
         }
     }
