@@ -17,6 +17,16 @@ pub enum Finish<'a> {
     Gate(&'a [f32]),
 }
 
+impl From<Finish<'_>> for RawFinish {
+    fn from(finish: Finish) -> Self {
+        match finish {
+            Finish::Linear => Self::Linear,
+            Finish::Relu => Self::Relu,
+            Finish::Gate(gate) => Self::Gate(gate.as_ptr()),
+        }
+    }
+}
+
 /// A window of one map to compute, and where that map, its input and its addend lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
@@ -254,9 +264,8 @@ impl Taps<'_> {
             addend: addend.map_or(std::ptr::null(), |addend| addend[block.first..].as_ptr()),
             addend_offsets: pixels.addend[start..].as_ptr(),
             finish: match finish {
-                Finish::Linear => RawFinish::Linear,
-                Finish::Relu => RawFinish::Relu,
                 Finish::Gate(gate) => RawFinish::Gate(gate[block.first..].as_ptr()),
+                Finish::Linear | Finish::Relu => RawFinish::from(finish),
             },
             channels: block.channels,
         }

@@ -47,6 +47,11 @@ impl ConvShape {
         }
     }
 
+    /// How many taps of the `wanted` outputs along an axis fall inside the input.
+    pub(super) fn taps(&self, axis: usize, wanted: &Range<usize>) -> usize {
+        segments(self, axis).iter().map(|s| overlap(&s.outputs, wanted).len() * s.taps.len()).sum()
+    }
+
     /// Multiplications of the whole map, those with the border of zeros left out.
     #[must_use]
     pub fn multiplications(&self) -> u64 {
@@ -56,10 +61,8 @@ impl ConvShape {
     /// Multiplications of a window of the output, those with the border of zeros left out.
     #[must_use]
     pub fn window_multiplications(&self, window: Window) -> u64 {
-        let taps = |axis: usize, wanted: &Range<usize>| -> usize {
-            segments(self, axis).iter().map(|s| overlap(&s.outputs, wanted).len() * s.taps.len()).sum()
-        };
-        (taps(0, &window.rows()) * taps(1, &window.columns()) * self.inputs * self.outputs) as u64
+        let taps = self.taps(0, &window.rows()) * self.taps(1, &window.columns());
+        (taps * self.inputs * self.outputs) as u64
     }
 }
 

@@ -1,6 +1,7 @@
-//! The gradient of a convolution with respect to its input, as direct convolutions.
+//! The gradient of a convolution with respect to its input, as convolutions.
 
-use super::direct::{DirectConv, Finish, Job};
+use super::convolution::{Algorithm, Convolution};
+use super::direct::{Finish, Job};
 use super::geometry::{ConvShape, Window};
 use super::layout::Layout;
 use crate::kernels::isa::Isa;
@@ -20,7 +21,7 @@ pub struct InputGradient {
 #[derive(Clone, Debug)]
 struct Class {
     remainder: [usize; 2],
-    conv: DirectConv,
+    conv: Convolution,
 }
 
 impl InputGradient {
@@ -29,7 +30,7 @@ impl InputGradient {
     /// # Panics
     /// When their number contradicts `shape`.
     #[must_use]
-    pub fn new(isa: Isa, shape: ConvShape, weights: &[f32]) -> Self {
+    pub fn new(isa: Isa, shape: ConvShape, weights: &[f32], algorithm: Algorithm) -> Self {
         let [height, width] = shape.kernel;
         assert_eq!(weights.len(), shape.outputs * shape.inputs * height * width, "weights must fit the shape");
         let mut classes = Vec::new();
@@ -45,7 +46,7 @@ impl InputGradient {
                     stride: 1,
                     before: axes.map(|axis| axis.before),
                 };
-                let conv = DirectConv::from_fn(isa, class_shape, None, |input, output, ky, kx| {
+                let conv = Convolution::from_fn(isa, class_shape, None, algorithm, |input, output, ky, kx| {
                     let (ky, kx) = (axes[0].tap(shape.stride, ky), axes[1].tap(shape.stride, kx));
                     weights[((output * shape.inputs + input) * height + ky) * width + kx]
                 });

@@ -25,6 +25,8 @@ pub(crate) trait Simd {
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// a + b.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a - b.
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `x`, but 0 where it is below 0; NaN stays.
     unsafe fn relu(x: Self::Vector) -> Self::Vector;
     /// `x` where `gate` is above 0, else 0.
@@ -66,6 +68,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn subtract(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
     unsafe fn relu(x: [f32; 8]) -> [f32; 8] {
         x.map(|x| if x < 0.0 { 0.0 } else { x })
     }
@@ -84,9 +91,9 @@ mod x86 {
     use super::Simd;
     use std::arch::x86_64::{
         __m256, __m512, _CMP_GT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_cmp_ps_mask,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps,
+        _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     /// Eight lanes with AVX2 and FMA.
@@ -120,6 +127,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn add(a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn subtract(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_sub_ps(a, b) }
         }
 
         #[inline(always)]
@@ -165,6 +177,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn add(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn subtract(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_sub_ps(a, b) }
         }
 
         #[inline(always)]

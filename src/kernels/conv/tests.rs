@@ -1,6 +1,6 @@
 //! Every instruction set against the definition, on random shapes; any window against the whole.
 
-use super::{ConvShape, DirectConv, Finish, InputGradient, Job, Layout, Window, reference};
+use super::{Algorithm, ConvShape, Convolution, DirectConv, Finish, InputGradient, Job, Layout, Window, reference};
 use crate::kernels::isa::Isa;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use rand_chacha::ChaCha8Rng;
@@ -62,13 +62,14 @@ proptest! {
         let expected = reference::input_gradient(&shape, &output, &weights);
         for isa in Isa::ALL {
             let mut input = vec![f32::NAN; inputs];
-            InputGradient::new(isa, shape, &weights).apply(&output, &mut input, None, Finish::Linear);
+            let conv = InputGradient::new(isa, shape, &weights, Algorithm::Direct);
+            conv.apply(&output, &mut input, None, Finish::Linear);
             prop_assert!(worst(&input, &expected, shape.kernel[0] * shape.kernel[1] * shape.outputs) < 1.0, "{isa}");
         }
     }
 
     #[test]
-    fn a_window_has_the_bits_of_the_whole(shape in shapes(), seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
+    fn a_window_has_the_bits_of_the_whole(shape in prop_oneof![shapes(), winograd_shapes()], seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
         let [inputs, weights, outputs] = sizes(&shape);
         let (input, weights) = (random(seed, inputs), random(seed ^ 1, weights));
         let addend = random(seed ^ 2, outputs);
@@ -77,21 +78,22 @@ proptest! {
             let (top, left) = (cut.0 % height, cut.1 % width);
             Window { top, bottom: (top + cut.2).min(height), left, right: (left + cut.3).min(width) }
         };
-        for isa in Isa::ALL {
-            let conv = DirectConv::new(isa, shape, &weights, None);
+        for (isa, algorithm) in Isa::ALL.into_iter().flat_map(|isa| [(isa, Algorithm::Direct), (isa, Algorithm::Winograd)]) {
+            let conv = Convolution::new(isa, shape, &weights, None, algorithm);
+            let apply = |output: &mut [f32], jobs: &[Job]| {
+                conv.apply(&input, output, Some(&addend), Finish::Relu, jobs);
+            };
             let mut whole = vec![f32::NAN; outputs];
-            conv.apply(&input, &mut whole, Some(&addend), Finish::Relu, &[Job::whole(&shape)]);
-            let mut part = vec![f32::NAN; outputs];
+            apply(&mut whole, &[Job::whole(&shape)]);
             // Beside another job, so that tiles mix the two.
+            let mut part = vec![f32::NAN; 2 * outputs];
             let elsewhere = Layout { origin: outputs.cast_signed(), ..Job::whole(&shape).output };
-            let jobs = [Job { window, ..Job::whole(&shape) }, Job { output: elsewhere, ..Job::whole(&shape) }];
-            part.resize(2 * outputs, f32::NAN);
-            conv.apply(&input, &mut part, Some(&addend), Finish::Relu, &jobs);
+            apply(&mut part, &[Job { window, ..Job::whole(&shape) }, Job { output: elsewhere, ..Job::whole(&shape) }]);
             for (place, value) in part[..outputs].iter().enumerate() {
                 let (y, x) = (place / shape.outputs / shape.output[1], place / shape.outputs % shape.output[1]);
                 let inside = window.rows().contains(&y) && window.columns().contains(&x);
                 let expected = if inside { whole[place] } else { f32::NAN };
-                prop_assert_eq!(value.to_bits(), expected.to_bits(), "{} at {}, {}", isa, y, x);
+                prop_assert_eq!(value.to_bits(), expected.to_bits(), "{} {:?} at {}, {}", isa, algorithm, y, x);
             }
             prop_assert_eq!(bits(&part[outputs..]), bits(&whole));
         }
@@ -138,4 +140,70 @@ fn relu_lets_nan_through() {
             assert!(output.iter().all(|x| x.is_nan()), "{isa}");
         }
     }
+}
+
+/// How much larger its errors may be: the transforms round too.
+const WINOGRAD: f64 = 4.0;
+
+fn winograd_shapes() -> impl Strategy<Value = ConvShape> {
+    let channels = || prop_oneof![Just(8_usize), Just(16), Just(24), Just(32)];
+    ((1_usize..15, 1_usize..15), (0_usize..3, 0_usize..3), channels(), channels()).prop_filter_map(
+        "the kernel fits",
+        |((h, w), (ph, pw), inputs, outputs)| {
+            (h + 2 * ph >= 3 && w + 2 * pw >= 3).then(|| ConvShape::layer([h, w], inputs, outputs, [3, 3], 1, [ph, pw]))
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn winograd_equals_the_definition_within_rounding(shape in winograd_shapes(), seed: u64) {
+        let [inputs, weights, outputs] = sizes(&shape);
+        let (input, weights) = (random(seed, inputs), random(seed ^ 1, weights));
+        let bias = random(seed ^ 2, shape.outputs);
+        let addend = random(seed ^ 3, outputs);
+        let expected: Vec<f64> = reference::forward(&shape, &input, &weights, Some(&bias))
+            .iter()
+            .zip(&addend)
+            .map(|(sum, addend)| sum + f64::from(*addend))
+            .collect();
+        for isa in Isa::ALL {
+            let mut output = vec![f32::NAN; outputs];
+            let conv = Convolution::new(isa, shape, &weights, Some(&bias), Algorithm::Winograd);
+            prop_assert!(matches!(conv, Convolution::Winograd(_)));
+            let jobs = [Job::whole(&shape)];
+            conv.apply(&input, &mut output, Some(&addend), Finish::Linear, &jobs);
+            prop_assert!(worst(&output, &expected, 9 * shape.inputs) < WINOGRAD, "{}", isa);
+        }
+    }
+
+    #[test]
+    fn winograd_transposed_equals_the_definition_within_rounding(shape in winograd_shapes(), seed: u64) {
+        let [inputs, weights, outputs] = sizes(&shape);
+        let (output, weights) = (random(seed, outputs), random(seed ^ 1, weights));
+        let gate = random(seed ^ 2, inputs);
+        let expected: Vec<f64> = reference::input_gradient(&shape, &output, &weights)
+            .iter()
+            .zip(&gate)
+            .map(|(sum, gate)| if *gate > 0.0 { *sum } else { 0.0 })
+            .collect();
+        for isa in Isa::ALL {
+            let mut input = vec![f32::NAN; inputs];
+            let conv = InputGradient::new(isa, shape, &weights, Algorithm::Winograd);
+            conv.apply(&output, &mut input, None, Finish::Gate(&gate));
+            prop_assert!(worst(&input, &expected, 9 * shape.outputs) < WINOGRAD, "{}", isa);
+        }
+    }
+}
+
+#[test]
+fn algorithms_are_chosen_by_what_they_cost() {
+    let shape = ConvShape::layer([8, 8], 64, 64, [3, 3], 1, [1, 1]);
+    assert_eq!(Algorithm::faster(&shape), Algorithm::Winograd);
+    let strided = ConvShape::layer([8, 8], 64, 64, [3, 3], 2, [1, 1]);
+    assert_eq!(Algorithm::faster(&strided), Algorithm::Direct);
+    // One output of a tile's sixteen: nine products a pair of channels, against thirty-six.
+    let span = std::slice::from_ref(&(3..4));
+    let cost = |algorithm: Algorithm| algorithm.cost(&shape, span, span);
+    assert!(cost(Algorithm::Direct) < cost(Algorithm::Winograd) / 4.0);
 }

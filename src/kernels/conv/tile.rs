@@ -66,6 +66,8 @@ pub(crate) struct TileTable {
     pub(crate) lanes: usize,
     /// For 1 and for 2 vectors: the kernels for 1, 2, ... pixels.
     kernels: [&'static [TileFn]; MAX_VECTORS],
+    /// Likewise for matrix products, with as many rows as there are pixels.
+    products: [&'static [ProductFn]; MAX_VECTORS],
 }
 
 impl TileTable {
@@ -95,6 +97,11 @@ impl TileTable {
     pub(crate) fn kernel(&self, vectors: usize, pixels: usize) -> TileFn {
         self.kernels[vectors - 1][pixels - 1]
     }
+
+    /// The matrix product of so many vectors and rows.
+    pub(super) fn product(&self, vectors: usize, rows: usize) -> ProductFn {
+        self.products[vectors - 1][rows - 1]
+    }
 }
 
 /// Computes a tile of `P` pixels and `K` vectors; see [`TileFn`] for what it requires.
@@ -102,14 +109,24 @@ impl TileTable {
 unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
     // SAFETY: the caller vouches for the instruction set and for every place that `tile` describes.
     unsafe {
-        let pixels: [*const f32; P] = std::array::from_fn(|p| tile.input.add(*tile.input_offsets.add(p)));
-        let start: [S::Vector; K] = std::array::from_fn(|k| S::load(tile.bias.add(k * S::LANES)));
+        // Loops, not closures, which would not take on the instruction set of the function around them.
+        let mut pixels = [tile.input; P];
+        for (p, pixel) in pixels.iter_mut().enumerate() {
+            *pixel = pixel.add(*tile.input_offsets.add(p));
+        }
+        let mut start = [S::splat(0.0); K];
+        for (k, start) in start.iter_mut().enumerate() {
+            *start = S::load(tile.bias.add(k * S::LANES));
+        }
         let mut sums = [start; P];
         for row in 0..tile.rows {
             let mut weights = tile.weights.add(row * tile.weights_row);
             let first = row * tile.input_row;
             for value in first..first + tile.run {
-                let column: [S::Vector; K] = std::array::from_fn(|k| S::load(weights.add(k * S::LANES)));
+                let mut column = [S::splat(0.0); K];
+                for (k, column) in column.iter_mut().enumerate() {
+                    *column = S::load(weights.add(k * S::LANES));
+                }
                 for p in 0..P {
                     let x = S::splat(*pixels[p].add(value));
                     for k in 0..K {
@@ -145,15 +162,12 @@ unsafe fn finish<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
         let output = *tile.output_offsets.add(p);
         let mut channel = 0;
         while channel + S::LANES <= tile.channels {
-            let mut value = S::load(sums.add(channel));
-            if !tile.addend.is_null() {
-                value = S::add(value, S::load(tile.addend.add(*tile.addend_offsets.add(p) + channel)));
-            }
-            value = match tile.finish {
-                RawFinish::Linear => value,
-                RawFinish::Relu => S::relu(value),
-                RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(output + channel))),
+            let addend = if tile.addend.is_null() {
+                std::ptr::null()
+            } else {
+                tile.addend.add(*tile.addend_offsets.add(p) + channel)
             };
+            let value = finish_vector::<S>(S::load(sums.add(channel)), addend, tile.finish, output + channel);
             S::store(tile.output.add(output + channel), value);
             channel += S::LANES;
         }
@@ -174,19 +188,95 @@ unsafe fn finish<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
     }
 }
 
+/// Adds a vector at `addend`, unless that is null, and applies the finish; `place` is where a gate is looked up.
+///
+/// # Safety
+/// The machine has the instruction set, and `addend` and the gate are in bounds.
+#[inline(always)]
+pub(super) unsafe fn finish_vector<S: Simd>(
+    value: S::Vector,
+    addend: *const f32,
+    finish: RawFinish,
+    place: usize,
+) -> S::Vector {
+    // SAFETY: the caller vouches for instruction set and places.
+    unsafe {
+        let value = if addend.is_null() { value } else { S::add(value, S::load(addend)) };
+        match finish {
+            RawFinish::Linear => value,
+            RawFinish::Relu => S::relu(value),
+            RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(place))),
+        }
+    }
+}
+
+/// The operands of a small matrix product: rows of `depth` values times `[depth][vectors * lanes]` weights.
+pub(super) struct Product {
+    /// Rows that follow one another.
+    pub(super) input: *const f32,
+    pub(super) depth: usize,
+    pub(super) weights: *const f32,
+    /// Rows `output_row` apart.
+    pub(super) output: *mut f32,
+    pub(super) output_row: usize,
+}
+
+/// Computes a small matrix product.
+///
+/// # Safety
+/// The machine has the instruction set, and everything that [`Product`] describes is in bounds.
+pub(super) type ProductFn = unsafe fn(&Product);
+
+/// A product of `P` rows and `K` vectors; see [`ProductFn`] for what it requires.
+#[inline(always)]
+unsafe fn product<S: Simd, const K: usize, const P: usize>(product: &Product) {
+    // SAFETY: the caller vouches for the instruction set and for every place that `product` describes.
+    unsafe {
+        let mut sums = [[S::splat(0.0); K]; P];
+        let mut weights = product.weights;
+        for value in 0..product.depth {
+            let mut column = [S::splat(0.0); K];
+            for (k, column) in column.iter_mut().enumerate() {
+                *column = S::load(weights.add(k * S::LANES));
+            }
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let x = S::splat(*product.input.add(p * product.depth + value));
+                for (sum, column) in sums.iter_mut().zip(column) {
+                    *sum = S::multiply_add(x, column, *sum);
+                }
+            }
+            weights = weights.add(K * S::LANES);
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            for (k, sum) in sums.iter().enumerate() {
+                S::store(product.output.add(p * product.output_row + k * S::LANES), *sum);
+            }
+        }
+    }
+}
+
 /// The portable kernel of `P` pixels and one vector.
 unsafe fn portable<const P: usize>(operands: &Tile) {
     // SAFETY: the portable kernel needs no instruction set; the rest is the caller's word.
     unsafe { tile::<Portable, 1, P>(operands) }
 }
 
-static PORTABLE: TileTable =
-    TileTable { lanes: 8, kernels: [&[portable::<1>, portable::<2>, portable::<3>, portable::<4>], &[]] };
+/// The portable matrix product of `P` rows and one vector.
+unsafe fn portable_product<const P: usize>(operands: &Product) {
+    // SAFETY: as above.
+    unsafe { product::<Portable, 1, P>(operands) }
+}
+
+static PORTABLE: TileTable = TileTable {
+    lanes: 8,
+    kernels: [&[portable::<1>, portable::<2>, portable::<3>, portable::<4>], &[]],
+    products: [&[portable_product::<1>, portable_product::<2>, portable_product::<3>, portable_product::<4>], &[]],
+};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::simd::{Avx2, Avx512};
-    use super::{Tile, TileTable, tile};
+    use super::{Product, Tile, TileTable, product, tile};
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<const K: usize, const P: usize>(operands: &Tile) {
@@ -198,6 +288,18 @@ mod x86 {
     unsafe fn avx512<const K: usize, const P: usize>(operands: &Tile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { tile::<Avx512, K, P>(operands) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2_product<const K: usize, const P: usize>(operands: &Product) {
+        // SAFETY: this function has the instruction set; the rest is the caller's word.
+        unsafe { product::<Avx2, K, P>(operands) }
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn avx512_product<const K: usize, const P: usize>(operands: &Product) {
+        // SAFETY: this function has the instruction set; the rest is the caller's word.
+        unsafe { product::<Avx512, K, P>(operands) }
     }
 
     /// The instances of a kernel for so many vectors and each number of pixels.
@@ -214,6 +316,10 @@ mod x86 {
             instances!(avx2, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
             instances!(avx2, 2, [1, 2, 3, 4, 5, 6]),
         ],
+        products: [
+            instances!(avx2_product, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            instances!(avx2_product, 2, [1, 2, 3, 4, 5, 6]),
+        ],
     };
 
     /// 24 of 32 registers hold sums.
@@ -222,6 +328,10 @@ mod x86 {
         kernels: [
             instances!(avx512, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
             instances!(avx512, 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        ],
+        products: [
+            instances!(avx512_product, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            instances!(avx512_product, 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
         ],
     };
 }

@@ -76,6 +76,11 @@ impl PackedWeights {
         &self.bias[block.first..block.first + self.lanes(block)]
     }
 
+    /// The lanes of all blocks.
+    pub(super) fn padded_outputs(&self) -> usize {
+        self.bias.len()
+    }
+
     /// The lanes of a block, those without a channel included.
     pub(super) fn lanes(&self, block: &Block) -> usize {
         debug_assert!(block.vectors <= MAX_VECTORS);

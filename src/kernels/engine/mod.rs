@@ -6,6 +6,7 @@
 //! order as in a pass over the whole map, so both have the same bits. A masked pixel is 0 in every channel.
 
 mod backward;
+mod builder;
 mod forward;
 mod program;
 mod slots;
@@ -14,5 +15,6 @@ mod spans;
 mod tests;
 mod workspace;
 
-pub use program::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose};
+pub use builder::{ConvLayer, ProgramBuilder};
+pub use program::{MapId, MapShape, Program, Purpose};
 pub use workspace::Workspace;

@@ -1,23 +1,44 @@
-//! Where the candidates' part of each map lives: maps that are never alive together share a slot.
+//! Where the candidates' part of each map lives, and how many candidates pass through a layer together.
+//!
+//! A layer on small maps has much to gain from many candidates, which share each pass over its weights; a layer on large
+//! maps has its cache to lose. So the layers fall into segments, each with a larger group than the one before: a
+//! segment's group is brought to its first layer a smaller group at a time.
 
-use super::program::{Layer, MapId, MapShape};
+use std::ops::Range;
+
+use super::program::{Layer, MapId, MapShape, Op};
 use super::spans::Spans;
 
-/// Values of all slots together that a group of candidates may take: half of a second-level cache of 1 MiB.
-const GROUP_VALUES: usize = 128 * 1024;
+/// Bytes that a layer's maps may take for a group: about a quarter of the second-level cache.
+const GROUP_BYTES: usize = 256 * 1024;
 /// More candidates than this in a group reuse weights no better.
-const LARGEST_GROUP: usize = 16;
+const LARGEST_GROUP: usize = 64;
 
-/// The assignment of maps to slots.
+/// The assignment of maps to slots, and of layers to segments.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// For each map: its slot.
-    pub(super) of_map: Vec<usize>,
-    /// For each map: how many values one candidate takes, its rows padded to the widest window.
-    pub(super) stride: Vec<usize>,
-    /// For each slot: values per candidate.
+    /// For each map.
+    pub(super) homes: Vec<Home>,
+    /// For each slot: its number of values.
     pub(super) sizes: Vec<usize>,
-    /// Candidates that are computed together.
+    /// In order; groups grow, each a multiple of the one before.
+    pub(super) segments: Vec<Segment>,
+}
+
+/// Where the candidates' parts of a map live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    pub(super) slot: usize,
+    /// Values per candidate, its rows padded to the widest window.
+    pub(super) stride: usize,
+    /// Candidates in the slot: those of the last layer that reads the map.
+    pub(super) group: usize,
+}
+
+/// Consecutive layers through which a group passes together.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) layers: Range<usize>,
     pub(super) group: usize,
 }
 
@@ -26,26 +47,67 @@ impl Slots {
         let stride: Vec<usize> = (0..maps.len())
             .map(|map| spans.extent(MapId(map)).into_iter().product::<usize>() * maps[map].channels)
             .collect();
-        let mut last_use = vec![0; maps.len()];
+        let groups = groups(layers, &stride);
+        let mut last_reader: Vec<usize> = (0..maps.len()).map(|map| map.saturating_sub(1)).collect();
         for (index, layer) in layers.iter().enumerate() {
             for source in layer.sources() {
-                last_use[source.0] = index;
+                last_reader[source.0] = index;
             }
         }
-        last_use[layers.len()] = layers.len();
-        let (mut of_map, mut sizes, mut free_after) = (Vec::new(), Vec::<usize>::new(), Vec::<usize>::new());
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut homes = Vec::new();
         for map in 0..maps.len() {
-            // Map m is written by layer m - 1; a slot last read by an earlier layer is free.
-            let slot = free_after.iter().position(|last| *last + 1 < map).unwrap_or_else(|| {
-                sizes.push(0);
-                free_after.push(0);
-                sizes.len() - 1
+            let (stride, last_reader) = (stride[map], last_reader[map]);
+            let group = groups[last_reader];
+            // Map m is written by layer m - 1; a slot last read before that is free.
+            let free = slots.iter().position(|slot| slot.group == group && slot.last_reader + 1 < map);
+            let slot = free.unwrap_or_else(|| {
+                slots.push(Slot { group, stride: 0, last_reader: 0 });
+                slots.len() - 1
             });
-            sizes[slot] = sizes[slot].max(stride[map]);
-            free_after[slot] = last_use[map].max(map);
-            of_map.push(slot);
+            slots[slot] = Slot { group, stride: slots[slot].stride.max(stride), last_reader };
+            homes.push(Home { slot, stride, group });
         }
-        let group = (GROUP_VALUES / sizes.iter().sum::<usize>().max(1)).clamp(1, LARGEST_GROUP);
-        Self { of_map, stride, sizes, group }
+        Self { homes, sizes: slots.iter().map(|slot| slot.stride * slot.group).collect(), segments: segments(&groups) }
     }
+
+    /// The largest group.
+    pub(super) fn group(&self) -> usize {
+        self.segments.last().map_or(1, |segment| segment.group)
+    }
+}
+
+struct Slot {
+    group: usize,
+    stride: usize,
+    last_reader: usize,
+}
+
+/// The group of each layer: as large as its own maps, and those of the layers after it, allow.
+fn groups(layers: &[Layer], stride: &[usize]) -> Vec<usize> {
+    let allowed = layers.iter().enumerate().map(|(index, layer)| {
+        let values = stride[index + 1] + layer.sources().map(|source| stride[source.0]).sum::<usize>();
+        let weights = match &layer.op {
+            Op::Conv { forward, .. } => forward.weight_bytes(),
+            Op::Affine { .. } | Op::MaxPool { .. } | Op::Subsample { .. } | Op::Mean => 0,
+        };
+        let group = GROUP_BYTES.max(weights) / (values * size_of::<f32>()).max(1);
+        1 << group.clamp(1, LARGEST_GROUP).ilog2()
+    });
+    let mut groups: Vec<usize> = allowed.collect();
+    for index in (1..groups.len()).rev() {
+        groups[index - 1] = groups[index - 1].min(groups[index]);
+    }
+    groups
+}
+
+fn segments(groups: &[usize]) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for (layer, group) in groups.iter().enumerate() {
+        match segments.last_mut() {
+            Some(last) if last.group == *group => last.layers.end = layer + 1,
+            _ => segments.push(Segment { layers: layer..layer + 1, group: *group }),
+        }
+    }
+    segments
 }

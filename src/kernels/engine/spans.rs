@@ -5,8 +5,55 @@
 
 use std::ops::Range;
 
-use super::program::{Layer, MapId, MapShape, Op};
-use crate::kernels::conv::{ConvShape, Window};
+use super::program::{MapId, MapShape};
+use crate::kernels::conv::{ConvShape, Window, WinogradConv};
+
+/// What a layer reads.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) reach: Reach,
+    pub(super) input: MapId,
+    pub(super) addend: Option<MapId>,
+}
+
+/// Which of its inputs an operation's outputs read, vertically and horizontally.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach {
+    /// Tiles of so many outputs read a window each. Where one of them changes, all of them may, by rounding.
+    Windows { tile: usize, axes: [Taps; 2] },
+    /// All of them.
+    All,
+}
+
+/// Windows along one axis: number n reads the `count` inputs from n stride - before on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taps {
+    count: usize,
+    stride: usize,
+    before: isize,
+}
+
+impl Reach {
+    /// A window per output, equal in both directions.
+    pub(super) fn square(count: usize, stride: usize, padding: usize) -> Self {
+        Self::Windows { tile: 1, axes: [Taps { count, stride, before: padding.cast_signed() }; 2] }
+    }
+
+    /// A direct convolution's windows.
+    pub(super) fn direct(shape: &ConvShape) -> Self {
+        let (stride, before) = (shape.stride, shape.before);
+        Self::Windows {
+            tile: 1,
+            axes: [0, 1].map(|axis| Taps { count: shape.kernel[axis], stride, before: before[axis] }),
+        }
+    }
+
+    /// The windows of a convolution in Winograd's tiles.
+    pub(super) fn winograd(shape: &ConvShape) -> Self {
+        let (count, stride) = (WinogradConv::TILE_INPUTS, WinogradConv::TILE_OUTPUTS);
+        Self::Windows { tile: stride, axes: shape.before.map(|before| Taps { count, stride, before }) }
+    }
+}
 
 /// The tables of both axes.
 #[derive(Debug)]
@@ -24,8 +71,14 @@ struct Axis {
 }
 
 impl Spans {
-    pub(super) fn new(maps: &[MapShape], layers: &[Layer]) -> Self {
-        Self { axes: [0, 1].map(|axis| Axis::new(maps, layers, axis)) }
+    /// Those of a program with these maps, of which map l + 1 is linked to others by link l.
+    pub(super) fn new(maps: &[MapShape], links: &[Link]) -> Self {
+        Self { axes: [0, 1].map(|axis| Axis::new(maps, links, axis)) }
+    }
+
+    /// The rows (axis 0) or columns (axis 1) of a map that change, for each row or column of the input.
+    pub(super) fn along(&self, axis: usize, map: MapId) -> &[Range<usize>] {
+        &self.axes[axis].changed[map.0]
     }
 
     /// The window of a map that changes with pixel (y, x); none if it changes nothing there.
@@ -50,26 +103,23 @@ fn window(rows: &Range<usize>, columns: &Range<usize>) -> Window {
 }
 
 impl Axis {
-    fn new(maps: &[MapShape], layers: &[Layer], axis: usize) -> Self {
-        let coordinates = maps[0].size()[axis];
-        let mut changed: Vec<Vec<Range<usize>>> = vec![(0..coordinates).map(|place| place..place + 1).collect()];
-        for (index, layer) in layers.iter().enumerate() {
-            let size = Sizes { input: maps[layer.input.0].size()[axis], output: maps[index + 1].size()[axis], axis };
-            let spans = (0..coordinates).map(|place| {
-                let own = size.reached(&layer.op, &changed[layer.input.0][place]);
-                layer.addend.map_or(own.clone(), |addend| hull(&own, &changed[addend.0][place]))
+    fn new(maps: &[MapShape], links: &[Link], axis: usize) -> Self {
+        let size = |map: usize| maps[map].size()[axis];
+        let mut changed: Vec<Vec<Range<usize>>> = vec![(0..size(0)).map(|place| place..place + 1).collect()];
+        for (index, link) in links.iter().enumerate() {
+            let spans = (0..size(0)).map(|place| {
+                let own = link.reach.over(axis, &changed[link.input.0][place], size(index + 1));
+                link.addend.map_or(own.clone(), |addend| hull(&own, &changed[addend.0][place]))
             });
             let spans = spans.collect();
             changed.push(spans);
         }
         let mut needed = changed.clone();
-        for (index, layer) in layers.iter().enumerate() {
-            let size = Sizes { input: maps[layer.input.0].size()[axis], output: maps[index + 1].size()[axis], axis };
-            for place in 0..coordinates {
-                let output = &changed[index + 1][place];
-                let input = &mut needed[layer.input.0][place];
-                *input = hull(input, &size.read(&layer.op, output));
-                if let Some(addend) = layer.addend {
+        for (index, link) in links.iter().enumerate() {
+            for (place, output) in changed[index + 1].iter().enumerate() {
+                let input = &mut needed[link.input.0][place];
+                *input = hull(input, &link.reach.under(axis, output, size(link.input.0)));
+                if let Some(addend) = link.addend {
                     let addend = &mut needed[addend.0][place];
                     *addend = hull(addend, output);
                 }
@@ -88,74 +138,45 @@ fn hull(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// A layer's map sizes along one axis.
-struct Sizes {
-    input: usize,
-    output: usize,
-    axis: usize,
-}
-
-impl Sizes {
-    /// The outputs that read any of the `changed` inputs.
-    fn reached(&self, op: &Op, changed: &Range<usize>) -> Range<usize> {
-        if changed.is_empty() {
-            return 0..0;
-        }
-        match op {
-            Op::Conv { forward, .. } => self.windows_over(Taps::of(forward.shape(), self.axis), changed),
-            Op::MaxPool { kernel, stride, padding } => {
-                self.windows_over(Taps { count: *kernel, stride: *stride, before: padding.cast_signed() }, changed)
+impl Reach {
+    /// The outputs, of `size`, that change with the `changed` inputs.
+    fn over(self, axis: usize, changed: &Range<usize>, size: usize) -> Range<usize> {
+        match self {
+            _ if changed.is_empty() => 0..0,
+            Self::Windows { tile, axes } => {
+                let tiles = axes[axis].over(changed, size.div_ceil(tile));
+                tiles.start * tile..(tiles.end * tile).min(size)
             }
-            Op::Subsample { stride, .. } => self.windows_over(Taps { count: 1, stride: *stride, before: 0 }, changed),
-            Op::Affine { .. } => changed.clone(),
-            Op::Mean => 0..self.output,
+            Self::All => 0..size,
         }
     }
 
-    /// The inputs that the `wanted` outputs read.
-    fn read(&self, op: &Op, wanted: &Range<usize>) -> Range<usize> {
-        if wanted.is_empty() {
-            return 0..0;
-        }
-        match op {
-            Op::Conv { forward, .. } => self.under_windows(Taps::of(forward.shape(), self.axis), wanted),
-            Op::MaxPool { kernel, stride, padding } => {
-                self.under_windows(Taps { count: *kernel, stride: *stride, before: padding.cast_signed() }, wanted)
-            }
-            Op::Subsample { stride, .. } => self.under_windows(Taps { count: 1, stride: *stride, before: 0 }, wanted),
-            Op::Affine { .. } => wanted.clone(),
-            Op::Mean => 0..self.input,
+    /// The inputs, of `size`, that the `wanted` outputs are computed from.
+    fn under(self, axis: usize, wanted: &Range<usize>, size: usize) -> Range<usize> {
+        match self {
+            _ if wanted.is_empty() => 0..0,
+            Self::Windows { tile, axes } => axes[axis].under(&(wanted.start / tile..wanted.end.div_ceil(tile)), size),
+            Self::All => 0..size,
         }
     }
-
-    /// Window o covers the inputs from o stride - before on: those that meet `changed` are contiguous.
-    fn windows_over(&self, taps: Taps, changed: &Range<usize>) -> Range<usize> {
-        let stride = taps.stride.cast_signed();
-        let (first, last) = (changed.start.cast_signed() + taps.before, changed.end.cast_signed() - 1 + taps.before);
-        // Ceiling of the first division, floor of the second.
-        let start = (first - (taps.count.cast_signed() - 1) + stride - 1).div_euclid(stride).max(0).cast_unsigned();
-        let end = usize::try_from(last.div_euclid(stride) + 1).unwrap_or(0).min(self.output);
-        start..end.max(start)
-    }
-
-    fn under_windows(&self, taps: Taps, wanted: &Range<usize>) -> Range<usize> {
-        let first = (wanted.start * taps.stride).cast_signed() - taps.before;
-        let end = ((wanted.end - 1) * taps.stride + taps.count).cast_signed() - taps.before;
-        let start = usize::try_from(first).unwrap_or(0);
-        start..usize::try_from(end).unwrap_or(0).min(self.input).max(start)
-    }
-}
-
-/// The windows of an operation along one axis.
-#[derive(Clone, Copy)]
-struct Taps {
-    count: usize,
-    stride: usize,
-    before: isize,
 }
 
 impl Taps {
-    fn of(shape: &ConvShape, axis: usize) -> Self {
-        Self { count: shape.kernel[axis], stride: shape.stride, before: shape.before[axis] }
+    /// The windows, of so many, that meet the `changed` inputs: they are contiguous.
+    fn over(self, changed: &Range<usize>, windows: usize) -> Range<usize> {
+        let stride = self.stride.cast_signed();
+        let (first, last) = (changed.start.cast_signed() + self.before, changed.end.cast_signed() - 1 + self.before);
+        // The ceiling of the first quotient, the floor of the second.
+        let start = (first - self.count.cast_signed() + stride).div_euclid(stride).max(0).cast_unsigned();
+        let end = usize::try_from(last.div_euclid(stride) + 1).unwrap_or(0).min(windows);
+        start..end.max(start)
+    }
+
+    /// The inputs, of `size`, under some windows.
+    fn under(self, windows: &Range<usize>, size: usize) -> Range<usize> {
+        let first = (windows.start * self.stride).cast_signed() - self.before;
+        let end = ((windows.end - 1) * self.stride + self.count).cast_signed() - self.before;
+        let start = usize::try_from(first).unwrap_or(0);
+        start..usize::try_from(end).unwrap_or(0).min(size).max(start)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::backward::Gradients;
 use super::forward::place;
 use super::program::{MapId, Program, Purpose, whole};
+use super::slots::Home;
 use crate::kernels::conv::{Job, Layout, Window};
 
 /// The state of a program on one image, with every buffer that it will ever need.
@@ -24,12 +25,11 @@ impl Workspace {
     /// Allocates everything; the current image is all zeros, that is, fully masked.
     #[must_use]
     pub fn new(program: &Arc<Program>) -> Self {
-        let group = program.slots.group;
         let mut workspace = Self {
             program: Arc::clone(program),
             current: program.maps.iter().map(|map| vec![0.0; map.values()]).collect(),
-            slots: program.slots.sizes.iter().map(|size| vec![0.0; size * group]).collect(),
-            jobs: Vec::with_capacity(group),
+            slots: program.slots.sizes.iter().map(|size| vec![0.0; *size]).collect(),
+            jobs: Vec::with_capacity(program.slots.group()),
             gradients: match program.purpose() {
                 Purpose::Scores => None,
                 Purpose::Gradients => Some(Gradients::new(program)),
@@ -72,7 +72,7 @@ impl Workspace {
     /// When there is no such pixel.
     pub fn mask(&mut self, pixel: u32) {
         self.clear_pixel(pixel);
-        let (y, x) = self.position(pixel);
+        let (y, x) = position(&self.program, pixel);
         let program = Arc::clone(&self.program);
         self.compute(&program, |map| program.spans.changed(map, y, x));
     }
@@ -96,14 +96,13 @@ impl Workspace {
         let program = Arc::clone(&self.program);
         let classes = program.classes();
         assert_eq!(logits.len(), pixels.len() * classes, "one row of logits per pixel");
-        let group = program.slots.group;
+        let group = program.slots.group();
+        let Home { slot, stride, .. } = program.slots.homes[program.layers.len()];
         for (pixels, logits) in pixels.chunks(group).zip(logits.chunks_mut(group * classes)) {
-            self.group(&program, pixels);
-            let last = MapId(program.layers.len());
-            let slot = &self.slots[program.slots.of_map[last.0]];
-            for (candidate, logits) in logits.chunks_exact_mut(classes).enumerate() {
-                let start = candidate * program.slots.stride[last.0];
-                logits.copy_from_slice(&slot[start..start + classes]);
+            self.group(&program, program.slots.segments.len(), pixels, 0);
+            let parts = self.slots[slot].chunks_exact(stride);
+            for (logits, part) in logits.chunks_exact_mut(classes).zip(parts) {
+                logits.copy_from_slice(&part[..classes]);
             }
         }
     }
@@ -116,11 +115,6 @@ impl Workspace {
     pub fn gradient(&mut self, logits: &[f32]) -> &[f32] {
         let gradients = self.gradients.as_mut().expect("the program must be compiled for gradients");
         gradients.compute(&self.program, &self.current, logits)
-    }
-
-    fn position(&self, pixel: u32) -> (usize, usize) {
-        let width = self.program.input().width;
-        (pixel as usize / width, pixel as usize % width)
     }
 
     fn clear_pixel(&mut self, pixel: u32) {
@@ -152,40 +146,65 @@ impl Workspace {
         }
     }
 
-    /// Computes the candidates for some pixels, at most a group, through all layers.
-    fn group(&mut self, program: &Program, pixels: &[u32]) {
-        let channels = program.input().channels;
-        for (candidate, pixel) in pixels.iter().enumerate() {
-            let (y, x) = self.position(*pixel);
-            let part = Part { program, map: MapId(0), candidate, y, x };
-            part.copy(part.needed(), &self.current[0], &mut self.slots[program.slots.of_map[0]]);
-            let start = place(part.layout().at(y.cast_signed(), x.cast_signed()));
-            self.slots[program.slots.of_map[0]][start..start + channels].fill(0.0);
+    /// Brings the candidates for some pixels through the first `segments` segments; they are numbered from `first`.
+    fn group(&mut self, program: &Program, segments: usize, pixels: &[u32], first: usize) {
+        let Some(last) = segments.checked_sub(1) else {
+            self.mask_in_parts(program, pixels, first);
+            return;
+        };
+        let earlier = last.checked_sub(1).map_or(pixels.len(), |earlier| program.slots.segments[earlier].group);
+        for (index, pixels) in pixels.chunks(earlier).enumerate() {
+            self.group(program, last, pixels, first + index * earlier);
         }
-        for (index, layer) in program.layers.iter().enumerate() {
-            let map = MapId(index + 1);
-            let slot = program.slots.of_map[map.0];
-            let mut output = std::mem::take(&mut self.slots[slot]);
-            self.jobs.clear();
-            for (candidate, pixel) in pixels.iter().enumerate() {
-                let (y, x) = self.position(*pixel);
-                let part = |map| Part { program, map, candidate, y, x };
-                part(map).copy_unchanged(&self.current[map.0], &mut output);
-                if let Some(window) = program.spans.changed(map, y, x) {
-                    self.jobs.push(Job {
-                        window,
-                        input: part(layer.input).layout(),
-                        output: part(map).layout(),
-                        addend: part(layer.addend.unwrap_or(map)).layout(),
-                    });
-                }
-            }
-            let at = |map: MapId| self.slots[program.slots.of_map[map.0]].as_slice();
-            let size = program.maps[layer.input.0].size();
-            layer.compute(size, at(layer.input), layer.addend.map(at), &mut output, &self.jobs);
-            self.slots[slot] = output;
+        for index in program.slots.segments[last].layers.clone() {
+            self.compute_parts(program, index, pixels, first);
         }
     }
+
+    /// Copies what the candidates need of the current image, each with its pixel masked.
+    fn mask_in_parts(&mut self, program: &Program, pixels: &[u32], first: usize) {
+        let channels = program.input().channels;
+        let slot = &mut self.slots[program.slots.homes[0].slot];
+        for (candidate, pixel) in (first..).zip(pixels) {
+            let (y, x) = position(program, *pixel);
+            let part = Part { program, map: MapId(0), candidate, y, x };
+            part.copy(part.needed(), &self.current[0], slot);
+            let start = place(part.layout().at(y.cast_signed(), x.cast_signed()));
+            slot[start..start + channels].fill(0.0);
+        }
+    }
+
+    /// Computes a layer for some candidates.
+    fn compute_parts(&mut self, program: &Program, index: usize, pixels: &[u32], first: usize) {
+        let layer = &program.layers[index];
+        let map = MapId(index + 1);
+        let slot = program.slots.homes[map.0].slot;
+        let mut output = std::mem::take(&mut self.slots[slot]);
+        self.jobs.clear();
+        for (candidate, pixel) in (first..).zip(pixels) {
+            let (y, x) = position(program, *pixel);
+            let part = |map| Part { program, map, candidate, y, x };
+            part(map).copy_unchanged(&self.current[map.0], &mut output);
+            if let Some(window) = program.spans.changed(map, y, x) {
+                self.jobs.push(Job {
+                    window,
+                    input: part(layer.input).layout(),
+                    output: part(map).layout(),
+                    addend: part(layer.addend.unwrap_or(map)).layout(),
+                });
+            }
+        }
+        let at = |map: MapId| self.slots[program.slots.homes[map.0].slot].as_slice();
+        let size = program.maps[layer.input.0].size();
+        layer.compute(size, at(layer.input), layer.addend.map(at), &mut output, &self.jobs);
+        self.slots[slot] = output;
+    }
+}
+
+/// Row and column of a pixel.
+fn position(program: &Program, pixel: u32) -> (usize, usize) {
+    let width = program.input().width;
+    (pixel as usize / width, pixel as usize % width)
 }
 
 /// One candidate's part of a map, in the map's slot.
@@ -207,7 +226,8 @@ impl Part<'_> {
         let Window { top, left, .. } = self.needed();
         let pixel = self.program.maps[self.map.0].channels;
         let row = self.program.spans.extent(self.map)[1] * pixel;
-        let start = self.candidate * self.program.slots.stride[self.map.0];
+        let Home { stride, group, .. } = self.program.slots.homes[self.map.0];
+        let start = self.candidate % group * stride;
         Layout { origin: start.cast_signed() - (top * row + left * pixel).cast_signed(), row, pixel }
     }
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::shape::{ConvShape, MapShape};
-use crate::kernels::conv::{DirectConv, Finish, InputGradient, Job, Layout};
+use crate::kernels::conv::{Algorithm, DirectConv, Finish, InputGradient, Job, Layout};
 use crate::kernels::isa::Isa;
 
 /// Pixels of a task, so that small maps share a pass over the weights.
@@ -32,7 +32,7 @@ pub(super) fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bi
 /// The gradient with respect to the input.
 pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
     let ConvShape { input, output, .. } = *shape;
-    let transpose = InputGradient::new(isa, shape.one_image(), weight);
+    let transpose = InputGradient::new(isa, shape.one_image(), weight, Algorithm::Direct);
     let mut out = vec![0.0; input.values()];
     let images = images_per_task(output);
     out.par_chunks_mut(images * input.image()).zip(gradient.par_chunks(images * output.image())).for_each(

@@ -9,7 +9,7 @@ use super::batch::{chunk, group, total};
 use super::gradient::Source;
 use super::normalisation::Moments;
 use super::{Entry, Map, MapId, ParameterId, Tape};
-use crate::kernels::conv::{DirectConv, Finish, InputGradient, Job, Layout};
+use crate::kernels::conv::{Algorithm, DirectConv, Finish, InputGradient, Job, Layout};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::{ConvShape, MapShape, Panels, WeightGradient, Window, channels};
 
@@ -126,8 +126,9 @@ impl Convolution {
             .as_ref()
             .filter(|_| last && wanted)
             .map(|norm| Normalised { x: Arc::clone(&tape.map(norm.x).values), mean: Arc::clone(&norm.mean) });
-        let transpose =
-            wanted.then(|| InputGradient::new(tape.isa(), shape.one_image(), tape.parameters[weight.0].values));
+        let transpose = wanted.then(|| {
+            InputGradient::new(tape.isa(), shape.one_image(), tape.parameters[weight.0].values, Algorithm::Direct)
+        });
         let mut for_x = wanted.then(|| tape.workspace.buffer(shape.input.values()));
         // Weights that are many get their gradient in a pass of their own, over a computed gradient.
         let apart = !plan.is_joint();

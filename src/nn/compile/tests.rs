@@ -165,13 +165,14 @@ fn sums_that_nothing_can_be_fused_to_are_still_right() {
 }
 
 #[test]
-fn a_candidate_of_resnet20_takes_about_half_of_the_multiplications() {
+fn a_candidate_of_resnet20_takes_at_most_half_of_the_multiplications() {
     let (graph, tensors) = build(Arch::Resnet20, 32, 32, 3);
     let program = program(&graph, &tensors, Purpose::Scores);
     let pixels = (0..32).flat_map(|y| (0..32).map(move |x| (y, x)));
     let candidates: u64 = pixels.map(|(y, x)| program.candidate_multiplications(y, x)).sum();
     let share = candidates as f64 / 1024.0 / program.multiplications() as f64;
-    assert!((0.40..=0.52).contains(&share), "{share}");
+    // Recomputing windows leaves .47; Winograd's tiles leave less than half of that.
+    assert!(share <= 0.25, "{share}");
 }
 
 #[test]

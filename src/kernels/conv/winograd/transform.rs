@@ -1,0 +1,261 @@
+//! The transforms of Winograd's F(4x4, 3x3): tiles of 6 x 6 inputs and of 4 x 4 outputs, one vector of channels at
+//! a time.
+//!
+//! The interpolation points are 0, +-a, +-b and infinity with a = 1/sqrt(2) and b = sqrt(2). The usual choice, 0, +-1,
+//! +-2, loses about three times as much precision.
+
+#![expect(clippy::inline_always, reason = "vector code must take on its caller's instruction set")]
+
+use crate::kernels::conv::simd::{Portable, Simd};
+use crate::kernels::conv::tile::{RawFinish, finish_vector};
+use crate::kernels::isa::Isa;
+use std::f32::consts::{FRAC_1_SQRT_2 as A, SQRT_2 as B};
+
+/// Rows and columns of outputs in a tile.
+pub(super) const OUTPUTS: usize = 4;
+/// Rows and columns of inputs in a tile.
+pub(super) const INPUTS: usize = 6;
+/// Places of a transformed tile, at each of which a matrix product is due.
+pub(super) const PLACES: usize = INPUTS * INPUTS;
+
+/// The weights' transform of one 3-vector: from three taps to six places.
+pub(super) fn weights(taps: [f64; 3]) -> [f64; INPUTS] {
+    let (a, b) = (std::f64::consts::FRAC_1_SQRT_2, std::f64::consts::SQRT_2);
+    // At point p the polynomial of the taps over the product of p's differences to the other points (but 0 once).
+    let at = |p: f64, other: f64| (taps[0] + p * taps[1] + p * p * taps[2]) / (2.0 * p * p * (p * p - other * other));
+    [taps[0] / (a * a * b * b), at(a, b), at(-a, b), at(b, a), at(-b, a), taps[2]]
+}
+
+/// A tile of inputs to transform.
+pub(super) struct InputTile {
+    /// The channels of each pixel, row by row; pixels in the border point at zeros.
+    pub(super) pixels: [*const f32; PLACES],
+    pub(super) channels: usize,
+    /// Place p's channels go to `output + p * place`.
+    pub(super) output: *mut f32,
+    pub(super) place: usize,
+}
+
+/// A tile of products to transform back and finish.
+pub(super) struct OutputTile {
+    /// Place p's channels lie at `products + p * place`.
+    pub(super) products: *const f32,
+    pub(super) place: usize,
+    pub(super) channels: usize,
+    pub(super) bias: *const f32,
+    /// The outputs to store.
+    pub(super) cells: [Cell; OUTPUTS * OUTPUTS],
+    pub(super) wanted: usize,
+    pub(super) output: *mut f32,
+    /// If not null, added before the finish.
+    pub(super) addend: *const f32,
+    pub(super) finish: RawFinish,
+}
+
+/// One output of a tile, and where its channels and its addend's lie.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Cell {
+    pub(super) index: usize,
+    pub(super) output: usize,
+    pub(super) addend: usize,
+}
+
+/// The transforms on one instruction set.
+#[derive(Debug)]
+pub(super) struct Transforms {
+    /// # Safety
+    /// The machine has the instruction set, channels are a multiple of its lanes, and everything is in bounds.
+    pub(super) input: unsafe fn(&InputTile),
+    /// # Safety
+    /// As for `input`.
+    pub(super) output: unsafe fn(&OutputTile),
+}
+
+impl Transforms {
+    /// The fastest ones that can take so many channels: a multiple of eight.
+    pub(super) fn new(isa: Isa, channels: usize) -> &'static Self {
+        match isa.or_portable() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if channels.is_multiple_of(16) => &x86::AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx2 => &x86::AVX2,
+            _ => &PORTABLE,
+        }
+    }
+}
+
+/// From six values along one axis to six places.
+#[inline(always)]
+unsafe fn input_axis<S: Simd>(d: [S::Vector; INPUTS]) -> [S::Vector; INPUTS] {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        let sum = S::splat(-(A * A + B * B));
+        let even_a = S::multiply_add(S::splat(-B * B), d[2], d[4]);
+        let odd_a = S::multiply_add(S::splat(-B * B), d[1], d[3]);
+        let even_b = S::multiply_add(S::splat(-A * A), d[2], d[4]);
+        let odd_b = S::multiply_add(S::splat(-A * A), d[1], d[3]);
+        [
+            S::multiply_add(sum, d[2], S::add(d[0], d[4])),
+            S::multiply_add(S::splat(A), odd_a, even_a),
+            S::multiply_add(S::splat(-A), odd_a, even_a),
+            S::multiply_add(S::splat(B), odd_b, even_b),
+            S::multiply_add(S::splat(-B), odd_b, even_b),
+            S::multiply_add(sum, d[3], S::add(d[1], d[5])),
+        ]
+    }
+}
+
+/// From six places along one axis to four outputs.
+#[inline(always)]
+unsafe fn output_axis<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; OUTPUTS] {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        let (even_a, odd_a) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
+        let (even_b, odd_b) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
+        let zero = S::splat(0.0);
+        [
+            S::add(m[0], S::add(even_a, even_b)),
+            S::multiply_add(S::splat(A), odd_a, S::multiply_add(S::splat(B), odd_b, zero)),
+            S::multiply_add(S::splat(A * A), even_a, S::multiply_add(S::splat(B * B), even_b, zero)),
+            S::multiply_add(S::splat(A * A * A), odd_a, S::multiply_add(S::splat(B * B * B), odd_b, m[5])),
+        ]
+    }
+}
+
+// No closures below: they would not take on the instruction set of the function that they are written in.
+
+#[inline(always)]
+unsafe fn input<S: Simd>(tile: &InputTile) {
+    // SAFETY: the caller vouches for the instruction set and the places.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut channel = 0;
+        while channel < tile.channels {
+            let mut columns = [[zero; INPUTS]; INPUTS];
+            for (column, places) in columns.iter_mut().enumerate() {
+                let mut values = [zero; INPUTS];
+                for (row, value) in values.iter_mut().enumerate() {
+                    *value = S::load(tile.pixels[row * INPUTS + column].add(channel));
+                }
+                *places = input_axis::<S>(values);
+            }
+            for row in 0..INPUTS {
+                let mut values = [zero; INPUTS];
+                for (value, column) in values.iter_mut().zip(&columns) {
+                    *value = column[row];
+                }
+                for (column, value) in input_axis::<S>(values).into_iter().enumerate() {
+                    S::store(tile.output.add((row * INPUTS + column) * tile.place + channel), value);
+                }
+            }
+            channel += S::LANES;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn output<S: Simd>(tile: &OutputTile) {
+    // SAFETY: the caller vouches for the instruction set and the places.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut cells = [zero; OUTPUTS * OUTPUTS];
+        let mut channel = 0;
+        while channel < tile.channels {
+            let mut columns = [[zero; OUTPUTS]; INPUTS];
+            for (column, outputs) in columns.iter_mut().enumerate() {
+                let mut values = [zero; INPUTS];
+                for (row, value) in values.iter_mut().enumerate() {
+                    *value = S::load(tile.products.add((row * INPUTS + column) * tile.place + channel));
+                }
+                *outputs = output_axis::<S>(values);
+            }
+            let bias = S::load(tile.bias.add(channel));
+            for row in 0..OUTPUTS {
+                let mut values = [zero; INPUTS];
+                for (value, column) in values.iter_mut().zip(&columns) {
+                    *value = column[row];
+                }
+                for (column, value) in output_axis::<S>(values).into_iter().enumerate() {
+                    cells[row * OUTPUTS + column] = S::add(value, bias);
+                }
+            }
+            for cell in &tile.cells[..tile.wanted] {
+                let addend =
+                    if tile.addend.is_null() { std::ptr::null() } else { tile.addend.add(cell.addend + channel) };
+                let place = cell.output + channel;
+                let value = finish_vector::<S>(cells[cell.index], addend, tile.finish, place);
+                S::store(tile.output.add(place), value);
+            }
+            channel += S::LANES;
+        }
+    }
+}
+
+unsafe fn portable_input(tile: &InputTile) {
+    // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
+    unsafe { input::<Portable>(tile) }
+}
+
+unsafe fn portable_output(tile: &OutputTile) {
+    // SAFETY: as above.
+    unsafe { output::<Portable>(tile) }
+}
+
+static PORTABLE: Transforms = Transforms { input: portable_input, output: portable_output };
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{InputTile, OutputTile, Transforms, input, output};
+    use crate::kernels::conv::simd::{Avx2, Avx512};
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2_input(tile: &InputTile) {
+        // SAFETY: this function has the instruction set; the rest is the caller's word.
+        unsafe { input::<Avx2>(tile) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2_output(tile: &OutputTile) {
+        // SAFETY: as above.
+        unsafe { output::<Avx2>(tile) }
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn avx512_input(tile: &InputTile) {
+        // SAFETY: as above.
+        unsafe { input::<Avx512>(tile) }
+    }
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn avx512_output(tile: &OutputTile) {
+        // SAFETY: as above.
+        unsafe { output::<Avx512>(tile) }
+    }
+
+    pub(super) static AVX2: Transforms = Transforms { input: avx2_input, output: avx2_output };
+    pub(super) static AVX512: Transforms = Transforms { input: avx512_input, output: avx512_output };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INPUTS, OUTPUTS, input_axis, output_axis, weights};
+    use crate::kernels::conv::simd::{Portable, Simd};
+
+    #[test]
+    fn one_axis_gives_the_correlation_of_six_values_with_three_taps() {
+        let values = [0.3_f32, -1.2, 0.7, 2.5, -0.4, 1.1];
+        let taps = [0.9, -0.35, 1.7];
+        // SAFETY: the portable vectors run anywhere.
+        let outputs: [f32; OUTPUTS] = unsafe {
+            let places = input_axis::<Portable>(values.map(|value| Portable::splat(value)));
+            let weights = weights(taps);
+            let products: [[f32; 8]; INPUTS] =
+                std::array::from_fn(|place| places[place].map(|x| x * weights[place] as f32));
+            output_axis::<Portable>(products).map(|output| output[0])
+        };
+        for (place, output) in outputs.into_iter().enumerate() {
+            let expected: f64 = (0..3).map(|tap| taps[tap] * f64::from(values[place + tap])).sum();
+            assert!((f64::from(output) - expected).abs() < 2e-6, "{output} for {expected}");
+        }
+    }
+}
