@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, bail};
 
-use super::graph::{BATCH_NORM_EPSILON, Graph, Node, NodeId, Op};
+use super::graph::{BATCH_NORM_EPSILON, Graph, NodeId, Op};
+use super::tensor_layers::{Mode, TensorLayers};
 use super::tensors::{TensorsError, check, upload};
-use super::walk::{Mode, Route, apply_to_tensors};
+use super::walk::Route;
 use crate::artifacts::ParameterTensor;
 use crate::kernels::ops::{self, Activation};
 
@@ -55,7 +56,7 @@ impl EvaluationNetwork {
     /// # Errors
     /// When `x` has another shape than the network takes, or the device fails.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        self.route.walk(&mut Evaluation { network: self }, x)
+        self.route.walk(&mut TensorLayers(Evaluation { network: self }), x)
     }
 
     /// Where the weights lie.
@@ -86,7 +87,9 @@ struct Evaluation<'a> {
 }
 
 impl Mode for Evaluation<'_> {
-    type Map = Tensor;
+    fn tensor(&self, name: &str) -> Result<&Tensor> {
+        self.network.tensors.get(name).map_or_else(|| bail!("the network has no tensor {name}"), Ok)
+    }
 
     fn normalise(
         &mut self,
@@ -99,13 +102,8 @@ impl Mode for Evaluation<'_> {
         ops::affine_channels(x, &norm.scale, &norm.shift, residual, activation)
     }
 
-    fn apply(&mut self, _: NodeId, node: &Node, inputs: &[&Tensor]) -> Result<Tensor> {
-        match (&node.op, inputs) {
-            (Op::Dropout { .. }, [x]) => Ok((*x).clone()),
-            _ => apply_to_tensors(&node.op, inputs, |name| {
-                self.network.tensors.get(name).map_or_else(|| bail!("the network has no tensor {name}"), Ok)
-            }),
-        }
+    fn dropout(&mut self, _: NodeId, _: f64, x: &Tensor) -> Result<Tensor> {
+        Ok(x.clone())
     }
 }
 

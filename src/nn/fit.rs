@@ -3,20 +3,23 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::arch::{self, ArchError};
 use super::augment;
 use super::batches::{Levels, Samples, SamplesError, shuffled};
 use super::checkpoint::{Checkpoint, CheckpointError, Position};
-use super::forward::{DropoutDraw, Learned, TrainingNetwork};
+use super::dropout::DropoutDraw;
+use super::graph::Graph;
 use super::init::initial_tensors;
+use super::learner::{Batch, Learner, learner};
 use super::observer::Observer;
-use super::optimiser::Optimiser;
+use super::optimiser::Sgd;
 use super::predict::{self, PredictError};
 use super::scorer::argmax;
 use super::tensors::TensorsError;
 use crate::artifacts::{EpochLog, Model, Subsets};
+use crate::kernels::ops::MapShape;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
 /// What a network is trained from.
@@ -178,8 +181,8 @@ impl FitInput<'_> {
 struct Training<'a> {
     input: &'a FitInput<'a>,
     identity: [u8; blake3::OUT_LEN],
-    network: TrainingNetwork,
-    optimiser: Optimiser,
+    graph: Graph,
+    learner: Box<dyn Learner>,
     levels: Levels,
     position: Position,
     saved: Instant,
@@ -197,74 +200,62 @@ impl<'a> Training<'a> {
         });
         let (tensors, velocities, position) = match checkpoint {
             None => (initial_tensors(&graph, input.seed), None, Position::default()),
-            Some(checkpoint) => (checkpoint.tensors, Some(checkpoint.velocities), checkpoint.position),
+            Some(Checkpoint { tensors, velocities, position, .. }) => {
+                observer.log(&format!("goes on at epoch {}, batch {}", position.epoch + 1, position.batch + 1));
+                (tensors, Some(velocities), position)
+            }
         };
-        let network = TrainingNetwork::new(&graph, &tensors, input.device)?;
-        let mut optimiser = Optimiser::new(input.recipe, network.weights())?;
-        if let Some(velocities) = velocities {
-            optimiser.restore(&velocities)?;
-            observer.log(&format!("goes on at epoch {}, batch {}", position.epoch + 1, position.batch + 1));
-        }
+        let learner = learner(&graph, tensors, velocities, Sgd::new(input.recipe), input.device)?;
         let levels = Levels::new(&images.normalise);
-        Ok(Self { input, identity, network, optimiser, levels, position, saved: Instant::now() })
-    }
-
-    fn batches(&self) -> usize {
-        self.input.train.len().div_ceil(self.input.recipe.batch)
+        Ok(Self { input, identity, graph, learner, levels, position, saved: Instant::now() })
     }
 
     /// The rest of the current epoch's batches.
     fn learn(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
         let FitInput { recipe, seed, train, .. } = *self.input;
-        let (epoch, batches) = (self.position.epoch, self.batches());
+        let ImageShape { height, width, channels } = train.images.shape;
+        let (epoch, batches) = (self.position.epoch, train.len().div_ceil(recipe.batch));
+        let learning_rate = recipe.learning_rate(epoch);
         let order = shuffled(seed, epoch, train.len());
         let crops = augment::draw(recipe.augment, seed, epoch, train.len());
-        for batch in self.position.batch..batches {
-            let images = batch * recipe.batch..((batch + 1) * recipe.batch).min(train.len());
+        for number in self.position.batch..batches {
+            let images = number * recipe.batch..((number + 1) * recipe.batch).min(train.len());
             let indexes = &order[images.clone()];
-            let input = train.input(&self.levels, indexes, crops.as_ref().map(|crops| &crops[images]));
-            let labels = train.labels(indexes);
-
-            let (loss, correct) = self
-                .step(input, &labels, recipe.learning_rate(epoch))
-                .map_err(|source| FitError::Step { epoch: epoch + 1, batch: batch + 1, source })?;
-            if !loss.is_finite() {
-                let learning_rate = recipe.learning_rate(epoch);
-                return Err(FitError::Diverged { loss, epoch: epoch + 1, batch: batch + 1, learning_rate });
+            let crops = crops.as_ref().map(|crops| &crops[images]);
+            let batch = Batch {
+                pixels: train.input(&self.levels, indexes, crops),
+                shape: MapShape { batch: indexes.len(), height, width, channels },
+                labels: train.labels(indexes),
+                dropout: DropoutDraw { seed, step: (epoch * batches + number) as u64 },
+            };
+            let outcome = self.learner.step(&batch, learning_rate).map_err(|source| FitError::Step {
+                epoch: epoch + 1,
+                batch: number + 1,
+                source,
+            })?;
+            if !outcome.loss.is_finite() {
+                let (loss, epoch, batch) = (outcome.loss, epoch + 1, number + 1);
+                return Err(FitError::Diverged { loss, epoch, batch, learning_rate });
             }
+            let rows = outcome.logits.chunks_exact(train.images.classes.len());
             self.position.batch += 1;
-            self.position.loss += f64::from(loss) * labels.len() as f64;
-            self.position.correct += correct;
+            self.position.loss += f64::from(outcome.loss) * batch.labels.len() as f64;
+            self.position.correct +=
+                rows.zip(&batch.labels).filter(|(row, label)| argmax(row) == **label as usize).count();
 
-            observer.progress("batches", epoch * batches + batch + 1, recipe.epochs * batches);
+            observer.progress("batches", epoch * batches + number + 1, recipe.epochs * batches);
             self.pause(observer)?;
         }
         Ok(())
-    }
-
-    /// One batch forward, backward and down the gradient, unless its loss is not finite. Gives the loss and the
-    /// number of images classified as labelled.
-    fn step(&mut self, input: Vec<f32>, labels: &[u32], learning_rate: f64) -> candle_core::Result<(f32, usize)> {
-        let FitInput { train, seed, device, .. } = *self.input;
-        let ImageShape { height, width, channels } = train.images.shape;
-        let step = (self.position.epoch * self.batches() + self.position.batch) as u64;
-
-        let x = Tensor::from_vec(input, (labels.len(), height, width, channels), device)?;
-        let Learned { loss, logits, gradients } = self.network.learn(&x, labels, DropoutDraw { seed, step })?;
-        if loss.is_finite() {
-            self.optimiser.step(self.network.weights(), &gradients, learning_rate)?;
-        }
-        let correct = logits.iter().zip(labels).filter(|(row, label)| argmax(row) == **label as usize).count();
-        Ok((loss, correct))
     }
 
     /// Closes the epoch: the test accuracy, a line in the log, and the next epoch's start.
     fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
         let FitInput { recipe, train, monitor, device, .. } = *self.input;
         let epoch = self.position.epoch + 1;
-        let tensors = self.network.tensors()?;
+        let tensors = self.learner.tensors()?;
         let classes = train.images.classes.len();
-        let tested = predict::logits(self.network.graph(), &tensors, monitor, &self.levels, device, observer)
+        let tested = predict::logits(&self.graph, &tensors, monitor, &self.levels, device, observer)
             .and_then(|logits| predict::predictions(&logits, classes, monitor));
         let predictions = match tested {
             Ok(predictions) => predictions,
@@ -312,8 +303,8 @@ impl<'a> Training<'a> {
         let checkpoint = Checkpoint {
             training: self.identity,
             position: self.position.clone(),
-            tensors: self.network.tensors()?,
-            velocities: self.optimiser.velocities()?,
+            tensors: self.learner.tensors()?,
+            velocities: self.learner.velocities()?,
         };
         checkpoint.save(self.input.scratch)?;
         self.saved = Instant::now();
@@ -327,7 +318,7 @@ impl<'a> Training<'a> {
             shape: images.shape,
             classes: images.classes.len(),
             normalise: images.normalise.clone(),
-            tensors: self.network.tensors()?,
+            tensors: self.learner.tensors()?,
             log: self.position.log,
         })
     }

@@ -5,22 +5,27 @@ pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod compile;
+mod device_learner;
 pub mod device_scorer;
+pub mod dropout;
 pub mod evaluation;
 pub mod fit;
 #[cfg(test)]
 mod formula;
-pub mod forward;
 pub mod fusion;
 pub mod graph;
 pub mod inference;
 pub mod init;
+mod learner;
+#[cfg(test)]
+mod learner_tests;
 pub mod observer;
 pub mod optimiser;
 pub mod predict;
 #[cfg(test)]
 mod pytorch;
 pub mod scorer;
-mod taped;
+mod tape_learner;
+mod tensor_layers;
 pub mod tensors;
 mod walk;

@@ -8,14 +8,13 @@ use serde::Deserialize;
 
 use super::compile::compile;
 use super::evaluation::EvaluationNetwork;
-use super::forward::{DropoutDraw, Learned, TrainingNetwork};
 use super::graph::Graph;
-use super::optimiser::Optimiser;
+use super::learner_tests::{batch, learners, recipe};
 use super::scorer::predict;
 use super::{arch, formula};
 use crate::kernels::engine::{Purpose, Workspace};
 use crate::kernels::isa::Isa;
-use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
+use crate::spec::{Arch, ImageShape};
 
 #[derive(Deserialize)]
 struct Case {
@@ -76,40 +75,28 @@ fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
 #[test]
 fn training_steps_equal_pytorchs() {
     let cases: Vec<Steps> = serde_json::from_str(include_str!("../../tests/fixtures/models/training.json")).unwrap();
-    let recipe = Recipe {
-        epochs: 2,
-        batch: 8,
-        lr: 0.1,
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 5e-4,
-        milestones: vec![1],
-        gamma: 0.2,
-        augment: Augment::None,
-    };
+    assert_eq!(cases.len(), 2);
     for case in cases {
         let shape = square(32, 3);
         let graph = graph(case.arch, shape);
-        let tensors = formula::tensors(&graph, case.gain);
-        let mut network = TrainingNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
-        let mut optimiser = Optimiser::new(&recipe, network.weights()).unwrap();
-        let images = input(16, shape);
-        let labels: Vec<u32> = (0..16).map(|image| image * 7 % 10).collect();
-        for (step, (&rate, expected)) in case.rates.iter().zip(&case.losses).enumerate() {
-            assert!((recipe.learning_rate(step / 2) - rate).abs() < 1e-12);
-            let first = 8 * (step % 2);
-            let x = images.narrow(0, first, 8).unwrap();
-            let draw = DropoutDraw { seed: Seed(0), step: step as u64 };
-            let Learned { loss, gradients, .. } = network.learn(&x, &labels[first..first + 8], draw).unwrap();
-            optimiser.step(network.weights(), &gradients, rate).unwrap();
-            assert!((loss - expected).abs() < 1e-3, "{} step {step}: {loss} not {expected}", case.arch);
-        }
-        let after = network.tensors().unwrap();
-        assert_eq!(after.len(), case.tensors.len());
-        for (name, expected) in case.tensors {
-            for (found, expected) in after[&name].data.iter().zip(expected) {
-                let error = (found - expected).abs();
-                assert!(error < 1e-3 * expected.abs().max(1.0), "{} {name}: {found} not {expected}", case.arch);
+        for (name, mut learner) in learners(&graph, &formula::tensors(&graph, case.gain)) {
+            for (step, (&rate, expected)) in case.rates.iter().zip(&case.losses).enumerate() {
+                assert!((recipe().learning_rate(step / 2) - rate).abs() < 1e-12);
+                let first = 8 * (step % 2);
+                let loss = learner.step(&batch(shape, first..first + 8, step as u64), rate).unwrap().loss;
+                assert!((loss - expected).abs() < 1e-3, "{} {name} step {step}: {loss}, not {expected}", case.arch);
+            }
+            let after = learner.tensors().unwrap();
+            assert_eq!(after.len(), case.tensors.len());
+            for (tensor, expected) in &case.tensors {
+                for (found, expected) in after[tensor].data.iter().zip(expected) {
+                    let error = (found - expected).abs();
+                    assert!(
+                        error < 1e-3 * expected.abs().max(1.0),
+                        "{} {name} {tensor}: {found}, not {expected}",
+                        case.arch
+                    );
+                }
             }
         }
     }

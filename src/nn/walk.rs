@@ -1,17 +1,20 @@
-//! The walk of a batch through a graph, the same for training and for evaluation.
+//! The walk of a batch through a graph, the same wherever and for whatever it is computed.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, bail};
 
 use super::fusion::{Step, last_reads, steps};
-use super::graph::{Graph, Node, NodeId, Op};
-use crate::kernels::ops::{self, Activation};
+use super::graph::{Graph, NodeId, Op};
+use crate::kernels::ops::{Activation, Window};
 
-/// How the operations are computed, and on what.
-pub(super) trait Mode {
-    /// The value of a node, for a batch.
+/// What computes the layers of a graph. Parameters are told by the name of their layer.
+pub(super) trait Layers {
+    /// A batch of feature maps.
     type Map: Clone;
 
-    /// Batch norm `name` of `x`, plus `residual`, activated.
+    /// A convolution.
+    fn convolve(&mut self, layer: &Convolution<'_>, x: &Self::Map) -> Result<Self::Map>;
+
+    /// A batch norm of `x`, plus `residual`, activated.
     fn normalise(
         &mut self,
         name: &str,
@@ -20,31 +23,35 @@ pub(super) trait Mode {
         activation: Activation,
     ) -> Result<Self::Map>;
 
-    /// Any other operation but an input.
-    fn apply(&mut self, id: NodeId, node: &Node, inputs: &[&Self::Map]) -> Result<Self::Map>;
+    /// max(x, 0).
+    fn rectify(&mut self, x: &Self::Map) -> Result<Self::Map>;
+
+    /// a + b.
+    fn add(&mut self, a: &Self::Map, b: &Self::Map) -> Result<Self::Map>;
+
+    /// The largest value of each window.
+    fn max_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &Self::Map) -> Result<Self::Map>;
+
+    /// Every `stride`-th pixel with `padding` channels of zeros before and after.
+    fn subsample(&mut self, stride: usize, padding: usize, x: &Self::Map) -> Result<Self::Map>;
+
+    /// Dropout at that node.
+    fn dropout(&mut self, node: NodeId, rate: f64, x: &Self::Map) -> Result<Self::Map>;
+
+    /// The mean over all pixels.
+    fn global_mean(&mut self, x: &Self::Map) -> Result<Self::Map>;
+
+    /// A linear layer.
+    fn linear(&mut self, name: &str, x: &Self::Map) -> Result<Self::Map>;
 }
 
-/// Computes an operation on tensors that is the same in training and in evaluation.
-pub(super) fn apply_to_tensors<'a>(
-    op: &Op,
-    inputs: &[&Tensor],
-    tensor: impl Fn(&str) -> Result<&'a Tensor>,
-) -> Result<Tensor> {
-    match (op, inputs) {
-        (Op::Conv { name, bias, stride, padding, .. }, [x]) => {
-            let bias = if *bias { Some(tensor(&format!("{name}.bias"))?) } else { None };
-            ops::conv2d(x, tensor(&format!("{name}.weight"))?, bias, *stride, *padding)
-        }
-        (Op::Relu, [x]) => ops::relu(x),
-        (Op::Add, [a, b]) => *a + *b,
-        (Op::MaxPool { kernel, stride, padding }, [x]) => ops::max_pool2d(x, *kernel, *stride, *padding),
-        (Op::Subsample { stride, padding }, [x]) => ops::subsample(x, *stride, *padding),
-        (Op::GlobalMean, [x]) => ops::global_mean(x),
-        (Op::Linear { name }, [x]) => {
-            ops::linear(x, tensor(&format!("{name}.weight"))?, tensor(&format!("{name}.bias"))?)
-        }
-        _ => bail!("compute {op:?} of {} inputs", inputs.len()),
-    }
+/// A convolution as its layer sees it.
+pub(super) struct Convolution<'a> {
+    pub(super) name: &'a str,
+    /// The bias's name, if it has one.
+    pub(super) bias: Option<String>,
+    pub(super) outputs: usize,
+    pub(super) window: Window,
 }
 
 /// A graph with the order in which it is computed.
@@ -62,18 +69,16 @@ impl Route {
         Self { graph: graph.clone(), steps, last_reads }
     }
 
-    pub(super) const fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    /// The logits `[batch, classes]` of `x` `[batch, height, width, channels]`.
-    pub(super) fn walk<M: Mode>(&self, mode: &mut M, x: &M::Map) -> Result<M::Map> {
-        let mut values: Vec<Option<M::Map>> = vec![None; self.graph.nodes().len()];
+    /// The logits of a batch.
+    pub(super) fn walk<L: Layers>(&self, layers: &mut L, x: &L::Map) -> Result<L::Map> {
+        let mut values: Vec<Option<L::Map>> = vec![None; self.graph.nodes().len()];
         for (step, read) in self.steps.iter().zip(&self.last_reads) {
             let value = match *step {
-                Step::Normalise { norm, residual, relu, .. } => self.normalise(mode, &values, norm, residual, relu)?,
+                Step::Normalise { norm, residual, relu, .. } => {
+                    self.normalise(layers, &values, norm, residual, relu)?
+                }
                 Step::Single(NodeId(0)) => x.clone(),
-                Step::Single(node) => self.single(mode, &values, node)?,
+                Step::Single(node) => self.single(layers, &values, node)?,
             };
             for node in read {
                 values[node.0] = None;
@@ -83,27 +88,39 @@ impl Route {
         values.pop().flatten().map_or_else(|| bail!("walk through a network without layers"), Ok)
     }
 
-    fn normalise<M: Mode>(
+    fn normalise<L: Layers>(
         &self,
-        mode: &mut M,
-        values: &[Option<M::Map>],
+        layers: &mut L,
+        values: &[Option<L::Map>],
         norm: NodeId,
         residual: Option<NodeId>,
         relu: Option<NodeId>,
-    ) -> Result<M::Map> {
+    ) -> Result<L::Map> {
         let node = self.graph.node(norm);
         let Op::BatchNorm { name } = &node.op else { bail!("normalise at a node that is no batch norm") };
         let residual = residual.map(|residual| value(values, residual)).transpose()?;
         let activation = if relu.is_some() { Activation::Relu } else { Activation::Identity };
-        mode.normalise(name, value(values, node.inputs[0])?, residual, activation)
+        layers.normalise(name, value(values, node.inputs[0])?, residual, activation)
     }
 
-    fn single<M: Mode>(&self, mode: &mut M, values: &[Option<M::Map>], id: NodeId) -> Result<M::Map> {
+    fn single<L: Layers>(&self, layers: &mut L, values: &[Option<L::Map>], id: NodeId) -> Result<L::Map> {
         let node = self.graph.node(id);
-        let inputs: Vec<&M::Map> = node.inputs.iter().map(|&input| value(values, input)).collect::<Result<_>>()?;
-        match (&node.op, &inputs[..]) {
-            (Op::BatchNorm { name }, [x]) => mode.normalise(name, x, None, Activation::Identity),
-            _ => mode.apply(id, node, &inputs),
+        let input = |place: usize| value(values, node.inputs[place]);
+        match &node.op {
+            Op::Input => bail!("a network has one input, its first node"),
+            Op::Conv { name, bias, kernel, stride, padding } => {
+                let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
+                let bias = bias.then(|| format!("{name}.bias"));
+                layers.convolve(&Convolution { name, bias, outputs: node.shape.channels, window }, input(0)?)
+            }
+            Op::BatchNorm { name } => layers.normalise(name, input(0)?, None, Activation::Identity),
+            Op::Relu => layers.rectify(input(0)?),
+            Op::Add => layers.add(input(0)?, input(1)?),
+            Op::MaxPool { kernel, stride, padding } => layers.max_pool(*kernel, *stride, *padding, input(0)?),
+            Op::Subsample { stride, padding } => layers.subsample(*stride, *padding, input(0)?),
+            Op::Dropout { rate } => layers.dropout(id, *rate, input(0)?),
+            Op::GlobalMean => layers.global_mean(input(0)?),
+            Op::Linear { name } => layers.linear(name, input(0)?),
         }
     }
 }
