@@ -63,15 +63,16 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
     lines
 }
 
-/// Prints tables, subsets and claims for people.
+/// Prints tables, subsets and claims for people; nothing of an experiment that has evaluated nothing yet.
 pub(super) fn print_human(answers: &Answers) {
-    for table in &answers.tables {
+    let evaluated = answers.measurements.iter().any(|measurement| measurement.value.is_some());
+    for table in answers.tables.iter().filter(|_| evaluated) {
         println!("\n{}", table_human(table).trim_end());
     }
     if !answers.sufficient.is_empty() {
         println!("\n{}", answers.sufficient.join("\n"));
     }
-    if !answers.claims.is_empty() {
+    if evaluated && !answers.claims.is_empty() {
         println!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
     }
 }

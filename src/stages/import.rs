@@ -38,6 +38,12 @@ impl Stage<Env> for Import {
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
         let images = self.like.load(context)?;
+        let bytes = std::fs::read(&self.file).map_err(StageError::failed)?;
+        if blake3::hash(&bytes).to_hex().as_str() != self.content {
+            let file = self.file.display();
+            return Err(StageError::failed(format!("{file} changed since this run was planned: run again")));
+        }
+        drop(bytes);
         let classes = images.classes.len();
         let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
         let expected: Vec<(String, Vec<usize>)> =

@@ -7,10 +7,14 @@ use serde::Serialize;
 use crate::artifacts::{Curve, ImageSet, Model, Ranking};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
+use crate::nn::arch;
+use crate::nn::batches::{Levels, Samples};
+use crate::nn::device_scorer::DeviceScorer;
+use crate::nn::evaluation::EvaluationNetwork;
 use crate::nn::inference::Inference;
 use crate::nn::scorer::{NetworkGradient, NetworkScorer};
 use crate::sis::{BackSelection, GradientNoise, RandomState, Stopped, back_select, batched_gradient, random_order};
-use crate::spec::{RandomSeeds, Seed, Selection, Split};
+use crate::spec::{ImageShape, RandomSeeds, Seed, Selection, Split};
 
 use super::inference::{Masking, unprepared};
 use super::{DataSplit, Env, Range};
@@ -102,16 +106,17 @@ impl Select {
         images: &ImageSet,
         context: &Context<'_, Env>,
     ) -> Result<Vec<Ranked>, StageError> {
+        if !context.env().device.is_cpu() {
+            return self.ranked_on_device(method, model, images, context);
+        }
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
-        let stopped = |Stopped| StageError::Cancelled;
         match *method {
             Selection::BatchedGradient { per_round, noise } => {
-                let per_round = NonZeroUsize::new(per_round)
-                    .ok_or_else(|| StageError::failed("cannot select: no pixel is masked in a round"))?;
+                let per_round = at_least_one(per_round)?;
                 Inference::for_gradients(model, images).map_err(unprepared)?.for_each(
                     self.range.indexes(),
                     |workspace, index, image| {
-                        let noise = GradientNoise::of_variance(Seed(0).stream("gradient noise", index as u64), noise);
+                        let noise = noise_of(index, noise);
                         let mut scorer = NetworkGradient::new(workspace, image);
                         let selection =
                             batched_gradient(&mut scorer, per_round, noise, masking.of_image()).map_err(stopped)?;
@@ -128,6 +133,55 @@ impl Select {
                 }),
         }
     }
+}
+
+impl Select {
+    /// The same on a device without the fused engine: one image after the other, many candidates at once.
+    fn ranked_on_device(
+        &self,
+        method: &Selection,
+        model: &Model,
+        images: &ImageSet,
+        context: &Context<'_, Env>,
+    ) -> Result<Vec<Ranked>, StageError> {
+        let ImageShape { height, width, channels } = images.shape;
+        let graph = arch::build(model.arch, model.shape, model.classes).map_err(StageError::failed)?;
+        let network =
+            EvaluationNetwork::new(&graph, &model.tensors, &context.env().device).map_err(StageError::failed)?;
+        let levels = Levels::new(&model.normalise);
+        let samples = Samples::whole(images);
+        let masking = Masking::new(context, self.range.count * images.shape.pixels());
+        let mut ranked = Vec::with_capacity(self.range.count);
+        for index in self.range.indexes() {
+            let image = samples.input(&levels, &[index as u32], None);
+            let mut scorer =
+                DeviceScorer::new(&network, &image, [height, width, channels]).map_err(StageError::failed)?;
+            let selection = match *method {
+                Selection::BatchedGradient { per_round, noise } => {
+                    let noise = noise_of(index, noise);
+                    batched_gradient(&mut scorer, at_least_one(per_round)?, noise, masking.of_image())
+                }
+                Selection::Backward | Selection::Random { .. } => back_select(&mut scorer, masking.of_image()),
+            };
+            ranked.push((scorer.class(), selection.map_err(stopped)?));
+            scorer.finish().map_err(StageError::failed)?;
+        }
+        Ok(ranked)
+    }
+}
+
+/// The noise on the gradients of one image, from a stream of its own so that shards do not matter.
+fn noise_of(index: usize, variance: f64) -> GradientNoise {
+    GradientNoise::of_variance(Seed(0).stream("gradient noise", index as u64), variance)
+}
+
+fn at_least_one(per_round: usize) -> Result<NonZeroUsize, StageError> {
+    NonZeroUsize::new(per_round).ok_or_else(|| StageError::failed("cannot select: no pixel is masked in a round"))
+}
+
+/// A selection that the user stopped.
+fn stopped(_: Stopped) -> StageError {
+    StageError::Cancelled
 }
 
 fn check_finite(image: usize, selection: &BackSelection) -> Result<(), StageError> {
