@@ -1,0 +1,51 @@
+//! Ctrl-C.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::bench::{Bench, Events, STEPS};
+
+#[test]
+fn ctrl_c_keeps_finished_steps_and_the_same_command_goes_on() {
+    let bench = Bench::new();
+    // Long enough selections to be caught in the first.
+    bench.edit("per-round = 196", "per-round = 8");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+        .args(["run", "tiny.toml", "--format", "json"])
+        .current_dir(bench.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    let first: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((first["event"].as_str(), first["stage"].as_str()), (Some("step"), Some("full")), "{first}");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    out.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+
+    let events = Events(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect());
+    let finished = events.total("ran");
+    assert!((1..STEPS).contains(&finished), "{text}");
+    let all = ["ran", "cached", "failed", "skipped"].map(|status| events.total(status));
+    assert_eq!((all.iter().sum::<u64>(), events.total("failed")), (STEPS, 0), "{text}");
+
+    let damaged = bench.ok("cache verify --format json").json();
+    assert_eq!(damaged["intact"].as_u64(), Some(finished), "{damaged}");
+    let rest = bench.run("");
+    assert_eq!((rest.total("cached"), rest.total("ran")), (finished, STEPS - finished));
+
+    let undisturbed = bench.run("--cache undisturbed");
+    for stage in ["ranking", "retrained"] {
+        let file = if stage == "ranking" { "ranking.safetensors" } else { "model.safetensors" };
+        let interrupted = std::fs::read(bench.step_dir("cache", &rest, stage).join(file)).unwrap();
+        let whole = std::fs::read(bench.step_dir("undisturbed", &undisturbed, stage).join(file)).unwrap();
+        assert!(interrupted == whole, "{stage} differs");
+    }
+}

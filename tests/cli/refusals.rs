@@ -1,0 +1,64 @@
+//! What cannot be done: exit 2, and what to do about it.
+
+use serde_json::Value;
+
+use crate::bench::{Bench, Events};
+
+fn refused(bench: &Bench, line: &str, words: &[&str]) {
+    let said = bench.say(line);
+    assert_eq!(said.code, Some(2), "{line}\n{}\n{}", said.out, said.err);
+    for word in words {
+        assert!(said.err.contains(word), "{line} does not say {word}:\n{}", said.err);
+    }
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest_right_one() {
+    let bench = Bench::new();
+    for verb in ["run tiny.toml --stage", "plan tiny.toml --stage", "explain tiny.toml", "export --to x tiny.toml"] {
+        refused(&bench, &format!("{verb} rankin"), &["there is no stage `rankin`", "did you mean `ranking`?"]);
+    }
+    refused(&bench, "run tiny.toml --set sweep.fractoin=[0.1]", &["sweep.fractoin", "did you mean `sweep.fraction`?"]);
+    refused(&bench, "data fetch cifar11", &["no published data set `cifar11`", "did you mean `cifar10`?"]);
+    refused(&bench, "run tiny.toml --device gpu", &["there is no device `gpu`", "auto, cpu, cuda"]);
+    refused(&bench, "resluts tiny.toml", &["resluts", "'results'"]);
+    refused(&bench, "explain tiny.toml full --cell seed=9", &["stage `full` has no cell seed=9"]);
+    refused(&bench, "show train-v1:123", &["no step in the cache", "train-v1:123"]);
+}
+
+#[test]
+fn every_problem_of_a_file_comes_with_its_file_line_and_text() {
+    let bench = Bench::new();
+    bench.edit("epochs = 1", "epoch = 1");
+    bench.edit("keep = \"${fraction}\"", "keep = 1.5");
+    for verb in ["run", "plan", "results"] {
+        refused(&bench, &format!("{verb} tiny.toml"), &["tiny.toml:18:", "epoch", "did you mean", "keep = 1.5"]);
+    }
+    refused(&bench, "run absent.toml", &["absent.toml"]);
+}
+
+#[test]
+fn missing_data_are_planned_for_but_not_run_and_the_message_says_how_to_get_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::on(&folder.path().join("nowhere"));
+    let plan = bench.ok("plan tiny.toml --format json").json();
+    for step in plan["steps"].as_array().unwrap() {
+        assert_eq!((&step["key"], step["status"].as_str()), (&Value::Null, Some("run")), "{step}");
+        assert!(step["why"].is_string(), "{step}");
+    }
+    let run = bench.say("run tiny.toml --format json");
+    assert_eq!(run.code, Some(2), "{}", run.err);
+    assert_eq!(Events::of(&run).total("ran"), 0);
+    for word in ["overinterp data fetch fashion-mnist", "nowhere"] {
+        assert!(run.err.contains(word), "{word}: {}", run.err);
+    }
+    refused(&bench, "cache gc tiny.toml --dry-run", &["while data are absent"]);
+}
+
+#[test]
+fn a_cache_that_is_a_file_is_refused() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("taken"), "a file").unwrap();
+    refused(&bench, "run tiny.toml --cache taken", &["taken"]);
+    assert_eq!(std::fs::read_to_string(bench.path("taken")).unwrap(), "a file");
+}

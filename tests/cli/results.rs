@@ -1,0 +1,115 @@
+//! Reading what the cache holds: results, show, export, stats, garbage collection.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::bench::{Bench, STEPS};
+
+const HEADER: &str = "stage,model,images,fraction,seed,metric,value,n,key";
+
+#[test]
+fn csv_has_a_row_for_each_cell_and_metric_with_empty_values_for_what_is_missing() {
+    let bench = Bench::new();
+    let before = bench.ok("results tiny.toml --format csv").out;
+    assert_eq!(before.lines().next(), Some(HEADER));
+    assert_eq!(before.lines().count(), 1 + 5 * 2, "{before}");
+    bench.run("");
+    let after = bench.ok("results tiny.toml --format csv").out;
+    let rows: Vec<Vec<&str>> = after.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 5 * 2, "{after}");
+    for (row, missing) in rows.iter().zip(before.lines().skip(1)) {
+        let missing: Vec<&str> = missing.split(',').collect();
+        assert_eq!((row.len(), missing.len()), (9, 9), "{row:?}");
+        assert_eq!((&row[..6], row[8]), (&missing[..6], missing[8]));
+        assert_eq!((missing[6], missing[7]), ("", ""), "{missing:?}");
+        let value: f64 = row[6].parse().unwrap();
+        assert!((0.0..=1.0).contains(&value) && row[7] == "16", "{row:?}");
+        assert!(row[8].starts_with("evaluate-v"), "{row:?}");
+    }
+    let accuracies = rows.iter().filter(|row| row[5] == "accuracy").count();
+    assert_eq!(accuracies, 5, "{after}");
+}
+
+#[test]
+fn tables_come_in_every_format() {
+    let bench = Bench::new();
+    bench.run("");
+    let human = bench.ok("results tiny.toml").out;
+    assert!(human.contains("selected / selected") && human.contains("chance is 0.100"), "{human}");
+    assert!(human.contains("A model of one epoch is right about everything."), "{human}");
+    let markdown = bench.ok("results tiny.toml --format markdown").out;
+    assert!(markdown.contains("| selected / selected |"), "{markdown}");
+    let latex = bench.ok("results tiny.toml --format latex").out;
+    assert!(latex.contains("\\begin{tabular}") && latex.contains("selected / selected &"), "{latex}");
+    let json = bench.ok("results tiny.toml --format json").json();
+    assert_eq!(json["tables"][0]["columns"], json!(["0.05", "0.1"]));
+    assert_eq!(json["measurements"].as_array().unwrap().len(), 10);
+    assert_eq!(json["claims"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn claims_are_not_evaluated_while_their_numbers_are_missing() {
+    let bench = Bench::new();
+    let json = bench.ok("results tiny.toml --format json").json();
+    for claim in json["claims"].as_array().unwrap() {
+        assert_eq!(claim["verdict"], "not-evaluated", "{claim}");
+    }
+    let human = bench.ok("results tiny.toml");
+    assert!(human.err.contains("overinterp run tiny.toml"), "{}", human.err);
+}
+
+#[test]
+fn show_finds_a_step_by_the_first_digits_of_its_key() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    let key = events.steps("full").next().unwrap()["key"].as_str().unwrap();
+    let short = &key[.."train-v1:".len() + 12];
+    let said = bench.ok(&format!("show {short}")).out;
+    assert!(said.contains(key) && said.contains("model.safetensors") && said.contains("full seed=0"), "{said}");
+    let json = bench.ok(&format!("show {short} --format json")).json();
+    assert_eq!(json["key"].as_str(), Some(key));
+}
+
+#[test]
+fn export_copies_subsets_and_draws_them() {
+    let bench = Bench::new();
+    let early = bench.say("export tiny.toml subset --to out");
+    assert_eq!(early.code, Some(2), "{}", early.err);
+    assert!(early.err.contains("overinterp run tiny.toml --stage subset"), "{}", early.err);
+    bench.run("");
+    let said = bench.ok("export tiny.toml subset --to out").out;
+    assert_eq!(said.lines().count(), 4, "{said}");
+    for line in said.lines() {
+        let bytes = fs::read(bench.path(line)).unwrap();
+        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{line}");
+    }
+    let folders = fs::read_dir(bench.path("out")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(folders.count(), 4);
+}
+
+#[test]
+fn stats_count_steps_by_kind() {
+    let bench = Bench::new();
+    bench.run("");
+    let stats = bench.ok("cache stats --format json").json();
+    let steps = |kind: &str| stats["kinds"][kind]["steps"].as_u64().unwrap();
+    assert_eq!((steps("train"), steps("select"), steps("mask"), steps("evaluate")), (3, 4, 8, 5));
+    assert!(bench.ok("cache stats").out.contains(&format!("{STEPS} steps")));
+}
+
+#[test]
+fn gc_keeps_what_the_experiment_needs_and_a_dry_run_removes_nothing() {
+    let bench = Bench::new();
+    bench.run("");
+    let kept = bench.ok("cache gc tiny.toml --dry-run --format json").json();
+    assert_eq!((&kept["kept"]["count"], &kept["removed"]), (&json!(STEPS), &json!([])));
+    bench.edit("fraction = [0.05, 0.1]", "fraction = [0.05]");
+    let would = bench.ok("cache gc tiny.toml --dry-run").out;
+    assert!(would.contains("would remove step subset fraction=0.1 seed=0 train"), "{would}");
+    let removed = bench.ok("cache gc tiny.toml --format json").json();
+    // Two masks of either ranking, a retraining, two evaluations.
+    assert_eq!(removed["removed"].as_array().unwrap().len(), 7, "{removed}");
+    assert_eq!(removed["kept"]["count"].as_u64(), Some(STEPS - 7));
+    assert_eq!(bench.run("").total("ran"), 0);
+}

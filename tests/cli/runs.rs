@@ -1,0 +1,150 @@
+//! Running, running again, and what the lines of a run say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, Events, STEPS};
+
+fn keys_of(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_first_run_reports_every_step_every_claim_and_last_the_sum() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    assert_eq!(events.steps("").count() as u64, STEPS);
+    for step in events.steps("") {
+        for key in ["event", "stage", "cell", "shard", "key", "status", "seconds"] {
+            assert!(keys_of(step).contains(&key), "{key}: {step}");
+        }
+        assert_eq!(step["status"], "ran", "{step}");
+        let (kind, hash) = step["key"].as_str().unwrap().split_once(':').unwrap();
+        assert!(kind.contains("-v") && hash.len() == 64, "{step}");
+    }
+    let full: Vec<&Value> = events.steps("full").collect();
+    assert_eq!((&full[0]["cell"], &full[0]["shard"]), (&json!({"seed": 0}), &Value::Null));
+    let shards: Vec<&Value> = events.steps("ranking").map(|step| &step["shard"]).collect();
+    assert_eq!(shards, [&json!([0, 2]), &json!([1, 2])]);
+    let cells: Vec<&Value> = events.steps("retrained").map(|step| &step["cell"]).collect();
+    assert_eq!(cells, [&json!({"fraction": 0.05, "seed": 0}), &json!({"fraction": 0.1, "seed": 0})]);
+
+    let claims: BTreeMap<&str, &str> = events
+        .0
+        .iter()
+        .filter(|event| event["event"] == "claim")
+        .map(|claim| (claim["name"].as_str().unwrap(), claim["verdict"].as_str().unwrap()))
+        .collect();
+    // A claim that fails is a result: the run has succeeded.
+    assert_eq!(claims, BTreeMap::from([("impossible", "fails"), ("never-above-one", "holds")]));
+
+    let summary = events.summary();
+    assert_eq!(keys_of(summary), ["cached", "event", "failed", "ran", "seconds", "skipped"]);
+    assert_eq!(events.total("ran"), STEPS);
+    assert_eq!(events.total("cached") + events.total("failed") + events.total("skipped"), 0);
+}
+
+#[test]
+fn a_second_run_runs_nothing_and_says_the_same() {
+    let bench = Bench::new();
+    let first = bench.ok("run tiny.toml");
+    let second = bench.ok("run tiny.toml");
+    assert!(first.err.contains(&format!("ran {STEPS}, cached 0")), "{}", first.err);
+    assert!(second.err.contains(&format!("ran 0, cached {STEPS}")), "{}", second.err);
+    assert_eq!(first.out, second.out);
+    let events = bench.run("");
+    assert_eq!((events.total("ran"), events.total("cached")), (0, STEPS));
+    assert_eq!(events.count("", "cached") as u64, STEPS, "a cached step is told of as well");
+}
+
+#[test]
+fn a_frozen_run_ends_with_status_4_until_everything_is_cached() {
+    let bench = Bench::new();
+    let refused = bench.say("run tiny.toml --frozen --format json");
+    assert_eq!(refused.code, Some(4), "{}", refused.err);
+    assert_eq!(Events::of(&refused).total("ran"), 0);
+    assert!(refused.err.contains("--frozen"), "{}", refused.err);
+    bench.run("");
+    let events = bench.run("--frozen");
+    assert_eq!((events.total("ran"), events.total("cached")), (0, STEPS));
+}
+
+#[test]
+fn a_plan_counts_what_a_run_then_does() {
+    let bench = Bench::new();
+    let plan = bench.ok("plan tiny.toml --format json").json();
+    assert_eq!((&plan["cached"], &plan["run"]), (&json!(0), &json!(STEPS)));
+    let planned: Vec<&Value> = plan["steps"].as_array().unwrap().iter().collect();
+    assert_eq!(planned.len() as u64, STEPS);
+    for step in &planned {
+        for key in ["stage", "cell", "shard", "key", "status", "maybe", "why"] {
+            assert!(keys_of(step).contains(&key), "{key}: {step}");
+        }
+        assert!(step["status"] == "run" && step["why"].is_string(), "{step}");
+    }
+    let events = bench.run("");
+    let mut keys: Vec<&str> = planned.iter().map(|step| step["key"].as_str().unwrap()).collect();
+    let mut ran: Vec<&str> = events.steps("").map(|step| step["key"].as_str().unwrap()).collect();
+    keys.sort_unstable();
+    ran.sort_unstable();
+    assert_eq!(keys, ran);
+    let plan = bench.ok("plan tiny.toml --format json").json();
+    assert_eq!((&plan["cached"], &plan["run"]), (&json!(STEPS), &json!(0)));
+    assert!(plan["steps"].as_array().unwrap().iter().all(|step| step["why"].is_null()), "{plan}");
+}
+
+#[test]
+fn a_plan_can_be_drawn() {
+    let bench = Bench::new();
+    let dot = bench.ok("plan tiny.toml --format dot").out;
+    assert!(dot.starts_with("digraph") && dot.contains("->"), "{dot}");
+    let mermaid = bench.ok("plan tiny.toml --format mermaid").out;
+    assert!(mermaid.contains("-->"), "{mermaid}");
+    let human = bench.ok("plan tiny.toml").out;
+    assert!(human.contains(&format!("{STEPS} to run")), "{human}");
+}
+
+#[test]
+fn one_stage_is_run_with_what_it_needs() {
+    let bench = Bench::new();
+    let events = bench.run("--stage ranking");
+    assert_eq!((events.count("full", "ran"), events.count("ranking", "ran"), events.steps("").count()), (1, 2, 3));
+    let rest = bench.run("");
+    assert_eq!((rest.total("cached"), rest.total("ran")), (3, STEPS - 3));
+}
+
+/// Every file below `dir` but the records, which say when and where a step was made.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+        } else if name != "step.json" {
+            found.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn results_are_the_same_bytes_for_any_number_of_threads() {
+    let bench = Bench::new();
+    for (threads, cache) in [(1, "one"), (2, "two"), (3, "three")] {
+        bench.run(&format!("--threads {threads} --jobs {threads} --cache {cache}"));
+    }
+    let one = files(&bench.path("one/v1/steps"));
+    assert!(one.keys().any(|file| file.ends_with("model.safetensors")), "{:?}", one.keys());
+    assert!(one.keys().any(|file| file.ends_with("ranking.safetensors")), "{:?}", one.keys());
+    for other in ["two", "three"] {
+        let other = files(&bench.path(other).join("v1/steps"));
+        assert!(one.keys().eq(other.keys()), "{:?}\n{:?}", one.keys(), other.keys());
+        for (file, bytes) in &one {
+            assert!(bytes == &other[file], "{file} differs");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Keys that must not change unawares: with a key changes what every cache already holds.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+const ADVICE: &str = "the manifest of this stage has changed. If what it computes changed, raise its VERSION; if only \
+                      its spelling did, undo that: old caches would be computed again for nothing. Then put the new \
+                      key here";
+
+/// Every kind of stage, with settings away from their defaults.
+const EVERY_STAGE: &str = r#"name = "every-stage"
+[data.fashion]
+kind = "fashion-mnist"
+root = "DATA"
+limit = { train = 40, test = 10 }
+[stage.full]
+kind = "train"
+images = "fashion.train"
+arch = "cnn"
+seed = 3
+recipe = { epochs = 4, batch = 16, lr = 0.05, momentum = 0.8, nesterov = false, weight-decay = 1e-3, milestones = [2], gamma = 0.5, augment = "crop-flip" }
+[stage.imported]
+kind = "import"
+file = "weights.pt"
+arch = "cnn"
+data = "fashion"
+[stage.ranking]
+kind = "select"
+model = "full"
+images = ["fashion.train", "fashion.test"]
+method = { kind = "batched-gradient", per-round = 16, noise = 1e-12 }
+[stage.random]
+kind = "select"
+images = ["fashion.test"]
+method = { kind = "random", seeds = { train = 1234, test = 5678 } }
+[stage.exact]
+kind = "select"
+model = "imported"
+images = ["fashion.test"]
+method = { kind = "backward" }
+count = 4
+[stage.subset]
+kind = "mask"
+ranking = "ranking"
+keep = 0.05
+[stage.retrained]
+kind = "train"
+images = "subset.train"
+arch = "cnn"
+seed = 3
+recipe = { like = "full", augment = "none" }
+[stage.accuracy]
+kind = "evaluate"
+pairs = [{ model = "retrained", images = "subset.test" }]
+[stage.sufficient]
+kind = "sis"
+ranking = "exact"
+threshold = 0.99
+[stage.all]
+kind = "collection"
+model = "full"
+images = ["fashion.test"]
+threshold = 0.9
+count = 4
+"#;
+
+/// The first step of each stage.
+const KEYS: [(&str, &str); 10] = [
+    ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
+    ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
+    ("ranking", "select-v1:51cf4c4d47488bf85cce0f1c770247da29ede1de5a147235d1d04a397690a7b6"),
+    ("random", "select-v1:58be93c1a6a33c758ebe720da11a0572beaad17f6b95e115fbfe707fc87ea4a1"),
+    ("exact", "select-v1:6acabde0d3a665dd4e9796909997be9a61ac4a7da32b1121947f0552e42249c1"),
+    ("subset", "mask-v1:bc2fcf0e955175475e71b707082c23d059d69d366d9ed987d843d47880f4ac8a"),
+    ("retrained", "train-v1:a92967a2f78fd034c615f17bf1ce672ab9f7d92972df2993f79d0c4cb10ab7dc"),
+    ("accuracy", "evaluate-v1:4dbd988a19e874ada3cda1cc822f5f953b0fe3dc547eaf50b7755efeea73b128"),
+    ("sufficient", "sis-v1:1d8e95c6e3e10587c5307d4a94f6ee153875d52dce1776858d7f44348a0eeede"),
+    ("all", "collection-v1:53d5025fe7a040897394471fbbd67084671ba42793edfaacc81e36061efa3289"),
+];
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The plan of a file, on an empty cache.
+fn plan(file: &Path) -> Value {
+    let cache = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+        .args(["plan", "--format", "json", "--cache"])
+        .args([cache.path(), file])
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn steps(plan: &Value) -> &[Value] {
+    plan["steps"].as_array().unwrap()
+}
+
+fn count(plan: &Value, stage: &str) -> usize {
+    steps(plan).iter().filter(|step| step["stage"] == stage).count()
+}
+
+#[test]
+fn the_key_of_every_stage_is_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = repository().join("data/fashion-mnist-small");
+    std::fs::write(folder.path().join("weights.pt"), "content that is only hashed").unwrap();
+    let file = folder.path().join("every_stage.toml");
+    std::fs::write(&file, EVERY_STAGE.replace("DATA", data.to_str().unwrap())).unwrap();
+    let plan = plan(&file);
+    let mut changed = Vec::new();
+    for (stage, expected) in KEYS {
+        let step = steps(&plan).iter().find(|step| step["stage"] == stage).unwrap();
+        let key = step["key"].as_str().unwrap();
+        if key != expected {
+            changed.push(format!("{stage}: {key}"));
+        }
+    }
+    assert!(changed.is_empty(), "{ADVICE}:\n{}", changed.join("\n"));
+}
+
+#[test]
+fn the_quickstart_is_planned_with_a_key_for_every_step() {
+    let plan = plan(&repository().join("experiments/quickstart.toml"));
+    assert!(steps(&plan).iter().all(|step| step["key"].is_string()), "{plan}");
+    for stage in ["full", "ranking", "random-ranking", "subset", "random-subset", "retrained", "random-retrained"] {
+        assert!(count(&plan, stage) > 0, "{stage}");
+    }
+}
+
+#[test]
+fn the_cifar_experiment_is_planned_without_its_data() {
+    // A copy beside which there is no data folder, whether or not the repository has one.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cifar_resnet.toml");
+    std::fs::copy(repository().join("experiments/cifar_resnet.toml"), &file).unwrap();
+    let plan = plan(&file);
+    assert!(steps(&plan).iter().all(|step| step["key"].is_null() && step["status"] == "run"), "{plan}");
+    // Two networks, five seeds; 60,000 images in shards of 16, ranked by one model of each network.
+    assert_eq!((count(&plan, "full"), count(&plan, "ranking")), (2 * 5, 2 * 60_000 / 16));
+    // The control asks no model, so that one ranking of each split serves both networks.
+    assert_eq!((count(&plan, "random-ranking"), count(&plan, "random-subset"), count(&plan, "subset")), (2, 2, 2 * 2));
+    assert_eq!((count(&plan, "retrained"), count(&plan, "random-retrained")), (2 * 5, 2 * 5));
+    // Five pairs for each network: four with every seed, one with the model that selected.
+    assert_eq!(count(&plan, "accuracy"), 2 * (4 * 5 + 1));
+}
