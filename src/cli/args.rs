@@ -233,6 +233,6 @@ pub(super) enum DataVerb {
         root: Option<PathBuf>,
         /// A mirror: the address under which the files have their official names.
         #[arg(long, value_name = "URL")]
-        from: Option<String>,
+        base: Option<String>,
     },
 }

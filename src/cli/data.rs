@@ -15,7 +15,7 @@ use super::failure::{Failure, Status};
 use super::{run, session, text};
 
 pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
-    let DataVerb::Fetch { name, root, from } = verb;
+    let DataVerb::Fetch { name, root, base } = verb;
     let published: Vec<&str> = DataKind::ALL.iter().map(|(name, _)| *name).filter(|name| *name != "folder").collect();
     let kind =
         DataKind::ALL.iter().find(|(known, _)| *known == name && published.contains(known)).map(|(_, kind)| *kind);
@@ -33,7 +33,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     );
     let template = "{bar:24} {msg} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let options = FetchOptions { base: from, ..FetchOptions::default() };
+    let options = FetchOptions { base, ..FetchOptions::default() };
     let mut notify = |notice: FetchNotice<'_>| {
         show(&bar, &notice);
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
