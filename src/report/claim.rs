@@ -181,7 +181,7 @@ mod tests {
             of: Operand::Measure(measure("full", "test", None)),
         }];
         let finished = at_five_percent(0.0, 0.5);
-        assert_eq!(check(&claim(checks.clone()), &[finished.clone()]).verdict, Verdict::NotEvaluated);
+        assert_eq!(check(&claim(checks.clone()), std::slice::from_ref(&finished)).verdict, Verdict::NotEvaluated);
         assert_eq!(check(&claim(checks.clone()), &[]).verdict, Verdict::NotEvaluated);
         let unfinished = Measurement { value: None, ..at_five_percent(1.0, 0.0) };
         let full = measurement("full", "test", &[("seed", 0.0)], 0.5);
