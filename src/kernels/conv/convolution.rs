@@ -50,7 +50,7 @@ impl Algorithm {
 }
 
 /// What transforming one channel of a tile costs, in products.
-const TRANSFORMS: f64 = 200.0;
+const TRANSFORMS: f64 = 400.0;
 
 /// A convolution with packed weights, ready to be applied any number of times from any thread.
 #[derive(Clone, Debug)]

@@ -109,10 +109,10 @@ impl DirectConv {
             assert_eq!(gate.len(), output.len(), "the gate must be laid out as the output");
         }
         let input_row = first.input.row;
+        let mut pixels = Pixels::default();
         for rows in &self.segments[0] {
             for columns in &self.segments[1] {
                 let taps = Taps { conv: self, rows, columns, input_row };
-                let mut pixels = Pixels::default();
                 for job in jobs {
                     let window = taps.window(job.window);
                     if window.rows().is_empty() || window.columns().is_empty() {
@@ -130,6 +130,7 @@ impl DirectConv {
                     }
                 }
                 taps.compute(&pixels, input, output, addend, finish);
+                pixels.count = 0;
             }
         }
     }

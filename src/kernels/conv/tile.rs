@@ -105,8 +105,11 @@ impl TileTable {
 }
 
 /// Computes a tile of `P` pixels and `K` vectors; see [`TileFn`] for what it requires.
+///
+/// `finish` is the one of [`finish_pixels`] that is compiled for the same instruction set; there is no need for a copy of
+/// it in each kernel.
 #[inline(always)]
-unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
+unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile, finish: FinishFn) {
     // SAFETY: the caller vouches for the instruction set and for every place that `tile` describes.
     unsafe {
         // Loops, not closures, which would not take on the instruction set of the function around them.
@@ -144,9 +147,7 @@ unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
                 S::store(stored.add((p * K + k) * S::LANES), *sum);
             }
         }
-        for p in 0..P {
-            finish::<S>(tile, p, stored.add(p * K * S::LANES));
-        }
+        finish(tile, stored, P, K * S::LANES);
     }
 }
 
@@ -154,9 +155,24 @@ unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile) {
 #[repr(align(64))]
 struct Spilled([MaybeUninit<f32>; MAX_PIXELS * MAX_VECTORS * MAX_LANES]);
 
+/// Finishes so many pixels of a tile, whose sums follow one another at so many values each.
+///
+/// # Safety
+/// As for [`TileFn`]; the sums are there.
+type FinishFn = unsafe fn(&Tile, *const f32, usize, usize);
+
+/// Adds, applies the finish and stores all channels of all pixels; see [`FinishFn`].
+#[inline(always)]
+unsafe fn finish_pixels<S: Simd>(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
+    for p in 0..pixels {
+        // SAFETY: the caller's word.
+        unsafe { finish_pixel::<S>(tile, p, sums.add(p * stride)) }
+    }
+}
+
 /// Adds, applies the finish and stores the channels of pixel `p`.
 #[inline(always)]
-unsafe fn finish<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
+unsafe fn finish_pixel<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
     // SAFETY: as for `tile`; `sums` holds the pixel's vectors.
     unsafe {
         let output = *tile.output_offsets.add(p);
@@ -258,7 +274,13 @@ unsafe fn product<S: Simd, const K: usize, const P: usize>(product: &Product) {
 /// The portable kernel of `P` pixels and one vector.
 unsafe fn portable<const P: usize>(operands: &Tile) {
     // SAFETY: the portable kernel needs no instruction set; the rest is the caller's word.
-    unsafe { tile::<Portable, 1, P>(operands) }
+    unsafe { tile::<Portable, 1, P>(operands, portable_finish) }
+}
+
+#[inline(never)]
+unsafe fn portable_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
+    // SAFETY: as above.
+    unsafe { finish_pixels::<Portable>(tile, sums, pixels, stride) }
 }
 
 /// The portable matrix product of `P` rows and one vector.
@@ -276,18 +298,32 @@ static PORTABLE: TileTable = TileTable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::simd::{Avx2, Avx512};
-    use super::{Product, Tile, TileTable, product, tile};
+    use super::{Product, Tile, TileTable, finish_pixels, product, tile};
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<const K: usize, const P: usize>(operands: &Tile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
-        unsafe { tile::<Avx2, K, P>(operands) }
+        unsafe { tile::<Avx2, K, P>(operands, avx2_finish) }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
+        // SAFETY: as above.
+        unsafe { finish_pixels::<Avx2>(tile, sums, pixels, stride) }
     }
 
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512<const K: usize, const P: usize>(operands: &Tile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
-        unsafe { tile::<Avx512, K, P>(operands) }
+        unsafe { tile::<Avx512, K, P>(operands, avx512_finish) }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn avx512_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
+        // SAFETY: as above.
+        unsafe { finish_pixels::<Avx512>(tile, sums, pixels, stride) }
     }
 
     #[target_feature(enable = "avx2,fma")]

@@ -29,7 +29,9 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home {
     pub(super) slot: usize,
-    /// Values per candidate, its rows padded to the widest window.
+    /// Values per row, padded to the widest window.
+    pub(super) row: usize,
+    /// Values per candidate, padded to the highest window.
     pub(super) stride: usize,
     /// Candidates in the slot: those of the last layer that reads the map.
     pub(super) group: usize,
@@ -44,9 +46,9 @@ pub(super) struct Segment {
 
 impl Slots {
     pub(super) fn new(maps: &[MapShape], layers: &[Layer], spans: &Spans) -> Self {
-        let stride: Vec<usize> = (0..maps.len())
-            .map(|map| spans.extent(MapId(map)).into_iter().product::<usize>() * maps[map].channels)
-            .collect();
+        let extents: Vec<[usize; 2]> = (0..maps.len()).map(|map| spans.extent(MapId(map))).collect();
+        let stride: Vec<usize> =
+            maps.iter().zip(&extents).map(|(map, [height, width])| height * width * map.channels).collect();
         let groups = groups(layers, &stride);
         let mut last_reader: Vec<usize> = (0..maps.len()).map(|map| map.saturating_sub(1)).collect();
         for (index, layer) in layers.iter().enumerate() {
@@ -66,7 +68,7 @@ impl Slots {
                 slots.len() - 1
             });
             slots[slot] = Slot { group, stride: slots[slot].stride.max(stride), last_reader };
-            homes.push(Home { slot, stride, group });
+            homes.push(Home { slot, row: extents[map][1] * maps[map].channels, stride, group });
         }
         Self { homes, sizes: slots.iter().map(|slot| slot.stride * slot.group).collect(), segments: segments(&groups) }
     }

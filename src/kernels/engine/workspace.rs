@@ -224,9 +224,8 @@ impl Part<'_> {
     /// Where the map's pixels lie in the slot, as far as they are there.
     fn layout(&self) -> Layout {
         let Window { top, left, .. } = self.needed();
+        let Home { row, stride, group, .. } = self.program.slots.homes[self.map.0];
         let pixel = self.program.maps[self.map.0].channels;
-        let row = self.program.spans.extent(self.map)[1] * pixel;
-        let Home { stride, group, .. } = self.program.slots.homes[self.map.0];
         let start = self.candidate % group * stride;
         Layout { origin: start.cast_signed() - (top * row + left * pixel).cast_signed(), row, pixel }
     }
