@@ -9,10 +9,8 @@ use std::ops::Range;
 use super::program::{Layer, MapId, MapShape, Op};
 use super::spans::Spans;
 
-/// Bytes that a layer's maps may take for a group: about a quarter of the second-level cache.
-const GROUP_BYTES: usize = 256 * 1024;
 /// More candidates than this in a group reuse weights no better.
-const LARGEST_GROUP: usize = 64;
+const LARGEST_GROUP: usize = 128;
 
 /// The assignment of maps to slots, and of layers to segments.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl Slots {
         let extents: Vec<[usize; 2]> = (0..maps.len()).map(|map| spans.extent(MapId(map))).collect();
         let stride: Vec<usize> =
             maps.iter().zip(&extents).map(|(map, [height, width])| height * width * map.channels).collect();
-        let groups = groups(layers, &stride);
+        let groups = groups(maps, layers, spans);
         let mut last_reader: Vec<usize> = (0..maps.len()).map(|map| map.saturating_sub(1)).collect();
         for (index, layer) in layers.iter().enumerate() {
             for source in layer.sources() {
@@ -85,22 +83,30 @@ struct Slot {
     last_reader: usize,
 }
 
-/// The group of each layer: as large as its own maps, and those of the layers after it, allow.
-fn groups(layers: &[Layer], stride: &[usize]) -> Vec<usize> {
-    let allowed = layers.iter().enumerate().map(|(index, layer)| {
-        let values = stride[index + 1] + layer.sources().map(|source| stride[source.0]).sum::<usize>();
-        let weights = match &layer.op {
-            Op::Conv { forward, .. } => forward.weight_bytes(),
-            Op::Affine { .. } | Op::MaxPool { .. } | Op::Subsample { .. } | Op::Mean => 0,
-        };
-        let group = GROUP_BYTES.max(weights) / (values * size_of::<f32>()).max(1);
-        1 << group.clamp(1, LARGEST_GROUP).ilog2()
+/// The group of each layer: large enough for its own weights, and never smaller than the one before.
+fn groups(maps: &[MapShape], layers: &[Layer], spans: &Spans) -> Vec<usize> {
+    let mut group = 1;
+    let groups = layers.iter().enumerate().map(|(index, layer)| {
+        if let Op::Conv { forward, .. } = &layer.op {
+            let rows = (forward.weight_rows(spans.along(0, MapId(index + 1)), spans.along(1, MapId(index + 1)))
+                / (maps[0].height * maps[0].width) as f64)
+                .max(1.0);
+            let wanted = (worthwhile_rows(forward.weight_bytes()) / rows).ceil() as usize;
+            group = group.max(wanted.next_power_of_two().min(LARGEST_GROUP));
+        }
+        group
     });
-    let mut groups: Vec<usize> = allowed.collect();
-    for index in (1..groups.len()).rev() {
-        groups[index - 1] = groups[index - 1].min(groups[index]);
+    groups.collect()
+}
+
+/// How many rows of inputs should share a pass over so many bytes of weights, for the pass not to be what takes the
+/// time: few if they come from a core's own cache, more from the shared one, most from memory.
+const fn worthwhile_rows(weight_bytes: usize) -> f64 {
+    match weight_bytes / 1024 {
+        0..512 => 16.0,
+        512..4096 => 48.0,
+        _ => 96.0,
     }
-    groups
 }
 
 fn segments(groups: &[usize]) -> Vec<Segment> {
