@@ -112,13 +112,13 @@ impl Convolution {
     /// How many rows pass over the weights when windows of the output are computed, any of `rows` with any of `columns`:
     /// pixels, or tiles.
     #[must_use]
-    pub fn weight_rows(&self, rows: &[Range<usize>], columns: &[Range<usize>]) -> f64 {
+    pub fn weight_rows(&self, rows: &[Range<usize>], columns: &[Range<usize>]) -> usize {
         let along = |spans: &[Range<usize>]| {
             let count = |span: &Range<usize>| match self {
                 Self::Direct(_) => span.len(),
                 Self::Winograd(_) => winograd::tile_span(span).len(),
             };
-            spans.iter().map(count).sum::<usize>() as f64
+            spans.iter().map(count).sum::<usize>()
         };
         along(rows) * along(columns)
     }

@@ -88,10 +88,10 @@ fn groups(maps: &[MapShape], layers: &[Layer], spans: &Spans) -> Vec<usize> {
     let mut group = 1;
     let groups = layers.iter().enumerate().map(|(index, layer)| {
         if let Op::Conv { forward, .. } = &layer.op {
-            let rows = (forward.weight_rows(spans.along(0, MapId(index + 1)), spans.along(1, MapId(index + 1)))
-                / (maps[0].height * maps[0].width) as f64)
-                .max(1.0);
-            let wanted = (worthwhile_rows(forward.weight_bytes()) / rows).ceil() as usize;
+            // Summed over all candidates, of which there are as many as pixels.
+            let rows = forward.weight_rows(spans.along(0, MapId(index + 1)), spans.along(1, MapId(index + 1)));
+            let pixels = maps[0].height * maps[0].width;
+            let wanted = (worthwhile_rows(forward.weight_bytes()) * pixels).div_ceil(rows.max(pixels));
             group = group.max(wanted.next_power_of_two().min(LARGEST_GROUP));
         }
         group
@@ -101,11 +101,11 @@ fn groups(maps: &[MapShape], layers: &[Layer], spans: &Spans) -> Vec<usize> {
 
 /// How many rows of inputs should share a pass over so many bytes of weights, for the pass not to be what takes the
 /// time: few if they come from a core's own cache, more from the shared one, most from memory.
-const fn worthwhile_rows(weight_bytes: usize) -> f64 {
+const fn worthwhile_rows(weight_bytes: usize) -> usize {
     match weight_bytes / 1024 {
-        0..512 => 16.0,
-        512..4096 => 48.0,
-        _ => 96.0,
+        0..512 => 16,
+        512..4096 => 48,
+        _ => 96,
     }
 }
 

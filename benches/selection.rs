@@ -1,0 +1,109 @@
+//! Times what selections are made of: `cargo bench --bench selection [-- ARCH...]`.
+//!
+//! For each architecture, with fresh weights, the best of several runs on one thread: images evaluated, rounds of
+//! batched gradient, and candidates of backward selection a second, masking included; then candidates with an image on
+//! each of two threads.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use overinterp::kernels::engine::{Program, Purpose, Workspace};
+use overinterp::kernels::isa::Isa;
+use overinterp::nn::arch;
+use overinterp::nn::compile::compile;
+use overinterp::nn::init::initial_tensors;
+use overinterp::nn::scorer::{NetworkGradient, NetworkScorer, predict};
+use overinterp::sis::{GradientScorer, Scorer};
+use overinterp::spec::{Arch, ImageShape, Seed};
+
+/// Timings of which the best counts.
+const RUNS: usize = 7;
+/// Multiplications, by the definition, that one timing should at least take.
+const WORK: u64 = 2_000_000_000;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let archs = Arch::ALL.into_iter().filter(|arch| {
+        let name = arch.to_string();
+        if wanted.is_empty() { *arch != Arch::Wideresnet } else { wanted.contains(&name) }
+    });
+    for arch in archs {
+        measure(arch);
+    }
+}
+
+fn measure(arch: Arch) {
+    let (side, channels) = if arch == Arch::Cnn { (28, 1) } else { (32, 3) };
+    let shape = ImageShape { height: side, width: side, channels };
+    let graph = arch::build(arch, shape, 10).expect("the architecture takes such images");
+    let tensors = initial_tensors(&graph, Seed(0));
+    let program =
+        |purpose| Arc::new(compile(&graph, &tensors, Isa::detect(), purpose).expect("the tensors are the graph's"));
+    let image: Vec<f32> = (0..shape.bytes()).map(|place| (place * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+
+    let scores = program(Purpose::Scores);
+    let images = (WORK / scores.multiplications()).max(1) as usize;
+    let mut workspace = Workspace::new(&scores);
+    let evaluation = best(|| {
+        for _ in 0..images {
+            predict(&mut workspace, &image);
+        }
+    }) / images as f64;
+
+    let gradients = program(Purpose::Gradients);
+    let mut workspace = Workspace::new(&gradients);
+    let mut slopes = vec![0.0; shape.pixels()];
+    let rounds = images.div_ceil(3);
+    let round = best(|| {
+        let mut scorer = NetworkGradient::new(&mut workspace, &image);
+        for round in 0..rounds {
+            scorer.mask(&[(round % shape.pixels()) as u32]);
+            scorer.gradient(&mut slopes);
+        }
+    }) / rounds as f64;
+
+    let one = candidates_per_second(&scores, &image, 1);
+    let two = candidates_per_second(&scores, &image, 2);
+    println!(
+        "{arch} on {}: {:.0} images/s, {:.3} ms a gradient round, {one:.0} candidates/s; two threads {two:.0} ({:.2}x)",
+        scores.isa(),
+        1.0 / evaluation,
+        1e3 * round,
+        two / one,
+    );
+}
+
+/// Candidates of a selection's first steps, each thread with an image of its own.
+fn candidates_per_second(program: &Arc<Program>, image: &[f32], threads: usize) -> f64 {
+    let pixels = program.input().height * program.input().width;
+    let steps = (2 * WORK / program.multiplications() / pixels as u64).max(1) as usize;
+    let candidates: usize = (0..steps).map(|step| pixels - step).sum();
+    let mut workspaces: Vec<Workspace> = (0..threads).map(|_| Workspace::new(program)).collect();
+    let seconds = best(|| {
+        std::thread::scope(|scope| {
+            for workspace in &mut workspaces {
+                scope.spawn(move || {
+                    let mut scorer = NetworkScorer::new(workspace, image);
+                    let mut scores = vec![0.0; pixels];
+                    let mut left: Vec<u32> = (0..pixels as u32).collect();
+                    for step in 0..steps {
+                        scorer.candidates(&left, &mut scores[..left.len()]);
+                        let masked = left.swap_remove(step * 389 % left.len());
+                        scorer.mask(masked);
+                    }
+                });
+            }
+        });
+    });
+    (threads * candidates) as f64 / seconds
+}
+
+/// The shortest time of several, in seconds.
+fn best(mut work: impl FnMut()) -> f64 {
+    let time = |()| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    std::iter::repeat_n((), RUNS).map(time).fold(f64::INFINITY, f64::min)
+}
