@@ -108,32 +108,26 @@ impl DirectConv {
         if let Finish::Gate(gate) = finish {
             assert_eq!(gate.len(), output.len(), "the gate must be laid out as the output");
         }
-        let input_row = first.input.row;
+        let mut maps = Maps { input, output, addend, finish };
         let mut pixels = Pixels::default();
         for rows in &self.segments[0] {
             for columns in &self.segments[1] {
-                let taps = Taps { conv: self, rows, columns, input_row };
+                let taps = Taps { conv: self, rows, columns, input_row: first.input.row };
                 for job in jobs {
-                    let window = taps.window(job.window);
-                    if window.rows().is_empty() || window.columns().is_empty() {
-                        continue;
-                    }
-                    taps.check(window, job, input.len(), output.len(), addend.map(<[f32]>::len));
-                    for y in window.rows() {
-                        for x in window.columns() {
-                            if pixels.count == MANY {
-                                taps.compute(&pixels, input, output, addend, finish);
-                                pixels.count = 0;
-                            }
-                            pixels.push(taps.input_offset(&job.input, y, x), y, x, job);
-                        }
-                    }
+                    taps.gather(job, &mut pixels, &mut maps);
                 }
-                taps.compute(&pixels, input, output, addend, finish);
-                pixels.count = 0;
+                taps.compute(&mut pixels, &mut maps);
             }
         }
     }
+}
+
+/// The slices that a call reads and writes.
+struct Maps<'a> {
+    input: &'a [f32],
+    output: &'a mut [f32],
+    addend: Option<&'a [f32]>,
+    finish: Finish<'a>,
 }
 
 /// As many pixels as share one pass over the weights: a multiple of every tile.
@@ -154,13 +148,20 @@ impl Default for Pixels {
 }
 
 impl Pixels {
-    fn push(&mut self, input: usize, y: usize, x: usize, job: &Job) {
-        let (y, x) = (y.cast_signed(), x.cast_signed());
-        self.input[self.count] = input;
-        self.output[self.count] = job.output.at(y, x).cast_unsigned();
-        self.addend[self.count] = job.addend.at(y, x).cast_unsigned();
+    fn push(&mut self, place: Place) {
+        self.input[self.count] = place.input;
+        self.output[self.count] = place.output;
+        self.addend[self.count] = place.addend;
         self.count += 1;
     }
+}
+
+/// Where a pixel's first tap, its output and its addend lie.
+#[derive(Clone, Copy)]
+struct Place {
+    input: usize,
+    output: usize,
+    addend: usize,
 }
 
 /// The outputs of a convolution that share the taps inside the input.
@@ -188,11 +189,35 @@ impl Taps<'_> {
         self.rows.taps.is_empty() || self.columns.taps.is_empty()
     }
 
-    /// Where the first tap of output (y, x) lies.
-    fn input_offset(&self, layout: &Layout, y: usize, x: usize) -> usize {
-        if self.is_empty() {
-            return 0;
+    /// Adds the pixels of a job that have these taps, computing whenever there are many.
+    fn gather(&self, job: &Job, pixels: &mut Pixels, maps: &mut Maps) {
+        let window = self.window(job.window);
+        if window.rows().is_empty() || window.columns().is_empty() {
+            return;
         }
+        self.check(window, job, maps);
+        let ConvShape { stride, inputs, .. } = self.conv.shape;
+        for y in window.rows() {
+            let at = |layout: &Layout| layout.at(y.cast_signed(), window.left.cast_signed()).cast_unsigned();
+            let mut place = Place {
+                input: self.first_tap(&job.input, y, window.left),
+                output: at(&job.output),
+                addend: at(&job.addend),
+            };
+            for _ in window.columns() {
+                if pixels.count == MANY {
+                    self.compute(pixels, maps);
+                }
+                pixels.push(place);
+                place.input = place.input.wrapping_add(stride * inputs);
+                place.output = place.output.wrapping_add(job.output.pixel);
+                place.addend = place.addend.wrapping_add(job.addend.pixel);
+            }
+        }
+    }
+
+    /// Where the first tap of output (y, x) lies.
+    fn first_tap(&self, layout: &Layout, y: usize, x: usize) -> usize {
         let ConvShape { stride, before, .. } = self.conv.shape;
         let row = (y * stride + self.rows.taps.start).cast_signed() - before[0];
         let column = (x * stride + self.columns.taps.start).cast_signed() - before[1];
@@ -200,30 +225,38 @@ impl Taps<'_> {
     }
 
     /// Checks everything that [`Taps::compute`] relies on.
-    fn check(&self, window: Window, job: &Job, input: usize, output: usize, addend: Option<usize>) {
+    fn check(&self, window: Window, job: &Job, maps: &Maps) {
         let shape = &self.conv.shape;
-        job.output.check(window, shape.outputs, output);
-        if let Some(addend) = addend {
-            job.addend.check(window, shape.outputs, addend);
+        job.output.check(window, shape.outputs, maps.output.len());
+        if let Some(addend) = maps.addend {
+            job.addend.check(window, shape.outputs, addend.len());
         }
         assert_eq!(job.input.row, self.input_row, "inputs of one call must have one row length");
         assert_eq!(job.input.pixel, shape.inputs, "an input's columns must follow one another");
         if !self.is_empty() {
-            let first = self.input_offset(&job.input, window.top, window.left);
-            let last = self.input_offset(&job.input, window.bottom - 1, window.right - 1);
+            let first = self.first_tap(&job.input, window.top, window.left);
+            let last = self.first_tap(&job.input, window.bottom - 1, window.right - 1);
             let end = last.saturating_add((self.rows.taps.len() - 1) * self.input_row + self.run());
-            assert!(first <= last && end <= input, "window {window:?} needs input outside its slice of {input} values");
+            let length = maps.input.len();
+            assert!(
+                first <= last && end <= length,
+                "window {window:?} needs input outside its slice of {length} values"
+            );
         }
     }
 
-    fn compute(&self, pixels: &Pixels, input: &[f32], output: &mut [f32], addend: Option<&[f32]>, finish: Finish) {
+    /// Computes the gathered pixels, and begins a new gathering.
+    fn compute(&self, pixels: &mut Pixels, maps: &mut Maps) {
         let weights = &self.conv.weights;
         for block in &weights.blocks {
             let tiles = pixels.count.div_ceil(weights.table.max_pixels(block.vectors));
+            let mut operands = self.operands(block, maps);
             let mut start = 0;
             for tile in 0..tiles {
                 let end = pixels.count * (tile + 1) / tiles;
-                let operands = self.operands(block, pixels, start, input, output, addend, finish);
+                operands.input_offsets = pixels.input[start..].as_ptr();
+                operands.output_offsets = pixels.output[start..].as_ptr();
+                operands.addend_offsets = pixels.addend[start..].as_ptr();
                 let kernel = weights.table.kernel(block.vectors, end - start);
                 // SAFETY: `TileTable::new` only gives kernels that this machine can run, and `check` has seen every
                 // pixel of these places to lie in its slice.
@@ -231,19 +264,11 @@ impl Taps<'_> {
                 start = end;
             }
         }
+        pixels.count = 0;
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the operands that the tile gathers")]
-    fn operands(
-        &self,
-        block: &Block,
-        pixels: &Pixels,
-        start: usize,
-        input: &[f32],
-        output: &mut [f32],
-        addend: Option<&[f32]>,
-        finish: Finish,
-    ) -> Tile {
+    /// What the tiles of a block have in common; the places of their pixels are missing.
+    fn operands(&self, block: &Block, maps: &mut Maps) -> Tile {
         let shape = &self.conv.shape;
         let weights = &self.conv.weights;
         let lanes = weights.lanes(block);
@@ -252,21 +277,21 @@ impl Taps<'_> {
         let rows = if self.is_empty() { 0..0 } else { self.rows.taps.clone() };
         let values = if rows.is_empty() { &[] } else { &weights.block(block)[rows.start * weights_row + tap..] };
         Tile {
-            input: input.as_ptr(),
-            input_offsets: pixels.input[start..].as_ptr(),
+            input: maps.input.as_ptr(),
+            input_offsets: std::ptr::null(),
             rows: rows.len(),
             input_row: self.input_row,
             weights_row,
             run: self.run(),
             weights: values.as_ptr(),
             bias: weights.block_bias(block).as_ptr(),
-            output: output[block.first..].as_mut_ptr(),
-            output_offsets: pixels.output[start..].as_ptr(),
-            addend: addend.map_or(std::ptr::null(), |addend| addend[block.first..].as_ptr()),
-            addend_offsets: pixels.addend[start..].as_ptr(),
-            finish: match finish {
+            output: maps.output[block.first..].as_mut_ptr(),
+            output_offsets: std::ptr::null(),
+            addend: maps.addend.map_or(std::ptr::null(), |addend| addend[block.first..].as_ptr()),
+            addend_offsets: std::ptr::null(),
+            finish: match maps.finish {
                 Finish::Gate(gate) => RawFinish::Gate(gate[block.first..].as_ptr()),
-                Finish::Linear | Finish::Relu => RawFinish::from(finish),
+                Finish::Linear | Finish::Relu => RawFinish::from(maps.finish),
             },
             channels: block.channels,
         }

@@ -115,7 +115,8 @@ unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile, finish: Fin
         // Loops, not closures, which would not take on the instruction set of the function around them.
         let mut pixels = [tile.input; P];
         for (p, pixel) in pixels.iter_mut().enumerate() {
-            *pixel = pixel.add(*tile.input_offsets.add(p));
+            // Where there are no taps the place means nothing, and nothing is read there.
+            *pixel = pixel.wrapping_add(*tile.input_offsets.add(p));
         }
         let mut start = [S::splat(0.0); K];
         for (k, start) in start.iter_mut().enumerate() {
@@ -221,7 +222,7 @@ pub(super) unsafe fn finish_vector<S: Simd>(
         match finish {
             RawFinish::Linear => value,
             RawFinish::Relu => S::relu(value),
-            RawFinish::Gate(gate) => S::gate(value, S::load(gate.add(place))),
+            RawFinish::Gate(gate) => S::gate(value, S::load(gate.wrapping_add(place))),
         }
     }
 }

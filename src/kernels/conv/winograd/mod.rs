@@ -13,7 +13,7 @@ use super::weights::PackedWeights;
 use crate::kernels::isa::Isa;
 use std::cell::RefCell;
 use std::ops::Range;
-use transform::{Cell, INPUTS, InputTile, OUTPUTS, OutputTile, PLACES, Transforms};
+use transform::{INPUTS, InputTile, OUTPUTS, OutputTile, PLACES, Transforms};
 
 /// Transforms take a multiple of this many channels.
 const CHANNELS: usize = 8;
@@ -28,8 +28,6 @@ pub struct WinogradConv {
     weights: PackedWeights,
     /// One value per output, after the last of which come zeros.
     bias: Vec<f32>,
-    /// What pixels in the border hold.
-    zeros: Vec<f32>,
     input: &'static Transforms,
     output: &'static Transforms,
     /// Tiles that share a pass over the weights.
@@ -78,7 +76,6 @@ impl WinogradConv {
         Self {
             shape,
             bias: bias.map_or_else(|| vec![0.0; shape.outputs], <[f32]>::to_vec),
-            zeros: vec![0.0; shape.inputs],
             input: Transforms::new(isa, shape.inputs),
             output: Transforms::new(isa, shape.outputs),
             batch: batch(&shape),
@@ -195,34 +192,59 @@ impl WinogradConv {
     ) {
         let (transformed, products) = scratch.split_at_mut(PLACES * self.input_place());
         for (row, tile) in tiles.iter().enumerate() {
+            let layout = &jobs[tile.job].input;
+            let [y, x] = self.first_input(tile);
+            let inside = |first: isize, axis: usize| {
+                let [start, end] =
+                    [0, self.shape.input[axis].cast_signed()].map(|place| (place - first).max(0).cast_unsigned());
+                start.min(INPUTS)..end.min(INPUTS)
+            };
             let operands = InputTile {
-                pixels: self.pixels(input, &jobs[tile.job], tile),
+                first: input.as_ptr().wrapping_offset(layout.at(y, x)),
+                row: layout.row,
+                pixel: layout.pixel,
+                rows: inside(y, 0),
+                columns: inside(x, 1),
                 channels: self.shape.inputs,
                 output: transformed[row * self.shape.inputs..].as_mut_ptr(),
                 place: self.input_place(),
             };
-            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the pixels to be in the input;
-            // `transformed` holds `batch` rows at each place.
+            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the pixels inside the map to be in
+            // the input; `transformed` holds `batch` rows at each place.
             unsafe { (self.input.input)(&operands) };
         }
         self.multiply(transformed, products, tiles.len());
         for (row, tile) in tiles.iter().enumerate() {
-            let (cells, wanted) = cells(&jobs[tile.job], tile);
+            let Job { window, output: to, addend: added, .. } = &jobs[tile.job];
+            let (y, x) = ((tile.y * OUTPUTS).cast_signed(), (tile.x * OUTPUTS).cast_signed());
             let operands = OutputTile {
                 products: products[row * self.weights.padded_outputs()..].as_ptr(),
                 place: self.output_place(),
                 channels: self.shape.outputs,
                 bias: self.bias.as_ptr(),
-                cells,
-                wanted,
-                output: output.as_mut_ptr(),
-                addend: addend.map_or(std::ptr::null(), <[f32]>::as_ptr),
-                finish: RawFinish::from(finish),
+                rows: wanted(&window.rows(), tile.y),
+                columns: wanted(&window.columns(), tile.x),
+                output: output.as_mut_ptr().wrapping_offset(to.at(y, x)),
+                output_row: to.row,
+                output_pixel: to.pixel,
+                addend: addend.map_or(std::ptr::null(), |addend| addend.as_ptr().wrapping_offset(added.at(y, x))),
+                addend_row: added.row,
+                addend_pixel: added.pixel,
+                finish: match finish {
+                    Finish::Gate(gate) => RawFinish::Gate(gate.as_ptr().wrapping_offset(to.at(y, x))),
+                    Finish::Linear | Finish::Relu => RawFinish::from(finish),
+                },
             };
             // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the window to be in the output and
             // the addend, and a gate to be as long as the output; `products` holds `batch` rows at each place.
             unsafe { (self.output.output)(&operands) };
         }
+    }
+
+    /// Row and column of a tile's first input, which may lie in the border.
+    fn first_input(&self, tile: &Tile) -> [isize; 2] {
+        let [vertical, horizontal] = self.shape.before;
+        [(tile.y * OUTPUTS).cast_signed() - vertical, (tile.x * OUTPUTS).cast_signed() - horizontal]
     }
 
     /// Multiplies the transformed inputs of each place by its weights.
@@ -249,20 +271,6 @@ impl WinogradConv {
             }
         }
     }
-
-    /// The pixels under a tile; those in the border are zeros.
-    fn pixels(&self, input: &[f32], job: &Job, tile: &Tile) -> [*const f32; PLACES] {
-        let inside = |tile: usize, place: usize, axis: usize| {
-            let source = (tile * OUTPUTS + place).cast_signed() - self.shape.before[axis];
-            (0..self.shape.input[axis].cast_signed()).contains(&source).then_some(source)
-        };
-        let rows: [_; INPUTS] = std::array::from_fn(|row| inside(tile.y, row, 0));
-        let columns: [_; INPUTS] = std::array::from_fn(|column| inside(tile.x, column, 1));
-        std::array::from_fn(|place| match (rows[place / INPUTS], columns[place % INPUTS]) {
-            (Some(y), Some(x)) => input.as_ptr().wrapping_offset(job.input.at(y, x)),
-            _ => self.zeros.as_ptr(),
-        })
-    }
 }
 
 /// The inputs along an axis that the tiles over the `wanted` outputs read.
@@ -288,19 +296,10 @@ struct Tile {
     x: usize,
 }
 
-/// The outputs of a tile inside the job's window, and how many they are.
-fn cells(job: &Job, tile: &Tile) -> ([Cell; OUTPUTS * OUTPUTS], usize) {
-    let mut cells = [Cell::default(); OUTPUTS * OUTPUTS];
-    let mut wanted = 0;
-    for index in 0..OUTPUTS * OUTPUTS {
-        let (y, x) = (tile.y * OUTPUTS + index / OUTPUTS, tile.x * OUTPUTS + index % OUTPUTS);
-        if job.window.rows().contains(&y) && job.window.columns().contains(&x) {
-            let at = |layout: &super::Layout| layout.at(y.cast_signed(), x.cast_signed()).cast_unsigned();
-            cells[wanted] = Cell { index, output: at(&job.output), addend: at(&job.addend) };
-            wanted += 1;
-        }
-    }
-    (cells, wanted)
+/// Which of a tile's outputs along an axis lie in a job's window.
+fn wanted(window: &Range<usize>, tile: usize) -> Range<usize> {
+    let first = tile * OUTPUTS;
+    window.start.max(first) - first..window.end.min(first + OUTPUTS) - first
 }
 
 thread_local! {

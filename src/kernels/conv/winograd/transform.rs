@@ -10,6 +10,7 @@ use crate::kernels::conv::simd::{Portable, Simd};
 use crate::kernels::conv::tile::{RawFinish, finish_vector};
 use crate::kernels::isa::Isa;
 use std::f32::consts::{FRAC_1_SQRT_2 as A, SQRT_2 as B};
+use std::ops::Range;
 
 /// Rows and columns of outputs in a tile.
 pub(super) const OUTPUTS: usize = 4;
@@ -28,8 +29,14 @@ pub(super) fn weights(taps: [f64; 3]) -> [f64; INPUTS] {
 
 /// A tile of inputs to transform.
 pub(super) struct InputTile {
-    /// The channels of each pixel, row by row; pixels in the border point at zeros.
-    pub(super) pixels: [*const f32; PLACES],
+    /// Where the tile's first pixel is, or would be: in a border there may be nothing.
+    pub(super) first: *const f32,
+    /// From one row and one column to the next.
+    pub(super) row: usize,
+    pub(super) pixel: usize,
+    /// The rows and columns inside the map; the others are zeros.
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
     pub(super) channels: usize,
     /// Place p's channels go to `output + p * place`.
     pub(super) output: *mut f32,
@@ -43,21 +50,18 @@ pub(super) struct OutputTile {
     pub(super) place: usize,
     pub(super) channels: usize,
     pub(super) bias: *const f32,
-    /// The outputs to store.
-    pub(super) cells: [Cell; OUTPUTS * OUTPUTS],
-    pub(super) wanted: usize,
+    /// The rows and columns of outputs to store.
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// Where the tile's first output is, or would be, and from one row and one column to the next.
     pub(super) output: *mut f32,
-    /// If not null, added before the finish.
+    pub(super) output_row: usize,
+    pub(super) output_pixel: usize,
+    /// Likewise, added before the finish, unless null. A gate lies as the output.
     pub(super) addend: *const f32,
+    pub(super) addend_row: usize,
+    pub(super) addend_pixel: usize,
     pub(super) finish: RawFinish,
-}
-
-/// One output of a tile, and where its channels and its addend's lie.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Cell {
-    pub(super) index: usize,
-    pub(super) output: usize,
-    pub(super) addend: usize,
 }
 
 /// The transforms on one instruction set.
@@ -134,8 +138,13 @@ unsafe fn input<S: Simd>(tile: &InputTile) {
             let mut columns = [[zero; INPUTS]; INPUTS];
             for (column, places) in columns.iter_mut().enumerate() {
                 let mut values = [zero; INPUTS];
-                for (row, value) in values.iter_mut().enumerate() {
-                    *value = S::load(tile.pixels[row * INPUTS + column].add(channel));
+                if tile.columns.contains(&column) {
+                    let first = tile.first.wrapping_add(column * tile.pixel + channel);
+                    for (row, value) in values.iter_mut().enumerate() {
+                        if tile.rows.contains(&row) {
+                            *value = S::load(first.wrapping_add(row * tile.row));
+                        }
+                    }
                 }
                 *places = input_axis::<S>(values);
             }
@@ -158,7 +167,6 @@ unsafe fn output<S: Simd>(tile: &OutputTile) {
     // SAFETY: the caller vouches for the instruction set and the places.
     unsafe {
         let zero = S::splat(0.0);
-        let mut cells = [zero; OUTPUTS * OUTPUTS];
         let mut channel = 0;
         while channel < tile.channels {
             let mut columns = [[zero; OUTPUTS]; INPUTS];
@@ -170,21 +178,22 @@ unsafe fn output<S: Simd>(tile: &OutputTile) {
                 *outputs = output_axis::<S>(values);
             }
             let bias = S::load(tile.bias.add(channel));
-            for row in 0..OUTPUTS {
+            for row in tile.rows.clone() {
                 let mut values = [zero; INPUTS];
                 for (value, column) in values.iter_mut().zip(&columns) {
                     *value = column[row];
                 }
-                for (column, value) in output_axis::<S>(values).into_iter().enumerate() {
-                    cells[row * OUTPUTS + column] = S::add(value, bias);
+                let outputs = output_axis::<S>(values);
+                for column in tile.columns.clone() {
+                    let addend = if tile.addend.is_null() {
+                        tile.addend
+                    } else {
+                        tile.addend.wrapping_add(row * tile.addend_row + column * tile.addend_pixel + channel)
+                    };
+                    let place = row * tile.output_row + column * tile.output_pixel + channel;
+                    let value = finish_vector::<S>(S::add(outputs[column], bias), addend, tile.finish, place);
+                    S::store(tile.output.wrapping_add(place), value);
                 }
-            }
-            for cell in &tile.cells[..tile.wanted] {
-                let addend =
-                    if tile.addend.is_null() { std::ptr::null() } else { tile.addend.add(cell.addend + channel) };
-                let place = cell.output + channel;
-                let value = finish_vector::<S>(cells[cell.index], addend, tile.finish, place);
-                S::store(tile.output.add(place), value);
             }
             channel += S::LANES;
         }
