@@ -74,11 +74,12 @@ impl TileTable {
     /// The kernels for `isa` (or the portable ones where the machine lacks it) that waste the fewest lanes on
     /// `channels` outputs.
     pub(crate) fn new(isa: Isa, channels: usize) -> &'static Self {
-        match isa.or_portable() {
+        let few = channels <= 8;
+        match (isa.or_portable(), few) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if channels > x86::AVX2.lanes => &x86::AVX512,
+            (Isa::Avx512, false) => &x86::AVX512,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2 => &x86::AVX2,
+            (Isa::Avx512 | Isa::Avx2, _) => &x86::AVX2,
             _ => &PORTABLE,
         }
     }

@@ -78,11 +78,11 @@ pub(super) struct Transforms {
 impl Transforms {
     /// The fastest ones that can take so many channels: a multiple of eight.
     pub(super) fn new(isa: Isa, channels: usize) -> &'static Self {
-        match isa.or_portable() {
+        match (isa.or_portable(), channels.is_multiple_of(16)) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if channels.is_multiple_of(16) => &x86::AVX512,
+            (Isa::Avx512, true) => &x86::AVX512,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2 => &x86::AVX2,
+            (Isa::Avx512 | Isa::Avx2, _) => &x86::AVX2,
             _ => &PORTABLE,
         }
     }
