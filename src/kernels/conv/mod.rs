@@ -17,7 +17,7 @@ pub(crate) mod simd;
 mod tests;
 mod tile;
 mod weights;
-mod winograd;
+pub(crate) mod winograd;
 
 pub use convolution::{Algorithm, Convolution};
 pub use direct::{DirectConv, Finish, Job};

@@ -8,6 +8,7 @@ use super::shape::ConvShape;
 use super::values::{Values, slice, stored, tensor};
 use super::weight_gradient::WeightGradient;
 use super::{channels, composed};
+use crate::kernels::conv::Algorithm;
 use crate::kernels::isa::Isa;
 
 /// Cross-correlates `x` `[batch, height, width, in]` with `weight` `[out, in, height, width]` and adds `bias` `[out]`.
@@ -44,13 +45,17 @@ struct Convolution {
 }
 
 impl Convolution {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::faster(&self.shape.one_image())
+    }
+
     fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
-        stored(forward(Isa::detect(), &self.shape, x, weight, bias), self.shape.output.dims())
+        stored(forward(Isa::detect(), self.algorithm(), &self.shape, x, weight, bias), self.shape.output.dims())
     }
 
     fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &[f32]) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let for_x = if x.track_op() {
-            let values = input_gradient(Isa::detect(), &self.shape, gradient, &Values::of(weight)?);
+            let values = input_gradient(Isa::detect(), self.algorithm(), &self.shape, gradient, &Values::of(weight)?);
             Some(tensor(values, self.shape.input.dims())?)
         } else {
             None
@@ -132,7 +137,7 @@ mod tests {
     use super::super::conv_portable;
     use super::super::shape::{MapShape, Window};
     use super::super::testing::{Operand, assert_close, check, values, with_threads};
-    use super::{ConvShape, Isa, WeightGradient, composed, conv2d, forward, input_gradient};
+    use super::{Algorithm, ConvShape, Isa, WeightGradient, composed, conv2d, forward, input_gradient};
 
     /// Batch, height, width, in, out, kernel height and width, stride, padding.
     type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
@@ -273,9 +278,12 @@ mod tests {
     }
 
     fn shapes() -> impl Strategy<Value = ConvShape> {
-        let map = (1..20_usize, 1..9_usize, 1..9_usize, prop_oneof![1..20_usize, Just(32), Just(48)]);
-        let window = ([1..5_usize, 1..5_usize], 1..4_usize, [0..3_usize, 0..3_usize]);
-        let outputs = prop_oneof![1..20_usize, Just(32), Just(80)];
+        let map = (1..20_usize, 1..9_usize, 1..9_usize, prop_oneof![1..20_usize, Just(8), Just(32), Just(48)]);
+        let window = prop_oneof![
+            ([1..5_usize, 1..5_usize], 1..4_usize, [0..3_usize, 0..3_usize]),
+            (Just([3, 3]), Just(1), [0..2_usize, 0..2_usize]),
+        ];
+        let outputs = prop_oneof![1..20_usize, Just(8), Just(32), Just(80)];
         (map, outputs, window).prop_filter_map("the window fits", |(map, outputs, (kernel, stride, padding))| {
             let (batch, height, width, channels) = map;
             let input = MapShape { batch, height, width, channels };
@@ -299,10 +307,14 @@ mod tests {
             conv_portable::input_gradient(&shape, &gradient, &weight, &mut for_x);
             let for_weight = conv_portable::weight_gradient(&shape, &x, &gradient);
             for isa in Isa::ALL {
-                assert_close(&forward(isa, &shape, &x, &weight, None), &double(&out), 1e-4, "output");
-                assert_close(&input_gradient(isa, &shape, &gradient, &weight), &double(&for_x), 1e-4, "input");
-                let actual = WeightGradient::new(isa, &shape).apply(&x, &gradient);
-                assert_close(&actual, &double(&for_weight), 1e-4, "weight");
+                for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+                    let actual = forward(isa, algorithm, &shape, &x, &weight, None);
+                    assert_close(&actual, &double(&out), 1e-4, "output");
+                    let actual = input_gradient(isa, algorithm, &shape, &gradient, &weight);
+                    assert_close(&actual, &double(&for_x), 1e-4, "input");
+                    let actual = WeightGradient::with(isa, &shape, algorithm).apply(&x, &gradient);
+                    assert_close(&actual, &double(&for_weight), 1e-4, "weight");
+                }
             }
         }
     }

@@ -3,16 +3,23 @@
 use rayon::prelude::*;
 
 use super::shape::{ConvShape, MapShape};
-use crate::kernels::conv::{Algorithm, DirectConv, Finish, InputGradient, Job, Layout};
+use crate::kernels::conv::{Algorithm, Convolution, Finish, InputGradient, Job, Layout};
 use crate::kernels::isa::Isa;
 
 /// Pixels of a task, so that small maps share a pass over the weights.
 const PIXELS: usize = 256;
 
 /// The convolution of `x`, plus the bias.
-pub(super) fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn forward(
+    isa: Isa,
+    algorithm: Algorithm,
+    shape: &ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let ConvShape { input, output, .. } = *shape;
-    let conv = DirectConv::new(isa, shape.one_image(), weight, bias);
+    let conv = Convolution::new(isa, shape.one_image(), weight, bias, algorithm);
     let mut out = vec![0.0; output.values()];
     let images = images_per_task(output);
     out.par_chunks_mut(images * output.image()).zip(x.par_chunks(images * input.image())).for_each(|(out, x)| {
@@ -30,9 +37,15 @@ pub(super) fn forward(isa: Isa, shape: &ConvShape, x: &[f32], weight: &[f32], bi
 }
 
 /// The gradient with respect to the input.
-pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
+pub(super) fn input_gradient(
+    isa: Isa,
+    algorithm: Algorithm,
+    shape: &ConvShape,
+    gradient: &[f32],
+    weight: &[f32],
+) -> Vec<f32> {
     let ConvShape { input, output, .. } = *shape;
-    let transpose = InputGradient::new(isa, shape.one_image(), weight, Algorithm::Direct);
+    let transpose = InputGradient::new(isa, shape.one_image(), weight, algorithm);
     let mut out = vec![0.0; input.values()];
     let images = images_per_task(output);
     out.par_chunks_mut(images * input.image()).zip(gradient.par_chunks(images * output.image())).for_each(

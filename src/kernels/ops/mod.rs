@@ -25,6 +25,7 @@ mod shape;
 mod values;
 mod vectorised;
 mod weight_gradient;
+mod weight_tiles;
 
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,9 @@ use rayon::prelude::*;
 
 use super::outer_product::{Pair, Product};
 use super::shape::ConvShape;
+use super::weight_tiles::WeightTiles;
+use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::winograd::transform::OUTPUTS;
 use crate::kernels::isa::Isa;
 
 /// Channels of a panel: one cache line.
@@ -28,6 +31,10 @@ const JOINT: usize = 40_000;
 const PARTIAL: usize = 1 << 20;
 /// Output channels of a task, where weights are more.
 const COLUMNS: usize = 64;
+/// Tiles whose sums are worth their transformation back.
+const TILES: usize = 128;
+/// Input and output channels of a task in tiles, where weights are more.
+const TILED: usize = 128;
 
 /// How the gradient is computed for one shape; the same for any number of threads.
 #[derive(Debug)]
@@ -45,6 +52,8 @@ pub(in crate::kernels) struct WeightGradient {
     images_per_chunk: usize,
     /// Output channels of a task.
     columns: usize,
+    /// Where they take less time.
+    tiles: Option<WeightTiles>,
 }
 
 /// Room for rearranged maps.
@@ -55,7 +64,12 @@ pub(in crate::kernels) struct Panels {
 }
 
 impl WeightGradient {
+    /// By whichever algorithm takes less time.
     pub(in crate::kernels) fn new(isa: Isa, shape: &ConvShape) -> Self {
+        Self::with(isa, shape, Algorithm::faster(&shape.one_image()))
+    }
+
+    pub(in crate::kernels) fn with(isa: Isa, shape: &ConvShape, algorithm: Algorithm) -> Self {
         let ConvShape { input, output, .. } = *shape;
         let patch = shape.taps() * input.channels;
         let patches = input.channels < 8 && patch <= PATCH;
@@ -74,7 +88,16 @@ impl WeightGradient {
             blocks: Vec::new(),
             images_per_chunk: images.next_multiple_of(group),
             columns: if joint { output.channels } else { COLUMNS },
+            tiles: None,
         };
+        if algorithm == Algorithm::Winograd && WeightTiles::fits(shape) {
+            plan.tiles = Some(WeightTiles::new(isa, shape));
+            plan.columns = if joint { output.channels } else { TILED };
+            if joint {
+                let tiles = output.height.div_ceil(OUTPUTS) * output.width.div_ceil(OUTPUTS);
+                plan.images_per_chunk = (TILES / tiles).min(output.batch / 4).max(IMAGES);
+            }
+        }
         let rows = if plan.group > 1 { output.height } else { (PIXELS / output.width).clamp(1, output.height) };
         plan.blocks =
             (0..output.height).step_by(rows).map(|row| plan.block(row..(row + rows).min(output.height))).collect();
@@ -115,11 +138,6 @@ impl WeightGradient {
     /// Whether a task sums all weights, so that images need to be read only once.
     pub(in crate::kernels) const fn is_joint(&self) -> bool {
         self.columns >= self.shape.output.channels
-    }
-
-    /// Images that are added at a time.
-    pub(in crate::kernels) const fn group(&self) -> usize {
-        self.group
     }
 
     /// Images whose contributions are summed apart: whole groups.
@@ -164,40 +182,85 @@ impl WeightGradient {
     /// Number of sums of a block of columns.
     pub(in crate::kernels) fn sums(&self, block: usize) -> usize {
         let [rows, width] = self.extent(self.columns(block).len());
-        self.blocks[0].len() * rows * width
+        if self.tiles.is_some() { WeightTiles::sums(rows, width) } else { self.blocks[0].len() * rows * width }
+    }
+
+    /// What a chunk contributes, `[tap][in][out]`, from its sums.
+    pub(in crate::kernels) fn close(&self, block: usize, sums: Vec<f32>) -> Vec<f32> {
+        let Some(tiles) = &self.tiles else { return sums };
+        let columns = self.columns(block).len();
+        let mut out = vec![0.0; self.shape.taps() * self.shape.input.channels * columns];
+        tiles.close(&sums, columns, &mut out);
+        out
     }
 
     /// What one chunk of images adds to a block of columns: `[tap][in][out]`.
     fn task(&self, block: usize, chunk: usize, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let ConvShape { input, output, .. } = self.shape;
-        let mut sums = vec![0.0; self.sums(block)];
-        let mut panels = Panels::default();
         let start = chunk * self.images_per_chunk;
         let end = (start + self.images_per_chunk).min(output.batch);
-        for first in (start..end).step_by(self.group) {
-            let images = first..(first + self.group).min(end);
-            let x = &x[images.start * input.image()..images.end * input.image()];
-            let gradient = &gradient[images.start * output.image()..images.end * output.image()];
-            self.add(block, images.len(), x, gradient, &mut panels, &mut sums);
+        let x = &x[start * input.image()..end * input.image()];
+        let gradient = &gradient[start * output.image()..end * output.image()];
+        let mut panels = Panels::default();
+        if let Some(tiles) = &self.tiles {
+            return self.tiled_task(tiles, block, x, gradient, &mut panels);
         }
+        let mut sums = vec![0.0; self.sums(block)];
+        self.add(block, x, gradient, &mut panels, &mut sums);
         sums
     }
 
-    /// Adds what a group of images contributes to a block of columns.
+    /// The same in tiles, some input channels after the other.
+    fn tiled_task(
+        &self,
+        tiles: &WeightTiles,
+        block: usize,
+        x: &[f32],
+        gradient: &[f32],
+        panels: &mut Panels,
+    ) -> Vec<f32> {
+        let (columns, inputs, taps) = (self.columns(block), self.shape.input.channels, self.shape.taps());
+        let mut out = vec![0.0; taps * inputs * columns.len()];
+        for first in (0..inputs).step_by(TILED) {
+            let rows = first..(first + TILED).min(inputs);
+            let mut sums = vec![0.0; WeightTiles::sums(rows.len(), columns.len())];
+            let Panels { x: transformed, gradient: spread } = &mut *panels;
+            tiles.add(x, gradient, [rows.clone(), columns.clone()], [transformed, spread], &mut sums);
+            let mut part = vec![0.0; taps * rows.len() * columns.len()];
+            tiles.close(&sums, columns.len(), &mut part);
+            let length = rows.len() * columns.len();
+            for (to, from) in out.chunks_exact_mut(inputs * columns.len()).zip(part.chunks_exact(length)) {
+                to[first * columns.len()..][..length].copy_from_slice(from);
+            }
+        }
+        out
+    }
+
+    /// Adds what some images contribute to a block of columns.
     ///
     /// # Panics
-    /// When there are more images than in a group, or the slices do not hold them.
+    /// When the slices do not hold the same number of whole images.
     pub(in crate::kernels) fn add(
         &self,
         block: usize,
-        images: usize,
         x: &[f32],
         gradient: &[f32],
         panels: &mut Panels,
         sums: &mut [f32],
     ) {
         let ConvShape { input, output, .. } = self.shape;
-        assert!(images <= self.group, "a group has at most {} images", self.group);
+        if let Some(tiles) = &self.tiles {
+            let channels = [0..input.channels, self.columns(block)];
+            return tiles.add(x, gradient, channels, [&mut panels.x, &mut panels.gradient], sums);
+        }
+        for (x, gradient) in x.chunks(self.group * input.image()).zip(gradient.chunks(self.group * output.image())) {
+            self.add_group(block, x, gradient, panels, sums);
+        }
+    }
+
+    fn add_group(&self, block: usize, x: &[f32], gradient: &[f32], panels: &mut Panels, sums: &mut [f32]) {
+        let ConvShape { input, output, .. } = self.shape;
+        let images = x.len() / input.image();
         assert_eq!([x.len(), gradient.len()], [images * input.image(), images * output.image()], "whole images");
         let columns = self.columns(block);
         let [rows, width] = self.extent(columns.len());

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use crate::kernels::ops::MapShape;
 
 /// Pixels of a group.
-const PIXELS: usize = 256;
+const PIXELS: usize = 512;
 /// Images of a group at most.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
 /// Images of a chunk at least.
 const CHUNK: usize = 8;
 

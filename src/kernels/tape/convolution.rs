@@ -9,7 +9,7 @@ use super::batch::{chunk, group, total};
 use super::gradient::Source;
 use super::normalisation::Moments;
 use super::{Entry, Map, MapId, ParameterId, Tape};
-use crate::kernels::conv::{Algorithm, DirectConv, Finish, InputGradient, Job, Layout};
+use crate::kernels::conv::{self, Algorithm, Finish, InputGradient, Job, Layout};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::{ConvShape, MapShape, Panels, WeightGradient, Window, channels};
 
@@ -42,7 +42,8 @@ impl Tape<'_> {
             bail!("convolve {shape:?} with {} weights and {:?} biases", weights.len(), biases.map(<[f32]>::len));
         }
         let isa = self.isa();
-        let conv = DirectConv::new(isa, shape.one_image(), weights, biases);
+        let one_image = shape.one_image();
+        let conv = conv::Convolution::new(isa, one_image, weights, biases, Algorithm::faster(&one_image));
         let mut out = self.workspace.buffer(shape.output.values());
         let moments = forward(isa, &shape, &conv, &self.map(x).values, &mut out);
         let map = Map { moments, ..Map::new(shape.output, out, true) };
@@ -51,7 +52,7 @@ impl Tape<'_> {
 }
 
 /// Writes the convolution, and sums it for the batch norm that may follow while it is in the cache.
-fn forward(isa: Isa, shape: &ConvShape, conv: &DirectConv, x: &[f32], out: &mut [f32]) -> Option<Moments> {
+fn forward(isa: Isa, shape: &ConvShape, conv: &conv::Convolution, x: &[f32], out: &mut [f32]) -> Option<Moments> {
     let ConvShape { input, output, .. } = *shape;
     let group = group(output);
     let chunk = chunk(group);
@@ -127,7 +128,9 @@ impl Convolution {
             .filter(|_| last && wanted)
             .map(|norm| Normalised { x: Arc::clone(&tape.map(norm.x).values), mean: Arc::clone(&norm.mean) });
         let transpose = wanted.then(|| {
-            InputGradient::new(tape.isa(), shape.one_image(), tape.parameters[weight.0].values, Algorithm::Direct)
+            let one_image = shape.one_image();
+            let weights = tape.parameters[weight.0].values;
+            InputGradient::new(tape.isa(), one_image, weights, Algorithm::faster(&one_image))
         });
         let mut for_x = wanted.then(|| tape.workspace.buffer(shape.input.values()));
         // Weights that are many get their gradient in a pass of their own, over a computed gradient.
@@ -218,8 +221,9 @@ impl Backward<'_> {
             products: vec![0.0; if self.normalised.is_some() { 2 * input.channels } else { 0 }],
         };
         let (mut scratch, mut panels) = (Vec::new(), Panels::default());
-        for first in images.clone().step_by(self.plan.group()) {
-            let group = first..(first + self.plan.group()).min(images.end);
+        let images_at_a_time = group(output);
+        for first in images.clone().step_by(images_at_a_time) {
+            let group = first..(first + images_at_a_time).min(images.end);
             let inputs = group.start * input.image()..group.end * input.image();
             let outputs = group.start * output.image()..group.end * output.image();
             let place = (first - images.start) * output.image();
@@ -232,7 +236,7 @@ impl Backward<'_> {
                 _ => self.source.part(self.isa, outputs, &mut scratch),
             };
             if self.plan.is_joint() {
-                self.plan.add(0, group.len(), &self.x[inputs.clone()], gradient, &mut panels, &mut part.weights);
+                self.plan.add(0, &self.x[inputs.clone()], gradient, &mut panels, &mut part.weights);
             }
             if self.bias {
                 channels::add_sums(self.isa, gradient, &mut part.bias);
@@ -247,6 +251,9 @@ impl Backward<'_> {
                     channels::add_products(self.isa, for_x, &x[inputs], mean, &mut part.products);
                 }
             }
+        }
+        if self.plan.is_joint() {
+            part.weights = self.plan.close(0, part.weights);
         }
         part
     }

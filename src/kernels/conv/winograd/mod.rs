@@ -4,7 +4,7 @@
 //! four hundred per channel. Tiles lie on a grid that starts at output (0, 0), whatever the window, so an output's bits
 //! depend on its own 6x6 inputs alone; they differ from direct convolution's by rounding.
 
-mod transform;
+pub(crate) mod transform;
 
 use super::direct::{Finish, Job};
 use super::geometry::{ConvShape, Window};

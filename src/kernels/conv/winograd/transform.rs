@@ -13,11 +13,11 @@ use std::f32::consts::{FRAC_1_SQRT_2 as A, SQRT_2 as B};
 use std::ops::Range;
 
 /// Rows and columns of outputs in a tile.
-pub(super) const OUTPUTS: usize = 4;
+pub(crate) const OUTPUTS: usize = 4;
 /// Rows and columns of inputs in a tile.
-pub(super) const INPUTS: usize = 6;
+pub(crate) const INPUTS: usize = 6;
 /// Places of a transformed tile, at each of which a matrix product is due.
-pub(super) const PLACES: usize = INPUTS * INPUTS;
+pub(crate) const PLACES: usize = INPUTS * INPUTS;
 
 /// The weights' transform of one 3-vector: from three taps to six places.
 pub(super) fn weights(taps: [f64; 3]) -> [f64; INPUTS] {
@@ -28,19 +28,19 @@ pub(super) fn weights(taps: [f64; 3]) -> [f64; INPUTS] {
 }
 
 /// A tile of inputs to transform.
-pub(super) struct InputTile {
+pub(crate) struct InputTile {
     /// Where the tile's first pixel is, or would be: in a border there may be nothing.
-    pub(super) first: *const f32,
+    pub(crate) first: *const f32,
     /// From one row and one column to the next.
-    pub(super) row: usize,
-    pub(super) pixel: usize,
+    pub(crate) row: usize,
+    pub(crate) pixel: usize,
     /// The rows and columns inside the map; the others are zeros.
-    pub(super) rows: Range<usize>,
-    pub(super) columns: Range<usize>,
-    pub(super) channels: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    pub(crate) channels: usize,
     /// Place p's channels go to `output + p * place`.
-    pub(super) output: *mut f32,
-    pub(super) place: usize,
+    pub(crate) output: *mut f32,
+    pub(crate) place: usize,
 }
 
 /// A tile of products to transform back and finish.
@@ -66,10 +66,10 @@ pub(super) struct OutputTile {
 
 /// The transforms on one instruction set.
 #[derive(Debug)]
-pub(super) struct Transforms {
+pub(crate) struct Transforms {
     /// # Safety
     /// The machine has the instruction set, channels are a multiple of its lanes, and everything is in bounds.
-    pub(super) input: unsafe fn(&InputTile),
+    pub(crate) input: unsafe fn(&InputTile),
     /// # Safety
     /// As for `input`.
     pub(super) output: unsafe fn(&OutputTile),
@@ -77,7 +77,7 @@ pub(super) struct Transforms {
 
 impl Transforms {
     /// The fastest ones that can take so many channels: a multiple of eight.
-    pub(super) fn new(isa: Isa, channels: usize) -> &'static Self {
+    pub(crate) fn new(isa: Isa, channels: usize) -> &'static Self {
         match (isa.or_portable(), channels.is_multiple_of(16)) {
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512, true) => &x86::AVX512,
