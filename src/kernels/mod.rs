@@ -5,3 +5,4 @@ pub mod engine;
 pub mod isa;
 pub mod ops;
 pub mod tape;
+mod vectorised;

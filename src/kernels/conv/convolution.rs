@@ -81,7 +81,7 @@ impl Convolution {
         shape: ConvShape,
         bias: Option<&[f32]>,
         algorithm: Algorithm,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         match algorithm {
             Algorithm::Winograd if WinogradConv::fits(&shape) => {

@@ -84,7 +84,7 @@ impl DirectConv {
         isa: Isa,
         shape: ConvShape,
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let weights = PackedWeights::pack(isa, shape.outputs, shape.inputs, shape.kernel, bias, weight);
         Self { shape, weights, segments: [segments(&shape, 0), segments(&shape, 1)] }

@@ -1,5 +1,7 @@
 //! Weights laid out as the micro-kernel reads them.
 
+use rayon::prelude::*;
+
 use super::tile::{MAX_VECTORS, TileTable};
 use crate::kernels::isa::Isa;
 
@@ -35,29 +37,45 @@ impl PackedWeights {
         inputs: usize,
         kernel: [usize; 2],
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        Self::fill(isa, outputs, inputs, kernel, bias, |block, lanes, values| {
+            for (row, values) in values.chunks_exact_mut(lanes).enumerate() {
+                let (tap, input) = (row / inputs, row % inputs);
+                for (output, value) in (block.first..block.first + block.channels).zip(values) {
+                    *value = weight(output, input, tap / kernel[1], tap % kernel[1]);
+                }
+            }
+        })
+    }
+
+    /// Lays out weights that `fill(block, lanes, values)` writes, block by block, `[ky][kx][in][lane]`, over zeros.
+    pub(super) fn fill(
+        isa: Isa,
+        outputs: usize,
+        inputs: usize,
+        kernel: [usize; 2],
+        bias: Option<&[f32]>,
+        fill: impl Fn(&Block, usize, &mut [f32]) + Sync,
     ) -> Self {
         let table = TileTable::new(isa, outputs);
         let per_lane = inputs * kernel[0] * kernel[1];
         let padded = outputs.next_multiple_of(table.lanes);
-        let mut values = Vec::with_capacity(per_lane * padded);
+        let mut values = vec![0.0; per_lane * padded];
         let mut blocks = Vec::new();
-        let mut first = 0;
+        let mut parts = Vec::new();
+        let (mut first, mut rest) = (0, &mut values[..]);
         while first < outputs {
             let vectors = (outputs - first).div_ceil(table.lanes).min(table.max_vectors());
             let lanes = vectors * table.lanes;
             let channels = (outputs - first).min(lanes);
-            blocks.push(Block { first, channels, vectors, offset: values.len() });
-            for ky in 0..kernel[0] {
-                for kx in 0..kernel[1] {
-                    for input in 0..inputs {
-                        values.extend((first..first + channels).map(|output| weight(output, input, ky, kx)));
-                        values.resize(values.len() + lanes - channels, 0.0);
-                    }
-                }
-            }
-            first += channels;
+            let block = Block { first, channels, vectors, offset: first * per_lane };
+            let (part, after) = rest.split_at_mut(per_lane * lanes);
+            blocks.push(block);
+            parts.push((block, lanes, part));
+            (first, rest) = (first + channels, after);
         }
+        parts.into_par_iter().for_each(|(block, lanes, part)| fill(&block, lanes, part));
         let mut padded_bias = vec![0.0; padded];
         if let Some(bias) = bias {
             padded_bias[..outputs].copy_from_slice(bias);

@@ -4,7 +4,7 @@
 
 #![expect(clippy::inline_always, reason = "vector code must take on its caller's instruction set")]
 
-use super::vectorised::vectorised;
+use crate::kernels::vectorised::vectorised;
 
 /// Pixels whose sums are formed in single precision.
 const RUN: usize = 256;

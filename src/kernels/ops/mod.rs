@@ -23,7 +23,6 @@ mod pointwise;
 mod pool;
 mod shape;
 mod values;
-mod vectorised;
 mod weight_gradient;
 mod weight_tiles;
 

@@ -12,10 +12,10 @@ use std::ops::Range;
 
 use super::outer_product::{Pair, Product};
 use super::shape::ConvShape;
-use super::vectorised::vectorised;
 use crate::kernels::conv::simd::{Portable, Simd};
 use crate::kernels::conv::winograd::transform::{INPUTS, InputTile, OUTPUTS, PLACES, Transforms};
 use crate::kernels::isa::Isa;
+use crate::kernels::vectorised::vectorised;
 
 /// Tiles that are transformed at a time.
 const TILES: usize = 32;
@@ -86,7 +86,8 @@ impl WeightTiles {
                 let from = &x[image * input.image()..][..input.image()];
                 let y = corner[0].cast_signed() - self.shape.window.padding[0].cast_signed();
                 let x = corner[1].cast_signed() - self.shape.window.padding[1].cast_signed();
-                let first = (y * input.width.cast_signed() + x) * input.channels.cast_signed() + rows.start.cast_signed();
+                let first =
+                    (y * input.width.cast_signed() + x) * input.channels.cast_signed() + rows.start.cast_signed();
                 let operands = InputTile {
                     first: from.as_ptr().wrapping_offset(first),
                     row: input.width * input.channels,
@@ -201,6 +202,7 @@ unsafe fn spread_axis<S: Simd>(d: [S::Vector; OUTPUTS]) -> [S::Vector; INPUTS] {
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "each row takes one value of every column")]
 unsafe fn spread<S: Simd>(tile: &OutputGradient) {
     // SAFETY: the caller vouches for the instruction set and the places.
     unsafe {

@@ -13,7 +13,7 @@ use super::weights::PackedWeights;
 use crate::kernels::isa::Isa;
 use std::cell::RefCell;
 use std::ops::Range;
-use transform::{INPUTS, InputTile, OUTPUTS, OutputTile, PLACES, Transforms};
+use transform::{INPUTS, InputTile, MOST_LANES, OUTPUTS, OutputTile, PLACES, TAPS, Transforms};
 
 /// Transforms take a multiple of this many channels.
 const CHANNELS: usize = 8;
@@ -54,25 +54,21 @@ impl WinogradConv {
         isa: Isa,
         shape: ConvShape,
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         assert!(Self::fits(&shape), "{shape:?} is not for Winograd's tiles");
-        let mut transformed = Vec::with_capacity(shape.outputs * shape.inputs * PLACES);
-        for output in 0..shape.outputs {
-            for input in 0..shape.inputs {
-                let rows: [[f64; INPUTS]; 3] = std::array::from_fn(|ky| {
-                    transform::weights(std::array::from_fn(|kx| f64::from(weight(output, input, ky, kx))))
-                });
-                let columns: [[f64; INPUTS]; INPUTS] =
-                    std::array::from_fn(|column| transform::weights(rows.map(|row| row[column])));
-                let places = (0..PLACES).map(|place| columns[place % INPUTS][place / INPUTS] as f32);
-                transformed.extend(places);
+        let (outputs, inputs) = (shape.outputs, shape.inputs);
+        let weights = PackedWeights::fill(isa, outputs, inputs, [PLACES, 1], None, |block, lanes, values| {
+            let mut taps = [0.0; TAPS * MOST_LANES];
+            for input in 0..inputs {
+                for lane in 0..block.channels {
+                    for tap in 0..TAPS {
+                        taps[tap * MOST_LANES + lane] = weight(block.first + lane, input, tap / 3, tap % 3);
+                    }
+                }
+                transform::transform_weights(isa, &taps, lanes, inputs * lanes, &mut values[input * lanes..]);
             }
-        }
-        let weights =
-            PackedWeights::pack(isa, shape.outputs, shape.inputs, [PLACES, 1], None, |output, input, p, _| {
-                transformed[(output * shape.inputs + input) * PLACES + p]
-            });
+        });
         Self {
             shape,
             bias: bias.map_or_else(|| vec![0.0; shape.outputs], <[f32]>::to_vec),

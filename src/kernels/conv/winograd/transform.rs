@@ -9,6 +9,7 @@
 use crate::kernels::conv::simd::{Portable, Simd};
 use crate::kernels::conv::tile::{RawFinish, finish_vector};
 use crate::kernels::isa::Isa;
+use crate::kernels::vectorised::vectorised;
 use std::f32::consts::{FRAC_1_SQRT_2 as A, SQRT_2 as B};
 use std::ops::Range;
 
@@ -19,12 +20,52 @@ pub(crate) const INPUTS: usize = 6;
 /// Places of a transformed tile, at each of which a matrix product is due.
 pub(crate) const PLACES: usize = INPUTS * INPUTS;
 
-/// The weights' transform of one 3-vector: from three taps to six places.
-pub(super) fn weights(taps: [f64; 3]) -> [f64; INPUTS] {
-    let (a, b) = (std::f64::consts::FRAC_1_SQRT_2, std::f64::consts::SQRT_2);
-    // At point p the polynomial of the taps over the product of p's differences to the other points (but 0 once).
-    let at = |p: f64, other: f64| (taps[0] + p * taps[1] + p * p * taps[2]) / (2.0 * p * p * (p * p - other * other));
-    [taps[0] / (a * a * b * b), at(a, b), at(-a, b), at(b, a), at(-b, a), taps[2]]
+/// Taps of a kernel.
+pub(super) const TAPS: usize = 9;
+/// The most output channels whose weights are transformed at a time.
+pub(super) const MOST_LANES: usize = 32;
+/// Lanes that are in hand at a time.
+const LANES: usize = 8;
+
+vectorised! {
+    /// From `[tap][MOST_LANES]` to 36 places, each of `lanes` values, `stride` apart. Lanes are a multiple of eight.
+    pub(super) fn transform_weights(taps: &[f32; TAPS * MOST_LANES], lanes: usize, stride: usize, out: &mut [f32]) {
+        for first in (0..lanes).step_by(LANES) {
+            let mut rows = [[[0.0; LANES]; INPUTS]; 3];
+            for (ky, row) in rows.iter_mut().enumerate() {
+                let mut values = [[0.0; LANES]; 3];
+                for (kx, values) in values.iter_mut().enumerate() {
+                    values.copy_from_slice(&taps[(ky * 3 + kx) * MOST_LANES + first..][..LANES]);
+                }
+                *row = weights_axis(&values);
+            }
+            for column in 0..INPUTS {
+                let values = [rows[0][column], rows[1][column], rows[2][column]];
+                for (row, place) in weights_axis(&values).iter().enumerate() {
+                    out[(row * INPUTS + column) * stride + first..][..LANES].copy_from_slice(place);
+                }
+            }
+        }
+    }
+}
+
+/// The weights' transform of three taps to six places: at point p the polynomial of the taps over the product of p's
+/// differences to the other points (but 0 once), which is 2 p^2 (p^2 - q^2) with q = b at +-a and q = a at +-b.
+#[inline(always)]
+fn weights_axis(taps: &[[f32; LANES]; 3]) -> [[f32; LANES]; INPUTS] {
+    let mut places = [[0.0; LANES]; INPUTS];
+    for lane in 0..LANES {
+        let [first, second, third] = [taps[0][lane], taps[1][lane], taps[2][lane]];
+        let (even_a, odd_a) = ((first + A * A * third) * (-2.0 / 3.0), second * (A * -2.0 / 3.0));
+        let (even_b, odd_b) = ((first + B * B * third) * (1.0 / 6.0), second * (B / 6.0));
+        places[0][lane] = first;
+        places[1][lane] = even_a + odd_a;
+        places[2][lane] = even_a - odd_a;
+        places[3][lane] = even_b + odd_b;
+        places[4][lane] = even_b - odd_b;
+        places[5][lane] = third;
+    }
+    places
 }
 
 /// A tile of inputs to transform.
@@ -247,7 +288,7 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
-    use super::{INPUTS, OUTPUTS, input_axis, output_axis, weights};
+    use super::{INPUTS, LANES, OUTPUTS, input_axis, output_axis, weights_axis};
     use crate::kernels::conv::simd::{Portable, Simd};
 
     #[test]
@@ -257,9 +298,8 @@ mod tests {
         // SAFETY: the portable vectors run anywhere.
         let outputs: [f32; OUTPUTS] = unsafe {
             let places = input_axis::<Portable>(values.map(|value| Portable::splat(value)));
-            let weights = weights(taps);
-            let products: [[f32; 8]; INPUTS] =
-                std::array::from_fn(|place| places[place].map(|x| x * weights[place] as f32));
+            let weights = weights_axis(&taps.map(|tap| [tap as f32; LANES])).map(|place| place[0]);
+            let products: [[f32; 8]; INPUTS] = std::array::from_fn(|place| places[place].map(|x| x * weights[place]));
             output_axis::<Portable>(products).map(|output| output[0])
         };
         for (place, output) in outputs.into_iter().enumerate() {

@@ -36,4 +36,4 @@ macro_rules! vectorised {
     };
 }
 
-pub(in crate::kernels) use vectorised;
+pub(super) use vectorised;
