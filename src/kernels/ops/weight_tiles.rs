@@ -172,11 +172,11 @@ struct OutputGradient {
 type Spread = unsafe fn(&OutputGradient);
 
 fn spread_for(isa: Isa, channels: usize) -> Spread {
-    match isa.or_portable() {
+    match (isa.or_portable(), channels.is_multiple_of(16)) {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if channels.is_multiple_of(16) => x86::avx512_spread,
+        (Isa::Avx512, true) => x86::avx512_spread,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => x86::avx2_spread,
+        (Isa::Avx512 | Isa::Avx2, _) => x86::avx2_spread,
         _ => portable_spread,
     }
 }
