@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::config::Override;
-use crate::data::Library;
 use crate::engine::key::StepKey;
 use crate::engine::store::{Garbage, GcMode, Removal, Stats, Store};
 use crate::pipeline::plan;
@@ -71,7 +70,7 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
         EventFormat::Human => {
             println!(
                 "{} intact, {}",
-                text::count(found.intact, "entry").replace("entrys", "entries"),
+                if found.intact == 1 { "1 entry".to_owned() } else { format!("{} entries", found.intact) },
                 text::bytes(found.bytes)
             );
             for damage in &found.damaged {
@@ -124,7 +123,7 @@ fn described(removal: &Removal) -> String {
 /// The keys of every step of `files`.
 fn roots(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<BTreeSet<StepKey>, Failure> {
     let experiments = session::read(files, set)?;
-    let library = Library::new(Some(common.cache.join("v1").join("data-index.json")));
+    let library = session::library(&common.cache);
     let planned = plan(&experiments, &KnownFiles::new(&library));
     let missing = planned.plan.missing_data();
     if missing.is_empty() {

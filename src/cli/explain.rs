@@ -7,16 +7,12 @@ use crate::engine::view::View;
 
 use super::args::ExplainArguments;
 use super::failure::{Failure, Status};
-use super::session::Session;
+use super::session::{Session, check_stages};
 use super::text;
 
 pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
-    let known: Vec<&str> = session.experiments[0].stages.iter().map(|stage| stage.name.as_str()).collect();
-    if !known.contains(&arguments.name.as_str()) {
-        let nearest = super::session::suggestion(&arguments.name, &known);
-        return Err(Failure::usage(format!("there is no stage `{}`: {nearest}", arguments.name)));
-    }
+    check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     let wanted = read_cell(&arguments.cell)?;
     let plan = &session.planned.plan;
     let view = View::of(plan, &session.store).map_err(Failure::from)?;

@@ -12,7 +12,7 @@ use crate::stages::DataSplit;
 
 use super::args::ExportArguments;
 use super::failure::{Failure, Status, chain};
-use super::session::{Session, suggestion};
+use super::session::{Session, check_stages};
 use super::text;
 
 /// Images drawn of a stage that has thousands.
@@ -25,11 +25,7 @@ type Drawn = BTreeMap<usize, Vec<u32>>;
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
-    let known: Vec<&str> = session.experiments[0].stages.iter().map(|stage| stage.name.as_str()).collect();
-    if !known.contains(&arguments.name.as_str()) {
-        let nearest = suggestion(&arguments.name, &known);
-        return Err(Failure::usage(format!("there is no stage `{}`: {nearest}", arguments.name)));
-    }
+    check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     let mut copied = 0;
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {

@@ -1,7 +1,7 @@
 //! What every verb that reads an experiment begins with: its files read, its steps planned, its cache opened.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
@@ -34,7 +34,7 @@ impl Session {
         use_threads(*threads)?;
         let experiments = read(files, &arguments.set)?;
         let store = Store::open(cache).map_err(Failure::from)?;
-        let library = Library::new(Some(cache.join("v1").join("data-index.json")));
+        let library = library(cache);
         let known = KnownFiles::new(&library);
         let mut planned = plan(&experiments, &known);
         let damaged = known.into_damaged();
@@ -73,13 +73,19 @@ pub(super) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment
     if problems.is_empty() { Ok(experiments) } else { Err(Failure::usage(problems.join("\n"))) }
 }
 
-fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Result<(), Failure> {
+/// Checks that every stage of `wanted` is one of `experiments`.
+pub(super) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> =
         experiments.iter().flat_map(|experiment| &experiment.stages).map(|stage| stage.name.as_str()).collect();
     match wanted.iter().find(|stage| !known.contains(&stage.as_str())) {
         None => Ok(()),
         Some(stage) => Err(Failure::usage(format!("there is no stage `{stage}`: {}", suggestion(stage, &known)))),
     }
+}
+
+/// The data sets, with what is remembered of them beside the cache's steps.
+pub(super) fn library(cache: &Path) -> Library {
+    Library::new(Some(cache.join("v1").join("data-index.json")))
 }
 
 /// The names that there are, the nearest first if one is near.

@@ -43,12 +43,34 @@ pub enum InferenceError {
     },
 }
 
+/// A compiled network and the workspaces that no thread is using.
+pub(super) struct Engine {
+    program: Arc<Program>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Engine {
+    /// Shares `program` between threads.
+    pub(super) fn new(program: Program) -> Self {
+        Self { program: Arc::new(program), idle: Mutex::default() }
+    }
+
+    /// Does `work` in a workspace that no other thread is using; there are as many as threads ever worked at once.
+    pub(super) fn with_workspace<T>(&self, work: impl FnOnce(&mut Workspace) -> T) -> T {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let reused = idle().pop();
+        let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
+        let result = work(&mut workspace);
+        idle().push(workspace);
+        result
+    }
+}
+
 /// A compiled model, with the images that it is asked about.
 pub struct Inference<'a> {
-    program: Arc<Program>,
+    engine: Engine,
     levels: Levels,
     samples: Samples<'a>,
-    idle: Mutex<Vec<Workspace>>,
 }
 
 impl<'a> Inference<'a> {
@@ -57,7 +79,7 @@ impl<'a> Inference<'a> {
     /// # Errors
     /// When the model does not fit its architecture or the images.
     pub fn for_scores(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
-        Self::new(model, Samples::whole(images), Purpose::Scores)
+        Self::new(model, images, Purpose::Scores)
     }
 
     /// Compiles `model` to be asked for gradients with respect to the mask.
@@ -65,20 +87,12 @@ impl<'a> Inference<'a> {
     /// # Errors
     /// As [`Inference::for_scores`].
     pub fn for_gradients(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
-        Self::new(model, Samples::whole(images), Purpose::Gradients)
+        Self::new(model, images, Purpose::Gradients)
     }
 
-    /// Compiles `model` to be asked for logits of whole or masked images.
-    ///
-    /// # Errors
-    /// As [`Inference::for_scores`].
-    pub fn of_samples(model: &Model, samples: Samples<'a>) -> Result<Self, InferenceError> {
-        Self::new(model, samples, Purpose::Scores)
-    }
-
-    fn new(model: &Model, samples: Samples<'a>, purpose: Purpose) -> Result<Self, InferenceError> {
+    fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
+        let samples = Samples::whole(images);
         samples.check()?;
-        let images = samples.images;
         if (model.shape, model.classes) != (images.shape, images.classes.len()) {
             return Err(InferenceError::OtherImages {
                 model: model.shape,
@@ -89,8 +103,7 @@ impl<'a> Inference<'a> {
         }
         let graph = arch::build(model.arch, model.shape, model.classes)?;
         let program = compile(&graph, &model.tensors, Isa::detect(), purpose)?;
-        let levels = Levels::new(&model.normalise);
-        Ok(Self { program: Arc::new(program), levels, samples, idle: Mutex::default() })
+        Ok(Self { engine: Engine::new(program), levels: Levels::new(&model.normalise), samples })
     }
 
     /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
@@ -104,17 +117,12 @@ impl<'a> Inference<'a> {
         indexes: std::ops::Range<usize>,
         work: impl Fn(&mut Workspace, usize, &[f32]) -> Result<T, E> + Sync,
     ) -> Result<Vec<T>, E> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         indexes
             .into_par_iter()
             .with_max_len(1)
             .map(|index| {
-                let reused = idle().pop();
-                let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
                 let image = self.samples.input(&self.levels, &[index as u32], None);
-                let result = work(&mut workspace, index, &image);
-                idle().push(workspace);
-                result
+                self.engine.with_workspace(|workspace| work(workspace, index, &image))
             })
             .collect()
     }

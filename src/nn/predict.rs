@@ -1,7 +1,6 @@
 //! What a network says of many images.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -11,11 +10,12 @@ use super::batches::{Levels, Samples, SamplesError};
 use super::compile::{CompileError, compile};
 use super::evaluation::EvaluationNetwork;
 use super::graph::Graph;
+use super::inference::Engine;
 use super::observer::Observer;
 use super::scorer::{self, argmax, probability};
 use super::tensors::TensorsError;
 use crate::artifacts::{Model, ParameterTensor, Predictions};
-use crate::kernels::engine::{Program, Purpose, Workspace};
+use crate::kernels::engine::Purpose;
 use crate::kernels::isa::Isa;
 use crate::spec::ImageShape;
 
@@ -115,7 +115,7 @@ pub fn logits(
         }
         let input = samples.input(levels, batch, None);
         match &resting {
-            Resting::Engine(engine) => Ok(engine.logits(&input, samples.images.shape)),
+            Resting::Engine(engine) => Ok(on_engine(engine, &input, samples.images.shape)),
             Resting::Device(network) => {
                 on_device(network, input, batch.len(), samples.images.shape).map_err(|source| {
                     let first = place * BATCH;
@@ -139,28 +139,15 @@ enum Resting {
     Device(EvaluationNetwork),
 }
 
-/// A compiled network and the workspaces that no thread is using.
-struct Engine {
-    program: Arc<Program>,
-    idle: Mutex<Vec<Workspace>>,
-}
-
-impl Engine {
-    fn new(program: Program) -> Self {
-        Self { program: Arc::new(program), idle: Mutex::default() }
-    }
-
-    /// The logits of normalised images, one after the other.
-    fn logits(&self, images: &[f32], shape: ImageShape) -> Vec<f32> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut workspace = idle.unwrap_or_else(|| Workspace::new(&self.program));
+/// The logits of normalised images, one after the other.
+fn on_engine(engine: &Engine, images: &[f32], shape: ImageShape) -> Vec<f32> {
+    engine.with_workspace(|workspace| {
         let mut logits = Vec::new();
         for image in images.chunks_exact(shape.bytes()) {
-            logits.extend_from_slice(scorer::predict(&mut workspace, image));
+            logits.extend_from_slice(scorer::predict(workspace, image));
         }
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         logits
-    }
+    })
 }
 
 fn on_device(

@@ -9,7 +9,7 @@ use crate::nn::inference::Inference;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{Collection, Ending, Stopped, collection};
 
-use super::inference::{Masking, unprepared};
+use super::inference::Masking;
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `collection` step: one shard of a split's images.
@@ -39,7 +39,7 @@ impl Stage<Env> for Collect {
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
         let masking = Masking::new(context, self.range.count * pixels);
-        let inference = Inference::for_scores(&model, &images).map_err(unprepared)?;
+        let inference = Inference::for_scores(&model, &images).map_err(StageError::failed)?;
         let found = inference.for_each(self.range.indexes(), |workspace, _, image| {
             let mut scorer = NetworkScorer::new(workspace, image);
             let class = scorer.class();

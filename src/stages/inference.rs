@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::engine::stage::{Context, StageError};
-use crate::nn::inference::InferenceError;
+use crate::engine::stage::Context;
 use crate::nn::observer::Observer;
 use crate::sis::Step;
 
@@ -51,9 +50,4 @@ impl<'a> Masking<'a> {
             if self.context.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
-}
-
-/// An inference that could not be prepared.
-pub(super) fn unprepared(error: InferenceError) -> StageError {
-    StageError::failed(error)
 }

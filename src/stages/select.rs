@@ -16,7 +16,7 @@ use crate::nn::scorer::{NetworkGradient, NetworkScorer};
 use crate::sis::{BackSelection, GradientNoise, RandomState, Stopped, back_select, batched_gradient, random_order};
 use crate::spec::{ImageShape, RandomSeeds, Seed, Selection, Split};
 
-use super::inference::{Masking, unprepared};
+use super::inference::Masking;
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `select` step: one shard of a split's images.
@@ -113,7 +113,7 @@ impl Select {
         match *method {
             Selection::BatchedGradient { per_round, noise } => {
                 let per_round = at_least_one(per_round)?;
-                Inference::for_gradients(model, images).map_err(unprepared)?.for_each(
+                Inference::for_gradients(model, images).map_err(StageError::failed)?.for_each(
                     self.range.indexes(),
                     |workspace, index, image| {
                         let noise = noise_of(index, noise);
@@ -125,7 +125,7 @@ impl Select {
                 )
             }
             Selection::Backward | Selection::Random { .. } => Inference::for_scores(model, images)
-                .map_err(unprepared)?
+                .map_err(StageError::failed)?
                 .for_each(self.range.indexes(), |workspace, _, image| {
                     let mut scorer = NetworkScorer::new(workspace, image);
                     let selection = back_select(&mut scorer, masking.of_image()).map_err(stopped)?;
