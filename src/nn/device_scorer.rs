@@ -3,24 +3,32 @@
 //! The traits of `sis` have no way to fail, so a failing device scores 0 from then on, and [`DeviceScorer::finish`]
 //! tells why: ask it before using what the scores led to.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
 use super::evaluation::EvaluationNetwork;
 use super::scorer::{argmax, probability};
 use crate::sis::{GradientScorer, Scorer};
 
-/// Candidates that are evaluated together. Every batch is filled up to this size, because a device may choose how it
-/// computes by the batch's size, and a candidate's score must not depend on the others.
-const BATCH: usize = 256;
+/// Pixels of the images of a batch: 256 images of 32 x 32. A map of 64 channels then takes 64 MiB.
+const PIXELS: usize = 1 << 18;
+/// The fewest and the most images of a batch.
+const IMAGES: [usize; 2] = [16, 256];
+/// Features that are masked for good in one go, to bound the table that it takes.
+const MASKED: usize = 64;
 
 /// Scores one image's pixels, by evaluation or by gradient.
+///
+/// The image and what is masked of it lie on the device, where candidates are made; only their numbers are sent there,
+/// and their scores come back, once for all candidates of a call.
 pub struct DeviceScorer<'n> {
     network: &'n EvaluationNetwork,
-    /// The normalised image, `[1, height * width, channels]`.
+    /// The normalised image, `[pixels, channels]`.
     image: Tensor,
     dims: [usize; 3],
-    /// 1 where a pixel is kept, 0 where it is masked.
-    kept: Vec<f32>,
+    /// 1 where a pixel is kept, 0 where it is masked, `[pixels]`.
+    kept: Tensor,
+    /// The number of each pixel, `[1, pixels]`.
+    numbers: Tensor,
     class: usize,
     full: f32,
     failure: Option<candle_core::Error>,
@@ -33,11 +41,13 @@ impl<'n> DeviceScorer<'n> {
     /// When the image does not have that shape, or the device fails.
     pub fn new(network: &'n EvaluationNetwork, image: &[f32], dims: [usize; 3]) -> Result<Self> {
         let [height, width, channels] = dims;
-        let pixels = height * width;
-        let image = Tensor::from_slice(image, (1, pixels, channels), network.device())?;
-        let kept = vec![1.0; pixels];
-        let mut scorer = Self { network, image, dims, kept, class: 0, full: 0.0, failure: None };
-        let logits = scorer.logits(&scorer.masks(&[])?)?.swap_remove(0);
+        let (pixels, device) = (height * width, network.device());
+        let image = Tensor::from_slice(image, (pixels, channels), device)?;
+        let kept = Tensor::ones(pixels, DType::F32, device)?;
+        let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
+        let mut scorer = Self { network, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
+        let nothing = scorer.upload(&[])?;
+        let logits = scorer.logits(&nothing)?.get(0)?.to_vec1::<f32>()?;
         scorer.class = argmax(&logits);
         scorer.full = probability(&logits, scorer.class);
         Ok(scorer)
@@ -55,6 +65,12 @@ impl<'n> DeviceScorer<'n> {
         self.full
     }
 
+    /// Starts again with nothing masked; the class stays.
+    pub fn restart(&mut self) {
+        let answer = self.kept.ones_like().map(|kept| self.kept = kept);
+        self.or_zero(answer);
+    }
+
     /// Says whether the device served every score.
     ///
     /// # Errors
@@ -63,36 +79,67 @@ impl<'n> DeviceScorer<'n> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// The current mask with each candidate masked on top, `[BATCH, pixels, 1]`; the rest of the batch repeats the
-    /// current mask.
-    fn masks(&self, candidates: &[u32]) -> Result<Tensor> {
-        let pixels = self.kept.len();
-        let mut masks = self.kept.repeat(BATCH);
-        for (mask, &candidate) in masks.chunks_exact_mut(pixels).zip(candidates) {
-            mask[candidate as usize] = 0.0;
-        }
-        Tensor::from_vec(masks, (BATCH, pixels, 1), self.network.device())
+    /// Candidates that are evaluated together. Every batch is filled up to this size, because a device may choose how
+    /// it computes by the batch's size, and a candidate's score must not depend on the others.
+    fn batch(&self) -> usize {
+        (PIXELS / self.kept.elem_count()).clamp(IMAGES[0], IMAGES[1])
     }
 
-    /// The logits of the image under each mask.
-    fn logits(&self, masks: &Tensor) -> Result<Vec<Vec<f32>>> {
+    /// The numbers of candidates, filled up to whole batches with the number of no pixel, `[batches, batch]`.
+    fn upload(&self, candidates: &[u32]) -> Result<Tensor> {
+        let batch = self.batch();
+        let batches = candidates.len().div_ceil(batch).max(1);
+        let mut numbers = candidates.to_vec();
+        numbers.resize(batches * batch, self.kept.elem_count() as u32);
+        Tensor::from_vec(numbers, (batches, batch), self.network.device())
+    }
+
+    /// For each of some features a row with 0 at that feature and 1 elsewhere, `[features, pixels]`.
+    fn spared(&self, features: &Tensor) -> Result<Tensor> {
+        features.reshape(((), 1))?.broadcast_ne(&self.numbers)?.to_dtype(DType::F32)
+    }
+
+    /// The image with what is masked so far, `[pixels, channels]`.
+    fn current_image(&self) -> Result<Tensor> {
+        self.image.broadcast_mul(&self.kept.unsqueeze(1)?)
+    }
+
+    /// The logits of the first batch of `candidates`, `[batch, classes]`.
+    fn logits(&self, candidates: &Tensor) -> Result<Tensor> {
+        self.logits_of(&self.current_image()?, &candidates.get(0)?)
+    }
+
+    /// The logits of an image under each candidate's mask, `[batch, classes]`.
+    fn logits_of(&self, image: &Tensor, candidates: &Tensor) -> Result<Tensor> {
         let [height, width, channels] = self.dims;
-        let x = self.image.broadcast_mul(masks)?.reshape((masks.dim(0)?, height, width, channels))?;
-        self.network.logits(&x)?.to_vec2()
+        let masks = self.spared(candidates)?.unsqueeze(2)?;
+        let x = masks.broadcast_mul(&image.unsqueeze(0)?)?;
+        self.network.logits(&x.reshape(((), height, width, channels))?)
     }
 
-    fn batch(&self, candidates: &[u32], scores: &mut [f32]) -> Result<()> {
-        let logits = self.logits(&self.masks(candidates)?)?;
-        for (score, logits) in scores.iter_mut().zip(logits) {
-            *score = probability(&logits, self.class);
+    /// f under each candidate's mask.
+    fn scores(&self, candidates: &[u32]) -> Result<Vec<f32>> {
+        let numbers = self.upload(candidates)?;
+        let image = self.current_image()?;
+        let mut scores = Vec::with_capacity(numbers.dim(0)?);
+        for batch in 0..numbers.dim(0)? {
+            let logits = self.logits_of(&image, &numbers.get(batch)?)?;
+            scores.push(candle_nn::ops::softmax(&logits, 1)?.narrow(1, self.class, 1)?.squeeze(1)?);
+        }
+        Tensor::cat(&scores, 0)?.to_vec1()
+    }
+
+    fn hide(&mut self, features: &[u32]) -> Result<()> {
+        for features in features.chunks(MASKED) {
+            let features = Tensor::new(features, self.network.device())?;
+            self.kept = (&self.kept * self.spared(&features)?.min(0)?)?;
         }
         Ok(())
     }
 
     fn slopes(&self, gradient: &mut [f32]) -> Result<f32> {
         let [height, width, channels] = self.dims;
-        let pixels = self.kept.len();
-        let kept = Var::from_slice(&self.kept, (1, pixels, 1), self.network.device())?;
+        let kept = Var::from_tensor(&self.kept.reshape(((), 1))?)?;
         let x = self.image.broadcast_mul(&kept)?.reshape((1, height, width, channels))?;
         let logits = self.network.logits(&x)?;
         let score = candle_nn::ops::softmax(&logits, 1)?.narrow(1, self.class, 1)?.sum_all()?;
@@ -114,35 +161,36 @@ impl<'n> DeviceScorer<'n> {
 
 impl Scorer for DeviceScorer<'_> {
     fn features(&self) -> usize {
-        self.kept.len()
+        self.kept.elem_count()
     }
 
     fn current(&mut self) -> f32 {
         let mut score = [0.0];
-        let answer = self.batch(&[], &mut score);
-        self.or_zero(answer);
+        // The number of no pixel.
+        self.candidates(&[self.kept.elem_count() as u32], &mut score);
         score[0]
     }
 
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        for (candidates, scores) in candidates.chunks(BATCH).zip(scores.chunks_mut(BATCH)) {
-            if self.failure.is_some() {
-                scores.fill(0.0);
-                continue;
-            }
-            let answer = self.batch(candidates, scores);
-            self.or_zero(answer);
+        scores.fill(0.0);
+        if self.failure.is_some() || candidates.is_empty() {
+            return;
+        }
+        let answer = self.scores(candidates);
+        for (score, found) in scores.iter_mut().zip(self.or_zero(answer)) {
+            *score = found;
         }
     }
 
     fn mask(&mut self, feature: u32) {
-        self.kept[feature as usize] = 0.0;
+        let answer = self.hide(&[feature]);
+        self.or_zero(answer);
     }
 }
 
 impl GradientScorer for DeviceScorer<'_> {
     fn features(&self) -> usize {
-        self.kept.len()
+        self.kept.elem_count()
     }
 
     fn gradient(&mut self, gradient: &mut [f32]) -> f32 {
@@ -155,9 +203,8 @@ impl GradientScorer for DeviceScorer<'_> {
     }
 
     fn mask(&mut self, features: &[u32]) {
-        for &feature in features {
-            self.kept[feature as usize] = 0.0;
-        }
+        let answer = self.hide(features);
+        self.or_zero(answer);
     }
 }
 
@@ -185,20 +232,57 @@ mod tests {
         probability(&network.logits(&x).unwrap().to_vec2().unwrap()[0], class)
     }
 
+    fn assert_near(found: f32, expected: f32) {
+        // A softmax computed in another order.
+        assert!((found - expected).abs() <= 1e-6, "{found} instead of {expected}");
+    }
+
     #[test]
     fn candidates_score_as_the_image_with_that_pixel_masked() {
         let (network, image) = (network(), formula::images(1, SHAPE));
         let mut scorer = DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap();
         let class = scorer.class();
-        assert_eq!(scorer.full().to_bits(), score(&network, &image, &[], class).to_bits());
+        assert_near(scorer.full(), score(&network, &image, &[], class));
         Scorer::mask(&mut scorer, 9);
         let mut scores = [0.0; 3];
         scorer.candidates(&[0, 63, 10], &mut scores);
         for (found, candidate) in scores.iter().zip([0, 63, 10]) {
-            assert_eq!(found.to_bits(), score(&network, &image, &[9, candidate], class).to_bits(), "{candidate}");
+            assert_near(*found, score(&network, &image, &[9, candidate], class));
         }
-        assert_eq!(scorer.current().to_bits(), score(&network, &image, &[9], class).to_bits());
+        assert_near(scorer.current(), score(&network, &image, &[9], class));
+        scorer.restart();
+        assert_near(scorer.current(), scorer.full());
         assert!(scorer.finish().is_ok());
+    }
+
+    #[test]
+    fn a_score_has_the_same_bits_in_any_place_of_any_batch() {
+        let (network, image) = (network(), formula::images(1, SHAPE));
+        let mut scorer = DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap();
+        let batch = scorer.batch();
+        // More than one batch, the last not full.
+        let candidates: Vec<u32> = (0..batch as u32 + 5).map(|place| place * 7 % 64).collect();
+        let mut scores = vec![0.0; candidates.len()];
+        scorer.candidates(&candidates, &mut scores);
+        for (place, &candidate) in candidates.iter().enumerate().step_by(batch / 4) {
+            let mut alone = [0.0];
+            scorer.candidates(&[candidate], &mut alone);
+            assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_features_is_masked_at_once() {
+        let (network, image) = (network(), formula::images(1, SHAPE));
+        let [mut one_by_one, mut at_once] = [0, 1].map(|_| DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap());
+        let features: Vec<u32> = (0..64).filter(|feature| feature % 11 != 3).chain([3]).collect();
+        for &feature in &features {
+            Scorer::mask(&mut one_by_one, feature);
+        }
+        GradientScorer::mask(&mut at_once, &features);
+        assert_eq!(one_by_one.current().to_bits(), at_once.current().to_bits());
+        GradientScorer::mask(&mut at_once, &[]);
+        assert!(at_once.finish().is_ok());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::spec::ImageShape;
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
 use super::compile::{CompileError, compile};
+use super::graph::Graph;
+use super::tensors::TensorsError;
 
 /// Why a model cannot be asked about images.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum InferenceError {
     /// The weights do not fit the architecture.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The same, or the device failed, when moving them there.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
     /// The images are not what the model was made for.
     #[error(
         "the model takes images of {}x{}x{} in {model_classes} classes, these are of {}x{}x{} in {image_classes}: \
@@ -91,17 +96,7 @@ impl<'a> Inference<'a> {
     }
 
     fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
-        let samples = Samples::whole(images);
-        samples.check()?;
-        if (model.shape, model.classes) != (images.shape, images.classes.len()) {
-            return Err(InferenceError::OtherImages {
-                model: model.shape,
-                model_classes: model.classes,
-                images: images.shape,
-                image_classes: images.classes.len(),
-            });
-        }
-        let graph = arch::build(model.arch, model.shape, model.classes)?;
+        let (graph, samples) = checked(model, images)?;
         let program = compile(&graph, &model.tensors, Isa::detect(), purpose)?;
         Ok(Self { engine: Engine::new(program), levels: Levels::new(&model.normalise), samples })
     }
@@ -126,4 +121,19 @@ impl<'a> Inference<'a> {
             })
             .collect()
     }
+}
+
+/// The model's graph, and its images, which are of the kind that it takes.
+pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<(Graph, Samples<'a>), InferenceError> {
+    let samples = Samples::whole(images);
+    samples.check()?;
+    if (model.shape, model.classes) != (images.shape, images.classes.len()) {
+        return Err(InferenceError::OtherImages {
+            model: model.shape,
+            model_classes: model.classes,
+            images: images.shape,
+            image_classes: images.classes.len(),
+        });
+    }
+    Ok((arch::build(model.arch, model.shape, model.classes)?, samples))
 }

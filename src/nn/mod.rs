@@ -5,6 +5,7 @@ pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod compile;
+pub mod device_inference;
 mod device_learner;
 pub mod device_scorer;
 pub mod dropout;

@@ -21,6 +21,8 @@ use crate::spec::ImageShape;
 
 /// Images that pass through the network together; few, so that all threads have work to the end.
 const BATCH: usize = 32;
+/// The same on a device, which computes them side by side.
+const DEVICE_BATCH: usize = 256;
 
 /// Why a network could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +111,7 @@ pub fn logits(
         Resting::Device(EvaluationNetwork::new(graph, tensors, device)?)
     };
     let indexes: Vec<u32> = (0..samples.len() as u32).collect();
-    let batch = |(place, batch): (usize, &[u32])| {
+    let batch = |batch: &[u32]| {
         if observer.cancelled() {
             return Err(PredictError::Cancelled);
         }
@@ -118,15 +120,15 @@ pub fn logits(
             Resting::Engine(engine) => Ok(on_engine(engine, &input, samples.images.shape)),
             Resting::Device(network) => {
                 on_device(network, input, batch.len(), samples.images.shape).map_err(|source| {
-                    let first = place * BATCH;
+                    let first = batch[0] as usize;
                     PredictError::Device { first, last: first + batch.len() - 1, source }
                 })
             }
         }
     };
     let rows: Result<Vec<Vec<f32>>, PredictError> = match &resting {
-        Resting::Engine(_) => indexes.par_chunks(BATCH).enumerate().map(batch).collect(),
-        Resting::Device(_) => indexes.chunks(BATCH).enumerate().map(batch).collect(),
+        Resting::Engine(_) => indexes.par_chunks(BATCH).map(batch).collect(),
+        Resting::Device(_) => indexes.chunks(DEVICE_BATCH).map(batch).collect(),
     };
     Ok(rows?.concat())
 }

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use crate::artifacts::{CollectionEnding, CollectionMember, Collections, ImageCollection, Model};
+use crate::artifacts::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSet, Model};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
+use crate::nn::device_inference::DeviceInference;
+use crate::nn::device_scorer::DeviceScorer;
 use crate::nn::inference::Inference;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{Collection, Ending, Stopped, collection};
@@ -39,16 +41,51 @@ impl Stage<Env> for Collect {
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
         let masking = Masking::new(context, self.range.count * pixels);
-        let inference = Inference::for_scores(&model, &images).map_err(StageError::failed)?;
-        let found = inference.for_each(self.range.indexes(), |workspace, _, image| {
+        let found = if context.env().device.is_cpu() {
+            self.on_cpu(&model, &images, &masking)?
+        } else {
+            self.on_device(&model, &images, &masking, context)?
+        };
+        Ok(Collections { first: self.range.first, pixels, threshold: self.threshold, images: found })
+    }
+}
+
+impl Collect {
+    fn on_cpu(
+        &self,
+        model: &Model,
+        images: &ImageSet,
+        masking: &Masking<'_>,
+    ) -> Result<Vec<ImageCollection>, StageError> {
+        let inference = Inference::for_scores(model, images).map_err(StageError::failed)?;
+        inference.for_each(self.range.indexes(), |workspace, _, image| {
             let mut scorer = NetworkScorer::new(workspace, image);
             let class = scorer.class();
             let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
             let found = collection(&mut scorer, restart, self.threshold, masking.of_image())
                 .map_err(|Stopped| StageError::Cancelled)?;
             Ok(stored(class as u16, found))
-        })?;
-        Ok(Collections { first: self.range.first, pixels, threshold: self.threshold, images: found })
+        })
+    }
+
+    /// The same on a device without the fused engine: one image after the other, many candidates at once.
+    fn on_device(
+        &self,
+        model: &Model,
+        images: &ImageSet,
+        masking: &Masking<'_>,
+        context: &Context<'_, Env>,
+    ) -> Result<Vec<ImageCollection>, StageError> {
+        let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
+        let mut all = Vec::with_capacity(self.range.count);
+        for index in self.range.indexes() {
+            let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
+            let found = collection(&mut scorer, DeviceScorer::restart, self.threshold, masking.of_image())
+                .map_err(|Stopped| StageError::Cancelled)?;
+            all.push(stored(scorer.class() as u16, found));
+            scorer.finish().map_err(StageError::failed)?;
+        }
+        Ok(all)
     }
 }
 

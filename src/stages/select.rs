@@ -7,14 +7,11 @@ use serde::Serialize;
 use crate::artifacts::{Curve, ImageSet, Model, Ranking};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
-use crate::nn::arch;
-use crate::nn::batches::{Levels, Samples};
-use crate::nn::device_scorer::DeviceScorer;
-use crate::nn::evaluation::EvaluationNetwork;
+use crate::nn::device_inference::DeviceInference;
 use crate::nn::inference::Inference;
 use crate::nn::scorer::{NetworkGradient, NetworkScorer};
 use crate::sis::{BackSelection, GradientNoise, RandomState, Stopped, back_select, batched_gradient, random_order};
-use crate::spec::{ImageShape, RandomSeeds, Seed, Selection, Split};
+use crate::spec::{RandomSeeds, Seed, Selection, Split};
 
 use super::inference::Masking;
 use super::{DataSplit, Env, Range};
@@ -144,18 +141,11 @@ impl Select {
         images: &ImageSet,
         context: &Context<'_, Env>,
     ) -> Result<Vec<Ranked>, StageError> {
-        let ImageShape { height, width, channels } = images.shape;
-        let graph = arch::build(model.arch, model.shape, model.classes).map_err(StageError::failed)?;
-        let network =
-            EvaluationNetwork::new(&graph, &model.tensors, &context.env().device).map_err(StageError::failed)?;
-        let levels = Levels::new(&model.normalise);
-        let samples = Samples::whole(images);
+        let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
         let mut ranked = Vec::with_capacity(self.range.count);
         for index in self.range.indexes() {
-            let image = samples.input(&levels, &[index as u32], None);
-            let mut scorer =
-                DeviceScorer::new(&network, &image, [height, width, channels]).map_err(StageError::failed)?;
+            let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
             let selection = match *method {
                 Selection::BatchedGradient { per_round, noise } => {
                     let noise = noise_of(index, noise);
