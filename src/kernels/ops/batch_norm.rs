@@ -2,13 +2,17 @@
 //!
 //! Ioffe and Szegedy 2015. The batch's own statistics take part in the gradient.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::channels;
 use super::chunks::sum_over_images;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand};
 use super::shape::MapShape;
 use super::values::{Values, slice, stored, tensor};
-use super::{channels, composed};
 use crate::kernels::isa::Isa;
 
 /// What follows a normalisation.
@@ -59,13 +63,9 @@ pub fn batch_norm(
     {
         bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), x.shape());
     }
-    if !x.device().is_cpu() {
-        return composed::batch_norm(x, weight, bias, epsilon, residual, activation);
-    }
     let x = x.contiguous()?;
-    let statistics = Statistics::of(shape, &Values::of(&x)?, epsilon);
-    let mean = tensor(statistics.mean.clone(), channels)?;
-    let variance = tensor(statistics.unbiased.clone(), channels)?;
+    let statistics = statistics(shape, &x, epsilon)?;
+    let (mean, variance) = (statistics.get(0)?, statistics.get(1)?);
     let scale_and_shift = Tensor::stack(&[weight, bias], 0)?;
     let normalisation = Normalisation { shape, statistics, activation };
     let output = match residual {
@@ -75,38 +75,41 @@ pub fn batch_norm(
     Ok(Normalised { output, mean, variance })
 }
 
-/// Mean and deviation of each channel over batch and pixels.
-struct Statistics {
-    mean: Vec<f32>,
-    unbiased: Vec<f32>,
-    inverse_deviation: Vec<f32>,
+/// Mean, unbiased variance, and 1 / deviation of each channel over batch and pixels: `[3, channels]`, untracked.
+fn statistics(shape: MapShape, x: &Tensor, epsilon: f64) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::compute([x], (3, shape.channels), |gpu, [x]| {
+            cuda::batch_norm::statistics(gpu, x, shape.channels, epsilon)
+        });
+    }
+    tensor(statistics_of(shape, &Values::of(x)?, epsilon), (3, shape.channels))
 }
 
-impl Statistics {
-    /// Sums about the first pixel's values, so that a large mean costs no precision.
-    fn of(shape: MapShape, x: &[f32], epsilon: f64) -> Self {
-        let channels = shape.channels;
-        let origin = &x[..channels];
-        let sums = sum_over_images(shape.batch, 2 * channels, |images, totals: &mut [f64]| {
-            let part = images.start * shape.image()..images.end * shape.image();
-            channels::add_moments(Isa::detect(), &x[part], origin, totals);
-        });
-        let count = (shape.batch * shape.pixels()) as f64;
-        let mut statistics = Self { mean: Vec::new(), unbiased: Vec::new(), inverse_deviation: Vec::new() };
-        for (channel, &origin) in origin.iter().enumerate() {
-            let offset = sums[channel] / count;
-            let scatter = (sums[channels + channel] - sums[channel] * offset).max(0.0);
-            statistics.mean.push((f64::from(origin) + offset) as f32);
-            statistics.unbiased.push((scatter / (count - 1.0)) as f32);
-            statistics.inverse_deviation.push((scatter / count + epsilon).sqrt().recip() as f32);
-        }
-        statistics
+/// Sums about the first pixel's values, so that a large mean costs no precision.
+fn statistics_of(shape: MapShape, x: &[f32], epsilon: f64) -> Vec<f32> {
+    let channels = shape.channels;
+    let origin = &x[..channels];
+    let sums = sum_over_images(shape.batch, 2 * channels, |images, totals: &mut [f64]| {
+        let part = images.start * shape.image()..images.end * shape.image();
+        channels::add_moments(Isa::detect(), &x[part], origin, totals);
+    });
+    let count = (shape.batch * shape.pixels()) as f64;
+    let mut statistics = vec![0.0; 3 * channels];
+    for (channel, &origin) in origin.iter().enumerate() {
+        let offset = sums[channel] / count;
+        let scatter = (sums[channels + channel] - sums[channel] * offset).max(0.0);
+        statistics[channel] = (f64::from(origin) + offset) as f32;
+        statistics[channels + channel] = (scatter / (count - 1.0)) as f32;
+        statistics[2 * channels + channel] = (scatter / count + epsilon).sqrt().recip() as f32;
     }
+    statistics
 }
 
 struct Normalisation {
     shape: MapShape,
-    statistics: Statistics,
+    /// Mean, unbiased variance, and 1 / deviation, `[3, channels]`.
+    statistics: Tensor,
     activation: Activation,
 }
 
@@ -123,19 +126,35 @@ struct Gradients {
 }
 
 impl Normalisation {
-    fn line(&self, scale_and_shift: &[f32]) -> Line {
-        let Statistics { mean, inverse_deviation, .. } = &self.statistics;
-        let (weight, bias) = scale_and_shift.split_at(self.shape.channels);
+    fn line(&self, scale_and_shift: &[f32]) -> Result<Line> {
+        let (channels, statistics) = (self.shape.channels, Values::of(&self.statistics)?);
+        let (mean, inverse_deviation) = (&statistics[..channels], &statistics[2 * channels..]);
+        let (weight, bias) = scale_and_shift.split_at(channels);
         let scale: Vec<f32> = weight.iter().zip(inverse_deviation).map(|(weight, inverse)| weight * inverse).collect();
         let shift = bias.iter().zip(mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
-        Line { scale, shift }
+        Ok(Line { scale, shift })
     }
 
-    fn forward(&self, x: &[f32], scale_and_shift: &[f32], residual: Option<&[f32]>) -> (CpuStorage, Shape) {
-        let line = self.line(scale_and_shift);
+    fn forward(&self, x: &[f32], scale_and_shift: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let line = self.line(scale_and_shift)?;
         let mut out = vec![0.0; x.len()];
         affine(self.shape, x, &line.scale, &line.shift, residual, self.activation, &mut out);
-        stored(out, self.shape.dims())
+        Ok(stored(out, self.shape.dims()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn forward_on_gpu(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        line: Operand<'_, CudaStorage>,
+        residual: Option<Operand<'_, CudaStorage>>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (statistics, layout) = self.statistics.storage_and_layout();
+        let statistics = Operand::of(cuda::source_of(&statistics)?, layout)?;
+        let x = (&x.device, Operand::of(x, xl)?);
+        let out = cuda::batch_norm::normalise(x.0, x.1, statistics, line, residual, self.activation)?;
+        Ok((out, self.shape.dims().into()))
     }
 
     /// With z = w (x - mean) / deviation + b and dz the gradient behind the activation:
@@ -149,17 +168,22 @@ impl Normalisation {
         gradient: &Tensor,
     ) -> Result<Gradients> {
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.gradients_on_gpu([x, scale_and_shift, output, &gradient], residual);
+        }
         let (x_values, output, gradient) = (Values::of(x)?, Values::of(output)?, Values::of(&gradient)?);
         let (shape, channels) = (self.shape, self.shape.channels);
         let gated = gate(self.activation, &output, &gradient);
-        let Statistics { mean, inverse_deviation, .. } = &self.statistics;
+        let statistics = Values::of(&self.statistics)?;
+        let (mean, inverse_deviation) = (&statistics[..channels], &statistics[2 * channels..]);
         let sums = sum_over_images(shape.batch, 2 * channels, |images, totals: &mut [f64]| {
             let part = images.start * shape.image()..images.end * shape.image();
             channels::add_products(Isa::detect(), &gated[part.clone()], &x_values[part], mean, totals);
         });
         let for_x = if x.track_op() {
             let count = (shape.batch * shape.pixels()) as f64;
-            let line = self.line(&Values::of(scale_and_shift)?);
+            let line = self.line(&Values::of(scale_and_shift)?)?;
             // dx = scale dz + slope x + offset
             let mut slope = Vec::with_capacity(channels);
             let mut offset = Vec::with_capacity(channels);
@@ -195,6 +219,40 @@ impl Normalisation {
         };
         Ok(Gradients { x: for_x, scale_and_shift: for_scale_and_shift, residual: for_residual })
     }
+
+    #[cfg(feature = "cuda")]
+    fn gradients_on_gpu(
+        &self,
+        [x, line, output, gradient]: [&Tensor; 4],
+        residual: Option<&Tensor>,
+    ) -> Result<Gradients> {
+        let (dims, channels, statistics) = (self.shape.dims(), self.shape.channels, &self.statistics);
+        let gated = match self.activation {
+            Activation::Identity => gradient.clone(),
+            Activation::Relu => cuda::compute([output, gradient], dims, |gpu, [output, gradient]| {
+                cuda::pointwise::gate(gpu, output, gradient)
+            })?,
+        };
+        let sums = cuda::compute([&gated, x, statistics], (2, channels), |gpu, [gradient, x, statistics]| {
+            cuda::batch_norm::gradient_sums(gpu, gradient, x, statistics)
+        })?;
+        let for_x = x.track_op().then(|| {
+            cuda::compute([&gated, x, &sums, statistics, line], dims, |gpu, operands| {
+                cuda::batch_norm::input_gradient(gpu, operands)
+            })
+        });
+        let for_line = line.track_op().then(|| {
+            cuda::compute([&sums, statistics], (2, channels), |gpu, [sums, statistics]| {
+                cuda::batch_norm::line_gradient(gpu, sums, statistics)
+            })
+        });
+        let wanted = residual.is_some_and(Tensor::track_op);
+        Ok(Gradients {
+            x: for_x.transpose()?,
+            scale_and_shift: for_line.transpose()?,
+            residual: wanted.then_some(gated),
+        })
+    }
 }
 
 impl CustomOp2 for Normalisation {
@@ -203,7 +261,12 @@ impl CustomOp2 for Normalisation {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, line: &CpuStorage, ll: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, slice(line, ll)?, None))
+        self.forward(slice(x, xl)?, slice(line, ll)?, None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, line: &CudaStorage, ll: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Operand::of(line, ll)?, None)
     }
 
     fn bwd(&self, x: &Tensor, line: &Tensor, res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -226,7 +289,20 @@ impl CustomOp3 for Normalisation {
         residual: &CpuStorage,
         rl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, slice(line, ll)?, Some(slice(residual, rl)?)))
+        self.forward(slice(x, xl)?, slice(line, ll)?, Some(slice(residual, rl)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        line: &CudaStorage,
+        ll: &Layout,
+        residual: &CudaStorage,
+        rl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Operand::of(line, ll)?, Some(Operand::of(residual, rl)?))
     }
 
     fn bwd(
@@ -280,7 +356,7 @@ pub(super) fn gate(activation: Activation, output: &[f32], gradient: &[f32]) -> 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, assert_close, check, values, with_threads};
-    use super::{Activation, batch_norm, composed};
+    use super::{Activation, batch_norm};
 
     const EPSILON: f64 = 1e-5;
 
@@ -328,11 +404,6 @@ mod tests {
                     |inputs| oracle(dims[3], activation, inputs),
                     |t| Ok(batch_norm(t[0], t[1], t[2], EPSILON, Some(t[3]), activation)?.output),
                 );
-                check(
-                    &operands,
-                    |inputs| oracle(dims[3], activation, inputs),
-                    |t| Ok(composed::batch_norm(t[0], t[1], t[2], EPSILON, Some(t[3]), activation)?.output),
-                );
             }
         }
     }
@@ -343,14 +414,10 @@ mod tests {
         // Channel 0: 1, 2, 3, 6; channel 1: 10,000 plus the same.
         operands[0].values = vec![1.0, 10_001.0, 2.0, 10_002.0, 3.0, 10_003.0, 6.0, 10_006.0];
         let tensors: Vec<_> = operands.iter().map(Operand::frozen).collect();
-        for normalised in [
-            batch_norm(&tensors[0], &tensors[1], &tensors[2], EPSILON, None, Activation::Relu),
-            composed::batch_norm(&tensors[0], &tensors[1], &tensors[2], EPSILON, None, Activation::Relu),
-        ] {
-            let normalised = normalised.expect("shapes agree");
-            assert_close(&values(&normalised.mean), &[3.0, 10_003.0], 1e-6, "mean");
-            assert_close(&values(&normalised.variance), &[14.0 / 3.0, 14.0 / 3.0], 1e-6, "variance");
-        }
+        let normalised = batch_norm(&tensors[0], &tensors[1], &tensors[2], EPSILON, None, Activation::Relu);
+        let normalised = normalised.expect("shapes agree");
+        assert_close(&values(&normalised.mean), &[3.0, 10_003.0], 1e-6, "mean");
+        assert_close(&values(&normalised.variance), &[14.0 / 3.0, 14.0 / 3.0], 1e-6, "variance");
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! Convolution of channels-last maps.
 
+#[cfg(feature = "cudnn")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use super::channels;
 use super::chunks::sum_over_images;
+#[cfg(any(test, all(feature = "cuda", not(feature = "cudnn"))))]
+use super::composed;
 use super::conv_loops::{forward, input_gradient};
+#[cfg(feature = "cudnn")]
+use super::cuda::{self, Operand, cudnn};
 use super::shape::ConvShape;
 use super::values::{Values, slice, stored, tensor};
 use super::weight_gradient::WeightGradient;
-use super::{channels, composed};
 use crate::kernels::conv::Algorithm;
 use crate::kernels::isa::Isa;
 
@@ -30,7 +36,8 @@ pub fn conv2d(
     {
         bail!("add a bias of shape {:?} to {} channels: the two must agree", bias.shape(), shape.output.channels);
     }
-    if !x.device().is_cpu() {
+    #[cfg(all(feature = "cuda", not(feature = "cudnn")))]
+    if x.device().is_cuda() {
         return composed::conv2d(x, weight, bias, &shape);
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
@@ -53,7 +60,38 @@ impl Convolution {
         stored(forward(Isa::detect(), self.algorithm(), &self.shape, x, weight, bias), self.shape.output.dims())
     }
 
-    fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &[f32]) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    #[cfg(feature = "cudnn")]
+    fn forward_on_gpu(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        weight: Operand<'_, CudaStorage>,
+        bias: Option<Operand<'_, CudaStorage>>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (gpu, dims) = (&x.device, self.shape.output.dims());
+        let out = cudnn::forward(gpu, &self.shape, Operand::of(x, xl)?, weight)?;
+        let Some(bias) = bias else { return Ok((out, dims.into())) };
+        let layout = Layout::contiguous(dims);
+        Ok((cuda::pointwise::shift(gpu, Operand::of(&out, &layout)?, bias)?, dims.into()))
+    }
+
+    /// The gradients of those of the two that are tracked, given the output's.
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cudnn")]
+        if x.device().is_cuda() {
+            let for_x = x.track_op().then(|| {
+                cuda::compute([gradient, weight], self.shape.input.dims(), |gpu, [gradient, weight]| {
+                    cudnn::input_gradient(gpu, &self.shape, gradient, weight)
+                })
+            });
+            let for_weight = weight.track_op().then(|| {
+                cuda::compute([x, gradient], self.shape.weight_dims(), |gpu, [x, gradient]| {
+                    cudnn::weight_gradient(gpu, &self.shape, x, gradient)
+                })
+            });
+            return Ok((for_x.transpose()?, for_weight.transpose()?));
+        }
+        let gradient = &*Values::of(gradient)?;
         let for_x = if x.track_op() {
             let values = input_gradient(Isa::detect(), self.algorithm(), &self.shape, gradient, &Values::of(weight)?);
             Some(tensor(values, self.shape.input.dims())?)
@@ -69,8 +107,15 @@ impl Convolution {
         Ok((for_x, for_weight))
     }
 
-    fn bias_gradient(&self, gradient: &[f32]) -> Result<Tensor> {
+    fn bias_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
         let output = self.shape.output;
+        #[cfg(feature = "cudnn")]
+        if gradient.device().is_cuda() {
+            return cuda::compute([gradient], output.channels, |gpu, [gradient]| {
+                cuda::sums::channel_sums(gpu, gradient, output.channels)
+            });
+        }
+        let gradient = &*Values::of(gradient)?;
         let sums = sum_over_images(output.batch, output.channels, |images, sums: &mut [f64]| {
             let part = images.start * output.image()..images.end * output.image();
             channels::add_sums(Isa::detect(), &gradient[part], sums);
@@ -89,9 +134,19 @@ impl CustomOp2 for Convolution {
         Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, None))
     }
 
+    #[cfg(feature = "cudnn")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        weight: &CudaStorage,
+        wl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Operand::of(weight, wl)?, None)
+    }
+
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        self.gradients(x, weight, &Values::of(&grad)?)
+        self.gradients(x, weight, &grad.contiguous()?)
     }
 }
 
@@ -112,6 +167,19 @@ impl CustomOp3 for Convolution {
         Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, Some(slice(bias, bl)?)))
     }
 
+    #[cfg(feature = "cudnn")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        weight: &CudaStorage,
+        wl: &Layout,
+        bias: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Operand::of(weight, wl)?, Some(Operand::of(bias, bl)?))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -121,9 +189,8 @@ impl CustomOp3 for Convolution {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let values = Values::of(&grad)?;
-        let (for_x, for_weight) = self.gradients(x, weight, &values)?;
-        let for_bias = if bias.track_op() { Some(self.bias_gradient(&values)?) } else { None };
+        let (for_x, for_weight) = self.gradients(x, weight, &grad)?;
+        let for_bias = if bias.track_op() { Some(self.bias_gradient(&grad)?) } else { None };
         Ok((for_x, for_weight, for_bias))
     }
 }

@@ -1,9 +1,12 @@
 //! The linear layer.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::composed;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand};
 use super::values::{Values, slice, stored, tensor};
 
 /// x W' + b for `x` `[batch, in]`, `weight` `[out, in]` and `bias` `[out]`.
@@ -15,9 +18,6 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (outputs, expected) = weight.dims2()?;
     if inputs != expected || bias.dims1()? != outputs {
         bail!("apply a {:?} layer with bias {:?} to {inputs} features", weight.shape(), bias.shape());
-    }
-    if !x.device().is_cpu() {
-        return composed::linear(x, weight, bias);
     }
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, LinearLoops { inputs, outputs })
 }
@@ -70,6 +70,31 @@ impl LinearLoops {
     }
 }
 
+/// The gradients of x, W and b, of those that are tracked.
+type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+#[cfg(feature = "cuda")]
+impl LinearLoops {
+    fn gradients_on_gpu(&self, [x, weight, bias, gradient]: [&Tensor; 4]) -> Result<Gradients> {
+        let for_x = x.track_op().then(|| {
+            cuda::compute([gradient, weight], x.shape(), |gpu, [gradient, weight]| {
+                cuda::linear::input_gradient(gpu, *self, gradient, weight)
+            })
+        });
+        let for_weight = weight.track_op().then(|| {
+            cuda::compute([x, gradient], weight.shape(), |gpu, [x, gradient]| {
+                cuda::linear::weight_gradient(gpu, *self, x, gradient)
+            })
+        });
+        let for_bias = bias.track_op().then(|| {
+            cuda::compute([gradient], self.outputs, |gpu, [gradient]| {
+                cuda::sums::channel_sums(gpu, gradient, self.outputs)
+            })
+        });
+        Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
+    }
+}
+
 impl CustomOp3 for LinearLoops {
     fn name(&self) -> &'static str {
         "linear"
@@ -91,15 +116,27 @@ impl CustomOp3 for LinearLoops {
         Ok(stored(out, (batch, self.outputs)))
     }
 
-    fn bwd(
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
         &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        x: &CudaStorage,
+        xl: &Layout,
+        weight: &CudaStorage,
+        wl: &Layout,
+        bias: &CudaStorage,
+        bl: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let operands = [Operand::of(x, xl)?, Operand::of(weight, wl)?, Operand::of(bias, bl)?];
+        let batch = xl.shape().elem_count() / self.inputs;
+        Ok((cuda::linear::forward(&x.device, *self, operands)?, (batch, self.outputs).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Gradients> {
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.gradients_on_gpu([x, weight, bias, &gradient]);
+        }
         let gradient = Values::of(&gradient)?;
         let for_x = if x.track_op() {
             let mut out = vec![0.0; x.elem_count()];
@@ -141,7 +178,7 @@ fn add_scaled(sums: &mut [f32], factor: f32, values: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, check};
-    use super::{composed, linear};
+    use super::linear;
 
     #[test]
     fn values_and_gradients_follow_the_definition() {
@@ -159,7 +196,6 @@ mod tests {
                 (0..batch * outputs).map(|index| value(index / outputs, index % outputs)).collect()
             };
             check(&operands, oracle, |t| linear(t[0], t[1], t[2]));
-            check(&operands, oracle, |t| composed::linear(t[0], t[1], t[2]));
         }
     }
 

@@ -1,8 +1,11 @@
 //! The loss of training: cross-entropy of a softmax.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::composed;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand};
 use super::values::{Values, slice, stored, tensor};
 
 /// The mean over the batch of -log softmax(logits)\[label\], a scalar. `logits` are `[batch, classes]`.
@@ -17,14 +20,19 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
     if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
         bail!("compare logits of {classes} classes with label {label}: labels count from 0");
     }
-    if !logits.device().is_cpu() {
-        return composed::cross_entropy(logits, labels);
-    }
-    logits.contiguous()?.apply_op1(CrossEntropy { labels: labels.to_vec() })
+    let op = CrossEntropy {
+        labels: labels.to_vec(),
+        #[cfg(feature = "cuda")]
+        on_device: Tensor::new(labels, logits.device())?,
+    };
+    logits.contiguous()?.apply_op1(op)
 }
 
 struct CrossEntropy {
     labels: Vec<u32>,
+    /// The labels where the logits lie.
+    #[cfg(feature = "cuda")]
+    on_device: Tensor,
 }
 
 /// The mean loss over rows of `logits` `[batch, classes]`, one label a row.
@@ -62,9 +70,26 @@ impl CustomOp1 for CrossEntropy {
         Ok(stored(vec![softmax_loss(slice(logits, layout)?, &self.labels)], ()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (labels, labels_layout) = self.on_device.storage_and_layout();
+        let labels = Operand::of(cuda::source_of(&labels)?, labels_layout)?;
+        Ok((cuda::loss::cross_entropy(&logits.device, Operand::of(logits, layout)?, labels)?, ().into()))
+    }
+
     fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !logits.track_op() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if logits.device().is_cuda() {
+            let gradient = gradient.contiguous()?;
+            return cuda::compute(
+                [logits, &self.on_device, &gradient],
+                logits.shape(),
+                |gpu, [logits, labels, slope]| cuda::loss::cross_entropy_gradient(gpu, logits, labels, slope),
+            )
+            .map(Some);
         }
         let out = softmax_loss_gradient(&Values::of(logits)?, &self.labels, gradient.to_scalar()?);
         tensor(out, logits.shape()).map(Some)
@@ -80,7 +105,7 @@ fn log_sum(row: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, check, values};
-    use super::{composed, cross_entropy};
+    use super::cross_entropy;
 
     #[test]
     fn values_and_gradients_follow_the_definition() {
@@ -93,7 +118,6 @@ mod tests {
             vec![x[0].chunks(4).zip(&labels).map(loss).sum::<f64>() / 3.0]
         };
         check(&operands, oracle, |t| cross_entropy(t[0], &labels));
-        check(&operands, oracle, |t| composed::cross_entropy(t[0], &labels));
     }
 
     #[test]

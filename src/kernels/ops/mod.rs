@@ -1,9 +1,8 @@
 //! The operations of training as candle ops: convolution, batch norm, pooling, linear, loss.
 //!
 //! Maps are channels-last, `[batch, height, width, channels]`, contiguous `f32`; weights have `PyTorch`'s shapes. Every
-//! op has true gradients, and a frozen operand (one that candle does not track) costs none. On the CPU they are
-//! custom ops over the loops beside them; on other devices they are composed of candle's own differentiable ops
-//! (`composed`), with `PyTorch`'s answers where candle's gradients differ.
+//! op has true gradients, and a frozen operand (one that candle does not track) costs none. On the CPU they run
+//! the loops beside them; on a GPU the kernels of `cuda`, and convolution cuDNN's.
 //!
 //! What is summed over the batch is summed in fixed chunks and in a fixed order, so results have the same bytes for
 //! any number of threads. Work is spread over the rayon pool that the caller installed.
@@ -11,11 +10,14 @@
 mod batch_norm;
 pub(in crate::kernels) mod channels;
 mod chunks;
+#[cfg(any(test, all(feature = "cuda", not(feature = "cudnn"))))]
 mod composed;
 mod conv;
 mod conv_loops;
 #[cfg(test)]
 mod conv_portable;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
 mod linear;
 mod loss;
 mod outer_product;

@@ -1,11 +1,14 @@
 //! Operations that treat every pixel alike: `ReLU`, a fixed affine map per channel, `ResNet`'s subsampling shortcut.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::batch_norm::{Activation, affine, gate};
 use super::channels::rectified;
-use super::composed;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand};
 use super::shape::MapShape;
 use super::values::{Values, slice, stored, tensor};
 
@@ -17,9 +20,6 @@ const GRAIN: usize = 1 << 14;
 /// # Errors
 /// When the tensor is not `f32`.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        return composed::relu(x);
-    }
     x.contiguous()?.apply_op1(Rectifier)
 }
 
@@ -36,11 +36,23 @@ impl CustomOp1 for Rectifier {
         Ok(stored(out, xl.shape()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((cuda::pointwise::rectify(&x.device, Operand::of(x, xl)?)?, xl.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return cuda::compute([output, &gradient], x.shape(), |gpu, [output, gradient]| {
+                cuda::pointwise::gate(gpu, output, gradient)
+            })
+            .map(Some);
+        }
         let values = gate(Activation::Relu, &Values::of(output)?, &Values::of(&gradient)?);
         tensor(values, x.shape()).map(Some)
     }
@@ -71,10 +83,7 @@ pub fn affine_channels(
     {
         bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), x.shape());
     }
-    if !x.device().is_cpu() {
-        return composed::affine_channels(x, scale, shift, residual, activation);
-    }
-    let op = Affine { shape, scale: scale.to_vec1()?, shift: shift.to_vec1()?, activation };
+    let op = Affine { shape, scale: scale.contiguous()?, shift: shift.contiguous()?, activation };
     match residual {
         None => x.contiguous()?.apply_op1(op),
         Some(residual) => x.contiguous()?.apply_op2(&residual.contiguous()?, op),
@@ -83,33 +92,69 @@ pub fn affine_channels(
 
 struct Affine {
     shape: MapShape,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
+    scale: Tensor,
+    shift: Tensor,
     activation: Activation,
 }
 
 impl Affine {
-    fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> (CpuStorage, Shape) {
+    fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; self.shape.values()];
-        affine(self.shape, x, &self.scale, &self.shift, residual, self.activation, &mut out);
-        stored(out, self.shape.dims())
+        let (scale, shift) = (Values::of(&self.scale)?, Values::of(&self.shift)?);
+        affine(self.shape, x, &scale, &shift, residual, self.activation, &mut out);
+        Ok(stored(out, self.shape.dims()))
     }
 
-    fn gated(&self, output: &Tensor, gradient: &Tensor) -> Result<Vec<f32>> {
+    #[cfg(feature = "cuda")]
+    fn forward_on_gpu(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        residual: Option<Operand<'_, CudaStorage>>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let ((scale, scale_layout), (shift, shift_layout)) =
+            (self.scale.storage_and_layout(), self.shift.storage_and_layout());
+        let line = [
+            Operand::of(cuda::source_of(&scale)?, scale_layout)?,
+            Operand::of(cuda::source_of(&shift)?, shift_layout)?,
+        ];
+        let out = cuda::pointwise::affine(&x.device, Operand::of(x, xl)?, line, residual, self.activation)?;
+        Ok((out, self.shape.dims().into()))
+    }
+
+    /// The gradient behind the activation.
+    fn gated(&self, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let gradient = gradient.contiguous()?;
-        Ok(gate(self.activation, &Values::of(output)?, &Values::of(&gradient)?))
+        if self.activation == Activation::Identity {
+            return Ok(gradient);
+        }
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            return cuda::compute([output, &gradient], self.shape.dims(), |gpu, [output, gradient]| {
+                cuda::pointwise::gate(gpu, output, gradient)
+            });
+        }
+        tensor(gate(self.activation, &Values::of(output)?, &Values::of(&gradient)?), self.shape.dims())
     }
 
-    fn scaled(&self, mut gradient: Vec<f32>) -> Result<Tensor> {
-        let channels = self.shape.channels;
-        gradient.par_chunks_mut(self.shape.image()).for_each(|image| {
-            for pixel in image.chunks_exact_mut(channels) {
-                for (value, scale) in pixel.iter_mut().zip(&self.scale) {
-                    *value *= scale;
+    fn scaled(&self, gradient: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            return cuda::compute([gradient, &self.scale], self.shape.dims(), |gpu, [gradient, scale]| {
+                cuda::pointwise::scale(gpu, gradient, scale)
+            });
+        }
+        let (gradient, scale) = (Values::of(gradient)?, Values::of(&self.scale)?);
+        let (channels, image) = (self.shape.channels, self.shape.image());
+        let mut out = vec![0.0; gradient.len()];
+        out.par_chunks_mut(image).zip(gradient.par_chunks(image)).for_each(|(out, gradient)| {
+            for (out, gradient) in out.chunks_exact_mut(channels).zip(gradient.chunks_exact(channels)) {
+                for (out, (gradient, scale)) in out.iter_mut().zip(gradient.iter().zip(&*scale)) {
+                    *out = gradient * scale;
                 }
             }
         });
-        tensor(gradient, self.shape.dims())
+        tensor(out, self.shape.dims())
     }
 }
 
@@ -119,14 +164,19 @@ impl CustomOp1 for Affine {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, None))
+        self.forward(slice(x, xl)?, None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, None)
     }
 
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
         }
-        self.scaled(self.gated(output, gradient)?).map(Some)
+        self.scaled(&self.gated(output, gradient)?).map(Some)
     }
 }
 
@@ -136,7 +186,12 @@ impl CustomOp2 for Affine {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, r: &CpuStorage, rl: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, Some(slice(r, rl)?)))
+        self.forward(slice(x, xl)?, Some(slice(r, rl)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, r: &CudaStorage, rl: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Some(Operand::of(r, rl)?))
     }
 
     fn bwd(
@@ -147,9 +202,8 @@ impl CustomOp2 for Affine {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gated = self.gated(output, gradient)?;
-        let for_residual = if residual.track_op() { Some(tensor(gated.clone(), self.shape.dims())?) } else { None };
-        let for_x = if x.track_op() { Some(self.scaled(gated)?) } else { None };
-        Ok((for_x, for_residual))
+        let for_x = if x.track_op() { Some(self.scaled(&gated)?) } else { None };
+        Ok((for_x, residual.track_op().then_some(gated)))
     }
 }
 
@@ -159,9 +213,6 @@ impl CustomOp2 for Affine {
 /// When `stride` is 0.
 pub fn subsample(x: &Tensor, stride: usize, channel_padding: usize) -> Result<Tensor> {
     let subsampling = Subsampling::new(MapShape::of(x)?, stride, channel_padding)?;
-    if !x.device().is_cpu() {
-        return composed::subsample(x, stride, channel_padding);
-    }
     x.contiguous()?.apply_op1(subsampling)
 }
 
@@ -238,11 +289,26 @@ impl CustomOp1 for Subsampling {
         Ok(stored(out, self.output.dims()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let Self { input, output, stride, channel_padding } = *self;
+        let x = (&x.device, Operand::of(x, xl)?);
+        Ok((cuda::pointwise::subsample(x.0, x.1, [input, output], stride, channel_padding)?, output.dims().into()))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let Self { input, output, stride, channel_padding } = *self;
+            return cuda::compute([&gradient], input.dims(), |gpu, [gradient]| {
+                cuda::pointwise::subsample_gradient(gpu, gradient, [input, output], stride, channel_padding)
+            })
+            .map(Some);
+        }
         let mut out = vec![0.0; self.input.values()];
         self.backward(&Values::of(&gradient)?, &mut out);
         tensor(out, self.input.dims()).map(Some)
@@ -252,20 +318,18 @@ impl CustomOp1 for Subsampling {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, check, values};
-    use super::{Activation, affine_channels, composed, relu, subsample};
+    use super::{Activation, affine_channels, relu, subsample};
 
     #[test]
     fn relu_follows_the_definition_and_is_flat_at_zero() {
         let mut operand = Operand::random(&[2, 3, 3, 5], 1);
         let oracle = |x: &[Vec<f64>]| x[0].iter().map(|value| value.max(0.0)).collect();
         check(&[operand.clone()], oracle, |t| relu(t[0]));
-        check(&[operand.clone()], oracle, |t| composed::relu(t[0]));
         operand.values.fill(0.0);
         let x = operand.variable();
-        for out in [relu(&x), composed::relu(&x)] {
-            let gradients = out.and_then(|out| out.sum_all()).and_then(|loss| loss.backward()).expect("a gradient");
-            assert!(values(gradients.get(&x).expect("tracked")).iter().all(|&value| value == 0.0));
-        }
+        let loss = relu(&x).and_then(|out| out.sum_all());
+        let gradients = loss.and_then(|loss| loss.backward()).expect("a gradient");
+        assert!(values(gradients.get(&x).expect("tracked")).iter().all(|&value| value == 0.0));
     }
 
     #[test]
@@ -283,7 +347,6 @@ mod tests {
             let (scale, shift) = (scale.frozen(), shift.frozen());
             check(&operands[..1], oracle, |t| affine_channels(t[0], &scale, &shift, None, activation));
             check(&operands, oracle, |t| affine_channels(t[0], &scale, &shift, Some(t[1]), activation));
-            check(&operands, oracle, |t| composed::affine_channels(t[0], &scale, &shift, Some(t[1]), activation));
         }
     }
 
@@ -310,7 +373,6 @@ mod tests {
                 out
             };
             check(&operands, oracle, |t| subsample(t[0], 2, 2));
-            check(&operands, oracle, |t| composed::subsample(t[0], 2, 2));
         }
     }
 }

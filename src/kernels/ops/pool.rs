@@ -1,9 +1,12 @@
 //! Pooling: largest value, mean, and mean over all pixels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::composed;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand};
 use super::shape::{MapShape, Window};
 use super::values::{Values, slice, stored, tensor};
 
@@ -14,9 +17,6 @@ use super::values::{Values, slice, stored, tensor};
 /// When the window does not fit, or the border is wider than half of it.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let pooling = Pooling::new(MapShape::of(x)?, kernel, stride, padding, PoolingKind::Max)?;
-    if !x.device().is_cpu() {
-        return composed::max_pool2d(x, &pooling.window);
-    }
     x.contiguous()?.apply_op1(pooling)
 }
 
@@ -26,9 +26,6 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 /// When the window does not fit, or the border is wider than half of it.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let pooling = Pooling::new(MapShape::of(x)?, kernel, stride, padding, PoolingKind::Mean)?;
-    if !x.device().is_cpu() {
-        return composed::avg_pool2d(x, &pooling.window);
-    }
     x.contiguous()?.apply_op1(pooling)
 }
 
@@ -42,10 +39,10 @@ pub(in crate::kernels) enum PoolingKind {
 /// A pooling of maps of one shape.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Pooling {
-    input: MapShape,
+    pub(super) input: MapShape,
     output: MapShape,
-    window: Window,
-    kind: PoolingKind,
+    pub(super) window: Window,
+    pub(super) kind: PoolingKind,
 }
 
 impl Pooling {
@@ -184,11 +181,23 @@ impl CustomOp1 for Pooling {
         Ok(stored(out, self.output.dims()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((cuda::pool::pool(&x.device, self, Operand::of(x, xl)?)?, self.output.dims().into()))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return cuda::compute([x, &gradient], self.input.dims(), |gpu, [x, gradient]| {
+                cuda::pool::pool_gradient(gpu, self, x, gradient)
+            })
+            .map(Some);
+        }
         let mut out = vec![0.0; self.input.values()];
         self.backward(&Values::of(x)?, &Values::of(&gradient)?, &mut out);
         tensor(out, self.input.dims()).map(Some)
@@ -201,9 +210,6 @@ impl CustomOp1 for Pooling {
 /// When the tensor is no map.
 pub fn global_mean(x: &Tensor) -> Result<Tensor> {
     let shape = MapShape::of(x)?;
-    if !x.device().is_cpu() {
-        return composed::global_mean(x);
-    }
     x.contiguous()?.apply_op1(GlobalMean { shape })
 }
 
@@ -232,11 +238,24 @@ impl CustomOp1 for GlobalMean {
         Ok(stored(out, (shape.batch, shape.channels)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        let storage = cuda::pool::global_mean(&x.device, self.shape, Operand::of(x, xl)?)?;
+        Ok((storage, (self.shape.batch, self.shape.channels).into()))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
         }
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return cuda::compute([&gradient], self.shape.dims(), |gpu, [gradient]| {
+                cuda::pool::global_mean_gradient(gpu, self.shape, gradient)
+            })
+            .map(Some);
+        }
         let (gradient, shape) = (Values::of(&gradient)?, self.shape);
         let mut out = vec![0.0; shape.values()];
         out.par_chunks_mut(shape.image()).zip(gradient.par_chunks(shape.channels)).for_each(|(image, gradient)| {
@@ -253,7 +272,7 @@ impl CustomOp1 for GlobalMean {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, assert_close, check, values};
-    use super::{MapShape, Pooling, PoolingKind, avg_pool2d, composed, global_mean, max_pool2d};
+    use super::{MapShape, Pooling, PoolingKind, avg_pool2d, global_mean, max_pool2d};
 
     const SHAPES: [([usize; 4], usize, usize, usize); 6] = [
         ([2, 4, 4, 16], 2, 2, 0),
@@ -303,22 +322,17 @@ mod tests {
             let (max, mean) = (of(PoolingKind::Max), of(PoolingKind::Mean));
             check(&operands, |x| oracle(&max, &x[0]), |t| max_pool2d(t[0], kernel, stride, padding));
             check(&operands, |x| oracle(&mean, &x[0]), |t| avg_pool2d(t[0], kernel, stride, padding));
-            check(&operands, |x| oracle(&max, &x[0]), |t| composed::max_pool2d(t[0], &max.window));
-            check(&operands, |x| oracle(&mean, &x[0]), |t| composed::avg_pool2d(t[0], &mean.window));
         }
     }
 
     #[test]
     fn the_first_of_equal_maxima_gets_the_gradient() {
         let operand = Operand { dims: vec![1, 2, 4, 1], values: vec![1.0, 3.0, 5.0, 5.0, 3.0, 3.0, 5.0, 5.0] };
-        for composed in [false, true] {
-            let x = operand.variable();
-            let window = Pooling::new(map([1, 2, 4, 1]), 2, 2, 0, PoolingKind::Max).expect("it fits").window;
-            let out = if composed { composed::max_pool2d(&x, &window) } else { max_pool2d(&x, 2, 2, 0) };
-            let gradients = out.and_then(|out| out.sum_all()).and_then(|loss| loss.backward()).expect("a gradient");
-            let gradient = values(gradients.get(&x).expect("tracked"));
-            assert_eq!(gradient, [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        }
+        let x = operand.variable();
+        let loss = max_pool2d(&x, 2, 2, 0).and_then(|out| out.sum_all());
+        let gradients = loss.and_then(|loss| loss.backward()).expect("a gradient");
+        let gradient = values(gradients.get(&x).expect("tracked"));
+        assert_eq!(gradient, [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
@@ -329,7 +343,6 @@ mod tests {
             (0..18).map(|i| image(i / 6, i % 6).sum::<f64>() / 20.0).collect()
         };
         check(&operands, oracle, |t| global_mean(t[0]));
-        check(&operands, oracle, |t| composed::global_mean(t[0]));
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! cuDNN's handle and descriptors, made whole and given back when dropped.
+
+use std::ffi::c_int;
+
+use candle_core::cuda::cudarc::cudnn::result::{self, CudnnError};
+use candle_core::cuda::cudarc::cudnn::sys;
+use candle_core::cuda::{CudaDevice, WrapErr};
+use candle_core::{Error, Result};
+
+use crate::kernels::ops::cuda::int;
+use crate::kernels::ops::shape::{ConvShape, MapShape, Window};
+
+/// Values are single precision, sums as well.
+const FLOAT: sys::cudnnDataType_t = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+const CHANNELS_LAST: sys::cudnnTensorFormat_t = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+
+/// Says what was asked of cuDNN when it failed.
+pub(super) fn asked<T>(what: &str, answer: std::result::Result<T, CudnnError>) -> Result<T> {
+    answer.map_err(|error| Error::Msg(format!("cudnn cannot {what}: {error}")))
+}
+
+/// cuDNN on a device's stream, for one thread.
+pub(super) struct Handle(pub(super) sys::cudnnHandle_t);
+
+impl Handle {
+    pub(super) fn new(device: &CudaDevice) -> Result<Self> {
+        let stream = device.cuda_stream();
+        stream.context().bind_to_thread().w()?;
+        let handle = Self(asked("start on this gpu", result::create_handle())?);
+        // SAFETY: the handle is new, and candle keeps the stream for as long as its device, whose memory every use needs.
+        asked("use the device's stream", unsafe { result::set_stream(handle.0, stream.cu_stream().cast()) })?;
+        Ok(handle)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live and nobody else's. It fails only where the driver has ended before the thread.
+        let _ = unsafe { result::destroy_handle(self.0) };
+    }
+}
+
+/// A map.
+pub(super) struct Map(pub(super) sys::cudnnTensorDescriptor_t);
+
+impl Map {
+    pub(super) fn new(shape: MapShape) -> Result<Self> {
+        let dims = [int(shape.batch)?, int(shape.channels)?, int(shape.height)?, int(shape.width)?];
+        let map = Self(asked("describe a map", result::create_tensor_descriptor())?);
+        // SAFETY: the descriptor is live.
+        asked("describe a map", unsafe { result::set_tensor4d_descriptor(map.0, CHANNELS_LAST, FLOAT, dims) })?;
+        Ok(map)
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is live and nobody else's.
+        let _ = unsafe { result::destroy_tensor_descriptor(self.0) };
+    }
+}
+
+/// Weights `[out, height, width, in]`.
+pub(super) struct Weights(pub(super) sys::cudnnFilterDescriptor_t);
+
+impl Weights {
+    pub(super) fn new(shape: &ConvShape) -> Result<Self> {
+        let [rows, columns] = shape.window.kernel;
+        let dims = [int(shape.output.channels)?, int(shape.input.channels)?, int(rows)?, int(columns)?];
+        let weights = Self(asked("describe weights", result::create_filter_descriptor())?);
+        // SAFETY: the descriptor is live.
+        let set = unsafe { result::set_filter4d_descriptor(weights.0, FLOAT, CHANNELS_LAST, dims) };
+        asked("describe weights", set)?;
+        Ok(weights)
+    }
+}
+
+impl Drop for Weights {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is live and nobody else's.
+        let _ = unsafe { result::destroy_filter_descriptor(self.0) };
+    }
+}
+
+/// How weights slide over a map.
+pub(super) struct Sliding(pub(super) sys::cudnnConvolutionDescriptor_t);
+
+impl Sliding {
+    pub(super) fn new(window: &Window) -> Result<Self> {
+        const CLOSE: c_int = 1;
+        let [rows, columns] = [int(window.padding[0])?, int(window.padding[1])?];
+        let stride = int(window.stride)?;
+        let sliding = Self(asked("describe a convolution", result::create_convolution_descriptor())?);
+        let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
+        // SAFETY: the descriptor is live.
+        let set = unsafe {
+            result::set_convolution2d_descriptor(sliding.0, rows, columns, stride, stride, CLOSE, CLOSE, mode, FLOAT)
+        };
+        asked("describe a convolution", set)?;
+        // Not cuDNN's default, which takes TF32 from Ampere on.
+        let math = sys::cudnnMathType_t::CUDNN_FMA_MATH;
+        // SAFETY: the descriptor is live.
+        asked("compute in f32", unsafe { result::set_convolution_math_type(sliding.0, math) })?;
+        Ok(sliding)
+    }
+}
+
+impl Drop for Sliding {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is live and nobody else's.
+        let _ = unsafe { result::destroy_convolution_descriptor(self.0) };
+    }
+}
