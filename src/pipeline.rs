@@ -5,17 +5,21 @@
 //! them. Configuration has already expanded sweeps and joined references, so what is left is to say which step
 //! computes what, and to cut long work into shards.
 
+mod work;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::artifacts::{Collections, Evaluation, Model, Ranking, SisSet, Subsets};
 use crate::config::Experiment;
 use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
-use crate::engine::key::Key;
+use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Arch, Cell, DataSource, Fraction, Selection, Split};
+use crate::spec::{Arch, Cell, DataSource, Fraction, Selection, Split, Work};
 use crate::stages::{Collect, DataSplit, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
+
+use work::Workload;
 
 /// What planning needs to know of the files that an experiment names.
 pub trait Files {
@@ -47,6 +51,8 @@ pub struct Planned {
     pub plan: Plan<Env>,
     /// One entry an experiment.
     pub results: Vec<Results>,
+    /// What each step has to compute, by its identity, as far as that is known.
+    pub work: BTreeMap<StepKey, Vec<Work>>,
 }
 
 /// Where an experiment's results will be found.
@@ -89,7 +95,7 @@ const COLLECTION_SHARD: usize = 4;
 /// Plans experiments together: a step that several need is there once.
 #[must_use]
 pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
-    let mut planned = Planned { plan: Plan::new(), results: Vec::new() };
+    let mut planned = Planned { plan: Plan::new(), results: Vec::new(), work: BTreeMap::new() };
     for experiment in experiments {
         let mut planner = Planner::new(experiment, files, &mut planned.plan);
         for stage in &experiment.stages {
@@ -98,6 +104,7 @@ pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
             }
         }
         planned.results.push(planner.results);
+        planned.work.append(&mut planner.workload.into_work());
     }
     planned
 }
@@ -125,6 +132,7 @@ struct Planner<'a> {
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
     plan: &'a mut Plan<Env>,
     results: Results,
+    workload: Workload,
 }
 
 impl<'a> Planner<'a> {
@@ -138,6 +146,7 @@ impl<'a> Planner<'a> {
             subsets: BTreeMap::new(),
             plan,
             results: Results::default(),
+            workload: Workload::default(),
         }
     }
 
@@ -147,8 +156,13 @@ impl<'a> Planner<'a> {
             Settings::Train { images, arch, seed, recipe } => {
                 let (images, absent) = self.images(images);
                 let (monitor, also_absent) = self.monitor(&images);
+                let (learned, tested) = (self.known(&images), self.known(&monitor));
                 let train = Train { images, monitor, arch: *arch, seed: *seed, recipe: recipe.clone() };
                 let key = self.step(train, label(&at), absent.or(also_absent));
+                self.workload.model(key.step(), *arch);
+                if let (Some(learned), Some(tested)) = (learned, tested) {
+                    self.workload.train(key.step(), recipe, &learned, &tested);
+                }
                 self.model(at, key);
             }
             Settings::Import { file, arch, data } => self.import(at, file, *arch, data),
@@ -192,6 +206,7 @@ impl<'a> Planner<'a> {
         };
         let import = Import { content, file: file.to_owned(), arch, like: like.data };
         let key = self.step(import, label(&at), absent);
+        self.workload.model(key.step(), arch);
         self.model(at, key);
     }
 
@@ -220,7 +235,12 @@ impl<'a> Planner<'a> {
             for range in ranges {
                 let select = Select { model: model.clone(), images: split.data.clone(), range, method: method.clone() };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, split.data.split) };
-                keys.push(self.step(select, label, split.absent.clone()));
+                let count = select.range.count;
+                let key = self.step(select, label, split.absent.clone());
+                if let Some(model) = &model {
+                    self.workload.select(key.step(), model.step(), &split.data, method, count);
+                }
+                keys.push(key);
                 place += 1;
             }
             ranked.push(RankedSplit { shards: keys, split });
@@ -248,9 +268,13 @@ impl<'a> Planner<'a> {
         let name = images_name(images);
         let (images, absent) = self.images(images);
         let data = images.data.clone();
+        let known = self.known(&images);
         let evaluate = Evaluate { model: self.models[model].clone(), images };
         let label = Label { part: Some(format!("{} on {name}", model.stage)), ..label(at) };
         let key = self.step(evaluate, label, absent);
+        if let Some(known) = known {
+            self.workload.evaluate(key.step(), self.models[model].step(), &known);
+        }
         self.results.evaluations.push(Outcome {
             stage: at.stage.clone(),
             model: model.stage.clone(),
@@ -340,6 +364,11 @@ impl<'a> Planner<'a> {
                 )
             }
         }
+    }
+
+    /// The split behind images.
+    fn known(&self, images: &Images) -> Option<KnownSplit> {
+        self.splits.values().find(|known| known.data == images.data).cloned()
     }
 
     fn split(&mut self, name: &'a str, split: Split) -> KnownSplit {

@@ -69,6 +69,8 @@ struct Facts {
 }
 
 impl Artifact for Model {
+    const NOTES: &'static [&'static str] = &[LOG];
+
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
         let Self { arch, shape, classes, normalise, tensors, log } = self;
         let facts = Facts { arch: *arch, shape: *shape, classes: *classes, normalise: normalise.clone() };

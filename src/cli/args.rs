@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Override;
+use crate::spec::Arch;
 
 /// Reproduces, from TOML files, that image classifiers overinterpret.
 #[derive(Debug, Parser)]
@@ -31,6 +32,10 @@ pub(super) enum Verb {
     Show(ShowArguments),
     /// Copies a stage's results into a folder, with pictures of its subsets.
     Export(ExportArguments),
+    /// Measures what this machine does in a second with a network, and foretells how long an experiment's stages take.
+    Bench(BenchArguments),
+    /// Says what this machine has, and checks every kernel against plain Rust.
+    Doctor(DoctorArguments),
     /// Looks after the cache.
     Cache(CacheArguments),
     /// Gets data sets.
@@ -170,6 +175,51 @@ pub(super) struct ExportArguments {
     pub to: PathBuf,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArguments {
+    /// Experiment files: their networks are measured, and each stage's time is told.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Changes a value of the files, as in `run`.
+    #[arg(long, value_name = "PATH=VALUE", requires = "files")]
+    pub set: Vec<Override>,
+    /// A network to measure, on images of 32x32x3 (`cnn`: 28x28x1); may be repeated. Without it and without files, all
+    /// but `wideresnet`.
+    #[arg(long, value_name = "ARCH", conflicts_with = "files", value_parser = arch)]
+    pub arch: Vec<Arch>,
+    /// Seconds to spend on each of a network's four rates; more where one run takes longer.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = seconds)]
+    pub seconds: f64,
+    #[command(flatten)]
+    pub machine: MachineArguments,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// What is checked: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads to compute with; all cores if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+fn arch(name: &str) -> Result<Arch, String> {
+    let names = || Arch::ALL.map(Arch::name).join(", ");
+    Arch::from_name(name).ok_or_else(|| format!("there are {}", names()))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must lie between 0 and 3600".to_owned()) }
 }
 
 #[derive(Debug, Args)]

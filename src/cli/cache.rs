@@ -44,7 +44,7 @@ fn print_stats(stats: &Stats) {
     let mut seconds = 0.0;
     for (kind, of_kind) in &stats.kinds {
         let size = text::bytes(of_kind.bytes);
-        println!(
+        outln!(
             "{kind:<12} {:>12} {size:>10}   took {}",
             text::count(of_kind.steps, "step"),
             text::duration(of_kind.seconds)
@@ -52,14 +52,14 @@ fn print_stats(stats: &Stats) {
         steps += of_kind.steps;
         seconds += of_kind.seconds;
     }
-    println!("{} that took {} to compute", text::count(steps, "step"), text::duration(seconds));
+    outln!("{} that took {} to compute", text::count(steps, "step"), text::duration(seconds));
     for (what, pile) in [("unfinished", stats.partial), ("set aside as damaged", stats.damaged)] {
         if pile.count > 0 {
-            println!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
+            outln!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
         }
     }
     if stats.unreadable > 0 {
-        println!("{} without a readable record: `overinterp cache verify` sets them aside", stats.unreadable);
+        outln!("{} without a readable record: `overinterp cache verify` sets them aside", stats.unreadable);
     }
 }
 
@@ -68,13 +68,13 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
     match common.format {
         EventFormat::Json => json::line(&json!(found)),
         EventFormat::Human => {
-            println!(
+            outln!(
                 "{} intact, {}",
                 if found.intact == 1 { "1 entry".to_owned() } else { format!("{} entries", found.intact) },
                 text::bytes(found.bytes)
             );
             for damage in &found.damaged {
-                println!("damaged: {}: {}; set aside in {}", damage.entry, damage.damage, damage.aside);
+                outln!("damaged: {}: {}; set aside in {}", damage.entry, damage.damage, damage.aside);
             }
         }
     }
@@ -90,10 +90,10 @@ fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCo
     }
     let verb = if mode == GcMode::DryRun { "would remove" } else { "removed" };
     for removal in &collection.removed {
-        println!("{verb} {}", described(removal));
+        outln!("{verb} {}", described(removal));
     }
     let bytes = collection.removed.iter().map(|removal| removal.bytes).sum();
-    println!(
+    outln!(
         "{verb} {}, {}; {} of {} stay",
         text::count(collection.removed.len(), "thing"),
         text::bytes(bytes),

@@ -42,11 +42,11 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     bar.finish_and_clear();
     match fetched {
         Ok(_) => {
-            eprintln!("{name} is in {}", root.display());
+            errln!("{name} is in {}", root.display());
             Ok(Status::Success)
         }
         Err(_) if cancel.is_cancelled() => {
-            eprintln!("stopped: the same command goes on from here");
+            errln!("stopped: the same command goes on from here");
             Ok(Status::Cancelled)
         }
         Err(error) => Err(Failure::because(Status::Usage, &error)),
@@ -54,7 +54,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
 }
 
 fn show(bar: &ProgressBar, notice: &FetchNotice<'_>) {
-    let say = |line: String| if bar.is_hidden() { eprintln!("{line}") } else { bar.println(line) };
+    let say = |line: String| if bar.is_hidden() { errln!("{line}") } else { bar.println(line) };
     match notice {
         FetchNotice::Present { file } => say(format!("{file} is there already, checksum right")),
         FetchNotice::Progress { file, done, total } => {

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     for (place, id) in steps.into_iter().enumerate() {
         let explanation = explain(plan, id, &view, &schedule, &session.store).map_err(Failure::from)?;
         if place > 0 {
-            println!();
+            outln!();
         }
         print(&explanation);
     }
@@ -53,31 +53,31 @@ fn has(label: &Label, wanted: &[(&str, &str)]) -> bool {
 
 fn print(explanation: &Explanation) {
     for label in &explanation.labels {
-        println!("{label}");
+        outln!("{label}");
     }
     match &explanation.key {
-        Some(key) => println!("  key      {key}"),
-        None => println!("  key      none while its data are absent"),
+        Some(key) => outln!("  key      {key}"),
+        None => outln!("  key      none while its data are absent"),
     }
     match explanation.forecast.why() {
-        None => println!("  status   cached"),
-        Some(why) => println!("  status   run: {why}"),
+        None => outln!("  status   cached"),
+        Some(why) => outln!("  status   run: {why}"),
     }
     if let Some(record) = &explanation.record {
         let made = &record.made;
-        println!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
-        println!("  took     {}", text::duration(record.seconds));
+        outln!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
+        outln!("  took     {}", text::duration(record.seconds));
     }
-    println!("  manifest");
+    outln!("  manifest");
     let manifest = explanation.manifest.to_value();
     for line in serde_json::to_string_pretty(&manifest).unwrap_or_else(|_| manifest.to_string()).lines() {
-        println!("    {line}");
+        outln!("    {line}");
     }
     if let Some(nearest) = &explanation.nearest {
         let labels: Vec<String> = nearest.record.labels.iter().map(ToString::to_string).collect();
-        println!("  nearest  {} ({})", labels.join(", "), nearest.record.key);
+        outln!("  nearest  {} ({})", labels.join(", "), nearest.record.key);
         for change in &nearest.changes {
-            println!("    {change}");
+            outln!("    {change}");
         }
     }
 }

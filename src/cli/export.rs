@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::artifacts::ImageSet;
 use crate::engine::plan::Label;
+use crate::engine::store::StoreError;
 use crate::report::drawing::{Drawing, Panel, Shown};
 use crate::stages::DataSplit;
 
@@ -30,9 +31,10 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {
         let to = arguments.to.join(folder_name(step.label()));
-        match step.key().and_then(|key| session.store.verified(key).ok()) {
-            None => absent += 1,
-            Some((from, record)) => {
+        match step.key().map(|key| session.store.verified(key)) {
+            None | Some(Err(StoreError::Absent { .. })) => absent += 1,
+            Some(Err(error)) => return Err(Failure::from(error)),
+            Some(Ok((from, record))) => {
                 for file in record.files.keys() {
                     copy(&from.join(file), &to.join(file))?;
                 }
@@ -49,11 +51,11 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     }
     let drawn = draw(&session, arguments)?;
     for path in drawn {
-        println!("{}", path.display());
+        outln!("{}", path.display());
     }
     let missing =
         if absent > 0 { format!("; {} not in the cache yet", text::count(absent, "step")) } else { String::new() };
-    eprintln!("copied {} to {}{missing}", text::count(copied, "step"), arguments.to.display());
+    errln!("copied {} to {}{missing}", text::count(copied, "step"), arguments.to.display());
     Ok(Status::Success)
 }
 

@@ -1,9 +1,10 @@
 //! What planning learns of the files that experiments name.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::Library;
+use crate::data::{Library, Provenance};
 use crate::pipeline::{Files, SplitFacts};
 use crate::spec::{DataSource, Split};
 
@@ -13,23 +14,33 @@ use super::failure::chain;
 pub(super) struct KnownFiles<'a> {
     library: &'a Library,
     damaged: RefCell<Vec<String>>,
+    origins: RefCell<Origins>,
 }
 
+/// Where the images of each data set come from, by its name.
+pub(super) type Origins = BTreeMap<String, Provenance>;
+
 impl<'a> KnownFiles<'a> {
-    pub const fn new(library: &'a Library) -> Self {
-        Self { library, damaged: RefCell::new(Vec::new()) }
+    pub fn new(library: &'a Library) -> Self {
+        Self { library, damaged: RefCell::default(), origins: RefCell::default() }
     }
 
-    /// What was there but could not be used.
-    pub fn into_damaged(self) -> Vec<String> {
-        self.damaged.into_inner()
+    /// What was there but could not be used, and where the rest comes from.
+    pub fn into_findings(self) -> (Vec<String>, Origins) {
+        (self.damaged.into_inner(), self.origins.into_inner())
     }
 }
 
 impl Files for KnownFiles<'_> {
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
         match self.library.content(source, split) {
-            Ok(content) => Ok(SplitFacts { content: content.hash.to_string(), images: content.images }),
+            Ok(content) => {
+                let mut origins = self.origins.borrow_mut();
+                let origin = origins.entry(source.name.clone()).or_insert(content.provenance);
+                // The split that is furthest from what was published speaks for both.
+                *origin = content.provenance.max(*origin);
+                Ok(SplitFacts { content: content.hash.to_string(), images: content.images })
+            }
             Err(error) => {
                 let message = chain(&error);
                 let mut damaged = self.damaged.borrow_mut();

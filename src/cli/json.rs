@@ -1,7 +1,5 @@
 //! One compact object a line on standard output.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use crate::engine::event::{Event, Status, Summary};
@@ -12,9 +10,7 @@ use super::failure::chain;
 
 /// Prints a line.
 pub(super) fn line(value: &Value) {
-    let mut out = std::io::stdout().lock();
-    // A reader that went away (`| head`) is no reason to stop the work.
-    let _ = writeln!(out, "{value}");
+    outln!("{value}");
 }
 
 /// The step events of a run.

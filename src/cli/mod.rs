@@ -3,9 +3,14 @@
 //! Results go to standard output, everything else to standard error. With `--format json` standard output has one
 //! compact object a line.
 
+#[macro_use]
+mod output;
+
 mod args;
+mod bench;
 mod cache;
 mod data;
+mod doctor;
 mod explain;
 mod export;
 mod failure;
@@ -14,11 +19,14 @@ mod json;
 mod measure;
 mod plan;
 mod progress;
+mod rates;
 mod results;
 mod run;
 mod session;
 mod show;
 mod text;
+
+use std::io::IsTerminal;
 
 use clap::{CommandFactory, Parser};
 
@@ -37,11 +45,12 @@ pub fn main() -> Status {
             return if error.use_stderr() { Status::Usage } else { Status::Success };
         }
     };
-    match start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb)) {
+    let done = start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb));
+    match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
         Err(Failure { status, message }) => {
             let heading = if message.starts_with("error") { "" } else { "error: " };
-            eprintln!("{heading}{message}");
+            errln!("{heading}{message}");
             status
         }
     }
@@ -55,13 +64,22 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Results(arguments) => results::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Cache(arguments) => cache::run(arguments.verb),
         Verb::Data(arguments) => data::run(arguments.verb),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "overinterp", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "overinterp", &mut script);
+            out!("{}", String::from_utf8_lossy(&script));
             Ok(Status::Success)
         }
     }
+}
+
+/// Whether messages on standard error may have colours.
+fn coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Logs to standard error what `--log`, or else `RUST_LOG`, asks for; warnings if neither does.
@@ -73,6 +91,11 @@ fn start_log(filter: Option<&str>) -> Result<(), Failure> {
         }
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(coloured())
+        .with_target(false)
+        .init();
     Ok(())
 }

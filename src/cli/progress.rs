@@ -1,11 +1,13 @@
 //! How far a run has come: bars on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::engine::event::{Event, Status};
 use crate::engine::plan::{Step, StepId};
@@ -20,6 +22,7 @@ pub(super) struct Progress {
     bars: MultiProgress,
     steps: ProgressBar,
     plain: bool,
+    begun: AtomicBool,
     running: Mutex<BTreeMap<StepId, Running>>,
 }
 
@@ -37,18 +40,23 @@ impl Progress {
         let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
         let bar = bars.add(ProgressBar::new(steps as u64));
-        bar.set_style(style("{bar:24} {pos}/{len} steps, {elapsed}"));
-        Self { bars, steps: bar, plain, running: Mutex::default() }
+        bar.set_style(style("{bar:24} {pos}/{len} steps, {rate}, {eta} left, {elapsed} so far"));
+        Self { bars, steps: bar, plain, begun: AtomicBool::new(false), running: Mutex::default() }
     }
 
     /// Shows one event; with `quiet`, only bars and what went wrong.
     pub fn show(&self, event: &Event<'_>, quiet: bool) {
         match event {
             Event::Started { id, step, why } => {
+                if !self.begun.swap(true, Ordering::Relaxed) {
+                    // What was cached took no time, and says nothing of what is to come.
+                    self.steps.reset_eta();
+                    self.steps.tick();
+                }
                 self.start(*id, step);
                 let why = why.map_or_else(String::new, |why| format!(" ({why})"));
                 if !quiet && self.plain {
-                    eprintln!("start   {}{why}", step.label());
+                    errln!("start   {}{why}", step.label());
                 }
             }
             Event::Progress { id, step, progress } => self.advance(*id, step, progress, quiet),
@@ -93,7 +101,7 @@ impl Progress {
         if bar.length() != Some(progress.total) {
             bar.set_length(progress.total);
             let unit = progress.unit;
-            bar.set_style(style(&format!("{{bar:24}} {{wide_msg}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left")));
+            bar.set_style(style(&format!("{{bar:24}} {{wide_msg}} {{pos}}/{{len}} {unit}, {{rate}}, {{eta}} left")));
         }
         bar.set_position(progress.done);
         if self.plain && !quiet && running.told.elapsed() >= PLAIN_INTERVAL {
@@ -106,7 +114,7 @@ impl Progress {
                 "?".to_owned()
             };
             let (done, total, unit) = (progress.done, progress.total, progress.unit);
-            eprintln!("        {}: {done}/{total} {unit}, {rate:.0}/s, {left} left", step.label());
+            errln!("        {}: {done}/{total} {unit}, {rate:.0}/s, {left} left", step.label());
         }
     }
 
@@ -119,7 +127,7 @@ impl Progress {
 
     fn say(&self, line: &str) {
         if self.plain {
-            eprintln!("{line}");
+            errln!("{line}");
         } else {
             let _ = self.bars.println(line);
         }
@@ -131,5 +139,10 @@ impl Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, line: &mut dyn Write| {
+        let rate = state.per_sec();
+        let _ = if rate < 10.0 { write!(line, "{rate:.2}/s") } else { write!(line, "{rate:.0}/s") };
+    };
+    style.with_key("rate", rate).progress_chars("=> ")
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::config::Experiment;
+use crate::data::Provenance;
 use crate::pipeline::Results;
 use crate::report::{
     CheckedClaim, FilledTable, Measurement, check, claims_human, fill, measurements_csv, table_human, table_latex,
@@ -21,6 +22,8 @@ pub(super) struct Answers {
     pub tables: Vec<FilledTable>,
     pub claims: Vec<CheckedClaim>,
     pub sufficient: Vec<String>,
+    /// Whose images are not the published ones.
+    pub origins: Vec<String>,
 }
 
 /// Fills an experiment's tables and checks its claims.
@@ -31,8 +34,16 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
         tables: experiment.tables.iter().map(|table| fill(table, &axes, &measurements)).collect(),
         claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
         sufficient: sufficient(session, results),
+        origins: origins(session, experiment),
         measurements,
     })
+}
+
+/// A line for each data set that is not the published one.
+fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
+    let named = experiment.data.iter().filter_map(|data| session.origins.get_key_value(&data.name));
+    let other = named.filter(|(_, origin)| **origin != Provenance::Official);
+    other.map(|(name, origin)| format!("Images of {name}: {}", origin.describe())).collect()
 }
 
 /// A line for each set of sufficient input subsets.
@@ -45,19 +56,18 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
             .images
             .iter()
             .map(|image| match &image.subset {
-                None => "none".to_owned(),
-                Some(subset) if subset.is_empty() => "empty".to_owned(),
+                None => "none suffices".to_owned(),
                 Some(subset) => subset.len().to_string(),
             })
             .collect();
         lines.push(format!(
-            "Sufficient input subsets at {} of the first {} of {} ({}): {} of {} pixels each",
+            "Sufficient input subsets at {} of the first {} of {} ({}), in pixels of {}: {}",
             set.threshold,
             text::count(set.images.len(), "image"),
             outcome.images,
             outcome.stage,
-            sizes.join(", "),
-            set.pixels
+            set.pixels,
+            sizes.join(", ")
         ));
     }
     lines
@@ -67,14 +77,32 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
 pub(super) fn print_human(answers: &Answers) {
     let evaluated = answers.measurements.iter().any(|measurement| measurement.value.is_some());
     for table in answers.tables.iter().filter(|_| evaluated) {
-        println!("\n{}", table_human(table).trim_end());
+        outln!("\n{}", table_human(table).trim_end());
+    }
+    if answers.tables.is_empty() && evaluated {
+        outln!("\n{}", evaluations(&answers.measurements));
     }
     if !answers.sufficient.is_empty() {
-        println!("\n{}", answers.sufficient.join("\n"));
+        outln!("\n{}", answers.sufficient.join("\n"));
     }
     if evaluated && !answers.claims.is_empty() {
-        println!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
+        outln!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
     }
+    if evaluated && !answers.origins.is_empty() {
+        outln!("\n{}", answers.origins.join("\n"));
+    }
+}
+
+/// A line for each evaluation, for an experiment without tables.
+fn evaluations(measurements: &[Measurement]) -> String {
+    let line = |measurement: &Measurement| {
+        let cell: Vec<String> = measurement.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+        let cell = cell.concat();
+        let value = measurement.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+        let Measurement { stage, model, images, metric, .. } = measurement;
+        format!("{stage}{cell}: {} of {model} on {images}: {value}", metric.name())
+    };
+    measurements.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
@@ -86,9 +114,10 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
                 print_human(&answers);
                 warn_of_gaps(&answers, arguments);
             }
-            ResultsFormat::Csv => print!("{}", measurements_csv(&axes(experiment), &answers.measurements)),
+            ResultsFormat::Csv => out!("{}", measurements_csv(&axes(experiment), &answers.measurements)),
             ResultsFormat::Json => json::line(&json!({
                 "experiment": experiment.name,
+                "origins": answers.origins,
                 "tables": answers.tables,
                 "claims": answers.claims,
                 "measurements": answers.measurements,
@@ -102,13 +131,13 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
 
 fn print_each(tables: &[FilledTable], render: fn(&FilledTable) -> String) {
     let texts: Vec<String> = tables.iter().map(render).collect();
-    print!("{}", texts.join("\n"));
+    out!("{}", texts.join("\n"));
 }
 
 fn warn_of_gaps(answers: &Answers, arguments: &ResultsArguments) {
     let missing = answers.measurements.iter().filter(|measurement| measurement.value.is_none()).count();
     if missing > 0 {
-        eprintln!(
+        errln!(
             "\n{missing} of {} are not in the cache: `overinterp run {}` computes them",
             text::count(answers.measurements.len(), "number"),
             arguments.file.display()

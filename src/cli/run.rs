@@ -1,6 +1,7 @@
 //! `run`: computes what is not in the cache, then prints tables and claims.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use crate::engine::cancel::Cancel;
 use crate::engine::event::{Event, Summary};
@@ -41,7 +42,9 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
         let answers = answers(&session, experiment, results)?;
         if json {
-            answers.claims.iter().for_each(|claim| json::claim(&experiment.name, claim));
+            if !cancel.is_cancelled() {
+                answers.claims.iter().for_each(|claim| json::claim(&experiment.name, claim));
+            }
         } else if !cancel.is_cancelled() {
             print_human(&answers);
         }
@@ -49,11 +52,11 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if json {
         json::summary(&summary);
     } else {
-        eprintln!("\n{}", closing(&summary));
+        errln!("\n{}", closing(&summary));
     }
     Ok(if cancel.is_cancelled() {
         if !json {
-            eprintln!("stopped: finished steps are kept, the same command goes on from here");
+            errln!("stopped: finished steps are kept, the same command goes on from here");
         }
         Status::Cancelled
     } else if summary.failed > 0 {
@@ -84,13 +87,17 @@ fn refused(session: &Session, error: &RunError, json: bool) -> Result<Status, Fa
     Err(Failure::because(status, error))
 }
 
-/// The first Ctrl-C stops the run at the next safe point, the second ends the process.
+/// How long after the first Ctrl-C another is taken for the same: shells and `timeout` send some twice.
+const SAME: Duration = Duration::from_secs(1);
+
+/// The first Ctrl-C, or request to terminate, stops the run at the next safe point; another one, a second later, ends
+/// the process.
 pub(super) fn stop_on_interrupt(cancel: &Cancel) -> Result<(), Failure> {
     let cancel = cancel.clone();
-    let times = AtomicUsize::new(0);
+    let first = OnceLock::new();
     let stop = move || {
         cancel.cancel();
-        if times.fetch_add(1, Ordering::Relaxed) > 0 {
+        if first.get_or_init(Instant::now).elapsed() > SAME {
             std::process::exit(Status::Cancelled as i32);
         }
     };

@@ -1,6 +1,5 @@
 //! What every verb that reads an experiment begins with: its files read, its steps planned, its cache opened.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -9,21 +8,25 @@ use crate::config::experiment::Experiment;
 use crate::config::{Look, Override, load};
 use crate::data::Library;
 use crate::engine::store::{Maker, Store};
+use crate::nn::rates::processor;
 use crate::pipeline::{Planned, plan};
 use crate::stages::Env;
 
 use super::args::{ExperimentArguments, MachineArguments};
 use super::failure::{Failure, Status};
-use super::files::KnownFiles;
+use super::files::{KnownFiles, Origins};
 
 /// Experiments, planned.
 pub(super) struct Session {
     pub experiments: Vec<Experiment>,
     pub planned: Planned,
     pub store: Store,
+    /// The directory of `store`.
+    pub cache: PathBuf,
     pub env: Env,
     /// Data that are there but cannot be used.
     pub damaged: Vec<String>,
+    pub origins: Origins,
 }
 
 impl Session {
@@ -37,19 +40,19 @@ impl Session {
         let library = library(cache);
         let known = KnownFiles::new(&library);
         let mut planned = plan(&experiments, &known);
-        let damaged = known.into_damaged();
+        let (damaged, origins) = known.into_findings();
         check_stages(&experiments, &arguments.stage)?;
         if !arguments.stage.is_empty() {
             planned.plan = planned.plan.restricted(|label| arguments.stage.contains(&label.stage));
         }
-        Ok(Self { experiments, planned, store, env: Env { device, library }, damaged })
+        Ok(Self { experiments, planned, store, cache: cache.clone(), env: Env { device, library }, damaged, origins })
     }
 
     /// What is recorded with each result.
     pub fn maker(&self) -> Maker {
         let device = match &self.env.device {
-            Device::Cpu => format!("cpu ({})", crate::kernels::isa::Isa::detect()),
-            other => format!("{:?}", other.location()),
+            Device::Cpu => format!("cpu ({})", processor(&Device::Cpu)),
+            other => processor(other),
         };
         Maker { program: concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned(), host: host(), device }
     }
@@ -57,11 +60,7 @@ impl Session {
 
 /// Reads experiment files, or reports every problem of every one of them.
 pub(super) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment>, Failure> {
-    let look = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) {
-        Look::Coloured
-    } else {
-        Look::Plain
-    };
+    let look = if super::coloured() { Look::Coloured } else { Look::Plain };
     let mut experiments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
@@ -117,19 +116,20 @@ pub(super) fn choose_device(name: &str) -> Result<Device, Failure> {
     }
 }
 
-fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
+pub(super) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from));
     builder.build_global().map_err(|error| Failure::because(Status::Internal, &error))
 }
 
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let processor = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            text.lines()
-                .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, v)| v.trim().to_owned()))
-        })
-        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let processor = model_of_processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     format!("{} ({processor})", name.trim())
+}
+
+/// What the processor calls itself.
+pub(super) fn model_of_processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned()))
 }

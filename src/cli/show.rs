@@ -18,7 +18,7 @@ pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
         return Ok(Status::Success);
     }
     print_record(&key, &record);
-    println!("  in       {}", dir.display());
+    outln!("  in       {}", dir.display());
     for file in record.files.keys() {
         print_text_file(&dir.join(file), file);
     }
@@ -26,16 +26,16 @@ pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
 }
 
 fn print_record(key: &StepKey, record: &Record) {
-    println!("{key}");
+    outln!("{key}");
     for label in &record.labels {
-        println!("  for      {label}");
+        outln!("  for      {label}");
     }
     let made = &record.made;
-    println!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
-    println!("  took     {}", text::duration(record.seconds));
-    println!("  manifest {}", record.manifest_text());
+    outln!("  made     {} by {} on {} ({})", made.date, made.by.program, made.by.host, made.by.device);
+    outln!("  took     {}", text::duration(record.seconds));
+    outln!("  manifest {}", record.manifest_text());
     for (name, file) in &record.files {
-        println!("  file     {name}, {}, {}", text::bytes(file.bytes), file.hash);
+        outln!("  file     {name}, {}, {}", text::bytes(file.bytes), file.hash);
     }
 }
 
@@ -46,7 +46,7 @@ fn print_text_file(path: &std::path::Path, name: &str) {
     if let Some(content) = readable.then(|| std::fs::read_to_string(path).ok()).flatten()
         && content.len() <= LONGEST
     {
-        println!("\n{name}\n{}", content.trim_end());
+        outln!("\n{name}\n{}", content.trim_end());
     }
 }
 

@@ -9,7 +9,7 @@ use super::catalog::Catalog;
 use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
-use super::schema::StageKind;
+use super::schema::{RECIPE, StageKind};
 use super::sweep::Sweep;
 
 /// A table with the values of one cell in place of `${axis}`.
@@ -153,7 +153,7 @@ fn map_texts(node: &Node, map: &mut impl FnMut(&Node, &str) -> Value) -> Node {
 fn resolve_like(stage: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Catalog<'_>) -> Option<Node> {
     let like = stage.node.get("recipe")?.get("like")?;
     let like = Item::new(like, format!("{}.recipe.like", stage.path), stage.sink());
-    let recipe = merged(stage.node, &like, followed, catalog);
+    let recipe = merged(stage.node, &like, followed, catalog).or_else(|| unresolved(stage.node));
     let mut stage = stage.node.clone();
     if let Value::Table(entries) = &mut stage.value
         && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "recipe")
@@ -161,6 +161,22 @@ fn resolve_like(stage: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Cat
         entry.node.value = recipe.map_or(Value::Faulty, Value::Table);
     }
     Some(stage)
+}
+
+/// What a recipe says itself, so that this at least is checked; what `like` would have given it counts as faulty, which
+/// has been reported.
+fn unresolved(stage: &Node) -> Option<Vec<Entry>> {
+    let recipe = stage.get("recipe")?;
+    let like = recipe.entries().iter().find(|entry| entry.key == "like")?;
+    let own: Vec<Entry> = recipe.entries().iter().filter(|entry| entry.key != "like").cloned().collect();
+    let given = RECIPE.iter().filter(|field| field.name != like.key && own.iter().all(|own| own.key != field.name));
+    let given = given.map(|field| Entry {
+        key: field.name.to_owned(),
+        place: like.place,
+        node: Node::new(like.node.place, Value::Faulty),
+    });
+    let given: Vec<Entry> = given.collect();
+    Some(own.into_iter().chain(given).collect())
 }
 
 fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Catalog<'_>) -> Option<Vec<Entry>> {

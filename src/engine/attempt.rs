@@ -133,6 +133,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             seconds: same.seconds,
             made: same.made.clone(),
             taken_from: Some(same.key.clone()),
+            notes: self.run.plan.stage(self.id).notes(),
         };
         store.take_over(&same, draft, lock)
     }
@@ -169,7 +170,8 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         }
         let made = Made::now(self.run.maker);
         let (manifest, labels) = (self.step.manifest().clone(), self.step.labels().to_vec());
-        let draft = Draft { manifest, inputs, labels, seconds, made, taken_from: None };
+        let notes = self.run.plan.stage(self.id).notes();
+        let draft = Draft { manifest, inputs, labels, seconds, made, taken_from: None, notes };
         let record = store.finish_entry(&private, draft, lock)?;
         store.drop_scratch(key)?;
         Ok(Ended::With(record, seconds))

@@ -45,7 +45,7 @@ pub enum RunError {
         Vec<String>,
     ),
     /// Something would run that must not.
-    #[error("{} of {steps} steps would run, which --frozen forbids: {}", .would_run.len(), .would_run.join("; "))]
+    #[error("{} of {steps} steps would run, which --frozen forbids: {}", .would_run.len(), first(.would_run))]
     Frozen {
         /// The steps of the plan.
         steps: usize,
@@ -55,6 +55,13 @@ pub enum RunError {
     /// The cache cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The first few, and how many more there are.
+fn first(steps: &[String]) -> String {
+    const TOLD: usize = 3;
+    let told = steps[..steps.len().min(TOLD)].join("; ");
+    if steps.len() > TOLD { format!("{told}; and {} more", steps.len() - TOLD) } else { told }
 }
 
 /// Runs `plan`, telling `observer` what happens, until all is done or `cancel` is set.

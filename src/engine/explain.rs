@@ -6,7 +6,7 @@ use super::change::{Change, changes};
 use super::key::StepKey;
 use super::manifest::Manifest;
 use super::plan::{Label, Plan, StepId};
-use super::schedule::{Forecast, Schedule};
+use super::schedule::{Estimate, Forecast, Schedule};
 use super::store::{Lookup, Record, Store, StoreError};
 use super::view::View;
 
@@ -22,7 +22,7 @@ pub struct Explanation {
     /// Whether it will run, and why.
     pub forecast: Forecast,
     /// How long it may take.
-    pub estimate: Option<f64>,
+    pub estimate: Option<Estimate>,
     /// Its record, when it is in the cache.
     pub record: Option<Arc<Record>>,
     /// The other step of its kind in the cache that differs in the fewest settings.

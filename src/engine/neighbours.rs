@@ -8,6 +8,7 @@ use super::change::{Change, changes};
 use super::key::StepKey;
 use super::manifest::{Manifest, canonical};
 use super::plan::Step;
+use super::schedule::{Basis, Estimate};
 use super::store::Record;
 
 /// An index of past steps. Steps of the current plan explain nothing: they are siblings, not predecessors.
@@ -96,11 +97,12 @@ impl<'a> Neighbours<'a> {
     }
 
     /// How long a step took that differs in nothing but inputs, or else in a single setting.
-    pub(super) fn seconds(&self, manifest: &Manifest) -> Option<f64> {
+    pub(super) fn estimate(&self, manifest: &Manifest) -> Option<Estimate> {
         if let Some((count, seconds)) = self.shapes.get(&manifest.shape()) {
-            return Some(seconds / f64::from(*count));
+            return Some(Estimate { seconds: seconds / f64::from(*count), basis: Basis::Alike });
         }
-        holes(&manifest.leaves()).find_map(|hole| self.seconds_by_hole.get(&hole).copied())
+        let seconds = holes(&manifest.leaves()).find_map(|hole| self.seconds_by_hole.get(&hole).copied())?;
+        Some(Estimate { seconds, basis: Basis::Similar })
     }
 }
 

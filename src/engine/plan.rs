@@ -85,7 +85,8 @@ impl Step {
     }
 
     /// The key even where data are absent; unique within the plan.
-    pub(in crate::engine) const fn identity(&self) -> &StepKey {
+    #[must_use]
+    pub const fn identity(&self) -> &StepKey {
         &self.identity
     }
 }
@@ -102,11 +103,18 @@ impl fmt::Display for Step {
 /// A stage of any type: runs and leaves its artifact's files in a directory.
 pub(in crate::engine) trait Runnable<E>: Send + Sync {
     fn run_into(&self, context: &Context<'_, E>, dir: &Path) -> Result<(), StageError>;
+
+    /// [`Artifact::NOTES`] of what it produces.
+    fn notes(&self) -> &'static [&'static str];
 }
 
 impl<E, S: Stage<E>> Runnable<E> for S {
     fn run_into(&self, context: &Context<'_, E>, dir: &Path) -> Result<(), StageError> {
         self.run(context)?.save(dir).map_err(StageError::failed)
+    }
+
+    fn notes(&self) -> &'static [&'static str] {
+        S::Output::NOTES
     }
 }
 

@@ -78,7 +78,7 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DataAbsent(why) => write!(f, "data absent: {why}"),
+            Self::DataAbsent(why) => write!(f, "no usable data: {why}"),
             Self::Damaged(damage) => write!(f, "damaged: {damage}"),
             Self::Input(step) => write!(f, "input {step} must run"),
             Self::InputDiffers(step) => write!(f, "input {step} no longer holds what this was made from"),
@@ -102,8 +102,40 @@ pub struct Schedule {
 pub struct Scheduled {
     /// Whether it will run.
     pub forecast: Forecast,
-    /// For a step that will run, the seconds that the most similar one took; `None` when there is none.
-    pub estimate: Option<f64>,
+    /// For a step that will run, what the most similar one took; `None` when there is none.
+    pub estimate: Option<Estimate>,
+}
+
+/// How long a step may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What an estimate rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Steps that differ in nothing but their inputs.
+    Alike,
+    /// A step that differs in one setting, which may be the one that costs.
+    Similar,
+    /// Rates that were measured on this machine.
+    Rates,
+}
+
+impl Basis {
+    /// `alike`, `similar` or `rates`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alike => "alike",
+            Self::Similar => "similar",
+            Self::Rates => "rates",
+        }
+    }
 }
 
 impl Schedule {
@@ -123,7 +155,7 @@ impl Schedule {
                 (_, Some(root)) => Some(root),
                 (_, None) => Some(id),
             });
-            let estimate = if forecast.is_cached() { None } else { neighbours.seconds(step.manifest()) };
+            let estimate = if forecast.is_cached() { None } else { neighbours.estimate(step.manifest()) };
             schedule.steps.push(Scheduled { forecast, estimate });
         }
         schedule
@@ -182,6 +214,21 @@ impl Schedule {
     #[must_use]
     pub fn steps(&self) -> &[Scheduled] {
         &self.steps
+    }
+
+    /// Lets `better` put its own estimate in the place of what earlier runs suggest, for each step that must run.
+    #[must_use]
+    pub fn estimated_by<E>(
+        mut self,
+        plan: &Plan<E>,
+        better: impl Fn(&Step, Option<Estimate>) -> Option<Estimate>,
+    ) -> Self {
+        for ((_, step), scheduled) in plan.steps().zip(&mut self.steps) {
+            if !scheduled.forecast.is_cached() {
+                scheduled.estimate = better(step, scheduled.estimate);
+            }
+        }
+        self
     }
 
     /// What is expected of one step.

@@ -9,6 +9,10 @@ use super::key::{Key, StepKey};
 
 /// What a step produces: a few files in a directory of its own.
 pub trait Artifact: Sized + Send + 'static {
+    /// Files that tell how the artifact came about and that no stage reads. They are kept and verified like the
+    /// others, but a change of them alone reruns nothing.
+    const NOTES: &'static [&'static str] = &[];
+
     /// Writes the artifact's files into `dir`, which exists and is empty.
     ///
     /// The same artifact always writes the same bytes, or early cutoff would not work.

@@ -15,7 +15,7 @@ pub struct View {
 }
 
 impl View {
-    /// Looks up every step of `plan` in `store`. Each record is read at most once; of other steps only those of
+    /// Looks up every step of `plan` in `store`; of a step on which no other depends, every byte is verified. Each record is read at most once; of other steps only those of
     /// kinds of which something is to run.
     ///
     /// # Errors
@@ -23,9 +23,12 @@ impl View {
     pub fn of<E>(plan: &Plan<E>, store: &Store) -> Result<Self, StoreError> {
         let mut view = Self::default();
         let mut wanting = BTreeSet::new();
-        for (_, step) in plan.steps() {
+        for (id, step) in plan.steps() {
+            // What no step loads is what people read: damage to it would be noticed by nobody else.
+            let read_by_steps = plan.dependants(id).next().is_some();
+            let scrutiny = if read_by_steps { Scrutiny::Times } else { Scrutiny::Bytes };
             let lookup = match step.key() {
-                Some(key) => store.look(key, Scrutiny::Times)?,
+                Some(key) => store.look(key, scrutiny)?,
                 None => Lookup::Absent,
             };
             match &lookup {

@@ -1,6 +1,7 @@
 //! Which instruction set the kernels use, chosen when the program runs.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A set of vector instructions that the kernels are written for.
 ///
@@ -16,6 +17,9 @@ pub enum Isa {
     Portable,
 }
 
+/// Whether [`Isa::detect`] leaves out what the machine has beyond plain Rust.
+static PORTABLE_ONLY: AtomicBool = AtomicBool::new(false);
+
 impl Isa {
     /// Every set, the widest first.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
@@ -23,7 +27,24 @@ impl Isa {
     /// The widest set that this machine has.
     #[must_use]
     pub fn detect() -> Self {
+        if PORTABLE_ONLY.load(Ordering::Relaxed) {
+            return Self::Portable;
+        }
         Self::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// Does `work` with [`Isa::detect`] answering [`Isa::Portable`], so that other kernels can be compared with these.
+    /// It does so for every thread of the program: for a moment at which nothing else computes.
+    pub(super) fn portable_only<T>(work: impl FnOnce() -> T) -> T {
+        struct Restore;
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                PORTABLE_ONLY.store(false, Ordering::Relaxed);
+            }
+        }
+        PORTABLE_ONLY.store(true, Ordering::Relaxed);
+        let _restore = Restore;
+        work()
     }
 
     /// Whether this machine has it.

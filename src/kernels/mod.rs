@@ -1,5 +1,6 @@
 //! Convolution and its companions as candle custom ops; the fused masked-scoring engine.
 
+pub mod checkup;
 pub mod conv;
 pub mod engine;
 pub mod isa;

@@ -264,7 +264,7 @@ impl<'a> Training<'a> {
         };
         let line = EpochLog {
             epoch,
-            learning_rate: recipe.learning_rate(self.position.epoch),
+            learning_rate: in_short(recipe.learning_rate(self.position.epoch)),
             loss: self.position.loss / train.len() as f64,
             train_accuracy: self.position.correct as f64 / train.len() as f64,
             test_accuracy: predict::accuracy(&predictions),
@@ -322,6 +322,11 @@ impl<'a> Training<'a> {
             log: self.position.log,
         })
     }
+}
+
+/// A number without the rounding errors of its last digits, for people.
+fn in_short(number: f64) -> f64 {
+    format!("{number:.11e}").parse().unwrap_or(number)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod optimiser;
 pub mod predict;
 #[cfg(test)]
 mod pytorch;
+pub mod rates;
 pub mod scorer;
 mod tape_learner;
 mod tensor_layers;

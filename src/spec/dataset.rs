@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Split;
+use super::{ImageShape, Split};
 
 /// A kind of data set, which decides how its files are read and how its pixels are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,16 @@ impl DataKind {
             Self::FashionMnist => "fashion-mnist",
             Self::Mnist => "mnist",
             Self::Folder => "folder",
+        }
+    }
+
+    /// The shape of every image; none where only the files tell.
+    #[must_use]
+    pub const fn image_shape(self) -> Option<ImageShape> {
+        match self {
+            Self::Cifar10 | Self::Cifar100 => Some(ImageShape { height: 32, width: 32, channels: 3 }),
+            Self::FashionMnist | Self::Mnist => Some(ImageShape { height: 28, width: 28, channels: 1 }),
+            Self::Folder => None,
         }
     }
 

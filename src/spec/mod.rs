@@ -10,6 +10,7 @@ mod question;
 mod recipe;
 mod selection;
 mod stream;
+mod work;
 
 pub use arch::Arch;
 pub use cell::{AxisValue, Cell};
@@ -20,3 +21,4 @@ pub use question::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};
 pub use recipe::{Augment, Recipe};
 pub use selection::{RandomSeeds, Selection};
 pub use stream::Seed;
+pub use work::{Activity, Rates, Work};

@@ -17,6 +17,15 @@ pub enum Metric {
 impl Metric {
     /// Every metric with its name in TOML.
     pub const ALL: [(&'static str, Self); 2] = [("accuracy", Self::Accuracy), ("confidence", Self::Confidence)];
+
+    /// The name used in TOML.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Confidence => "confidence",
+        }
+    }
 }
 
 /// Evaluations that belong together: one stage's models on one set of images, over some cells.

@@ -12,7 +12,7 @@ use crate::spec::{DataSource, Split};
 use super::Env;
 
 /// One split of a data set, known by the hash of its decoded content.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataSplit {
     /// The hash of the decoded content; a placeholder while the data are absent.
     pub content: String,

@@ -60,3 +60,18 @@ fn a_plan_says_why_a_step_would_run() {
     assert_eq!((full["status"].as_str(), full["maybe"].as_bool()), (Some("run"), Some(false)));
     assert!(full["why"].as_str().unwrap().contains("settings.recipe.lr changed: 0.1 -> 0.2"), "{full}");
 }
+
+#[test]
+fn other_test_images_change_the_log_of_a_training_but_no_selection_from_training_images() {
+    let bench = Bench::new();
+    bench.run("");
+    let events = bench.run("--set data.fashion.limit.test=12");
+    assert_eq!(events.count("full", "ran"), 1);
+    let ended = |part: &str| {
+        let steps: Vec<_> = events.steps("ranking").filter(|step| step["part"] == part).collect();
+        assert!(!steps.is_empty());
+        steps.iter().map(|step| step["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(ended("train").iter().all(|status| status == "cached"));
+    assert!(ended("test").iter().all(|status| status == "ran"));
+}

@@ -60,6 +60,20 @@ fn claims_are_not_evaluated_while_their_numbers_are_missing() {
 }
 
 #[test]
+fn images_that_are_not_the_published_ones_are_named_and_results_need_no_table() {
+    let bench = Bench::new();
+    bench.run("");
+    let text = bench.ok("results tiny.toml").out;
+    assert!(text.contains("Images of fashion: the excerpt that comes with overinterp"), "{text}");
+    bench.edit("[table.accuracy]", "[table.shown]");
+    let file = fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    let bare = file.split("[table.").next().unwrap();
+    fs::write(bench.path("tiny.toml"), bare).unwrap();
+    let text = bench.ok("results tiny.toml").out;
+    assert!(text.contains("accuracy seed=0: accuracy of full on fashion.test: 0."), "{text}");
+}
+
+#[test]
 fn show_finds_a_step_by_the_first_digits_of_its_key() {
     let bench = Bench::new();
     let events = bench.run("");

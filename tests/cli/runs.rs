@@ -148,3 +148,66 @@ fn results_are_the_same_bytes_for_any_number_of_threads() {
         }
     }
 }
+
+#[test]
+fn a_run_whose_readers_have_gone_goes_on_to_its_end() {
+    use std::process::{Command, Stdio};
+    let bench = Bench::new();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+        .args(["run", "tiny.toml"])
+        .current_dir(bench.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((run.stdout.take(), run.stderr.take()));
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    assert_eq!(bench.run("").total("ran"), 0);
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() {
+    use std::process::{Command, Stdio};
+    let bench = Bench::new();
+    for verb in ["plan tiny.toml", "plan tiny.toml --format dot", "results tiny.toml --format csv", "completions bash"]
+    {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+            .args(verb.split(' '))
+            .current_dir(bench.path(""))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{verb}");
+    }
+}
+
+#[test]
+fn rates_that_were_measured_estimate_steps_that_never_ran() {
+    let bench = Bench::new();
+    let estimates = |bench: &Bench| {
+        let plan = bench.ok("plan tiny.toml --format json").json();
+        let steps = plan["steps"].as_array().unwrap().clone();
+        steps.into_iter().map(|step| (step["stage"].clone(), step["basis"].clone(), step["estimate"].clone()))
+    };
+    assert!(estimates(&bench).all(|(_, basis, estimate)| basis.is_null() && estimate.is_null()));
+    let rates = bench.ok("bench --arch cnn --seconds 0 --format json").json();
+    assert_eq!((&rates["arch"], rates["batch"].as_u64()), (&"cnn".into(), Some(128)));
+    for rate in ["candidates_per_second", "train_step_ms", "images_per_second", "gradient_round_ms"] {
+        assert!(rates[rate].as_f64().unwrap() > 0.0, "{rates}");
+    }
+    assert!(rates["isa"].is_string() && rates["threads"].is_u64(), "{rates}");
+    for (stage, basis, estimate) in estimates(&bench) {
+        if ["full", "ranking", "retrained", "accuracy"].contains(&stage.as_str().unwrap()) {
+            assert_eq!(basis, "rates", "{stage}");
+            assert!(estimate.as_f64().unwrap() > 0.0, "{stage}");
+        } else {
+            assert!(basis.is_null(), "{stage}");
+        }
+    }
+    let text = bench.ok("bench tiny.toml --seconds 0").out;
+    for stage in ["full", "ranking", "random-ranking", "accuracy"] {
+        assert!(text.lines().any(|line| line.trim_start().starts_with(stage)), "{stage}: {text}");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::engine::plan::Plan;
-use crate::engine::schedule::Schedule;
+use crate::engine::schedule::{Schedule, Why};
 use crate::stages::Env;
 
 use super::super::text;
@@ -39,6 +39,9 @@ pub(super) fn text(plan: &Plan<Env>, schedule: &Schedule) -> String {
         time(&total, schedule.to_run()),
         schedule.cached()
     );
+    for why in plan.missing_data() {
+        let _ = writeln!(text, "\nno usable data: {why}");
+    }
     text
 }
 
@@ -61,13 +64,18 @@ fn fold(plan: &Plan<Env>, schedule: &Schedule) -> Vec<(String, Fold)> {
         match scheduled.forecast.why() {
             None => fold.cached += 1,
             Some(why) => {
-                let why = if scheduled.forecast.is_maybe() { format!("maybe: {why}") } else { why.to_string() };
+                let why = match why {
+                    // Said once, below.
+                    Why::DataAbsent(_) => "no usable data".to_owned(),
+                    why if scheduled.forecast.is_maybe() => format!("maybe: {why}"),
+                    why => why.to_string(),
+                };
                 match fold.causes.iter_mut().find(|(cause, _)| *cause == why) {
                     Some((_, count)) => *count += 1,
                     None => fold.causes.push((why, 1)),
                 }
                 match scheduled.estimate {
-                    Some(seconds) => fold.estimate += seconds,
+                    Some(estimate) => fold.estimate += estimate.seconds,
                     None => fold.unknown += 1,
                 }
             }

@@ -10,19 +10,19 @@ use crate::engine::view::View;
 
 use super::args::{PlanArguments, PlanFormat};
 use super::failure::{Failure, Status};
-use super::json;
 use super::session::Session;
+use super::{json, rates};
 
 pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
     let plan = &session.planned.plan;
     let view = View::of(plan, &session.store).map_err(Failure::from)?;
-    let schedule = Schedule::new(plan, &view);
+    let schedule = rates::estimated(Schedule::new(plan, &view), &session);
     match arguments.format {
-        PlanFormat::Human => print!("{}", human::text(plan, &schedule)),
+        PlanFormat::Human => out!("{}", human::text(plan, &schedule)),
         PlanFormat::Json => json::line(&as_json(&session, &schedule)),
-        PlanFormat::Dot => print!("{}", graph::dot(plan, &schedule)),
-        PlanFormat::Mermaid => print!("{}", graph::mermaid(plan, &schedule)),
+        PlanFormat::Dot => out!("{}", graph::dot(plan, &schedule)),
+        PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
     }
     Ok(Status::Success)
 }
@@ -44,7 +44,8 @@ fn as_json(session: &Session, schedule: &Schedule) -> Value {
                 "status": scheduled.forecast.status(),
                 "maybe": scheduled.forecast.is_maybe(),
                 "why": scheduled.forecast.why().map(ToString::to_string),
-                "estimate": scheduled.estimate,
+                "estimate": scheduled.estimate.map(|estimate| estimate.seconds),
+                "basis": scheduled.estimate.map(|estimate| estimate.basis.name()),
             })
         })
         .collect();

@@ -45,7 +45,8 @@ pub enum FetchError {
         folder: PathBuf,
     },
     /// The connection kept failing.
-    #[error("cannot download {url}: {reason}; what came is kept in {part}: run the same command to go on")]
+    #[error("cannot download {url}: {reason}; {}run the same command to go on",
+        if part.exists() { format!("what came is kept in {}: ", part.display()) } else { String::new() })]
     Failed {
         /// Its address.
         url: String,

@@ -48,7 +48,9 @@ pub enum StoreError {
         key: StepKey,
     },
     /// A damaged entry was asked for.
-    #[error("{key} in the cache is damaged ({damage}): run its experiment again, which recomputes it")]
+    #[error(
+        "{key} in the cache is damaged ({damage}): `overinterp cache verify` sets it aside, then its experiment computes it again"
+    )]
     Damaged {
         /// The step.
         key: StepKey,

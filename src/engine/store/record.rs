@@ -178,13 +178,15 @@ pub(in crate::engine) struct Draft {
     pub made: Made,
     /// The step whose result this one shares.
     pub taken_from: Option<StepKey>,
+    /// Files that do not count as content.
+    pub notes: &'static [&'static str],
 }
 
 impl Draft {
     /// The record of the step, now that its files are known.
     pub(super) fn with_files(self, files: BTreeMap<String, FileRecord>) -> Record {
         let mut hasher = blake3::Hasher::new();
-        for (name, file) in &files {
+        for (name, file) in files.iter().filter(|(name, _)| !self.notes.contains(&name.as_str())) {
             hasher.update(format!("{name}\n{}\n", file.hash).as_bytes());
         }
         Record {
@@ -214,7 +216,7 @@ pub(in crate::engine) mod tests {
     ) -> Record {
         let made = Made { by: Maker::default(), date: date_text(0), unix_seconds: 0 };
         let file = FileRecord { bytes: 0, hash: ContentHash::new(blake3::hash(b"")), modified: 0 };
-        Draft { manifest, inputs, labels: vec![label], seconds: 0.1, made, taken_from: None }
+        Draft { manifest, inputs, labels: vec![label], seconds: 0.1, made, taken_from: None, notes: &[] }
             .with_files([("empty".to_owned(), file)].into())
     }
 
@@ -258,5 +260,31 @@ pub(in crate::engine) mod tests {
         assert_eq!(date_text(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(date_text(1_798_761_599), "2026-12-31T23:59:59Z");
         assert_eq!(date_text(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn notes_are_recorded_but_are_no_content() {
+        let manifest = || Manifest::from_value(&serde_json::json!({"kind": "give", "version": 1, "settings": {}}));
+        let with = |note: &[u8], number: &[u8], notes: &'static [&'static str]| {
+            let file = |bytes: &[u8]| FileRecord { bytes: 1, hash: ContentHash::new(blake3::hash(bytes)), modified: 0 };
+            let files = [("log.csv", note), ("number.txt", number)];
+            let files = files.map(|(name, bytes)| (name.to_owned(), file(bytes))).into();
+            let made = Made { by: Maker::default(), date: date_text(0), unix_seconds: 0 };
+            let draft = Draft {
+                manifest: manifest().unwrap(),
+                inputs: BTreeMap::new(),
+                labels: Vec::new(),
+                seconds: 0.0,
+                made,
+                taken_from: None,
+                notes,
+            };
+            draft.with_files(files)
+        };
+        let (one, other) = (with(b"a", b"1", &["log.csv"]), with(b"b", b"1", &["log.csv"]));
+        assert_eq!(one.content, other.content);
+        assert_ne!(one.files, other.files);
+        assert_ne!(one.content, with(b"a", b"2", &["log.csv"]).content);
+        assert_ne!(with(b"a", b"1", &[]).content, with(b"b", b"1", &[]).content);
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::super::measurement::{Axes, Measurement};
-use crate::spec::Metric;
 
 /// `stage,model,images,<axes...>,metric,value,n,key`, missing values empty, values in 0..=1.
 #[must_use]
@@ -28,17 +27,13 @@ pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
         let _ = writeln!(
             text,
             ",{},{},{},{}",
-            metric_name(measurement.metric),
+            measurement.metric.name(),
             measurement.value.map_or_else(String::new, |value| value.to_string()),
             measurement.n.map_or_else(String::new, |n| n.to_string()),
             measurement.key.as_deref().unwrap_or_default()
         );
     }
     text
-}
-
-fn metric_name(metric: Metric) -> &'static str {
-    Metric::ALL.iter().find(|(_, one)| *one == metric).map_or("", |(name, _)| name)
 }
 
 /// A field, quoted where RFC 4180 demands it.

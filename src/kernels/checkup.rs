@@ -1,0 +1,191 @@
+//! Every operation on a device against plain Rust on the CPU, on random input: what `doctor` runs.
+
+use std::time::Instant;
+
+use candle_core::{Device, Result, Tensor, Var};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::isa::Isa;
+use super::ops::{self, Activation};
+
+/// Images of each input.
+const BATCH: usize = 32;
+/// Runs that are timed, the fastest of which counts.
+const RUNS: usize = 3;
+/// The largest error that is no fault, relative to the largest value of the same tensor: sums of thousands of products
+/// of rounded numbers, in another order, and by Winograd's transforms.
+pub const TOLERANCE: f64 = 2e-4;
+
+/// How an operation did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The operation and its sizes.
+    pub operation: String,
+    /// The largest difference of its values and gradients from those of plain Rust, relative to the largest value of
+    /// each tensor; infinite where something is not a number.
+    pub error: f64,
+    /// Milliseconds of one run, forward and backward.
+    pub milliseconds: f64,
+    /// The same in plain Rust.
+    pub portable_milliseconds: f64,
+}
+
+impl Finding {
+    /// Whether the error is within [`TOLERANCE`].
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.error <= TOLERANCE
+    }
+}
+
+/// An operation on some operands.
+struct Case {
+    operation: String,
+    operands: Vec<Vec<usize>>,
+    run: Box<Operation>,
+}
+
+type Operation = dyn Fn(&[Tensor]) -> Result<Tensor>;
+
+impl Case {
+    fn new(
+        operation: impl Into<String>,
+        operands: &[&[usize]],
+        run: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
+    ) -> Self {
+        let operands = operands.iter().map(|dims| dims.to_vec()).collect();
+        Self { operation: operation.into(), operands, run: Box::new(run) }
+    }
+
+    /// The output, then the gradients of its weighted sum with respect to the operands, and the milliseconds it took.
+    fn results(&self, device: &Device) -> Result<(Vec<Vec<f32>>, f64)> {
+        let operands = self.operands.iter().zip(1..).map(|(dims, seed)| random(dims, seed, device));
+        let variables: Vec<Var> = operands.map(|operand| Var::from_tensor(&operand?)).collect::<Result<_>>()?;
+        let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
+        let mut results = Vec::new();
+        let mut fastest = f64::INFINITY;
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            let output = (self.run)(&tensors)?;
+            let weights = random(output.dims(), 0, device)?;
+            let gradients = (&output * weights)?.sum_all()?.backward()?;
+            results.clear();
+            results.push(output.flatten_all()?.to_vec1()?);
+            for variable in &variables {
+                let gradient = gradients.get(variable).map_or_else(|| variable.zeros_like(), |g| Ok(g.clone()))?;
+                results.push(gradient.flatten_all()?.to_vec1()?);
+            }
+            fastest = fastest.min(1e3 * start.elapsed().as_secs_f64());
+        }
+        Ok((results, fastest))
+    }
+}
+
+/// Compares each operation on `device`, as it is used there, with plain Rust on the CPU. Nothing else may compute
+/// meanwhile.
+///
+/// # Errors
+/// When the device cannot do an operation.
+pub fn examine(device: &Device) -> Result<Vec<Finding>> {
+    cases().iter().map(|case| finding(case, device)).collect()
+}
+
+fn finding(case: &Case, device: &Device) -> Result<Finding> {
+    let (expected, portable_milliseconds) = Isa::portable_only(|| case.results(&Device::Cpu))?;
+    let (actual, milliseconds) = case.results(device)?;
+    let errors = actual.iter().zip(&expected).map(|(actual, expected)| error(actual, expected));
+    Ok(Finding {
+        operation: case.operation.clone(),
+        error: errors.fold(0.0, f64::max),
+        milliseconds,
+        portable_milliseconds,
+    })
+}
+
+/// The largest difference, relative to the largest expected value.
+fn error(actual: &[f32], expected: &[f32]) -> f64 {
+    let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    let differences = actual.iter().zip(expected).map(|(actual, expected)| f64::from((actual - expected).abs()));
+    if actual.len() != expected.len() || actual.iter().any(|value| !value.is_finite()) {
+        return f64::INFINITY;
+    }
+    differences.fold(0.0, f64::max) / f64::from(largest)
+}
+
+/// Values in -1..1 from a seed, the same on every device.
+fn random(dims: &[usize], seed: u64, device: &Device) -> Result<Tensor> {
+    let mut stream = ChaCha8Rng::seed_from_u64(seed);
+    let count: usize = dims.iter().product();
+    let values: Vec<f32> =
+        (0..count).map(|_| (f64::from(stream.next_u32() >> 8) / f64::from(1 << 23) - 1.0) as f32).collect();
+    Tensor::from_vec(values, dims, device)
+}
+
+/// The shapes of the architectures, one of each kind.
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (side, inputs, outputs, [rows, columns], stride) in [
+        (32, 3, 16, [3, 3], 1),
+        (32, 16, 16, [3, 3], 1),
+        (32, 16, 32, [3, 3], 2),
+        (8, 64, 64, [3, 3], 1),
+        (16, 64, 128, [1, 1], 2),
+        (4, 256, 256, [3, 3], 1),
+        (32, 3, 16, [7, 7], 2),
+        (17, 16, 16, [5, 5], 1),
+        (17, 16, 16, [1, 7], 1),
+        (17, 16, 16, [7, 1], 1),
+    ] {
+        cases.push(Case::new(
+            format!("convolution {rows}x{columns}, {inputs} to {outputs} channels, stride {stride}, at {side}x{side}"),
+            &[&[BATCH, side, side, inputs], &[outputs, inputs, rows, columns], &[outputs]],
+            move |x| ops::conv2d(&x[0], &x[1], Some(&x[2]), stride, [rows / 2, columns / 2]),
+        ));
+    }
+    let map: &[usize] = &[BATCH, 16, 16, 32];
+    cases.extend([
+        Case::new("batch norm", &[map, &[32], &[32]], |x| {
+            Ok(ops::batch_norm(&x[0], &x[1], &x[2], 1e-5, None, Activation::Identity)?.output)
+        }),
+        Case::new("batch norm, addition and ReLU", &[map, &[32], &[32], map], |x| {
+            Ok(ops::batch_norm(&x[0], &x[1], &x[2], 1e-5, Some(&x[3]), Activation::Relu)?.output)
+        }),
+        Case::new("scale, shift, addition and ReLU", &[map, &[32], &[32], map], |x| {
+            ops::affine_channels(&x[0], &x[1], &x[2], Some(&x[3]), Activation::Relu)
+        }),
+        Case::new("ReLU", &[map], |x| ops::relu(&x[0])),
+        Case::new("subsampling shortcut", &[map], |x| ops::subsample(&x[0], 2, 16)),
+        Case::new("max pool 2x2", &[map], |x| ops::max_pool2d(&x[0], 2, 2, 0)),
+        Case::new("max pool 3x3, stride 2", &[map], |x| ops::max_pool2d(&x[0], 3, 2, 1)),
+        Case::new("average pool 3x3, stride 1", &[map], |x| ops::avg_pool2d(&x[0], 3, 1, 1)),
+        Case::new("mean of all pixels", &[map], |x| ops::global_mean(&x[0])),
+        Case::new("linear, 512 to 10", &[&[BATCH, 512], &[10, 512], &[10]], |x| ops::linear(&x[0], &x[1], &x[2])),
+        Case::new("cross-entropy", &[&[BATCH, 10]], |x| {
+            let labels: Vec<u32> = (0..BATCH as u32).map(|image| image % 10).collect();
+            ops::cross_entropy(&x[0], &labels)
+        }),
+    ]);
+    cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_agrees_with_plain_rust() {
+        let findings = examine(&Device::Cpu).unwrap();
+        assert_eq!(findings.len(), cases().len());
+        for finding in findings {
+            assert!(finding.agrees(), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error() {
+        assert!((error(&[1.0, 2.5], &[1.0, 2.0]) - 0.25).abs() < 1e-12);
+        assert!(error(&[f32::NAN, 2.0], &[1.0, 2.0]).is_infinite());
+        assert!(error(&[1.0], &[1.0, 2.0]).is_infinite());
+    }
+}

@@ -1,0 +1,362 @@
+//! What this machine does in a second with one network: the rates by which a stage's time can be foretold.
+//!
+//! Each is measured on the way that the stages take, with fresh weights and images of noise, on which none of them
+//! depends. Networks and images are got ready before the clock starts, as a stage does once.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+
+use super::arch::{self, ArchError};
+use super::batches::{Levels, Samples};
+use super::device_scorer::DeviceScorer;
+use super::dropout::DropoutDraw;
+use super::evaluation::EvaluationNetwork;
+use super::graph::Graph;
+use super::inference::{Inference, InferenceError};
+use super::init::initial_tensors;
+use super::learner::{Batch, learner};
+use super::optimiser::Sgd;
+use super::scorer::{NetworkGradient, NetworkScorer, predict};
+use super::tensors::TensorsError;
+use crate::artifacts::{ImageSet, Model};
+use crate::kernels::isa::Isa;
+use crate::kernels::ops::MapShape;
+use crate::sis::{GradientScorer, RandomState, Scorer, random_order};
+use crate::spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
+
+/// Images of a training step, of a gradient round, and of those classified.
+const BATCH: usize = 128;
+/// Classes of the networks measured.
+const CLASSES: usize = 10;
+/// The steps of a selection at which candidates are scored, in sixteenths of the way through it.
+const STAGES: [usize; 4] = [2, 10, 6, 14];
+/// Candidates scored at each, at most.
+const CANDIDATES: usize = 256;
+
+/// Why a network could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum RatesError {
+    /// The architecture cannot take such images.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// The network could not be compiled.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The network could not be put on the device.
+    #[error(transparent)]
+    Tensors(#[from] TensorsError),
+    /// The device failed.
+    #[error("cannot measure {arch} on the device")]
+    Device {
+        /// The network.
+        arch: Arch,
+        /// What the device said.
+        source: candle_core::Error,
+    },
+}
+
+/// Measures one network on images of one shape, spending about `budget` on each rate; more where one run takes longer.
+///
+/// # Errors
+/// When the architecture cannot take such images, or the device fails.
+pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration) -> Result<Rates, RatesError> {
+    let subject = Subject::new(arch, image, device, budget)?;
+    let failed = |source| RatesError::Device { arch, source };
+    let (candidates_per_second, images_per_second, gradient_round_ms) = if device.is_cpu() {
+        let scores = Inference::for_scores(&subject.model, &subject.images)?;
+        let gradients = Inference::for_gradients(&subject.model, &subject.images)?;
+        (subject.scored(&scores), subject.classified(&scores), subject.differentiated(&gradients))
+    } else {
+        let network = EvaluationNetwork::new(&subject.graph, &subject.model.tensors, device)?;
+        (
+            subject.scored_on_device(&network).map_err(failed)?,
+            subject.classified_on_device(&network).map_err(failed)?,
+            subject.differentiated_on_device(&network).map_err(failed)?,
+        )
+    };
+    Ok(Rates {
+        arch,
+        image,
+        threads: rayon::current_num_threads(),
+        isa: processor(device),
+        batch: BATCH,
+        candidates_per_second,
+        train_step_ms: subject.step(device)?,
+        images_per_second,
+        gradient_round_ms,
+    })
+}
+
+/// What computes: the CPU's instruction set, or which GPU.
+#[must_use]
+pub fn processor(device: &Device) -> String {
+    match device {
+        Device::Cpu => Isa::detect().to_string(),
+        other => format!("{:?}", other.location()),
+    }
+}
+
+/// What is measured.
+struct Subject {
+    graph: Graph,
+    model: Model,
+    images: ImageSet,
+    levels: Levels,
+    budget: Duration,
+}
+
+impl Subject {
+    fn new(arch: Arch, shape: ImageShape, device: &Device, budget: Duration) -> Result<Self, RatesError> {
+        let graph = arch::build(arch, shape, CLASSES)?;
+        let normalise = Normalise { mean: vec![127.5; shape.channels], std: vec![64.0; shape.channels] };
+        let count = if device.is_cpu() { BATCH.max(rayon::current_num_threads()) } else { BATCH };
+        let images = ImageSet {
+            shape,
+            classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+            normalise: normalise.clone(),
+            pixels: (0..count * shape.bytes()).map(|place| (place * 7919 % 1009 % 256) as u8).collect(),
+            labels: (0..count).map(|image| (image % CLASSES) as u16).collect(),
+        };
+        let tensors = initial_tensors(&graph, Seed(0));
+        let levels = Levels::new(&normalise);
+        let model = Model { arch, shape, classes: CLASSES, normalise, tensors, log: Vec::new() };
+        Ok(Self { graph, model, images, levels, budget })
+    }
+
+    /// The normalised image with the first pixels of `order` masked.
+    fn masked(&self, image: &[f32], order: &[u32]) -> Vec<f32> {
+        let mut masked = image.to_vec();
+        for &pixel in order {
+            let channels = self.images.shape.channels;
+            masked[pixel as usize * channels..][..channels].fill(0.0);
+        }
+        masked
+    }
+
+    /// A random order of the pixels.
+    fn order(&self) -> Vec<u32> {
+        random_order(&mut RandomState::new(1234), self.images.shape.pixels() as u32)
+    }
+
+    /// Candidates a second, an image on each thread.
+    fn scored(&self, inference: &Inference<'_>) -> f64 {
+        let order = self.order();
+        // Threads that start together, so that all are at work while any is timed.
+        let threads = rayon::current_num_threads();
+        let rates: Vec<f64> = inference
+            .for_each(0..threads, |workspace, _, image| {
+                Ok::<_, std::convert::Infallible>(sampled(self.budget, &order, |masked, candidates, scores| {
+                    let image = self.masked(image, masked);
+                    timed_scores(&mut NetworkScorer::new(workspace, &image), candidates, scores)
+                }))
+            })
+            .unwrap_or_else(|never| match never {});
+        rates.iter().sum()
+    }
+
+    /// Images classified a second, an image on each thread.
+    fn classified(&self, inference: &Inference<'_>) -> f64 {
+        let images = 0..self.images.len();
+        let seconds = typical(self.budget, || {
+            let logits = inference.for_each(images.clone(), |workspace, _, image| {
+                Ok::<_, std::convert::Infallible>(predict(workspace, image)[0])
+            });
+            black_box(logits).map_or_else(|never| match never {}, |_| ());
+        });
+        images.len() as f64 / seconds
+    }
+
+    /// Milliseconds of a gradient round on a batch, an image on each thread.
+    fn differentiated(&self, inference: &Inference<'_>) -> f64 {
+        let round = || {
+            let slopes = inference.for_each(0..BATCH, |workspace, _, image| {
+                let mut slopes = vec![0.0; self.images.shape.pixels()];
+                let mut scorer = NetworkGradient::new(workspace, image);
+                let start = Instant::now();
+                scorer.gradient(&mut slopes);
+                scorer.mask(&[0]);
+                black_box(slopes);
+                Ok::<_, std::convert::Infallible>(start.elapsed())
+            });
+            slopes.unwrap_or_else(|never| match never {}).iter().sum::<Duration>()
+        };
+        let mut total = Duration::ZERO;
+        let rounds = repeated(self.budget, || total += round());
+        1e3 * total.as_secs_f64() / rounds as f64 / rayon::current_num_threads().min(BATCH) as f64
+    }
+
+    /// Milliseconds of a training step.
+    fn step(&self, device: &Device) -> Result<f64, RatesError> {
+        let recipe = Recipe {
+            epochs: 1,
+            batch: BATCH,
+            lr: 0.001,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            milestones: Vec::new(),
+            gamma: 1.0,
+            augment: Augment::None,
+        };
+        let mut learner = learner(&self.graph, self.model.tensors.clone(), None, Sgd::new(&recipe), device)?;
+        let indexes: Vec<u32> = (0..BATCH as u32).collect();
+        let ImageShape { height, width, channels } = self.images.shape;
+        let samples = Samples::whole(&self.images);
+        let batch = Batch {
+            pixels: samples.input(&self.levels, &indexes, None),
+            shape: MapShape { batch: BATCH, height, width, channels },
+            labels: samples.labels(&indexes),
+            dropout: DropoutDraw { seed: Seed(0), step: 0 },
+        };
+        let mut failure = None;
+        let seconds = typical(self.budget, || {
+            // Reading the loss back, which every step does, waits for the device.
+            if let Err(source) = learner.step(&batch, recipe.lr) {
+                failure.get_or_insert(source);
+            }
+        });
+        match failure {
+            None => Ok(1e3 * seconds),
+            Some(source) => Err(RatesError::Device { arch: self.model.arch, source }),
+        }
+    }
+
+    fn input(&self, count: usize) -> Vec<f32> {
+        let indexes: Vec<u32> = (0..count as u32).collect();
+        Samples::whole(&self.images).input(&self.levels, &indexes, None)
+    }
+
+    fn scored_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+        let (order, image) = (self.order(), self.input(1));
+        let ImageShape { height, width, channels } = self.images.shape;
+        let mut failure = None;
+        let rate = sampled(self.budget, &order, |masked, candidates, scores| {
+            let image = self.masked(&image, masked);
+            let answer = DeviceScorer::new(network, &image, [height, width, channels]).and_then(|mut scorer| {
+                let taken = timed_scores(&mut scorer, candidates, scores);
+                scorer.finish().map(|()| taken)
+            });
+            answer.unwrap_or_else(|error| {
+                failure.get_or_insert(error);
+                Duration::MAX
+            })
+        });
+        failure.map_or(Ok(rate), Err)
+    }
+
+    fn classified_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+        let ImageShape { height, width, channels } = self.images.shape;
+        let input = self.input(BATCH);
+        let mut answer = Ok(());
+        let seconds = typical(self.budget, || {
+            let logits = Tensor::from_slice(&input, (BATCH, height, width, channels), network.device())
+                .and_then(|x| network.logits(&x)?.flatten_all()?.to_vec1::<f32>());
+            if let Err(error) = logits {
+                answer = Err(error);
+            }
+        });
+        answer.map(|()| BATCH as f64 / seconds)
+    }
+
+    fn differentiated_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+        let ImageShape { height, width, channels } = self.images.shape;
+        let mut slopes = vec![0.0; self.images.shape.pixels()];
+        let mut scorer = DeviceScorer::new(network, &self.input(1), [height, width, channels])?;
+        let seconds = typical(self.budget, || {
+            scorer.gradient(&mut slopes);
+        });
+        scorer.finish()?;
+        Ok(1e3 * seconds * BATCH as f64)
+    }
+}
+
+/// Candidates a second over the course of a selection, of which a few steps are taken: `score` is given what is masked
+/// by then, and candidates.
+fn sampled(budget: Duration, order: &[u32], mut score: impl FnMut(&[u32], &[u32], &mut [f32]) -> Duration) -> f64 {
+    let (mut candidates, mut taken) = (0, Duration::ZERO);
+    let mut scores = vec![0.0; CANDIDATES];
+    for round in 0.. {
+        for sixteenths in STAGES {
+            if candidates > 0 && taken >= budget {
+                return candidates as f64 / taken.as_secs_f64();
+            }
+            let (masked, left) = order.split_at(order.len() * sixteenths / 16);
+            // Another part of what is left each time, in the order in which backward selection asks.
+            let first = round * CANDIDATES % left.len();
+            let mut wanted: Vec<u32> =
+                left.iter().cycle().skip(first).take(CANDIDATES.min(left.len())).copied().collect();
+            wanted.sort_unstable();
+            taken = taken.saturating_add(score(masked, &wanted, &mut scores[..wanted.len()]));
+            candidates += wanted.len();
+        }
+    }
+    unreachable!("every step takes time")
+}
+
+/// The time to score candidates and to mask the first of them, which a step of selection does.
+fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32]) -> Duration {
+    let start = Instant::now();
+    scorer.candidates(candidates, scores);
+    let scored = start.elapsed();
+    // A step masks once for all candidates that are left: here there are fewer, and each has its share.
+    let start = Instant::now();
+    scorer.mask(candidates[0]);
+    black_box(scores);
+    scored + start.elapsed() * candidates.len() as u32 / (scorer.features() as u32).max(1)
+}
+
+/// Does `work` until `budget` is spent, but at least once; says how often.
+fn repeated(budget: Duration, mut work: impl FnMut()) -> usize {
+    let start = Instant::now();
+    let mut times = 0;
+    while times == 0 || start.elapsed() < budget {
+        work();
+        times += 1;
+    }
+    times
+}
+
+/// The median time of `work` in seconds, of as many runs as fit `budget`, after one that does not count.
+fn typical(budget: Duration, mut work: impl FnMut()) -> f64 {
+    work();
+    let mut seconds = Vec::new();
+    repeated(budget, || {
+        let start = Instant::now();
+        work();
+        seconds.push(start.elapsed().as_secs_f64());
+    });
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rate_of_a_small_network_is_measured() {
+        let image = ImageShape { height: 8, width: 8, channels: 1 };
+        let rates = measure(Arch::Cnn, image, &Device::Cpu, Duration::ZERO).unwrap();
+        assert_eq!((rates.arch, rates.image, rates.batch), (Arch::Cnn, image, BATCH));
+        for rate in [rates.candidates_per_second, rates.train_step_ms, rates.images_per_second, rates.gradient_round_ms]
+        {
+            assert!(rate.is_finite() && rate > 0.0, "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_selection_is_sampled_all_along() {
+        let order: Vec<u32> = (0..64).collect();
+        let mut seen = Vec::new();
+        let rate = sampled(Duration::from_millis(4), &order, |masked, candidates, scores| {
+            assert_eq!(candidates.len(), scores.len());
+            assert!(candidates.is_sorted());
+            seen.push((masked.len(), candidates.len()));
+            Duration::from_millis(1)
+        });
+        assert_eq!(seen, [(8, 56), (40, 24), (24, 40), (56, 8)]);
+        assert!((rate - 128.0 / 0.004).abs() < 1.0, "{rate}");
+    }
+}
