@@ -66,7 +66,7 @@ fn print_human(device: &str, findings: &[Finding]) {
     for finding in findings {
         let Finding { operation, error, milliseconds, portable_milliseconds } = finding;
         outln!(
-            "  {operation:<width$}  {}  error {error:.1e}  {milliseconds:>8.2} ms, {:.1}x plain Rust's speed",
+            "  {operation:<width$}  {}  error {error:.1e}  {milliseconds:>8.2} ms, {:.1}x one thread of plain Rust",
             if finding.agrees() { "agrees" } else { "WRONG " },
             portable_milliseconds / milliseconds
         );

@@ -1,7 +1,7 @@
 //! Which instruction set the kernels use, chosen when the program runs.
 
+use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A set of vector instructions that the kernels are written for.
 ///
@@ -17,8 +17,10 @@ pub enum Isa {
     Portable,
 }
 
-/// Whether [`Isa::detect`] leaves out what the machine has beyond plain Rust.
-static PORTABLE_ONLY: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Whether [`Isa::detect`] leaves out what the machine has beyond plain Rust.
+    static PORTABLE_ONLY: Cell<bool> = const { Cell::new(false) };
+}
 
 impl Isa {
     /// Every set, the widest first.
@@ -27,24 +29,20 @@ impl Isa {
     /// The widest set that this machine has.
     #[must_use]
     pub fn detect() -> Self {
-        if PORTABLE_ONLY.load(Ordering::Relaxed) {
+        if PORTABLE_ONLY.get() {
             return Self::Portable;
         }
         Self::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// Does `work` with [`Isa::detect`] answering [`Isa::Portable`], so that other kernels can be compared with these.
-    /// It does so for every thread of the program: for a moment at which nothing else computes.
-    pub(super) fn portable_only<T>(work: impl FnOnce() -> T) -> T {
-        struct Restore;
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                PORTABLE_ONLY.store(false, Ordering::Relaxed);
-            }
-        }
-        PORTABLE_ONLY.store(true, Ordering::Relaxed);
-        let _restore = Restore;
-        work()
+    /// Does `work` on a thread of its own, on which [`Isa::detect`] answers [`Isa::Portable`], so that other kernels
+    /// can be compared with these.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(super) fn portable_only<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, rayon::ThreadPoolBuildError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(|_| PORTABLE_ONLY.set(true)).build()?;
+        Ok(pool.install(work))
     }
 
     /// Whether this machine has it.
@@ -86,6 +84,12 @@ mod tests {
         let detected = Isa::detect();
         assert!(detected.is_available());
         assert!(Isa::ALL.into_iter().filter(|isa| *isa < detected).all(|wider| !wider.is_available()));
+    }
+
+    #[test]
+    fn one_thread_alone_can_do_without_what_the_machine_has() {
+        assert_eq!(Isa::portable_only(Isa::detect).unwrap(), Isa::Portable);
+        assert!(Isa::ALL.into_iter().find(|isa| isa.is_available()) == Some(Isa::detect()));
     }
 
     #[test]
