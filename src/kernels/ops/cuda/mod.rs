@@ -10,14 +10,16 @@ pub(super) mod batch_norm;
 pub(super) mod cudnn;
 #[cfg(feature = "cuda")]
 mod device;
-#[cfg(test)]
+#[cfg(all(test, feature = "cuda"))]
+mod gpu_tests;
+#[cfg(all(test, unix))]
 mod host;
 pub(super) mod linear;
 pub(super) mod loss;
 pub(super) mod pointwise;
 pub(super) mod pool;
 pub(super) mod sums;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use candle_core::{DType, Layout, Result, bail};
