@@ -61,7 +61,9 @@ fn as_json(finding: &Finding) -> Value {
 }
 
 fn print_human(device: &str, findings: &[Finding]) {
-    outln!("\nForward and backward on {device} against plain Rust; an error above {TOLERANCE:.0e} is a fault");
+    outln!(
+        "\nValues and gradients on {device} against plain Rust, where an error above {TOLERANCE:.0e} is a fault, and times forward"
+    );
     let width = findings.iter().map(|finding| finding.operation.len()).max().unwrap_or(0);
     for finding in findings {
         let Finding { operation, error, milliseconds, portable_milliseconds } = finding;

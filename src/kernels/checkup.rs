@@ -25,7 +25,7 @@ pub struct Finding {
     /// The largest difference of its values and gradients from those of plain Rust, relative to the largest value of
     /// each tensor; infinite where something is not a number.
     pub error: f64,
-    /// Milliseconds of one run, forward and backward.
+    /// Milliseconds of one run forward.
     pub milliseconds: f64,
     /// The same in plain Rust, on one thread.
     pub portable_milliseconds: f64,
@@ -58,24 +58,27 @@ impl Case {
         Self { operation: operation.into(), operands, run: Box::new(run) }
     }
 
-    /// The output, then the gradients of its weighted sum with respect to the operands, and the milliseconds it took.
+    /// The output, then the gradients of its weighted sum with respect to the operands, and the milliseconds that the
+    /// output took.
     fn results(&self, device: &Device) -> Result<(Vec<Vec<f32>>, f64)> {
         let operands = self.operands.iter().zip(1..).map(|(dims, seed)| random(dims, seed, device));
         let variables: Vec<Var> = operands.map(|operand| Var::from_tensor(&operand?)).collect::<Result<_>>()?;
         let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let mut results = Vec::new();
+        let output = (self.run)(&tensors)?;
+        let weights = random(output.dims(), 0, device)?;
+        let gradients = (&output * weights)?.sum_all()?.backward()?;
+        let mut results = vec![output.flatten_all()?.to_vec1()?];
+        for variable in &variables {
+            let gradient = gradients.get(variable).map_or_else(|| variable.zeros_like(), |g| Ok(g.clone()))?;
+            results.push(gradient.flatten_all()?.to_vec1()?);
+        }
+        let frozen: Vec<Tensor> = tensors.iter().map(Tensor::detach).collect();
         let mut fastest = f64::INFINITY;
         for _ in 0..RUNS {
+            device.synchronize()?;
             let start = Instant::now();
-            let output = (self.run)(&tensors)?;
-            let weights = random(output.dims(), 0, device)?;
-            let gradients = (&output * weights)?.sum_all()?.backward()?;
-            results.clear();
-            results.push(output.flatten_all()?.to_vec1()?);
-            for variable in &variables {
-                let gradient = gradients.get(variable).map_or_else(|| variable.zeros_like(), |g| Ok(g.clone()))?;
-                results.push(gradient.flatten_all()?.to_vec1()?);
-            }
+            (self.run)(&frozen)?;
+            device.synchronize()?;
             fastest = fastest.min(1e3 * start.elapsed().as_secs_f64());
         }
         Ok((results, fastest))
