@@ -104,6 +104,8 @@ pub(super) enum PlanFormat {
     Json,
     Dot,
     Mermaid,
+    /// The experiment as it is read, not its steps: what it extends merged, `--set` applied.
+    Toml,
 }
 
 #[derive(Debug, Args)]

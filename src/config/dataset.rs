@@ -6,12 +6,13 @@ use crate::spec::{DataKind, DataSource, Limit};
 
 use super::read::Item;
 use super::schema::{DATA, LIMIT};
+use super::stage::Folders;
 
-/// Reads a `[data.NAME]`; its root is relative to `folder`.
-pub(super) fn read(name: &str, item: &Item<'_>, folder: &Path) -> Option<DataSource> {
+/// Reads a `[data.NAME]`; its root is relative to the file in which it is written.
+pub(super) fn read(name: &str, item: &Item<'_>, folders: Folders<'_>) -> Option<DataSource> {
     let table = item.table(DATA)?;
     let kind = table.required("kind").and_then(|item| item.choice("kinds of data sets", &DataKind::ALL));
-    let root = table.or("root", None, |item| Some(Some((folder.join(item.words()?), item))));
+    let root = table.or("root", None, |item| Some(Some((folders.resolve(&item)?, item))));
     let limit = table.or("limit", Limit::default(), |item| {
         let table = item.table(LIMIT)?;
         let train = table.or("train", None, |item| item.whole(1).map(Some));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::spec::{Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, Selection, Split, Table};
 
-/// One experiment file, `--set` overrides applied.
+/// One experiment file, with what it extends, `--set` overrides applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
     /// `name`.
@@ -98,7 +98,7 @@ pub enum Settings {
     },
     /// `kind = "import"`: weights from a file.
     Import {
-        /// A `.safetensors`, `.pt` or `.pth` file, resolved against the experiment file's folder.
+        /// A `.safetensors`, `.pt` or `.pth` file, resolved against the folder of the file that names it.
         file: PathBuf,
         /// The network that the file's tensors must fit.
         arch: Arch,

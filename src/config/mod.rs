@@ -1,6 +1,7 @@
 //! TOML text becomes a valid experiment, or every problem at once with its place in the file.
 //!
-//! The passes, in order: [`document`] parses, [`overrides`] applies `--set`, [`sweep`] reads the axes,
+//! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
+//! `--set`, [`sweep`] reads the axes,
 //! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] reads each variant,
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
@@ -11,7 +12,9 @@ mod cross;
 mod dataset;
 mod document;
 pub mod experiment;
+mod extends;
 mod join;
+mod merged;
 mod method;
 mod nearest;
 mod overrides;
@@ -27,7 +30,7 @@ mod tests;
 mod variants;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use experiment::Experiment;
 pub use overrides::Override;
@@ -35,25 +38,21 @@ pub use problem::{Look, Problem, Problems};
 
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
+use extends::Files;
 use join::DraftStage;
 use problem::{Sink, Source};
 use question::{Evaluated, Questions};
 use read::Item;
 use schema::{EXPERIMENT, StageKind};
-use stage::Scope;
+use stage::{Folders, Scope};
 use sweep::Sweep;
 
-/// Reads an experiment file and applies `overrides` in order.
+/// Reads an experiment file with what it extends, and applies `overrides` in order.
 ///
 /// # Errors
-/// With every problem found, each with its place, when the file cannot be read or is no valid experiment.
+/// With every problem found, each with its place, when a file cannot be read or it is no valid experiment.
 pub fn load(path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let reason = if path.is_dir() { "it is a folder".to_owned() } else { error.to_string() };
-        let problem = Problem::of_file(format!("cannot read the experiment file {}: {reason}", path.display()));
-        Problems::unreadable(problem.help("name a TOML file, such as `experiments/quickstart.toml`"))
-    })?;
-    parse(&text, path, overrides)
+    parse(&read(path)?, path, overrides)
 }
 
 /// Reads an experiment from `text`, as if it stood in the file `path`.
@@ -61,32 +60,57 @@ pub fn load(path: &Path, overrides: &[Override]) -> Result<Experiment, Problems>
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
-    let mut sources = vec![Source { name: path.display().to_string(), text: text.to_owned() }];
-    sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
+    read_text(text, path, overrides).map(|(experiment, _)| experiment)
+}
+
+/// An experiment file as one text that needs no other: what it extends merged, `overrides` applied. It may stand in
+/// the file's place.
+///
+/// # Errors
+/// As [`load`].
+pub fn merged(path: &Path, overrides: &[Override]) -> Result<String, Problems> {
+    read_text(&read(path)?, path, overrides).map(|(_, text)| text)
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let reason = if path.is_dir() { "it is a folder".to_owned() } else { error.to_string() };
+        let problem = Problem::of_file(format!("cannot read the experiment file {}: {reason}", path.display()));
+        Problems::unreadable(problem.help("name a TOML file, such as `experiments/quickstart.toml`"))
+    })
+}
+
+fn read_text(text: &str, path: &Path, overrides: &[Override]) -> Result<(Experiment, String), Problems> {
     let sink = Sink::default();
-    let experiment = document::parse(text, 0, &sink).and_then(|mut root| {
+    let mut files = Files::new(path, text, &sink);
+    let root = files.merge();
+    let (mut sources, folders) = (files.sources(), files.folders());
+    let first_set = sources.len();
+    let experiment = root.and_then(|mut root| {
         for (index, set) in overrides.iter().enumerate() {
-            overrides::apply(&mut root, set, index + 1, &sink);
+            overrides::apply(&mut root, set, first_set + index, &sink);
         }
-        read_experiment(&root, path, &sink)
+        let experiment = read_experiment(&root, path, &folders, &sink)?;
+        Some((experiment, merged::text(&root, &folders)))
     });
+    sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
     match experiment {
         Some(experiment) if sink.is_empty() => Ok(experiment),
         _ => Err(sink.into_problems(sources)),
     }
 }
 
-fn read_experiment(root: &Node, path: &Path, sink: &Sink) -> Option<Experiment> {
+fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -> Option<Experiment> {
     let file = Item::new(root, "", sink).table(EXPERIMENT)?;
     let name = file.required("name").and_then(|item| item.words());
     let description = file.or("description", String::new(), |item| item.text().map(str::to_owned));
     let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item));
-    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: folders };
     let catalog = Catalog::read(root, sink);
-    let scope = Scope { catalog: &catalog, sweep: &sweep, folder };
+    let scope = Scope { catalog: &catalog, sweep: &sweep, folders };
 
     let data = catalog.data.iter().filter_map(|entry| {
-        dataset::read(&entry.key, &Item::new(&entry.node, format!("data.{}", entry.key), sink), folder)
+        dataset::read(&entry.key, &Item::new(&entry.node, format!("data.{}", entry.key), sink), folders)
     });
     let data: Vec<_> = data.collect();
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use super::document::{Entry, Node, Value, parse, parse_value};
+use super::extends::EXTENDS;
 use super::nearest::most_similar;
 use super::problem::{Place, Problem, Sink};
 use super::schema::{Below, EXPERIMENT, Field, KIND, SWEEP_RULES, StageKind};
@@ -54,6 +55,11 @@ pub(super) fn apply(root: &mut Node, set: &Override, source: usize, sink: &Sink)
         return;
     };
     let Some(value) = read_value(value_text, source, path_text.len() + 1, sink) else { return };
+    if path[0].key == EXTENDS {
+        let problem = Problem::at(path[0].place, "`extends` cannot be set: overrides apply to what a file is with its bases");
+        sink.report(problem.help("write a file of its own that extends both"));
+        return;
+    }
     if !is_known(root, &path) {
         let place = Place { end: path_text.trim_end().len(), ..all };
         let problem = Problem::at(place, format!("there is no `{}` to set", path_text.trim()));

@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 /// A stretch of bytes of one of the [`Source`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// 0 for the file, then one for each `--set`.
+    /// 0 for the file, then one for each file that it extends, then one for each `--set`.
     pub source: usize,
     /// First byte.
     pub start: usize,

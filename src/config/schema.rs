@@ -46,6 +46,7 @@ const fn pins(name: &'static str) -> Field {
 
 /// Top level.
 pub(super) const EXPERIMENT: &[Field] = &[
+    value("extends", "\"shared/cifar10.toml\""),
     value("name", "\"cifar-resnet\""),
     value("description", "\"5 % pixel-subsets suffice.\""),
     Field { name: "sweep", example: "{ seed = [0, 1] }", below: Below::Axes },

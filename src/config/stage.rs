@@ -45,8 +45,27 @@ pub(super) struct Scope<'a> {
     pub catalog: &'a Catalog<'a>,
     /// The axes.
     pub sweep: &'a Sweep,
-    /// The folder that paths are relative to.
-    pub folder: &'a Path,
+    /// What paths are relative to.
+    pub folders: Folders<'a>,
+}
+
+/// The folders of the files that an experiment comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Folders<'a> {
+    /// That of the experiment file.
+    pub own: &'a Path,
+    /// That of each source, relative to it.
+    pub sources: &'a [PathBuf],
+}
+
+impl Folders<'_> {
+    /// The path that `item` names, relative to the file in which it is written. An override counts as written in the
+    /// experiment file.
+    pub fn resolve(&self, item: &Item<'_>) -> Option<PathBuf> {
+        let path = item.words()?;
+        let folder = self.sources.get(item.node.place.source);
+        Some(self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path))))
+    }
 }
 
 const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
@@ -97,7 +116,7 @@ impl Scope<'_> {
     }
 
     fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
-        let file = self.folder.join(item.words()?);
+        let file = self.folders.resolve(item)?;
         let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if !["safetensors", "pt", "pth"].contains(&extension) {
             let problem = item.problem("is not a file of weights by its name");

@@ -5,6 +5,7 @@ mod human;
 
 use serde_json::{Value, json};
 
+use crate::config;
 use crate::engine::schedule::Schedule;
 use crate::engine::view::View;
 
@@ -23,8 +24,17 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
         PlanFormat::Json => json::line(&as_json(&session, &schedule)),
         PlanFormat::Dot => out!("{}", graph::dot(plan, &schedule)),
         PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
+        PlanFormat::Toml => out!("{}", merged(arguments)?),
     }
     Ok(Status::Success)
+}
+
+/// The experiment as it is read, as one text.
+fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
+    let [file] = &arguments.files[..] else {
+        return Err(Failure::usage("--format toml writes one experiment: name one file"));
+    };
+    config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
 }
 
 fn as_json(session: &Session, schedule: &Schedule) -> Value {
