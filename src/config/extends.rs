@@ -61,18 +61,16 @@ impl<'a> Files<'a> {
         }
         let mut own = document::parse(&self.files[index].text, index, self.sink)?;
         let under = self.bases(index, &mut own, trail)?;
-        let merged = match under {
-            Some(under) => lay(own, under),
-            None => own,
-        };
+        let merged = lay(own, under);
         self.files[index].merged = Some(merged.clone());
         Some(merged)
     }
 
-    /// What a file extends, later ones over earlier ones; takes the key that says so out of it.
-    fn bases(&mut self, index: usize, own: &mut Node, trail: &mut Vec<Link>) -> Option<Option<Node>> {
-        let Value::Table(entries) = &mut own.value else { return Some(None) };
-        let Some(at) = entries.iter().position(|entry| entry.key == EXTENDS) else { return Some(None) };
+    /// What a file extends, later ones over earlier ones, or an empty table; takes the key that says so out of it.
+    fn bases(&mut self, index: usize, own: &mut Node, trail: &mut Vec<Link>) -> Option<Node> {
+        let mut under = Node::new(own.place, Value::Table(Vec::new()));
+        let Value::Table(entries) = &mut own.value else { return Some(under) };
+        let Some(at) = entries.iter().position(|entry| entry.key == EXTENDS) else { return Some(under) };
         let node = entries.remove(at).node;
         let item = Item::new(&node, EXTENDS, self.sink);
         let items = match &node.value {
@@ -80,7 +78,6 @@ impl<'a> Files<'a> {
             _ => vec![item],
         };
         let mut seen = Vec::new();
-        let mut under: Option<Node> = None;
         let mut sound = true;
         for item in items {
             let Some(base) = item.words().and_then(|name| self.find(index, &name, &item)) else {
@@ -102,12 +99,7 @@ impl<'a> Files<'a> {
             };
             trail.pop();
             match merged {
-                Some(merged) => {
-                    under = Some(match under.take() {
-                        Some(under) => lay(merged, under),
-                        None => merged,
-                    });
-                }
+                Some(merged) => under = lay(merged, under),
                 None => sound = false,
             }
         }

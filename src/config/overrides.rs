@@ -56,7 +56,8 @@ pub(super) fn apply(root: &mut Node, set: &Override, source: usize, sink: &Sink)
     };
     let Some(value) = read_value(value_text, source, path_text.len() + 1, sink) else { return };
     if path[0].key == EXTENDS {
-        let problem = Problem::at(path[0].place, "`extends` cannot be set: overrides apply to what a file is with its bases");
+        let problem =
+            Problem::at(path[0].place, "`extends` cannot be set: overrides apply to what a file is with its bases");
         sink.report(problem.help("write a file of its own that extends both"));
         return;
     }

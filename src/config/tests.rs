@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::spec::{Arch, Augment, AxisValue, Bound, Cell, Operand, Selection, Split};
 
 use super::experiment::{ImagesRef, Instance, Settings};
-use super::{Experiment, Override, load, parse};
+use super::{Experiment, Override, load, merged, parse};
 
 /// Reads a file with a data set and a recipe put in front of `rest`, which may start with `[sweep]`.
 fn experiment(rest: &str) -> Experiment {
@@ -306,6 +306,97 @@ fn an_override_may_set_what_the_file_lacks_and_what_stands_in_lists() {
 fn a_later_override_wins() {
     let experiment = shipped("quickstart.toml", &["sweep.seed=[1]", "sweep.seed=[2]"]);
     assert_eq!(cells(&experiment, "full"), ["seed=2"]);
+}
+
+/// A folder with these files.
+fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+const BASE: &str = "name = 'base'\n[sweep]\nseed = [0, 1]\n[data.set]\nkind = 'mnist'\nroot = '../images'\n\
+     [stage.full]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = '${seed}'\n\
+     [stage.full.recipe]\nepochs = 1\nbatch = 2\nlr = 0.1\nmomentum = 0.9\nnesterov = true\nweight-decay = 0\n\
+     [stage.ranking]\nkind = 'select'\nmodel = 'full'\nimages = ['set.test']\n\
+     method = { kind = 'batched-gradient', per-round = 16 }\n";
+
+#[test]
+fn a_file_changes_what_it_extends_key_by_key_and_replaces_lists() {
+    let own = "extends = 'bases/base.toml'\nname = 'own'\n[sweep]\nseed = [7]\nfraction = [0.1]\n\
+        [stage.full.recipe]\nbatch = 9\n[stage.subset]\nkind = 'mask'\nranking = 'ranking'\nkeep = '${fraction}'\n";
+    let folder = folder_of(&[("own.toml", own), ("bases/base.toml", BASE)]);
+    let experiment = load(&folder.path().join("own.toml"), &[Override::new("stage.full.recipe.epochs=3")]).unwrap();
+    assert_eq!(experiment.name, "own");
+    assert_eq!(cells(&experiment, "full"), ["seed=7"]);
+    assert_eq!(cells(&experiment, "subset"), ["fraction=0.1,seed=7"]);
+    let Settings::Train { recipe, .. } = &instances(&experiment, "full")[0].settings else { panic!() };
+    assert_eq!((recipe.epochs, recipe.batch), (3, 9));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_in_which_they_are_written() {
+    let own = "extends = 'bases/base.toml'\n[stage.imported]\nkind = 'import'\nfile = 'own.pt'\narch = 'cnn'\n";
+    let more = "[stage.imported]\nfile = 'more.pt'\ndata = 'set'\n[stage.other]\nkind = 'import'\nfile = 'other.pt'\n\
+        arch = 'cnn'\ndata = 'set'\n";
+    let base = format!("{BASE}{more}");
+    let folder = folder_of(&[("own.toml", own), ("bases/base.toml", &base)]);
+    let path = folder.path().join("own.toml");
+    let read = |sets: &[Override]| load(&path, sets).unwrap();
+    let file = |experiment: &Experiment, stage: &str| match &instances(experiment, stage)[0].settings {
+        Settings::Import { file, .. } => file.clone(),
+        other => panic!("{other:?}"),
+    };
+    let experiment = read(&[]);
+    assert_eq!(experiment.data[0].root, Some(folder.path().join("bases/../images")));
+    assert_eq!(file(&experiment, "imported"), folder.path().join("own.pt"));
+    assert_eq!(file(&experiment, "other"), folder.path().join("bases/other.pt"));
+    let experiment = read(&[Override::new("data.set.root=elsewhere")]);
+    assert_eq!(experiment.data[0].root, Some(folder.path().join("elsewhere")));
+}
+
+#[test]
+fn a_table_of_another_kind_takes_no_keys_from_the_one_below() {
+    let own = "extends = 'base.toml'\n[stage.ranking]\nmethod = { kind = 'backward' }\n";
+    let folder = folder_of(&[("own.toml", own), ("base.toml", BASE)]);
+    let experiment = load(&folder.path().join("own.toml"), &[]).unwrap();
+    let Settings::Select { method, .. } = &instances(&experiment, "ranking")[0].settings else { panic!() };
+    assert_eq!(*method, Selection::Backward);
+}
+
+#[test]
+fn later_bases_lie_over_earlier_ones_and_one_may_be_reached_twice() {
+    let own = "extends = ['left.toml', 'right.toml']\n";
+    let left = "extends = 'base.toml'\nname = 'left'\ndescription = 'of the left'\n[sweep]\nseed = [1]\n";
+    let right = "name = 'right'\n[stage.full]\nseed = 5\n";
+    let folder = folder_of(&[("own.toml", own), ("left.toml", left), ("right.toml", right), ("base.toml", BASE)]);
+    let experiment = load(&folder.path().join("own.toml"), &[]).unwrap();
+    assert_eq!((experiment.name.as_str(), experiment.description.as_str()), ("right", "of the left"));
+    assert_eq!(cells(&experiment, "full"), [""]);
+    let twice = format!("extends = './base.toml'\n{right}");
+    std::fs::write(folder.path().join("right.toml"), twice).unwrap();
+    assert_eq!(cells(&load(&folder.path().join("own.toml"), &[]).unwrap(), "full"), [""]);
+}
+
+#[test]
+fn an_experiment_written_out_is_the_same_experiment() {
+    for name in ["quickstart.toml", "cifar_resnet.toml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name);
+        let set = [Override::new("stage.full.recipe.lr=1e-9")];
+        let text = merged(&path, &set).unwrap();
+        assert!(!text.contains("extends"), "{text}");
+        let again = parse(&text, &path, &[]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert_eq!(again, load(&path, &set).unwrap(), "{text}");
+    }
+    let own = "extends = 'bases/base.toml'\nname = 'a \"quoted\" name'\n";
+    let folder = folder_of(&[("own.toml", own), ("bases/base.toml", BASE)]);
+    let path = folder.path().join("own.toml");
+    let again = parse(&merged(&path, &[]).unwrap(), &path, &[]).unwrap();
+    assert_eq!(again, load(&path, &[]).unwrap());
 }
 
 /// Every stage's instances by name and cell.

@@ -75,3 +75,25 @@ fn other_test_images_change_the_log_of_a_training_but_no_selection_from_training
     assert!(ended("train").iter().all(|status| status == "cached"));
     assert!(ended("test").iter().all(|status| status == "ran"));
 }
+
+#[test]
+fn a_file_that_extends_another_runs_only_what_it_changes_and_can_be_written_out() {
+    let bench = Bench::new();
+    bench.run("");
+    std::fs::create_dir(bench.path("built")).unwrap();
+    let built = "extends = '../tiny.toml'\nname = 'built'\n[stage.retrained.recipe]\nbatch = 32\n";
+    std::fs::write(bench.path("built/built.toml"), built).unwrap();
+    let plan = bench.ok("plan built/built.toml --format json").json();
+    let run: std::collections::BTreeSet<&str> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["status"] == "run")
+        .map(|step| step["stage"].as_str().unwrap())
+        .collect();
+    assert_eq!(run.into_iter().collect::<Vec<_>>(), ["accuracy", "retrained"]);
+    let written = bench.ok("plan built/built.toml --format toml --set sweep.seed=[0]").out;
+    std::fs::write(bench.path("built/whole.toml"), &written).unwrap();
+    assert!(written.contains("[stage.retrained]") && !written.contains("extends"), "{written}");
+    assert_eq!(bench.ok("plan built/whole.toml --format json").json()["steps"], plan["steps"]);
+}

@@ -38,6 +38,15 @@ fn every_problem_of_a_file_comes_with_its_file_line_and_text() {
 }
 
 #[test]
+fn problems_of_a_base_come_with_the_bases_own_file_and_line() {
+    let bench = Bench::new();
+    bench.edit("epochs = 1", "epoch = 1");
+    std::fs::write(bench.path("built.toml"), "extends = 'tiny.toml'\nname = 'built'\n[sweep]\nseed = 3\n").unwrap();
+    refused(&bench, "run built.toml", &["tiny.toml:18:", "did you mean", "built.toml:4:8"]);
+    refused(&bench, "plan built.toml --set extends=x", &["--set:1:1", "`extends` cannot be set"]);
+}
+
+#[test]
 fn missing_data_are_planned_for_but_not_run_and_the_message_says_how_to_get_them() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::on(&folder.path().join("nowhere"));
