@@ -1,5 +1,7 @@
 //! Every op on a GPU against the CPU. Where there is no GPU these tests say so and check nothing.
 
+use std::io::Write;
+
 use candle_core::{Device, Result, Tensor, Var};
 
 use crate::kernels::ops::testing::{Operand, assert_close, values};
@@ -21,7 +23,7 @@ fn answers(device: &Device, operands: &[Operand], op: impl Fn(&[Var]) -> Result<
 
 fn compare(what: &str, shapes: &[&[usize]], op: impl Fn(&[Var]) -> Result<Tensor>) {
     let Ok(gpu) = Device::new_cuda(0) else {
-        println!("there is no GPU: {what} was not compared");
+        let _ = writeln!(std::io::stderr(), "there is no GPU: {what} was not compared");
         return;
     };
     let operands: Vec<Operand> = (1..).zip(shapes).map(|(seed, dims)| Operand::random(dims, seed)).collect();
