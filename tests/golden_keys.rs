@@ -137,9 +137,11 @@ fn the_quickstart_is_planned_with_a_key_for_every_step() {
 fn the_cifar_experiment_is_planned_without_its_data() {
     // A copy beside which there is no data folder, whether or not the repository has one.
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("cifar_resnet.toml");
-    std::fs::copy(repository().join("experiments/cifar_resnet.toml"), &file).unwrap();
-    let plan = plan(&file);
+    std::fs::create_dir(folder.path().join("shared")).unwrap();
+    for name in ["cifar_resnet.toml", "shared/cifar10.toml", "shared/pixel_subsets.toml"] {
+        std::fs::copy(repository().join("experiments").join(name), folder.path().join(name)).unwrap();
+    }
+    let plan = plan(&folder.path().join("cifar_resnet.toml"));
     assert!(steps(&plan).iter().all(|step| step["key"].is_null() && step["status"] == "run"), "{plan}");
     // Two networks, five seeds; 60,000 images in shards of 16, ranked by one model of each network.
     assert_eq!((count(&plan, "full"), count(&plan, "ranking")), (2 * 5, 2 * 60_000 / 16));
@@ -148,4 +150,18 @@ fn the_cifar_experiment_is_planned_without_its_data() {
     assert_eq!((count(&plan, "retrained"), count(&plan, "random-retrained")), (2 * 5, 2 * 5));
     // Five pairs for each network: four with every seed, one with the model that selected.
     assert_eq!(count(&plan, "accuracy"), 2 * (4 * 5 + 1));
+}
+
+#[test]
+fn every_experiment_of_the_repository_is_planned() {
+    let mut planned = 0;
+    for entry in std::fs::read_dir(repository().join("experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let plan = plan(&path);
+            assert!(count(&plan, "full") > 0, "{}: {plan}", path.display());
+            planned += 1;
+        }
+    }
+    assert!(planned >= 7, "{planned} files");
 }
