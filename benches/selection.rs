@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use overinterp::kernels::engine::{Program, Purpose, Workspace};
+use overinterp::kernels::engine::{Program, Purpose};
 use overinterp::kernels::isa::Isa;
 use overinterp::nn::arch;
 use overinterp::nn::compile::compile;
+use overinterp::nn::compiled_model::ModelWorkspace;
 use overinterp::nn::init::initial_tensors;
 use overinterp::nn::scorer::{NetworkGradient, NetworkScorer, predict};
 use overinterp::sis::{GradientScorer, Scorer};
@@ -43,7 +44,7 @@ fn measure(arch: Arch) {
 
     let scores = program(Purpose::Scores);
     let images = (WORK / scores.multiplications()).max(1) as usize;
-    let mut workspace = Workspace::new(&scores);
+    let mut workspace = ModelWorkspace::new(&Arc::clone(&scores).into());
     let evaluation = best(|| {
         for _ in 0..images {
             predict(&mut workspace, &image);
@@ -51,7 +52,7 @@ fn measure(arch: Arch) {
     }) / images as f64;
 
     let gradients = program(Purpose::Gradients);
-    let mut workspace = Workspace::new(&gradients);
+    let mut workspace = ModelWorkspace::new(&gradients.into());
     let mut slopes = vec![0.0; shape.pixels()];
     let rounds = images.div_ceil(3);
     let round = best(|| {
@@ -78,7 +79,8 @@ fn candidates_per_second(program: &Arc<Program>, image: &[f32], threads: usize) 
     let pixels = program.input().height * program.input().width;
     let steps = (2 * WORK / program.multiplications() / pixels as u64).max(1) as usize;
     let candidates: usize = (0..steps).map(|step| pixels - step).sum();
-    let mut workspaces: Vec<Workspace> = (0..threads).map(|_| Workspace::new(program)).collect();
+    let workspace = |_| ModelWorkspace::new(&Arc::clone(program).into());
+    let mut workspaces: Vec<ModelWorkspace> = (0..threads).map(workspace).collect();
     let seconds = best(|| {
         std::thread::scope(|scope| {
             for workspace in &mut workspaces {

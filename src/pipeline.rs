@@ -16,8 +16,8 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Arch, Cell, DataSource, Fraction, Selection, Split, Work};
-use crate::stages::{Collect, DataSplit, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
+use crate::spec::{Arch, Cell, DataSource, Fraction, SeededDropout, Selection, Split, Work};
+use crate::stages::{Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
 
 use work::Workload;
 
@@ -60,7 +60,7 @@ pub struct Planned {
 pub struct Results {
     /// Every evaluation.
     pub evaluations: Vec<Outcome<Evaluation>>,
-    /// Every trained or imported model.
+    /// Every trained or imported model, and every ensemble.
     pub models: Vec<Outcome<Model>>,
     /// Every set of sufficient input subsets.
     pub sufficient: Vec<Outcome<SisSet>>,
@@ -159,13 +159,15 @@ impl<'a> Planner<'a> {
                 let (learned, tested) = (self.known(&images), self.known(&monitor));
                 let train = Train { images, monitor, arch: *arch, seed: *seed, recipe: recipe.clone() };
                 let key = self.step(train, label(&at), absent.or(also_absent));
-                self.workload.model(key.step(), *arch);
+                let samples = recipe.input_dropout.map_or(1, |dropout| dropout.samples);
+                self.workload.model(key.step(), *arch, samples);
                 if let (Some(learned), Some(tested)) = (learned, tested) {
-                    self.workload.train(key.step(), recipe, &learned, &tested);
+                    self.workload.train(key.step(), *arch, recipe, &learned, &tested);
                 }
                 self.model(at, key);
             }
-            Settings::Import { file, arch, data } => self.import(at, file, *arch, data),
+            Settings::Import { file, arch, data, input_dropout } => self.import(at, file, *arch, data, *input_dropout),
+            Settings::Ensemble { members } => self.ensemble(at, members),
             Settings::Select { model, images, method, count } => {
                 self.select(&at, model.as_ref(), images, method, *count);
             }
@@ -198,15 +200,23 @@ impl<'a> Planner<'a> {
         self.models.insert(at, key);
     }
 
-    fn import(&mut self, at: StageRef, file: &Path, arch: Arch, data: &'a str) {
+    fn import(&mut self, at: StageRef, file: &Path, arch: Arch, data: &'a str, input_dropout: Option<SeededDropout>) {
         let like = self.split(data, Split::Train);
         let (content, absent) = match self.files.file(file) {
             Ok(content) => (content, like.absent),
             Err(why) => (format!("absent: {}", file.display()), Some(why)),
         };
-        let import = Import { content, file: file.to_owned(), arch, like: like.data };
+        let import = Import { content, file: file.to_owned(), arch, like: like.data, input_dropout };
         let key = self.step(import, label(&at), absent);
-        self.workload.model(key.step(), arch);
+        self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
+        self.model(at, key);
+    }
+
+    fn ensemble(&mut self, at: StageRef, members: &[StageRef]) {
+        let members: Vec<Key<Model>> = members.iter().map(|member| self.models[member].clone()).collect();
+        let networks: Vec<StepKey> = members.iter().map(|member| member.step().clone()).collect();
+        let key = self.step(Ensemble { members }, label(&at), None);
+        self.workload.ensemble(key.step(), &networks);
         self.model(at, key);
     }
 

@@ -26,6 +26,21 @@ kind = "import"
 file = "weights.pt"
 arch = "cnn"
 data = "fashion"
+[stage.blind]
+kind = "train"
+images = "fashion.train"
+arch = "cnn"
+seed = 3
+recipe = { like = "full", augment = "none", input-dropout = { keep = 0.8, samples = 4 } }
+[stage.imported-blind]
+kind = "import"
+file = "weights.pt"
+arch = "cnn"
+data = "fashion"
+input-dropout = { keep = 0.8, samples = 4, seed = 5 }
+[stage.together]
+kind = "ensemble"
+members = ["full", "imported", "blind"]
 [stage.ranking]
 kind = "select"
 model = "full"
@@ -67,9 +82,12 @@ count = 4
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 13] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
+    ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
+    ("imported-blind", "import-v1:dbd931ae405f2beae7444a95f44ca786a431dab3669d80f4425ce49d53e1ce47"),
+    ("together", "ensemble-v1:17df5788851754e8f56b11e1f9e1891a127fc71c65a72f7408c87ae5b50b43e6"),
     ("ranking", "select-v1:51cf4c4d47488bf85cce0f1c770247da29ede1de5a147235d1d04a397690a7b6"),
     ("random", "select-v1:58be93c1a6a33c758ebe720da11a0572beaad17f6b95e115fbfe707fc87ea4a1"),
     ("exact", "select-v1:6acabde0d3a665dd4e9796909997be9a61ac4a7da32b1121947f0552e42249c1"),

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use super::{
     CollectionEnding, CollectionMember, Collections, Curve, EpochLog, Evaluation, ImageCollection, ImageSis, Metrics,
-    Model, ParameterTensor, Predictions, Ranking, SisSet, Subsets,
+    Model, Network, ParameterTensor, Predictions, Ranking, SisSet, Subsets,
 };
 use crate::engine::stage::Artifact;
-use crate::spec::{Arch, ImageShape, Normalise, RandomSeeds, Selection};
+use crate::spec::{Arch, Fraction, ImageShape, Normalise, RandomSeeds, Seed, SeededDropout, Selection};
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(dir)
@@ -180,17 +180,14 @@ fn a_subset_beyond_its_image_is_refused() {
     assert_eq!(error.source().expect("it says why").to_string(), "it names pixel 4 of images of 4 pixels");
 }
 
-#[test]
-fn models_are_sound() {
+fn model() -> Model {
     let tensor = |shape: &[usize]| ParameterTensor {
         shape: shape.to_vec(),
         data: (0..shape.iter().product()).map(|i: usize| 1.0 / (i as f32 + 3.0)).collect(),
     };
-    assert_sound(&Model {
+    let network = Network {
         arch: Arch::Resnet20,
-        shape: ImageShape { height: 32, width: 32, channels: 3 },
-        classes: 10,
-        normalise: Normalise { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] },
+        input_dropout: None,
         tensors: [("linear.weight", tensor(&[10, 4])), ("bn1.bias", tensor(&[4])), ("linear.bias", tensor(&[10]))]
             .map(|(name, tensor)| (name.to_owned(), tensor))
             .into(),
@@ -198,5 +195,42 @@ fn models_are_sound() {
             EpochLog { epoch: 1, learning_rate: 0.1, loss: 1.0 / 3.0, train_accuracy: 0.5, test_accuracy: 0.25 },
             EpochLog { epoch: 2, learning_rate: 0.1 * 0.2, loss: 1e-9, train_accuracy: 1.0, test_accuracy: 0.75 },
         ],
-    });
+    };
+    Model {
+        shape: ImageShape { height: 32, width: 32, channels: 3 },
+        classes: 10,
+        normalise: Normalise { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] },
+        networks: vec![network],
+    }
+}
+
+#[test]
+fn models_are_sound() {
+    assert_sound(&model());
+}
+
+#[test]
+fn ensembles_and_what_their_members_never_see_are_sound() {
+    let keep = Fraction::try_from(0.8).expect("a fraction");
+    let mut blind = model();
+    blind.networks[0].input_dropout = Some(SeededDropout { keep, samples: 3, seed: Seed(7) });
+    assert_sound(&blind);
+    let ensemble = Model::ensemble([model(), blind]).expect("they take the same images");
+    assert_sound(&ensemble);
+}
+
+#[test]
+fn an_ensemble_of_one_is_that_one_but_for_its_log() {
+    let mut expected = model();
+    expected.networks[0].log.clear();
+    assert_eq!(Model::ensemble([model()]).expect("one is enough"), expected);
+    assert_eq!(Model::ensemble([]).expect_err("none is not").to_string(), "an ensemble needs at least one member");
+}
+
+#[test]
+fn members_that_take_other_images_are_refused() {
+    let mut other = model();
+    other.normalise.mean[0] = 0.0;
+    let error = Model::ensemble([model(), model(), other]).expect_err("the third is normalised otherwise");
+    assert!(error.to_string().starts_with("member 3 of the ensemble takes other images than the first"), "{error}");
 }

@@ -14,10 +14,11 @@ mod ranking;
 mod sis_set;
 mod subsets;
 mod tensor_file;
+mod training_log;
 
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use images::{ImageSet, Subsets};
-pub use model::{EpochLog, Model, ParameterTensor};
+pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
 pub use ranking::{Curve, Ranking};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};

@@ -1,32 +1,39 @@
-//! The weights of a network, with what is needed to use them.
+//! What classifies images: a network with its weights, or an ensemble of several.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Damage;
-use super::tensor_file::{self, Tensor};
+use super::tensor_file::{self, Tensor, TensorFile};
+use super::{Damage, json_file, training_log};
 use crate::engine::stage::{Artifact, ArtifactError};
-use crate::spec::{Arch, ImageShape, Normalise};
+use crate::spec::{Arch, ImageShape, Normalise, SeededDropout};
 
-/// A trained or imported network.
+/// A trained or imported network, or an ensemble of such, whose logits are the mean of its members'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// Its architecture.
-    pub arch: Arch,
     /// The images it takes.
     pub shape: ImageShape,
     /// The classes it tells apart.
     pub classes: usize,
     /// How bytes become its input.
     pub normalise: Normalise,
+    /// At least one; an ensemble has several.
+    pub networks: Vec<Network>,
+}
+
+/// A network with its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Its architecture.
+    pub arch: Arch,
+    /// Which pixels it sees: all, or those that are drawn.
+    pub input_dropout: Option<SeededDropout>,
     /// Parameters and batch-norm statistics under PyTorch's names (`layer1.0.conv1.weight`), in PyTorch's shapes
     /// (convolution `[out, in, height, width]`, linear `[out, in]`).
     pub tensors: BTreeMap<String, ParameterTensor>,
-    /// One line an epoch; empty for an imported model.
+    /// One line an epoch; empty for an imported network and for a member of an ensemble.
     pub log: Vec<EpochLog>,
 }
 
@@ -50,15 +57,59 @@ pub struct EpochLog {
     pub loss: f64,
     /// Accuracy on the training images as they were seen (augmented, in training mode), 0..1.
     pub train_accuracy: f64,
-    /// Accuracy on the test images after the epoch, 0..1.
+    /// Accuracy on the test images after the epoch, 0..1; with input dropout, by one draw an image.
     pub test_accuracy: f64,
 }
 
+/// Models that cannot vote together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnsembleError {
+    /// There is nothing to average.
+    #[error("an ensemble needs at least one member")]
+    Empty,
+    /// The members take different images.
+    #[error(
+        "member {member} of the ensemble takes other images than the first: make all members from one data set, \
+         whose size, classes and normalisation they share"
+    )]
+    OtherImages {
+        /// Counted from 1.
+        member: usize,
+    },
+}
+
+impl Model {
+    /// The mean of some models, in their order. Of one model it is that model. How each was trained is left to its own
+    /// log.
+    ///
+    /// # Errors
+    /// When there is none, or they take different images.
+    pub fn ensemble(models: impl IntoIterator<Item = Self>) -> Result<Self, EnsembleError> {
+        let mut models = models.into_iter();
+        let mut ensemble = models.next().ok_or(EnsembleError::Empty)?;
+        for (place, model) in models.enumerate() {
+            if !model.takes_images_of(&ensemble) {
+                return Err(EnsembleError::OtherImages { member: place + 2 });
+            }
+            ensemble.networks.extend(model.networks);
+        }
+        for network in &mut ensemble.networks {
+            network.log.clear();
+        }
+        Ok(ensemble)
+    }
+
+    fn takes_images_of(&self, other: &Self) -> bool {
+        (self.shape, self.classes, &self.normalise) == (other.shape, other.classes, &other.normalise)
+    }
+}
+
+/// What the members of an ensemble share; a single network has no such file.
+const ENSEMBLE: &str = "ensemble.json";
 const WEIGHTS: &str = "model.safetensors";
 const LOG: &str = "log.csv";
-const LOG_HEADER: &str = "epoch,learning-rate,loss,train-accuracy,test-accuracy";
 
-/// What the header of the weights says.
+/// What the header of a single network's weights says.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Facts {
@@ -66,63 +117,105 @@ struct Facts {
     shape: ImageShape,
     classes: usize,
     normalise: Normalise,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_dropout: Option<SeededDropout>,
+}
+
+/// What the header of a member's weights says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberFacts {
+    arch: Arch,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_dropout: Option<SeededDropout>,
+}
+
+/// The content of [`ENSEMBLE`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shared {
+    shape: ImageShape,
+    classes: usize,
+    normalise: Normalise,
+    /// The files of the members' weights.
+    members: Vec<String>,
+}
+
+/// The weights of a member; `place` counts from 0.
+fn member_file(place: usize) -> String {
+    format!("member-{}.safetensors", place + 1)
 }
 
 impl Artifact for Model {
     const NOTES: &'static [&'static str] = &[LOG];
 
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
-        let Self { arch, shape, classes, normalise, tensors, log } = self;
-        let facts = Facts { arch: *arch, shape: *shape, classes: *classes, normalise: normalise.clone() };
-        let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), Tensor::new(&tensor.shape, &tensor.data)));
-        tensor_file::write(&dir.join(WEIGHTS), &facts, tensors)?;
-        let path = dir.join(LOG);
-        fs::write(&path, log_text(log)).map_err(|error| ArtifactError::writing(path, error))
+        let Self { shape, classes, normalise, networks } = self;
+        let (shape, classes, normalise) = (*shape, *classes, normalise.clone());
+        if let [network] = &networks[..] {
+            let Network { arch, input_dropout, .. } = *network;
+            let facts = Facts { arch, shape, classes, normalise, input_dropout };
+            tensor_file::write(&dir.join(WEIGHTS), &facts, stored(network))?;
+            return training_log::write(&dir.join(LOG), &network.log);
+        }
+        let members: Vec<String> = (0..networks.len()).map(member_file).collect();
+        for (file, network) in members.iter().zip(networks) {
+            let facts = MemberFacts { arch: network.arch, input_dropout: network.input_dropout };
+            tensor_file::write(&dir.join(file), &facts, stored(network))?;
+        }
+        json_file::write(&dir.join(ENSEMBLE), &Shared { shape, classes, normalise, members })
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        let mut model = tensor_file::read(&dir.join(WEIGHTS), |file| {
-            let Facts { arch, shape, classes, normalise } = file.facts()?;
-            let tensors = file.names().into_iter().map(|name| {
-                let (shape, data) = file.any_shape(name)?;
-                Ok((name.to_owned(), ParameterTensor { shape, data }))
-            });
-            Ok(Self {
-                arch,
-                shape,
-                classes,
-                normalise,
-                tensors: tensors.collect::<Result<_, Damage>>()?,
-                log: Vec::new(),
-            })
+        if !dir.join(ENSEMBLE).exists() && !dir.join(member_file(0)).exists() {
+            return load_single(dir);
+        }
+        let Shared { shape, classes, normalise, members } = json_file::read(&dir.join(ENSEMBLE), |shared: &Shared| {
+            let in_order = shared.members.iter().enumerate().all(|(place, file)| *file == member_file(place));
+            if shared.members.len() > 1 && in_order {
+                Ok(())
+            } else {
+                Err(Damage::value("it does not list the members"))
+            }
         })?;
-        let path = dir.join(LOG);
-        let text = fs::read_to_string(&path).map_err(|error| ArtifactError::reading(&path, error))?;
-        model.log = parse_log(&text).map_err(|damage| ArtifactError::reading(path, damage))?;
-        Ok(model)
+        let networks = members.iter().map(|file| {
+            tensor_file::read(&dir.join(file), |file| {
+                let MemberFacts { arch, input_dropout } = file.facts()?;
+                Ok(Network { arch, input_dropout: sampled(input_dropout)?, tensors: loaded(file)?, log: Vec::new() })
+            })
+        });
+        Ok(Self { shape, classes, normalise, networks: networks.collect::<Result<_, ArtifactError>>()? })
     }
 }
 
-/// The log as CSV, each number in the fewest digits that give it back.
-fn log_text(log: &[EpochLog]) -> String {
-    let mut text = format!("{LOG_HEADER}\n");
-    for EpochLog { epoch, learning_rate, loss, train_accuracy, test_accuracy } in log {
-        let _ = writeln!(text, "{epoch},{learning_rate},{loss},{train_accuracy},{test_accuracy}"); // cannot fail
-    }
-    text
+fn load_single(dir: &Path) -> Result<Model, ArtifactError> {
+    let mut model = tensor_file::read(&dir.join(WEIGHTS), |file| {
+        let Facts { arch, shape, classes, normalise, input_dropout } = file.facts()?;
+        let network = Network { arch, input_dropout: sampled(input_dropout)?, tensors: loaded(file)?, log: Vec::new() };
+        Ok(Model { shape, classes, normalise, networks: vec![network] })
+    })?;
+    model.networks[0].log = training_log::read(&dir.join(LOG))?;
+    Ok(model)
 }
 
-fn parse_log(text: &str) -> Result<Vec<EpochLog>, Damage> {
-    let mut lines = text.lines();
-    if lines.next() != Some(LOG_HEADER) {
-        return Err(Damage::Line(1));
-    }
-    lines.enumerate().map(|(index, line)| parse_epoch(line).ok_or(Damage::Line(index + 2))).collect()
+/// A network's tensors on their way to disk.
+fn stored(network: &Network) -> impl Iterator<Item = (&str, Tensor)> {
+    network.tensors.iter().map(|(name, tensor)| (name.as_str(), Tensor::new(&tensor.shape, &tensor.data)))
 }
 
-fn parse_epoch(line: &str) -> Option<EpochLog> {
-    let (epoch, numbers) = line.split_once(',')?;
-    let numbers: Vec<f64> = numbers.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let [learning_rate, loss, train_accuracy, test_accuracy] = numbers.try_into().ok()?;
-    Some(EpochLog { epoch: epoch.parse().ok()?, learning_rate, loss, train_accuracy, test_accuracy })
+/// A network's tensors from disk.
+fn loaded(file: &TensorFile<'_>) -> Result<BTreeMap<String, ParameterTensor>, Damage> {
+    let tensors = file.names().into_iter().map(|name| {
+        let (shape, data) = file.any_shape(name)?;
+        Ok((name.to_owned(), ParameterTensor { shape, data }))
+    });
+    tensors.collect()
+}
+
+/// Refuses input dropout that is averaged over nothing.
+fn sampled(dropout: Option<SeededDropout>) -> Result<Option<SeededDropout>, Damage> {
+    match dropout {
+        Some(SeededDropout { samples: 0, .. }) => Err(Damage::value("its input dropout is averaged over no samples")),
+        _ => Ok(dropout),
+    }
 }

@@ -137,10 +137,14 @@ fn candidates(fitting: &[&str]) -> String {
 
 fn wanted(kinds: &[StageKind], data: bool) -> String {
     let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
+    let any_of = match kinds.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => kinds.concat(),
+    };
     match (data, kinds.is_empty()) {
         (true, true) => "a data set".to_owned(),
-        (true, false) => format!("a data set or a stage of kind {}", kinds.join(" or ")),
-        (false, _) => format!("a stage of kind {}", kinds.join(" or ")),
+        (true, false) => format!("a data set or a stage of kind {any_of}"),
+        (false, _) => format!("a stage of kind {any_of}"),
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use crate::spec::{Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, Selection, Split, Table};
+use crate::spec::{
+    Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, SeededDropout, Selection, Split, Table,
+};
 
 /// One experiment file, with what it extends, `--set` overrides applied.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +106,13 @@ pub enum Settings {
         arch: Arch,
         /// The data set whose shape, classes and normalisation the network takes.
         data: String,
+        /// What it was trained not to see.
+        input_dropout: Option<SeededDropout>,
+    },
+    /// `kind = "ensemble"`: models whose logits are averaged.
+    Ensemble {
+        /// At least one, in file order, and of one stage in the order of its axes' values.
+        members: Vec<StageRef>,
     },
     /// `kind = "select"`: rank every pixel of every image.
     Select {

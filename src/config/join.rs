@@ -103,6 +103,25 @@ pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
     specs
 }
 
+/// Reports an axis of `over` that no member of the ensemble varies over.
+pub(super) fn check_over(drafts: &[DraftStage], specs: &[StageSpec], sink: &Sink) {
+    let varies = |stage: &str, axis: &str| {
+        let spec = specs.iter().find(|spec| spec.name == stage);
+        spec.is_none_or(|spec| {
+            spec.instances.is_empty() || spec.instances.iter().any(|instance| instance.cell.contains_key(axis))
+        })
+    };
+    for draft in drafts.iter().flat_map(DraftStage::drafts) {
+        let Some(first) = draft.references.first() else { continue };
+        for (axis, place) in &first.over {
+            if !draft.references.iter().any(|reference| varies(&reference.stage, axis)) {
+                let fault = format!("no member varies over `{axis}`, so that there is nothing to take together");
+                sink.report(Problem::at(*place, fault).help(format!("remove `{axis}` from `over`")));
+            }
+        }
+    }
+}
+
 /// Stages that are joined already, and indexes that keep large sweeps from being searched pair by pair.
 struct Joiner<'a> {
     sweep: &'a Sweep,
@@ -124,16 +143,14 @@ struct Index {
 
 impl Joiner<'_> {
     fn instances(&mut self, draft: &Draft) -> Vec<Instance> {
-        let mut partial: Vec<(Cell, Vec<StageRef>)> = vec![(draft.cell.clone(), Vec::new())];
+        let mut partial: Vec<(Cell, Vec<Vec<StageRef>>)> = vec![(draft.cell.clone(), Vec::new())];
         for reference in &draft.references {
             let mut extended = Vec::new();
             for (cell, chosen) in &partial {
-                for input in self.matching(reference, cell) {
-                    let unpinned = input.iter().filter(|(axis, _)| !reference.pins.contains_key(*axis));
+                for (bound, together) in self.choices(reference, cell) {
                     let mut cell = cell.clone();
-                    cell.extend(unpinned.map(|(axis, value)| (axis.clone(), value.clone())));
-                    let stage = StageRef { stage: reference.stage.clone(), cell: input };
-                    extended.push((cell, chosen.iter().cloned().chain([stage]).collect()));
+                    cell.extend(bound);
+                    extended.push((cell, chosen.iter().cloned().chain([together]).collect()));
                 }
             }
             partial = extended;
@@ -142,13 +159,36 @@ impl Joiner<'_> {
         for (cell, chosen) in partial {
             if self.occurs(&cell) {
                 let mut settings = draft.settings.clone();
-                for (slot, stage) in settings.references_mut().into_iter().zip(chosen) {
-                    *slot = stage;
-                }
+                settings.resolve(chosen);
                 instances.push(Instance { cell, settings });
             }
         }
         instances
+    }
+
+    /// What a reference can be at `cell`: instances that are taken together, which is one but for axes that the
+    /// reference goes over, and the axes that they bind.
+    fn choices(&mut self, reference: &Reference, cell: &Cell) -> Vec<(Cell, Vec<StageRef>)> {
+        let mut choices: Vec<(Cell, Vec<StageRef>)> = Vec::new();
+        let mut places: BTreeMap<Cell, usize> = BTreeMap::new();
+        let mut inputs = self.matching(reference, cell);
+        inputs.sort_by_cached_key(|input| self.sweep.rank(input));
+        for input in inputs {
+            let free = |axis: &String| {
+                !reference.pins.contains_key(axis) && !reference.over.iter().any(|(over, _)| over == axis)
+            };
+            let bound: Cell =
+                input.iter().filter(|(axis, _)| free(axis)).map(|(a, v)| (a.clone(), v.clone())).collect();
+            let stage = StageRef { stage: reference.stage.clone(), cell: input };
+            match places.get(&bound) {
+                Some(&place) if !reference.over.is_empty() => choices[place].1.push(stage),
+                _ => {
+                    places.insert(bound.clone(), choices.len());
+                    choices.push((bound, vec![stage]));
+                }
+            }
+        }
+        choices
     }
 
     /// The cells of an input that have the pinned values and agree with `cell` on all other axes.

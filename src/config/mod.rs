@@ -142,13 +142,15 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     if !sink.is_empty() {
         return None;
     }
+    let stages = join::join(&ordered, &sweep);
+    join::check_over(&ordered, &stages, sink);
     Some(Experiment {
         name: name?,
         description: description?,
         file: path.to_owned(),
         axes: sweep.axes(),
         data,
-        stages: join::join(&ordered, &sweep),
+        stages,
         tables,
         claims,
     })

@@ -36,7 +36,7 @@ impl Questions<'_> {
         check_name(entry, "a table", item.sink());
         let table = item.table(TABLE)?;
         let title = table.required("title").and_then(|item| item.words());
-        let columns = table.or("columns", None, |item| self.axis(&item).map(Some));
+        let columns = table.or("columns", None, |item| self.scope.axis(&item).map(Some));
         let taken = columns.as_ref().and_then(Option::as_deref);
         let over = self.over(&table, taken);
         let rows = table.required("rows").and_then(|item| all(&item, |item| self.row(item)));
@@ -145,38 +145,17 @@ impl Questions<'_> {
         None
     }
 
-    fn axis(&self, item: &Item<'_>) -> Option<String> {
-        let name = item.text()?;
-        if !self.scope.sweep.has(name) {
-            self.scope.sweep.unknown(name, item.node.place, item.sink());
-            return None;
-        }
-        Some(name.to_owned())
-    }
-
     /// The axes averaged over; `taken` is spoken for.
     fn over(&self, table: &Reader<'_>, taken: Option<&str>) -> Option<Vec<String>> {
         let Some(item) = table.optional("over") else {
             let replicated = self.scope.sweep.has(REPLICATES) && taken != Some(REPLICATES);
             return Some(replicated.then(|| REPLICATES.to_owned()).into_iter().collect());
         };
-        let mut axes: Vec<String> = Vec::new();
-        let mut sound = true;
-        for item in item.list()? {
-            match self.axis(&item) {
-                Some(axis) if Some(axis.as_str()) == taken => {
-                    sound = false;
-                    item.fault::<()>(format!("cannot be `{axis}`, which makes the columns"));
-                }
-                Some(axis) if axes.contains(&axis) => {
-                    sound = false;
-                    item.fault::<()>("is there twice");
-                }
-                Some(axis) => axes.push(axis),
-                None => sound = false,
-            }
+        let axes = self.scope.axes(&item)?;
+        if let Some((axis, item)) = axes.iter().find(|(axis, _)| Some(axis.as_str()) == taken) {
+            return item.fault(format!("cannot be `{axis}`, which makes the columns"));
         }
-        sound.then_some(axes)
+        Some(axes.into_iter().map(|(axis, _)| axis).collect())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reads the `recipe` of a training.
 
-use crate::spec::{Augment, Recipe};
+use crate::spec::{Augment, Fraction, InputDropout, Recipe};
 
-use super::read::Item;
-use super::schema::RECIPE;
+use super::read::{Item, Reader};
+use super::schema::{INPUT_DROPOUT, RECIPE};
 
 /// Reads a recipe whose `like` is resolved. `milestones` may be left out (none), with them `gamma` (no fall), and
-/// `augment` (none); every other key must be there.
+/// `augment` and `input-dropout` (none); every other key must be there.
 pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
     let table = item.table(RECIPE)?;
     let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
@@ -26,6 +26,10 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         _ => number("gamma", "above 0", |value| value > 0.0),
     };
     let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
+    let input_dropout = table.or("input-dropout", None, |item| {
+        let table = item.table(INPUT_DROPOUT)?;
+        input_dropout(&table).map(|dropout| Some(dropout).filter(InputDropout::drops))
+    });
     if let (Some(true), Some(0.0)) = (nesterov, momentum) {
         return item.fault("has `nesterov` without `momentum`: set one to false or the other above 0");
     }
@@ -39,7 +43,22 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         milestones: milestones?,
         gamma: gamma?,
         augment: augment?,
+        input_dropout: input_dropout?,
     })
+}
+
+/// How many draws the authors average (the default of their `num_samples`).
+const AUTHORS_SAMPLES: usize = 1;
+
+/// Reads `keep` and `samples`. What keeps every pixel is no dropout, and no part of a manifest.
+pub(super) fn input_dropout(table: &Reader<'_>) -> Option<InputDropout> {
+    let keep = table.required("keep").and_then(|item| {
+        let value = item.number()?;
+        let fault = || item.fault(format!("must be above 0 and at most 1, not {value}"));
+        Fraction::try_from(value).map_or_else(|_| fault(), Some)
+    });
+    let samples = table.or("samples", AUTHORS_SAMPLES, |item| item.whole(1));
+    Some(InputDropout { keep: keep?, samples: samples? })
 }
 
 fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {

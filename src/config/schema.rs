@@ -101,11 +101,27 @@ pub(super) const RECIPE: &[Field] = &[
     value("milestones", "[60, 120, 160]"),
     value("gamma", "0.2"),
     value("augment", "\"none\""),
+    keys("input-dropout", "{ keep = 0.8, samples = 10 }", INPUT_DROPOUT),
 ];
 
+/// `input-dropout` of a recipe.
+pub(super) const INPUT_DROPOUT: &[Field] = &[value("keep", "0.8"), value("samples", "10")];
+
 /// `kind = "import"`.
-pub(super) const IMPORT: &[Field] =
-    &[KIND, value("file", "\"checkpoint.pt\""), value("arch", "\"resnet18\""), value("data", "\"cifar10\"")];
+pub(super) const IMPORT: &[Field] = &[
+    KIND,
+    value("file", "\"checkpoint.pt\""),
+    value("arch", "\"resnet18\""),
+    value("data", "\"cifar10\""),
+    keys("input-dropout", "{ keep = 0.8, samples = 10, seed = 0 }", SEEDED_DROPOUT),
+];
+
+/// `input-dropout` of an import.
+pub(super) const SEEDED_DROPOUT: &[Field] = &[INPUT_DROPOUT[0], INPUT_DROPOUT[1], value("seed", "0")];
+
+/// `kind = "ensemble"`.
+pub(super) const ENSEMBLE: &[Field] =
+    &[KIND, value("members", "[\"full\"]"), pins("members-where"), value("over", "[\"seed\"]")];
 
 /// `kind = "select"`.
 pub(super) const SELECT: &[Field] = &[
@@ -211,6 +227,8 @@ pub(super) enum StageKind {
     Train,
     /// Weights from a file.
     Import,
+    /// Several models as one.
+    Ensemble,
     /// Rankings of pixels.
     Select,
     /// Subsets of pixels.
@@ -225,9 +243,10 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("train", Self::Train),
         ("import", Self::Import),
+        ("ensemble", Self::Ensemble),
         ("select", Self::Select),
         ("mask", Self::Mask),
         ("evaluate", Self::Evaluate),
@@ -240,6 +259,7 @@ impl StageKind {
         match self {
             Self::Train => "train",
             Self::Import => "import",
+            Self::Ensemble => "ensemble",
             Self::Select => "select",
             Self::Mask => "mask",
             Self::Evaluate => "evaluate",
@@ -253,6 +273,7 @@ impl StageKind {
         match self {
             Self::Train => TRAIN,
             Self::Import => IMPORT,
+            Self::Ensemble => ENSEMBLE,
             Self::Select => SELECT,
             Self::Mask => MASK,
             Self::Evaluate => EVALUATE,

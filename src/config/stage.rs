@@ -11,8 +11,8 @@ use super::experiment::{ImagesRef, Settings, StageRef};
 use super::method::method;
 use super::problem::Place;
 use super::read::{Item, Reader};
-use super::recipe::recipe;
-use super::schema::{PAIR, StageKind};
+use super::recipe::{input_dropout, recipe};
+use super::schema::{PAIR, SEEDED_DROPOUT, StageKind};
 use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
@@ -22,7 +22,7 @@ pub(super) struct Draft {
     pub cell: Cell,
     /// Its settings, with references that have no cell yet.
     pub settings: Settings,
-    /// What those references ask for, in the order of [`Settings::references_mut`].
+    /// What those references ask for, in the order of [`Settings::resolve`].
     pub references: Vec<Reference>,
 }
 
@@ -37,6 +37,8 @@ pub(super) struct Reference {
     pub split: Option<Split>,
     /// Axes with the values that they must have (`*-where`).
     pub pins: Cell,
+    /// Axes whose values are taken together (`over`), and where they are named.
+    pub over: Vec<(String, Place)>,
 }
 
 /// What stages are read against.
@@ -69,6 +71,7 @@ impl Folders<'_> {
 }
 
 const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
+const MODELS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Ensemble];
 
 impl Scope<'_> {
     /// Reads a stage other than an evaluation.
@@ -77,6 +80,7 @@ impl Scope<'_> {
         let (settings, references) = match kind {
             StageKind::Train => self.train(&table),
             StageKind::Import => self.import(&table),
+            StageKind::Ensemble => self.ensemble(&cell, &table),
             StageKind::Select => self.select(&table),
             StageKind::Mask => self.mask(&table),
             StageKind::Sis => self.sis(&table),
@@ -89,7 +93,7 @@ impl Scope<'_> {
     /// Reads one of the pairs of an evaluation.
     pub fn read_pair(&self, cell: Cell, item: &Item<'_>) -> Option<Draft> {
         let table = item.table(PAIR)?;
-        let model = self.stage(&table, "model", WEIGHTS);
+        let model = self.stage(&table, "model", MODELS);
         let images = self.images(&table);
         let ((model, reference), (images, mut references)) = (model?, images?);
         references.insert(0, reference);
@@ -112,7 +116,87 @@ impl Scope<'_> {
             let name = item.text()?;
             self.catalog.find_images(name, &[], &item).map(|_| name.to_owned())
         });
-        Some((Settings::Import { file: file?, arch: arch?, data: data? }, Vec::new()))
+        let input_dropout = table.or("input-dropout", None, |item| {
+            let table = item.table(SEEDED_DROPOUT)?;
+            let dropout = input_dropout(&table);
+            let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
+            dropout.zip(seed).map(|(dropout, seed)| dropout.drops().then(|| dropout.seeded(seed)))
+        });
+        let settings = Settings::Import { file: file?, arch: arch?, data: data?, input_dropout: input_dropout? };
+        Some((settings, Vec::new()))
+    }
+
+    fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let pins = self.pins(table, "members-where");
+        let over = table.or("over", Vec::new(), |item| {
+            let axes = self.axes(&item)?;
+            let fixed = |axis: &String| pins.as_ref().is_some_and(|pins| pins.contains_key(axis));
+            for (axis, item) in &axes {
+                if cell.contains_key(axis) {
+                    return item.fault(format!("cannot be `{axis}`, of which this stage mentions the value itself"));
+                }
+                if fixed(axis) {
+                    return item.fault(format!("cannot be `{axis}`, which `members-where` fixes"));
+                }
+            }
+            Some(axes.into_iter().map(|(axis, item)| (axis, written(&item))).collect())
+        });
+        let members = table.required("members").and_then(|item| self.members(&item));
+        let (members, pins, over) = (members?, pins?, over?);
+        let references = members.iter().map(|(name, place)| Reference {
+            stage: name.clone(),
+            place: *place,
+            split: None,
+            pins: pins.clone(),
+            over: over.clone(),
+        });
+        let references = references.collect();
+        Some((Settings::Ensemble { members: members.iter().map(|(name, _)| unjoined(name)).collect() }, references))
+    }
+
+    /// The stages that make an ensemble's members, and where each is named.
+    fn members(&self, item: &Item<'_>) -> Option<Vec<(String, Place)>> {
+        let mut members: Vec<(String, Place)> = Vec::new();
+        let mut sound = true;
+        for item in item.full_list()? {
+            let name = item.text().filter(|name| self.catalog.find_stage(name, WEIGHTS, &item).is_some());
+            match name {
+                Some(name) if members.iter().any(|(known, _)| known == name) => {
+                    sound = false;
+                    item.fault::<()>("is there twice");
+                }
+                Some(name) => members.push((name.to_owned(), written(&item))),
+                None => sound = false,
+            }
+        }
+        sound.then_some(members)
+    }
+
+    /// A list of axes, each with the item that names it.
+    pub fn axes<'a>(&self, item: &Item<'a>) -> Option<Vec<(String, Item<'a>)>> {
+        let mut axes: Vec<(String, Item<'a>)> = Vec::new();
+        let mut sound = true;
+        for item in item.list()? {
+            match self.axis(&item) {
+                Some(axis) if axes.iter().any(|(known, _)| *known == axis) => {
+                    sound = false;
+                    item.fault::<()>("is there twice");
+                }
+                Some(axis) => axes.push((axis, item)),
+                None => sound = false,
+            }
+        }
+        sound.then_some(axes)
+    }
+
+    /// The name of an axis that there is.
+    pub fn axis(&self, item: &Item<'_>) -> Option<String> {
+        let name = item.text()?;
+        if !self.sweep.has(name) {
+            self.sweep.unknown(name, item.node.place, item.sink());
+            return None;
+        }
+        Some(name.to_owned())
     }
 
     fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
@@ -142,7 +226,7 @@ impl Scope<'_> {
             }
             (Some(Selection::Random { .. }), None) => Some((None, None)),
             (None, None) => None,
-            _ => self.stage(table, "model", WEIGHTS).map(|(model, reference)| (Some(model), Some(reference))),
+            _ => self.stage(table, "model", MODELS).map(|(model, reference)| (Some(model), Some(reference))),
         };
         let (model, reference) = model?;
         let settings = Settings::Select { model, images: images?, method: method?, count: count? };
@@ -167,7 +251,7 @@ impl Scope<'_> {
     }
 
     fn collection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let model = self.stage(table, "model", WEIGHTS);
+        let model = self.stage(table, "model", MODELS);
         let images = table.required("images").and_then(|item| self.splits(&item));
         let threshold = threshold(table);
         let count = table.or("count", None, |item| item.whole(1).map(Some));
@@ -182,7 +266,8 @@ impl Scope<'_> {
         let item = table.required(key)?;
         let name = item.text()?;
         self.catalog.find_stage(name, kinds, &item)?;
-        let reference = Reference { stage: name.to_owned(), place: written(&item), split: None, pins: pins? };
+        let place = written(&item);
+        let reference = Reference { stage: name.to_owned(), place, split: None, pins: pins?, over: Vec::new() };
         Some((unjoined(name), reference))
     }
 
@@ -198,7 +283,8 @@ impl Scope<'_> {
             }
             Found::Stage | Found::Unclear => {
                 let place = written(&item);
-                let reference = Reference { stage: name.to_owned(), place, split: Some(split), pins: pins? };
+                let (stage, split_used) = (name.to_owned(), Some(split));
+                let reference = Reference { stage, place, split: split_used, pins: pins?, over: Vec::new() };
                 Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
             }
         }
@@ -257,11 +343,22 @@ impl Scope<'_> {
 }
 
 impl Settings {
-    /// The stages that these settings refer to, model before images.
-    pub(super) fn references_mut(&mut self) -> Vec<&mut StageRef> {
+    /// Puts the instances that were chosen in place of the references: model before images, one for each; any number
+    /// for a member of an ensemble.
+    pub(super) fn resolve(&mut self, chosen: Vec<Vec<StageRef>>) {
+        let chosen = chosen.into_iter().flatten();
+        if let Self::Ensemble { members } = self {
+            *members = chosen.collect();
+        } else {
+            self.references_mut().into_iter().zip(chosen).for_each(|(slot, stage)| *slot = stage);
+        }
+    }
+
+    fn references_mut(&mut self) -> Vec<&mut StageRef> {
         match self {
             Self::Train { images, .. } => images.reference_mut().into_iter().collect(),
             Self::Import { .. } => Vec::new(),
+            Self::Ensemble { members } => members.iter_mut().collect(),
             Self::Select { model, .. } => model.iter_mut().collect(),
             Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
             Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),

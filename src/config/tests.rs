@@ -405,6 +405,57 @@ fn all_instances(experiment: &Experiment) -> Vec<(String, Instance)> {
     stages.flat_map(|stage| stage.instances.iter().map(|instance| (stage.name.clone(), instance.clone()))).collect()
 }
 
+/// The members of an ensemble: stage and cell.
+fn members(instance: &Instance) -> Vec<String> {
+    let Settings::Ensemble { members } = &instance.settings else { panic!("not an ensemble") };
+    members.iter().map(|member| format!("{} {}", member.stage, show(&member.cell)).trim().to_owned()).collect()
+}
+
+#[test]
+fn an_ensemble_joins_its_members_as_any_stage_does() {
+    let experiment =
+        swept("arch = ['cnn', 'vgg16']\nseed = [0, 1]", "[stage.e]\nkind = 'ensemble'\nmembers = ['full']\n");
+    assert_eq!(cells(&experiment, "e"), cells(&experiment, "full"));
+    assert_eq!(members(&instances(&experiment, "e")[1]), ["full arch=cnn,seed=1"]);
+}
+
+#[test]
+fn an_ensemble_over_an_axis_takes_its_values_together_in_their_order() {
+    let stages = "[stage.other]\nkind = 'import'\nfile = '${arch}.pt'\narch = '${arch}'\ndata = 'set'\n\
+                  [stage.e]\nkind = 'ensemble'\nmembers = ['full', 'other']\nover = ['seed']\n\
+                  [stage.all]\nkind = 'ensemble'\nmembers = ['full']\nover = ['seed', 'arch']\n\
+                  [stage.one]\nkind = 'ensemble'\nmembers = ['full']\nmembers-where = { arch = 'vgg16' }\nover = ['seed']\n\
+                  [stage.own]\nkind = 'select'\nmodel = 'e'\nimages = ['set.test']\nmethod = { kind = 'backward' }\n";
+    let experiment = swept("arch = ['vgg16', 'cnn']\nseed = [7, 0]\nexclude = [{ arch = 'cnn', seed = 7 }]", stages);
+    assert_eq!(cells(&experiment, "e"), ["arch=vgg16", "arch=cnn"]);
+    let together = instances(&experiment, "e");
+    assert_eq!(members(&together[0]), ["full arch=vgg16,seed=7", "full arch=vgg16,seed=0", "other arch=vgg16"]);
+    assert_eq!(members(&together[1]), ["full arch=cnn,seed=0", "other arch=cnn"]);
+    assert_eq!(cells(&experiment, "all"), [""]);
+    assert_eq!(
+        members(&instances(&experiment, "all")[0]),
+        ["full arch=vgg16,seed=7", "full arch=vgg16,seed=0", "full arch=cnn,seed=0"]
+    );
+    assert_eq!(cells(&experiment, "one"), [""]);
+    assert_eq!(members(&instances(&experiment, "one")[0]), ["full arch=vgg16,seed=7", "full arch=vgg16,seed=0"]);
+    assert_eq!(cells(&experiment, "own"), ["arch=vgg16", "arch=cnn"]);
+}
+
+#[test]
+fn input_dropout_is_read_with_the_authors_single_sample_unless_another_is_given() {
+    let dropout = |text: &str| {
+        let stage = format!(
+            "[stage.b]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\nrecipe = {{ like = 'full', input-dropout = {text} }}\n"
+        );
+        let experiment = swept("arch = ['cnn']\nseed = [0]", &stage);
+        let Settings::Train { recipe, .. } = &instances(&experiment, "b")[0].settings else { panic!() };
+        recipe.input_dropout.map(|dropout| (dropout.keep.get(), dropout.samples))
+    };
+    assert_eq!(dropout("{ keep = 0.8 }"), Some((0.8, 1)));
+    assert_eq!(dropout("{ keep = 0.5, samples = 10 }"), Some((0.5, 10)));
+    assert_eq!(dropout("{ keep = 1.0, samples = 10 }"), None, "what keeps every pixel is no dropout");
+}
+
 proptest! {
     #[test]
     fn adding_a_value_to_an_axis_leaves_all_other_instances_as_they_are(

@@ -1,11 +1,11 @@
-//! The answers of a network on a candle device to [`crate::sis`], for devices without the fused engine.
+//! The answers of a model on a candle device to [`crate::sis`], for devices without the fused engine.
 //!
 //! The traits of `sis` have no way to fail, so a failing device scores 0 from then on, and [`DeviceScorer::finish`]
 //! tells why: ask it before using what the scores led to.
 
 use candle_core::{DType, Result, Tensor, Var};
 
-use super::evaluation::EvaluationNetwork;
+use super::device_model::{DeviceModel, Kept};
 use super::scorer::{argmax, probability};
 use crate::sis::{GradientScorer, Scorer};
 
@@ -21,7 +21,9 @@ const MASKED: usize = 64;
 /// The image and what is masked of it lie on the device, where candidates are made; only their numbers are sent there,
 /// and their scores come back, once for all candidates of a call.
 pub struct DeviceScorer<'n> {
-    network: &'n EvaluationNetwork,
+    model: &'n DeviceModel,
+    /// What input dropout keeps of the image.
+    seen: Kept,
     /// The normalised image, `[pixels, channels]`.
     image: Tensor,
     dims: [usize; 3],
@@ -35,17 +37,17 @@ pub struct DeviceScorer<'n> {
 }
 
 impl<'n> DeviceScorer<'n> {
-    /// Evaluates a normalised image of `[height, width, channels]` with nothing masked.
+    /// Evaluates a normalised image of `[height, width, channels]` with nothing masked; `seen` is drawn for it.
     ///
     /// # Errors
     /// When the image does not have that shape, or the device fails.
-    pub fn new(network: &'n EvaluationNetwork, image: &[f32], dims: [usize; 3]) -> Result<Self> {
+    pub fn new(model: &'n DeviceModel, seen: Kept, image: &[f32], dims: [usize; 3]) -> Result<Self> {
         let [height, width, channels] = dims;
-        let (pixels, device) = (height * width, network.device());
+        let (pixels, device) = (height * width, model.device());
         let image = Tensor::from_slice(image, (pixels, channels), device)?;
         let kept = Tensor::ones(pixels, DType::F32, device)?;
         let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
-        let mut scorer = Self { network, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
+        let mut scorer = Self { model, seen, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
         let nothing = scorer.upload(&[])?;
         let logits = scorer.logits(&nothing)?.get(0)?.to_vec1::<f32>()?;
         scorer.class = argmax(&logits);
@@ -91,7 +93,7 @@ impl<'n> DeviceScorer<'n> {
         let batches = candidates.len().div_ceil(batch).max(1);
         let mut numbers = candidates.to_vec();
         numbers.resize(batches * batch, self.kept.elem_count() as u32);
-        Tensor::from_vec(numbers, (batches, batch), self.network.device())
+        Tensor::from_vec(numbers, (batches, batch), self.model.device())
     }
 
     /// For each of some features a row with 0 at that feature and 1 elsewhere, `[features, pixels]`.
@@ -114,7 +116,7 @@ impl<'n> DeviceScorer<'n> {
         let [height, width, channels] = self.dims;
         let masks = self.spared(candidates)?.unsqueeze(2)?;
         let x = masks.broadcast_mul(&image.unsqueeze(0)?)?;
-        self.network.logits(&x.reshape(((), height, width, channels))?)
+        self.model.logits(&x.reshape(((), height, width, channels))?, &self.seen)
     }
 
     /// f under each candidate's mask.
@@ -131,7 +133,7 @@ impl<'n> DeviceScorer<'n> {
 
     fn hide(&mut self, features: &[u32]) -> Result<()> {
         for features in features.chunks(MASKED) {
-            let features = Tensor::new(features, self.network.device())?;
+            let features = Tensor::new(features, self.model.device())?;
             self.kept = (&self.kept * self.spared(&features)?.min(0)?)?;
         }
         Ok(())
@@ -141,7 +143,7 @@ impl<'n> DeviceScorer<'n> {
         let [height, width, channels] = self.dims;
         let kept = Var::from_tensor(&self.kept.reshape(((), 1))?)?;
         let x = self.image.broadcast_mul(&kept)?.reshape((1, height, width, channels))?;
-        let logits = self.network.logits(&x)?;
+        let logits = self.model.logits(&x, &self.seen)?;
         let score = candle_nn::ops::softmax(&logits, 1)?.narrow(1, self.class, 1)?.sum_all()?;
         let slopes = score.backward()?.get(&kept).map(|slopes| slopes.flatten_all()?.to_vec1::<f32>()).transpose()?;
         // What is kept is 1 - m, so df/dm is minus the slope.
@@ -213,23 +215,34 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::artifacts::{Model, Network};
+    use crate::nn::input_dropout::Use;
     use crate::nn::{arch, formula};
-    use crate::spec::{Arch, ImageShape};
+    use crate::spec::{Arch, ImageShape, Normalise};
 
     const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 3 };
 
-    fn network() -> EvaluationNetwork {
+    fn model() -> DeviceModel {
         let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
-        EvaluationNetwork::new(&graph, &formula::tensors(&graph, 0.5), &Device::Cpu).unwrap()
+        let tensors = formula::tensors(&graph, 0.5);
+        let network = Network { arch: Arch::Resnet20, input_dropout: None, tensors, log: Vec::new() };
+        let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
+        let model = Model { shape: SHAPE, classes: 5, normalise, networks: vec![network] };
+        DeviceModel::new(&model, &Device::Cpu).unwrap()
     }
 
-    fn score(network: &EvaluationNetwork, image: &[f32], masked: &[usize], class: usize) -> f32 {
+    /// Every pixel, as there is no input dropout.
+    fn all(model: &DeviceModel) -> Kept {
+        model.draw(Use::Selection, &[0]).unwrap()
+    }
+
+    fn score(model: &DeviceModel, image: &[f32], masked: &[usize], class: usize) -> f32 {
         let mut image = image.to_vec();
         for &pixel in masked {
             image[pixel * 3..pixel * 3 + 3].fill(0.0);
         }
         let x = Tensor::from_vec(image, (1, 8, 8, 3), &Device::Cpu).unwrap();
-        probability(&network.logits(&x).unwrap().to_vec2().unwrap()[0], class)
+        probability(&model.logits(&x, &all(model)).unwrap().to_vec2().unwrap()[0], class)
     }
 
     fn assert_near(found: f32, expected: f32) {
@@ -239,17 +252,17 @@ mod tests {
 
     #[test]
     fn candidates_score_as_the_image_with_that_pixel_masked() {
-        let (network, image) = (network(), formula::images(1, SHAPE));
-        let mut scorer = DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap();
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
         let class = scorer.class();
-        assert_near(scorer.full(), score(&network, &image, &[], class));
+        assert_near(scorer.full(), score(&model, &image, &[], class));
         Scorer::mask(&mut scorer, 9);
         let mut scores = [0.0; 3];
         scorer.candidates(&[0, 63, 10], &mut scores);
         for (found, candidate) in scores.iter().zip([0, 63, 10]) {
-            assert_near(*found, score(&network, &image, &[9, candidate], class));
+            assert_near(*found, score(&model, &image, &[9, candidate], class));
         }
-        assert_near(scorer.current(), score(&network, &image, &[9], class));
+        assert_near(scorer.current(), score(&model, &image, &[9], class));
         scorer.restart();
         assert_near(scorer.current(), scorer.full());
         assert!(scorer.finish().is_ok());
@@ -257,8 +270,8 @@ mod tests {
 
     #[test]
     fn a_score_has_the_same_bits_in_any_place_of_any_batch() {
-        let (network, image) = (network(), formula::images(1, SHAPE));
-        let mut scorer = DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap();
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
         let batch = scorer.batch();
         // More than one batch, the last not full.
         let candidates: Vec<u32> = (0..batch as u32 + 5).map(|place| place * 7 % 64).collect();
@@ -273,8 +286,9 @@ mod tests {
 
     #[test]
     fn any_number_of_features_is_masked_at_once() {
-        let (network, image) = (network(), formula::images(1, SHAPE));
-        let [mut one_by_one, mut at_once] = [0, 1].map(|_| DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap());
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let [mut one_by_one, mut at_once] =
+            [0, 1].map(|_| DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap());
         let features: Vec<u32> = (0..64).filter(|feature| feature % 11 != 3).chain([3]).collect();
         for &feature in &features {
             Scorer::mask(&mut one_by_one, feature);
@@ -287,8 +301,8 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_masking_a_little() {
-        let (network, image) = (network(), formula::images(1, SHAPE));
-        let mut scorer = DeviceScorer::new(&network, &image, [8, 8, 3]).unwrap();
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
         GradientScorer::mask(&mut scorer, &[3, 40]);
         let mut gradient = [0.0; 64];
         scorer.gradient(&mut gradient);
@@ -297,7 +311,7 @@ mod tests {
             let at = |kept: f32| {
                 let mut image = image.clone();
                 image[pixel * 3..pixel * 3 + 3].iter_mut().for_each(|value| *value *= kept);
-                score(&network, &image, &[3, 40], class)
+                score(&model, &image, &[3, 40], class)
             };
             let difference = (at(0.99) - at(1.01)) / 0.02;
             assert!(

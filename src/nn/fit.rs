@@ -4,21 +4,22 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
+use rayon::prelude::*;
 
 use super::arch::{self, ArchError};
 use super::augment;
 use super::batches::{Levels, Samples, SamplesError, shuffled};
 use super::checkpoint::{Checkpoint, CheckpointError, Position};
 use super::dropout::DropoutDraw;
-use super::graph::Graph;
 use super::init::initial_tensors;
+use super::input_dropout::{Use, draw, drop_pixels, keeps_all};
 use super::learner::{Batch, Learner, learner};
 use super::observer::Observer;
 use super::optimiser::Sgd;
 use super::predict::{self, PredictError};
 use super::scorer::argmax;
 use super::tensors::TensorsError;
-use crate::artifacts::{EpochLog, Model, Subsets};
+use crate::artifacts::{EpochLog, Model, Network, Subsets};
 use crate::kernels::ops::MapShape;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
@@ -160,6 +161,18 @@ impl FitInput<'_> {
         Ok(())
     }
 
+    /// Sets to 0 what the recipe's input dropout drops of normalised images `[batch, height, width, channels]`.
+    fn drop_pixels(&self, step: u64, images: &mut [f32]) {
+        let shape = self.train.images.shape;
+        let Some(dropout) = self.recipe.input_dropout.filter(|dropout| !keeps_all(dropout.keep)) else { return };
+        let dropout = dropout.seeded(self.seed);
+        images.par_chunks_mut(shape.bytes()).enumerate().for_each(|(place, image)| {
+            let mut kept = vec![false; shape.pixels()];
+            draw(dropout, Use::Training(step), 0, place, &mut kept);
+            drop_pixels(&kept, image);
+        });
+    }
+
     /// Tells trainings apart: a hash of all that the result depends on.
     fn identity(&self) -> [u8; blake3::OUT_LEN] {
         let mut hasher = blake3::Hasher::new_derive_key("overinterp training v1");
@@ -181,7 +194,6 @@ impl FitInput<'_> {
 struct Training<'a> {
     input: &'a FitInput<'a>,
     identity: [u8; blake3::OUT_LEN],
-    graph: Graph,
     learner: Box<dyn Learner>,
     levels: Levels,
     position: Position,
@@ -207,7 +219,7 @@ impl<'a> Training<'a> {
         };
         let learner = learner(&graph, tensors, velocities, Sgd::new(input.recipe), input.device)?;
         let levels = Levels::new(&images.normalise);
-        Ok(Self { input, identity, graph, learner, levels, position, saved: Instant::now() })
+        Ok(Self { input, identity, learner, levels, position, saved: Instant::now() })
     }
 
     /// The rest of the current epoch's batches.
@@ -222,11 +234,14 @@ impl<'a> Training<'a> {
             let images = number * recipe.batch..((number + 1) * recipe.batch).min(train.len());
             let indexes = &order[images.clone()];
             let crops = crops.as_ref().map(|crops| &crops[images]);
+            let step = (epoch * batches + number) as u64;
+            let mut pixels = train.input(&self.levels, indexes, crops);
+            self.input.drop_pixels(step, &mut pixels);
             let batch = Batch {
-                pixels: train.input(&self.levels, indexes, crops),
+                pixels,
                 shape: MapShape { batch: indexes.len(), height, width, channels },
                 labels: train.labels(indexes),
-                dropout: DropoutDraw { seed, step: (epoch * batches + number) as u64 },
+                dropout: DropoutDraw { seed, step },
             };
             let outcome = self.learner.step(&batch, learning_rate).map_err(|source| FitError::Step {
                 epoch: epoch + 1,
@@ -253,11 +268,7 @@ impl<'a> Training<'a> {
     fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
         let FitInput { recipe, train, monitor, device, .. } = *self.input;
         let epoch = self.position.epoch + 1;
-        let tensors = self.learner.tensors()?;
-        let classes = train.images.classes.len();
-        let tested = predict::logits(&self.graph, &tensors, monitor, &self.levels, device, observer)
-            .and_then(|logits| predict::predictions(&logits, classes, monitor));
-        let predictions = match tested {
+        let predictions = match predict::predict(&self.model_by_one_sample()?, monitor, device, observer) {
             Ok(predictions) => predictions,
             Err(PredictError::Cancelled) => return self.stop(),
             Err(source) => return Err(FitError::Test { epoch, source }),
@@ -311,16 +322,33 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    fn into_model(self) -> Result<Model, FitError> {
+    /// The model as it stands, without its log. It looks at each image by one sample of its input dropout, as the log
+    /// needs no better answer.
+    fn model_by_one_sample(&self) -> Result<Model, FitError> {
+        let mut model = self.model()?;
+        for dropout in model.networks.iter_mut().filter_map(|network| network.input_dropout.as_mut()) {
+            dropout.samples = 1;
+        }
+        Ok(model)
+    }
+
+    fn model(&self) -> Result<Model, FitError> {
+        let FitInput { arch, recipe, seed, .. } = *self.input;
         let images = self.input.train.images;
-        Ok(Model {
-            arch: self.input.arch,
-            shape: images.shape,
-            classes: images.classes.len(),
-            normalise: images.normalise.clone(),
+        let network = Network {
+            arch,
+            input_dropout: recipe.input_dropout.map(|dropout| dropout.seeded(seed)),
             tensors: self.learner.tensors()?,
-            log: self.position.log,
-        })
+            log: Vec::new(),
+        };
+        let (shape, classes, normalise) = (images.shape, images.classes.len(), images.normalise.clone());
+        Ok(Model { shape, classes, normalise, networks: vec![network] })
+    }
+
+    fn into_model(self) -> Result<Model, FitError> {
+        let mut model = self.model()?;
+        model.networks[0].log = self.position.log;
+        Ok(model)
     }
 }
 

@@ -1,19 +1,16 @@
-//! A trained network at work on the CPU: compiled once, shared by all threads, one image a thread.
+//! A trained model at work on the CPU: compiled once, shared by all threads, one image a thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::artifacts::{ImageSet, Model};
-use crate::kernels::engine::{Program, Purpose, Workspace};
-use crate::kernels::isa::Isa;
-use crate::spec::ImageShape;
-
-use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
-use super::compile::{CompileError, compile};
-use super::graph::Graph;
-use super::tensors::TensorsError;
+use super::compiled_model::{CompileModelError, CompiledModel, ModelWorkspace};
+use super::device_model::DeviceModelError;
+use super::input_dropout::Use;
+use crate::artifacts::{ImageSet, Model};
+use crate::kernels::engine::Purpose;
+use crate::spec::ImageShape;
 
 /// Why a model cannot be asked about images.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +18,12 @@ pub enum InferenceError {
     /// The images cannot be used.
     #[error(transparent)]
     Samples(#[from] SamplesError),
-    /// The architecture cannot take such images.
+    /// An architecture cannot take such images, or its weights do not fit it.
     #[error(transparent)]
-    Arch(#[from] ArchError),
-    /// The weights do not fit the architecture.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
+    Compile(#[from] CompileModelError),
     /// The same, or the device failed, when moving them there.
     #[error(transparent)]
-    Tensors(#[from] TensorsError),
+    Upload(#[from] DeviceModelError),
     /// The images are not what the model was made for.
     #[error(
         "the model takes images of {}x{}x{} in {model_classes} classes, these are of {}x{}x{} in {image_classes}: \
@@ -48,23 +42,23 @@ pub enum InferenceError {
     },
 }
 
-/// A compiled network and the workspaces that no thread is using.
+/// A compiled model and the workspaces that no thread is using.
 pub(super) struct Engine {
-    program: Arc<Program>,
-    idle: Mutex<Vec<Workspace>>,
+    model: CompiledModel,
+    idle: Mutex<Vec<ModelWorkspace>>,
 }
 
 impl Engine {
-    /// Shares `program` between threads.
-    pub(super) fn new(program: Program) -> Self {
-        Self { program: Arc::new(program), idle: Mutex::default() }
+    /// Shares `model` between threads.
+    pub(super) fn new(model: CompiledModel) -> Self {
+        Self { model, idle: Mutex::default() }
     }
 
     /// Does `work` in a workspace that no other thread is using; there are as many as threads ever worked at once.
-    pub(super) fn with_workspace<T>(&self, work: impl FnOnce(&mut Workspace) -> T) -> T {
+    pub(super) fn with_workspace<T>(&self, work: impl FnOnce(&mut ModelWorkspace) -> T) -> T {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let reused = idle().pop();
-        let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
+        let mut workspace = reused.unwrap_or_else(|| ModelWorkspace::new(&self.model));
         let result = work(&mut workspace);
         idle().push(workspace);
         result
@@ -96,35 +90,39 @@ impl<'a> Inference<'a> {
     }
 
     fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
-        let (graph, samples) = checked(model, images)?;
-        let program = compile(&graph, &model.tensors, Isa::detect(), purpose)?;
-        Ok(Self { engine: Engine::new(program), levels: Levels::new(&model.normalise), samples })
+        let samples = checked(model, images)?;
+        let engine = Engine::new(CompiledModel::new(model, purpose)?);
+        Ok(Self { engine, levels: Levels::new(&model.normalise), samples })
     }
 
     /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
     ///
-    /// `work` is given a workspace, the image's number, and its normalised values `[height, width, channels]`.
+    /// `work` is given a workspace, which has drawn what input dropout keeps of the image in a selection, the image's
+    /// number, and its normalised values `[height, width, channels]`.
     ///
     /// # Errors
     /// The first error of `work`.
     pub fn for_each<T: Send, E: Send>(
         &self,
         indexes: std::ops::Range<usize>,
-        work: impl Fn(&mut Workspace, usize, &[f32]) -> Result<T, E> + Sync,
+        work: impl Fn(&mut ModelWorkspace, usize, &[f32]) -> Result<T, E> + Sync,
     ) -> Result<Vec<T>, E> {
         indexes
             .into_par_iter()
             .with_max_len(1)
             .map(|index| {
                 let image = self.samples.input(&self.levels, &[index as u32], None);
-                self.engine.with_workspace(|workspace| work(workspace, index, &image))
+                self.engine.with_workspace(|workspace| {
+                    workspace.draw(Use::Selection, index);
+                    work(workspace, index, &image)
+                })
             })
             .collect()
     }
 }
 
-/// The model's graph, and its images, which are of the kind that it takes.
-pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<(Graph, Samples<'a>), InferenceError> {
+/// The images, which are of the kind that the model takes.
+pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<Samples<'a>, InferenceError> {
     let samples = Samples::whole(images);
     samples.check()?;
     if (model.shape, model.classes) != (images.shape, images.classes.len()) {
@@ -135,5 +133,5 @@ pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<(Graph,
             image_classes: images.classes.len(),
         });
     }
-    Ok((arch::build(model.arch, model.shape, model.classes)?, samples))
+    Ok(samples)
 }

@@ -25,6 +25,7 @@ pub(super) fn recipe() -> Recipe {
         milestones: vec![1],
         gamma: 0.2,
         augment: Augment::None,
+        input_dropout: None,
     }
 }
 

@@ -5,8 +5,10 @@ pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod compile;
+pub mod compiled_model;
 pub mod device_inference;
 mod device_learner;
+pub mod device_model;
 pub mod device_scorer;
 pub mod dropout;
 pub mod evaluation;
@@ -17,6 +19,7 @@ pub mod fusion;
 pub mod graph;
 pub mod inference;
 pub mod init;
+pub mod input_dropout;
 mod learner;
 #[cfg(test)]
 mod learner_tests;

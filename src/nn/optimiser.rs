@@ -99,6 +99,7 @@ mod tests {
             milestones: Vec::new(),
             gamma: 1.0,
             augment: Augment::None,
+            input_dropout: None,
         })
     }
 

@@ -1,22 +1,17 @@
-//! What a network says of many images.
-
-use std::collections::BTreeMap;
+//! What a model says of many images.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
-use super::compile::{CompileError, compile};
-use super::evaluation::EvaluationNetwork;
-use super::graph::Graph;
+use super::compiled_model::{CompileModelError, CompiledModel};
+use super::device_model::{DeviceModel, DeviceModelError};
 use super::inference::Engine;
+use super::input_dropout::Use;
 use super::observer::Observer;
 use super::scorer::{self, argmax, probability};
-use super::tensors::TensorsError;
-use crate::artifacts::{Model, ParameterTensor, Predictions};
+use crate::artifacts::{Model, Predictions};
 use crate::kernels::engine::Purpose;
-use crate::kernels::isa::Isa;
 use crate::spec::ImageShape;
 
 /// Images that pass through the network together; few, so that all threads have work to the end.
@@ -24,7 +19,7 @@ const BATCH: usize = 32;
 /// The same on a device, which computes them side by side.
 const DEVICE_BATCH: usize = 256;
 
-/// Why a network could not be evaluated.
+/// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
     /// Images and subsets do not belong together.
@@ -42,15 +37,12 @@ pub enum PredictError {
         /// Shape and classes of the images.
         images: (ImageShape, usize),
     },
-    /// The architecture cannot take the images.
+    /// An architecture cannot take the images, or the weights do not belong to it.
     #[error(transparent)]
-    Arch(#[from] ArchError),
-    /// The weights do not belong to the architecture.
+    Compile(#[from] CompileModelError),
+    /// The same, found when moving them to a device.
     #[error(transparent)]
-    Tensors(#[from] TensorsError),
-    /// The same, found when compiling for the CPU.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
+    Upload(#[from] DeviceModelError),
     /// A logit is infinite or not a number.
     #[error("the logits of image {image} are not finite: the model's weights have diverged, train it anew")]
     NotFinite {
@@ -82,48 +74,43 @@ pub fn predict(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Predictions, PredictError> {
+    predictions(&logits(model, samples, device, observer)?, model.classes, samples)
+}
+
+/// The logits `[images, classes]` of every image of `samples`: the mean over an ensemble's members, and over what each
+/// image's input dropout keeps.
+///
+/// # Errors
+/// When the images are not of the model's kind, the device fails, or the observer stops it.
+pub fn logits(
+    model: &Model,
+    samples: Samples<'_>,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Vec<f32>, PredictError> {
     samples.check()?;
     let images = (samples.images.shape, samples.images.classes.len());
     if images != (model.shape, model.classes) {
         return Err(PredictError::OtherImages { model: (model.shape, model.classes), images });
     }
-    let graph = arch::build(model.arch, model.shape, model.classes)?;
-    let levels = Levels::new(&model.normalise);
-    let logits = logits(&graph, &model.tensors, samples, &levels, device, observer)?;
-    predictions(&logits, model.classes, samples)
-}
-
-/// The logits `[images, classes]` of every image of `samples`.
-///
-/// # Errors
-/// When the tensors are not the graph's, the device fails, or the observer stops it.
-pub fn logits(
-    graph: &Graph,
-    tensors: &BTreeMap<String, ParameterTensor>,
-    samples: Samples<'_>,
-    levels: &Levels,
-    device: &Device,
-    observer: &dyn Observer,
-) -> Result<Vec<f32>, PredictError> {
     let resting = if device.is_cpu() {
-        Resting::Engine(Engine::new(compile(graph, tensors, Isa::detect(), Purpose::Scores)?))
+        Resting::Engine(Engine::new(CompiledModel::new(model, Purpose::Scores)?))
     } else {
-        Resting::Device(EvaluationNetwork::new(graph, tensors, device)?)
+        Resting::Device(DeviceModel::new(model, device)?)
     };
+    let levels = Levels::new(&model.normalise);
     let indexes: Vec<u32> = (0..samples.len() as u32).collect();
     let batch = |batch: &[u32]| {
         if observer.cancelled() {
             return Err(PredictError::Cancelled);
         }
-        let input = samples.input(levels, batch, None);
+        let input = samples.input(&levels, batch, None);
         match &resting {
-            Resting::Engine(engine) => Ok(on_engine(engine, &input, samples.images.shape)),
-            Resting::Device(network) => {
-                on_device(network, input, batch.len(), samples.images.shape).map_err(|source| {
-                    let first = batch[0] as usize;
-                    PredictError::Device { first, last: first + batch.len() - 1, source }
-                })
-            }
+            Resting::Engine(engine) => Ok(on_engine(engine, batch, &input, model.shape)),
+            Resting::Device(resting) => on_device(resting, batch, input, model.shape).map_err(|source| {
+                let first = batch[0] as usize;
+                PredictError::Device { first, last: first + batch.len() - 1, source }
+            }),
         }
     };
     let rows: Result<Vec<Vec<f32>>, PredictError> = match &resting {
@@ -133,33 +120,35 @@ pub fn logits(
     Ok(rows?.concat())
 }
 
-/// A network that is ready to be evaluated.
+/// A model that is ready to be evaluated.
 enum Resting {
     /// By the fused engine, one image a thread.
     Engine(Engine),
     /// By candle, one batch after the other.
-    Device(EvaluationNetwork),
+    Device(DeviceModel),
 }
 
 /// The logits of normalised images, one after the other.
-fn on_engine(engine: &Engine, images: &[f32], shape: ImageShape) -> Vec<f32> {
+fn on_engine(engine: &Engine, indexes: &[u32], images: &[f32], shape: ImageShape) -> Vec<f32> {
     engine.with_workspace(|workspace| {
         let mut logits = Vec::new();
-        for image in images.chunks_exact(shape.bytes()) {
+        for (index, image) in indexes.iter().zip(images.chunks_exact(shape.bytes())) {
+            workspace.draw(Use::Evaluation, *index as usize);
             logits.extend_from_slice(scorer::predict(workspace, image));
         }
         logits
     })
 }
 
+/// The logits of normalised images, all at once.
 fn on_device(
-    network: &EvaluationNetwork,
+    model: &DeviceModel,
+    indexes: &[u32],
     input: Vec<f32>,
-    images: usize,
     shape: ImageShape,
 ) -> candle_core::Result<Vec<f32>> {
-    let x = Tensor::from_vec(input, (images, shape.height, shape.width, shape.channels), network.device())?;
-    network.logits(&x)?.flatten_all()?.to_vec1()
+    let x = Tensor::from_vec(input, (indexes.len(), shape.height, shape.width, shape.channels), model.device())?;
+    model.logits(&x, &model.draw(Use::Evaluation, indexes)?)?.flatten_all()?.to_vec1()
 }
 
 /// The class of highest logit and its softmax probability, for each row of `logits` `[images, classes]`.
@@ -189,9 +178,9 @@ pub fn accuracy(predictions: &Predictions) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifacts::{ImageSet, Subsets};
-    use crate::nn::init;
+    use crate::artifacts::{ImageSet, Network, Subsets};
     use crate::nn::observer::Unobserved;
+    use crate::nn::{arch, init};
     use crate::spec::{Arch, Normalise, Seed};
 
     fn images() -> ImageSet {
@@ -209,7 +198,8 @@ mod tests {
         let ImageSet { shape, normalise, .. } = images();
         let graph = arch::build(Arch::Cnn, shape, 3).unwrap();
         let tensors = init::initial_tensors(&graph, Seed(1));
-        Model { arch: Arch::Cnn, shape, classes: 3, normalise, tensors, log: Vec::new() }
+        let network = Network { arch: Arch::Cnn, input_dropout: None, tensors, log: Vec::new() };
+        Model { shape, classes: 3, normalise, networks: vec![network] }
     }
 
     #[test]
@@ -244,7 +234,7 @@ mod tests {
             error.to_string(),
             "the model tells 3 classes of images of 8x8x1 apart, the images are 8x8x1 in 2 classes"
         );
-        model.tensors.get_mut("linear.bias").unwrap().data[1] = f32::NAN;
+        model.networks[0].tensors.get_mut("linear.bias").unwrap().data[1] = f32::NAN;
         let error = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap_err();
         assert!(matches!(error, PredictError::NotFinite { image: 0 }));
     }

@@ -7,12 +7,13 @@ use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use super::compile::compile;
+use super::compiled_model::ModelWorkspace;
 use super::evaluation::EvaluationNetwork;
 use super::graph::Graph;
 use super::learner_tests::{batch, learners, recipe};
 use super::scorer::predict;
 use super::{arch, formula};
-use crate::kernels::engine::{Purpose, Workspace};
+use crate::kernels::engine::Purpose;
 use crate::kernels::isa::Isa;
 use crate::spec::{Arch, ImageShape};
 
@@ -60,8 +61,8 @@ fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
         let tensors = formula::tensors(&graph, case.gain);
         let network = EvaluationNetwork::new(&graph, &tensors, &Device::Cpu).unwrap();
         let walked = network.logits(&input(2, shape)).unwrap().to_vec2::<f32>().unwrap();
-        let mut workspace =
-            Workspace::new(&Arc::new(compile(&graph, &tensors, Isa::detect(), Purpose::Scores).unwrap()));
+        let program = Arc::new(compile(&graph, &tensors, Isa::detect(), Purpose::Scores).unwrap());
+        let mut workspace = ModelWorkspace::new(&program.into());
         let images = formula::images(2, shape);
         for ((expected, walked), image) in case.logits.iter().zip(walked).zip(images.chunks(shape.bytes())) {
             for found in [&walked, predict(&mut workspace, image)] {

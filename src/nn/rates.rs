@@ -10,17 +10,18 @@ use candle_core::{Device, Tensor};
 
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples};
+use super::device_model::{DeviceModel, DeviceModelError};
 use super::device_scorer::DeviceScorer;
 use super::dropout::DropoutDraw;
-use super::evaluation::EvaluationNetwork;
 use super::graph::Graph;
 use super::inference::{Inference, InferenceError};
 use super::init::initial_tensors;
+use super::input_dropout::Use;
 use super::learner::{Batch, learner};
 use super::optimiser::Sgd;
 use super::scorer::{NetworkGradient, NetworkScorer, predict};
 use super::tensors::TensorsError;
-use crate::artifacts::{ImageSet, Model};
+use crate::artifacts::{ImageSet, Model, Network};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::MapShape;
 use crate::sis::{GradientScorer, RandomState, Scorer, random_order};
@@ -46,6 +47,9 @@ pub enum RatesError {
     Inference(#[from] InferenceError),
     /// The network could not be put on the device.
     #[error(transparent)]
+    Upload(#[from] DeviceModelError),
+    /// The same, to learn there.
+    #[error(transparent)]
     Tensors(#[from] TensorsError),
     /// The device failed.
     #[error("cannot measure {arch} on the device")]
@@ -69,11 +73,11 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
         let gradients = Inference::for_gradients(&subject.model, &subject.images)?;
         (subject.scored(&scores), subject.classified(&scores), subject.differentiated(&gradients))
     } else {
-        let network = EvaluationNetwork::new(&subject.graph, &subject.model.tensors, device)?;
+        let model = DeviceModel::new(&subject.model, device)?;
         (
-            subject.scored_on_device(&network).map_err(failed)?,
-            subject.classified_on_device(&network).map_err(failed)?,
-            subject.differentiated_on_device(&network).map_err(failed)?,
+            subject.scored_on_device(&model).map_err(failed)?,
+            subject.classified_on_device(&model).map_err(failed)?,
+            subject.differentiated_on_device(&model).map_err(failed)?,
         )
     };
     Ok(Rates {
@@ -100,6 +104,7 @@ pub fn processor(device: &Device) -> String {
 
 /// What is measured.
 struct Subject {
+    arch: Arch,
     graph: Graph,
     model: Model,
     images: ImageSet,
@@ -121,8 +126,9 @@ impl Subject {
         };
         let tensors = initial_tensors(&graph, Seed(0));
         let levels = Levels::new(&normalise);
-        let model = Model { arch, shape, classes: CLASSES, normalise, tensors, log: Vec::new() };
-        Ok(Self { graph, model, images, levels, budget })
+        let network = Network { arch, input_dropout: None, tensors, log: Vec::new() };
+        let model = Model { shape, classes: CLASSES, normalise, networks: vec![network] };
+        Ok(Self { arch, graph, model, images, levels, budget })
     }
 
     /// The normalised image with the first pixels of `order` masked.
@@ -199,8 +205,10 @@ impl Subject {
             milestones: Vec::new(),
             gamma: 1.0,
             augment: Augment::None,
+            input_dropout: None,
         };
-        let mut learner = learner(&self.graph, self.model.tensors.clone(), None, Sgd::new(&recipe), device)?;
+        let mut learner =
+            learner(&self.graph, self.model.networks[0].tensors.clone(), None, Sgd::new(&recipe), device)?;
         let indexes: Vec<u32> = (0..BATCH as u32).collect();
         let ImageShape { height, width, channels } = self.images.shape;
         let samples = Samples::whole(&self.images);
@@ -219,7 +227,7 @@ impl Subject {
         });
         match failure {
             None => Ok(1e3 * seconds),
-            Some(source) => Err(RatesError::Device { arch: self.model.arch, source }),
+            Some(source) => Err(RatesError::Device { arch: self.arch, source }),
         }
     }
 
@@ -228,13 +236,16 @@ impl Subject {
         Samples::whole(&self.images).input(&self.levels, &indexes, None)
     }
 
-    fn scored_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+    fn scored_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let (order, image) = (self.order(), self.input(1));
         let ImageShape { height, width, channels } = self.images.shape;
         let mut failure = None;
         let rate = sampled(self.budget, &order, |masked, candidates, scores| {
             let image = self.masked(&image, masked);
-            let answer = DeviceScorer::new(network, &image, [height, width, channels]).and_then(|mut scorer| {
+            let scorer = model
+                .draw(Use::Selection, &[0])
+                .and_then(|seen| DeviceScorer::new(model, seen, &image, [height, width, channels]));
+            let answer = scorer.and_then(|mut scorer| {
                 let taken = timed_scores(&mut scorer, candidates, scores);
                 scorer.finish().map(|()| taken)
             });
@@ -246,13 +257,14 @@ impl Subject {
         failure.map_or(Ok(rate), Err)
     }
 
-    fn classified_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+    fn classified_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let ImageShape { height, width, channels } = self.images.shape;
         let input = self.input(BATCH);
+        let seen = model.draw(Use::Evaluation, &(0..BATCH as u32).collect::<Vec<_>>())?;
         let mut answer = Ok(());
         let seconds = typical(self.budget, || {
-            let logits = Tensor::from_slice(&input, (BATCH, height, width, channels), network.device())
-                .and_then(|x| network.logits(&x)?.flatten_all()?.to_vec1::<f32>());
+            let logits = Tensor::from_slice(&input, (BATCH, height, width, channels), model.device())
+                .and_then(|x| model.logits(&x, &seen)?.flatten_all()?.to_vec1::<f32>());
             if let Err(error) = logits {
                 answer = Err(error);
             }
@@ -260,10 +272,11 @@ impl Subject {
         answer.map(|()| BATCH as f64 / seconds)
     }
 
-    fn differentiated_on_device(&self, network: &EvaluationNetwork) -> candle_core::Result<f64> {
+    fn differentiated_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let ImageShape { height, width, channels } = self.images.shape;
         let mut slopes = vec![0.0; self.images.shape.pixels()];
-        let mut scorer = DeviceScorer::new(network, &self.input(1), [height, width, channels])?;
+        let mut scorer =
+            DeviceScorer::new(model, model.draw(Use::Selection, &[0])?, &self.input(1), [height, width, channels])?;
         let seconds = typical(self.budget, || {
             scorer.gradient(&mut slopes);
         });

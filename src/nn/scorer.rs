@@ -1,9 +1,9 @@
-//! The networks' answers to [`crate::sis`]: the probability of the predicted class as pixels are masked.
+//! The models' answers to [`crate::sis`]: the probability of the predicted class as pixels are masked.
 //!
-//! f is the softmax probability of the class that the network predicts on the full image (METHOD section 3). A
-//! scorer borrows a [`Workspace`], so that a thread that scores one image after another allocates once.
+//! f is the softmax probability of the class that the model predicts on the full image (METHOD section 3). A
+//! scorer borrows a [`ModelWorkspace`], so that a thread that scores one image after another allocates once.
 
-use crate::kernels::engine::Workspace;
+use super::compiled_model::ModelWorkspace;
 use crate::sis::{GradientScorer, Scorer};
 
 /// The index of the largest logit, the lowest on ties.
@@ -27,7 +27,7 @@ pub fn probability(logits: &[f32], class: usize) -> f32 {
 ///
 /// # Panics
 /// When the image has the wrong number of values.
-pub fn predict<'w>(workspace: &'w mut Workspace, image: &[f32]) -> &'w [f32] {
+pub fn predict<'w>(workspace: &'w mut ModelWorkspace, image: &[f32]) -> &'w [f32] {
     workspace.set_image(image);
     workspace.logits()
 }
@@ -35,7 +35,7 @@ pub fn predict<'w>(workspace: &'w mut Workspace, image: &[f32]) -> &'w [f32] {
 /// Scores an image's pixels by exact evaluation of every candidate.
 #[derive(Debug)]
 pub struct NetworkScorer<'w> {
-    workspace: &'w mut Workspace,
+    workspace: &'w mut ModelWorkspace,
     class: usize,
     full: f32,
     logits: Vec<f32>,
@@ -46,12 +46,12 @@ impl<'w> NetworkScorer<'w> {
     ///
     /// # Panics
     /// When the image has the wrong number of values.
-    pub fn new(workspace: &'w mut Workspace, image: &[f32]) -> Self {
+    pub fn new(workspace: &'w mut ModelWorkspace, image: &[f32]) -> Self {
         let logits = predict(workspace, image);
         let class = argmax(logits);
         let full = probability(logits, class);
-        let input = workspace.program().input();
-        let logits = vec![0.0; input.height * input.width * workspace.program().classes()];
+        let input = workspace.input();
+        let logits = vec![0.0; input.height * input.width * workspace.classes()];
         Self { workspace, class, full, logits }
     }
 
@@ -78,7 +78,7 @@ impl<'w> NetworkScorer<'w> {
 
 impl Scorer for NetworkScorer<'_> {
     fn features(&self) -> usize {
-        let input = self.workspace.program().input();
+        let input = self.workspace.input();
         input.height * input.width
     }
 
@@ -87,7 +87,7 @@ impl Scorer for NetworkScorer<'_> {
     }
 
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        let classes = self.workspace.program().classes();
+        let classes = self.workspace.classes();
         let logits = &mut self.logits[..candidates.len() * classes];
         self.workspace.candidates(candidates, logits);
         for (score, logits) in scores.iter_mut().zip(logits.chunks_exact(classes)) {
@@ -103,7 +103,7 @@ impl Scorer for NetworkScorer<'_> {
 /// Scores an image's pixels by the gradient of f with respect to the mask.
 #[derive(Debug)]
 pub struct NetworkGradient<'w> {
-    workspace: &'w mut Workspace,
+    workspace: &'w mut ModelWorkspace,
     image: Vec<f32>,
     class: usize,
     full: f32,
@@ -111,16 +111,16 @@ pub struct NetworkGradient<'w> {
 }
 
 impl<'w> NetworkGradient<'w> {
-    /// Evaluates a normalised image `[height, width, channels]` with nothing masked, by a program that was compiled
+    /// Evaluates a normalised image `[height, width, channels]` with nothing masked, by a model that was compiled
     /// for gradients.
     ///
     /// # Panics
     /// When the image has the wrong number of values.
-    pub fn new(workspace: &'w mut Workspace, image: &[f32]) -> Self {
+    pub fn new(workspace: &'w mut ModelWorkspace, image: &[f32]) -> Self {
         let logits = predict(workspace, image);
         let class = argmax(logits);
         let full = probability(logits, class);
-        let logits = vec![0.0; workspace.program().classes()];
+        let logits = vec![0.0; workspace.classes()];
         Self { workspace, image: image.to_vec(), class, full, logits }
     }
 
@@ -139,7 +139,7 @@ impl<'w> NetworkGradient<'w> {
 
 impl GradientScorer for NetworkGradient<'_> {
     fn features(&self) -> usize {
-        let input = self.workspace.program().input();
+        let input = self.workspace.input();
         input.height * input.width
     }
 
@@ -151,7 +151,7 @@ impl GradientScorer for NetworkGradient<'_> {
             let own = if class == self.class { 1.0 } else { 0.0 };
             *slope = score * (own - probability(logits, class));
         }
-        let channels = self.workspace.program().input().channels;
+        let channels = self.workspace.input().channels;
         let input = self.workspace.gradient(&self.logits).chunks_exact(channels);
         for ((slope, input), image) in gradient.iter_mut().zip(input).zip(self.image.chunks_exact(channels)) {
             *slope = -input.iter().zip(image).map(|(slope, value)| slope * value).sum::<f32>();

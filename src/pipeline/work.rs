@@ -11,28 +11,43 @@ use super::KnownSplit;
 /// The work of a plan's steps. Steps that a network has no part in (masking, random orders) are not in it.
 #[derive(Debug, Default)]
 pub(super) struct Workload {
-    networks: BTreeMap<StepKey, Arch>,
+    models: BTreeMap<StepKey, Vec<Network>>,
     work: BTreeMap<StepKey, Vec<Work>>,
 }
 
+/// A network of a model, and how often it is asked for one answer.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    arch: Arch,
+    samples: u64,
+}
+
 impl Workload {
-    /// A model of a network, whatever it costs to make.
-    pub(super) fn model(&mut self, model: &StepKey, arch: Arch) {
-        self.networks.insert(model.clone(), arch);
+    /// A model of one network, whatever it costs to make, which averages its answers over samples.
+    pub(super) fn model(&mut self, model: &StepKey, arch: Arch, samples: usize) {
+        self.models.insert(model.clone(), vec![Network { arch, samples: samples as u64 }]);
     }
 
-    /// A training, tested after each epoch.
-    pub(super) fn train(&mut self, step: &StepKey, recipe: &Recipe, train: &KnownSplit, test: &KnownSplit) {
-        let epochs = recipe.epochs as u64;
-        let learn = self.of(step, &train.data, Activity::Learn, epochs * train.images as u64);
-        let test = self.of(step, &test.data, Activity::Classify, epochs * test.images as u64);
-        self.insert(step, learn.into_iter().chain(test).collect());
+    /// A model of several.
+    pub(super) fn ensemble(&mut self, model: &StepKey, members: &[StepKey]) {
+        let networks = members.iter().filter_map(|member| self.models.get(member)).flatten().copied().collect();
+        self.models.insert(model.clone(), networks);
+    }
+
+    /// A training of one network, tested after each epoch. It looks at an image by one sample.
+    pub(super) fn train(&mut self, step: &StepKey, arch: Arch, recipe: &Recipe, train: &KnownSplit, test: &KnownSplit) {
+        let work =
+            [(train, Activity::Learn), (test, Activity::Classify)].into_iter().filter_map(|(split, activity)| {
+                let shape = split.data.source.kind.image_shape()?;
+                Some(Work { arch, shape, activity, times: (recipe.epochs * split.images) as u64 })
+            });
+        self.insert(step, work.collect());
     }
 
     /// An evaluation of `images`.
     pub(super) fn evaluate(&mut self, step: &StepKey, model: &StepKey, images: &KnownSplit) {
         let work = self.of(model, &images.data, Activity::Classify, images.images as u64);
-        self.insert(step, work.into_iter().collect());
+        self.insert(step, work);
     }
 
     /// A selection of `count` images.
@@ -52,9 +67,9 @@ impl Workload {
                 let rounds = pixels.div_ceil((per_round as u64).max(1));
                 self.of(model, data, Activity::Differentiate, count * rounds)
             }
-            Selection::Random { .. } => None,
+            Selection::Random { .. } => Vec::new(),
         };
-        self.insert(step, work.into_iter().collect());
+        self.insert(step, work);
     }
 
     /// What each step has to compute.
@@ -62,10 +77,11 @@ impl Workload {
         self.work
     }
 
-    /// Work of a model's network on images of a data set, if both are known.
-    fn of(&self, model: &StepKey, data: &DataSplit, activity: Activity, times: u64) -> Option<Work> {
-        let (arch, shape) = (*self.networks.get(model)?, data.source.kind.image_shape()?);
-        Some(Work { arch, shape, activity, times })
+    /// Work of a model's networks on images of a data set, if both are known.
+    fn of(&self, model: &StepKey, data: &DataSplit, activity: Activity, times: u64) -> Vec<Work> {
+        let Some(shape) = data.source.kind.image_shape() else { return Vec::new() };
+        let networks = self.models.get(model).into_iter().flatten();
+        networks.map(|&Network { arch, samples }| Work { arch, shape, activity, times: times * samples }).collect()
     }
 
     fn insert(&mut self, step: &StepKey, work: Vec<Work>) {

@@ -4,6 +4,7 @@
 mod arch;
 mod cell;
 mod dataset;
+mod dropout;
 mod fraction;
 mod images;
 mod question;
@@ -15,6 +16,7 @@ mod work;
 pub use arch::Arch;
 pub use cell::{AxisValue, Cell};
 pub use dataset::{DataKind, DataSource, Limit};
+pub use dropout::{InputDropout, SeededDropout};
 pub use fraction::{Fraction, FractionError};
 pub use images::{ImageShape, Normalise, Split};
 pub use question::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};

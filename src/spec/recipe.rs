@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::InputDropout;
+
 /// A training recipe: SGD with momentum and a stepwise learning rate (paper section S1; the authors' values
 /// are in `experiments/cifar_resnet.toml`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Recipe {
     pub gamma: f64,
     /// What is done to each training image before it is used.
     pub augment: Augment,
+    /// What is hidden of each image, in training and ever after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_dropout: Option<InputDropout>,
 }
 
 /// Augmentation of training images, drawn anew each epoch.
@@ -67,6 +72,7 @@ mod tests {
             milestones: vec![60, 120, 160],
             gamma: 0.2,
             augment: Augment::CropFlip,
+            input_dropout: None,
         };
         let rates: Vec<f64> = [0, 59, 60, 120, 160, 199].into_iter().map(|epoch| recipe.learning_rate(epoch)).collect();
         let expected = [0.1, 0.1, 0.02, 0.004, 0.0008, 0.0008];

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::artifacts::Model;
+use crate::artifacts::{Model, Network};
 use crate::checkpoint::{fit_names, read};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
-use crate::spec::Arch;
+use crate::spec::{Arch, SeededDropout};
 
 use super::{DataSplit, Env};
 
@@ -25,6 +25,9 @@ pub struct Import {
     pub arch: Arch,
     /// Images of the kind that the network takes: their shape, classes and normalisation become the model's.
     pub like: DataSplit,
+    /// What the network was trained not to see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_dropout: Option<SeededDropout>,
 }
 
 impl Stage<Env> for Import {
@@ -50,13 +53,8 @@ impl Stage<Env> for Import {
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
         let tensors = read(&self.file).map_err(StageError::failed)?;
         let tensors = fit_names(tensors, &expected).map_err(StageError::failed)?;
-        Ok(Model {
-            arch: self.arch,
-            shape: images.shape,
-            classes,
-            normalise: images.normalise.clone(),
-            tensors,
-            log: Vec::new(),
-        })
+        let network = Network { arch: self.arch, input_dropout: self.input_dropout, tensors, log: Vec::new() };
+        let normalise = images.normalise.clone();
+        Ok(Model { shape: images.shape, classes, normalise, networks: vec![network] })
     }
 }

@@ -2,6 +2,7 @@
 //! key, and nothing else may change what it produces. No stage knows of a cache.
 
 mod collection;
+mod ensemble;
 mod env;
 mod evaluate;
 mod images;
@@ -13,6 +14,7 @@ mod sis;
 mod train;
 
 pub use collection::Collect;
+pub use ensemble::Ensemble;
 pub use env::Env;
 pub use evaluate::Evaluate;
 pub use images::{DataSplit, Images, Range};

@@ -6,6 +6,7 @@ mod bench;
 mod damage;
 mod edits;
 mod interruption;
+mod models;
 mod refusals;
 mod results;
 mod runs;

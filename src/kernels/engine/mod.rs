@@ -17,4 +17,4 @@ mod workspace;
 
 pub use builder::{ConvLayer, ProgramBuilder};
 pub use program::{MapId, MapShape, Program, Purpose};
-pub use workspace::Workspace;
+pub use workspace::{SetAside, Workspace};

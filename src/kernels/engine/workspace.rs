@@ -21,6 +21,10 @@ pub struct Workspace {
     gradients: Option<Gradients>,
 }
 
+/// The values of every map for an image that is not the current one.
+#[derive(Debug)]
+pub struct SetAside(Vec<Vec<f32>>);
+
 impl Workspace {
     /// Allocates everything; the current image is all zeros, that is, fully masked.
     #[must_use]
@@ -43,6 +47,25 @@ impl Workspace {
     #[must_use]
     pub const fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// A second image for this workspace, with the values that the current one has now.
+    #[must_use]
+    pub fn another_image(&self) -> SetAside {
+        SetAside(self.current.clone())
+    }
+
+    /// Makes an image that was set aside the current one, and sets the current one aside. Nothing is copied.
+    ///
+    /// # Panics
+    /// When it was set aside from a workspace of another program.
+    pub fn exchange(&mut self, image: &mut SetAside) {
+        let fits = |(current, aside): (&Vec<f32>, &Vec<f32>)| current.len() == aside.len();
+        assert!(
+            self.current.len() == image.0.len() && self.current.iter().zip(&image.0).all(fits),
+            "an image goes back to a workspace of its program"
+        );
+        std::mem::swap(&mut self.current, &mut image.0);
     }
 
     /// Makes an image `[height, width, channels]` the current one.

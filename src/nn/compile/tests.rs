@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::{CompileError, compile};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::conv::{ConvShape, reference};
-use crate::kernels::engine::{Program, Purpose, Workspace};
+use crate::kernels::engine::{Program, Purpose};
 use crate::kernels::isa::Isa;
 use crate::nn::arch;
+use crate::nn::compiled_model::ModelWorkspace;
 use crate::nn::graph::{BATCH_NORM_EPSILON, Graph, Init, Op, Window};
 use crate::nn::init::initial_tensors;
 use crate::nn::scorer::{NetworkGradient, NetworkScorer, argmax, predict, probability};
@@ -132,7 +133,7 @@ fn every_architecture_gives_the_logits_of_its_graph() {
         let (graph, tensors) = build(arch, side, side, channels);
         let image = image(ImageShape { height: side, width: side, channels });
         let expected = walk(&graph, &tensors, &image);
-        let mut workspace = Workspace::new(&program(&graph, &tensors, Purpose::Scores));
+        let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Scores).into());
         let largest = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         for (actual, expected) in predict(&mut workspace, &image).iter().zip(&expected) {
             let error = (f64::from(*actual) - expected).abs();
@@ -158,7 +159,7 @@ fn sums_that_nothing_can_be_fused_to_are_still_right() {
     let tensors = tensors(&graph);
     let image = image(shape);
     let expected = walk(&graph, &tensors, &image);
-    let mut workspace = Workspace::new(&program(&graph, &tensors, Purpose::Scores));
+    let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Scores).into());
     for (actual, expected) in predict(&mut workspace, &image).iter().zip(&expected) {
         assert!((f64::from(*actual) - expected).abs() < 1e-5, "{actual} for {expected}");
     }
@@ -180,7 +181,8 @@ fn scores_of_resnet20_have_the_bits_of_whole_passes() {
     let (graph, tensors) = build(Arch::Resnet20, 32, 32, 3);
     let program = program(&graph, &tensors, Purpose::Scores);
     let mut image = image(ImageShape { height: 32, width: 32, channels: 3 });
-    let (mut workspace, mut whole) = (Workspace::new(&program), Workspace::new(&program));
+    let (mut workspace, mut whole) =
+        (ModelWorkspace::new(&program.clone().into()), ModelWorkspace::new(&program.into()));
     let mut scorer = NetworkScorer::new(&mut workspace, &image);
     assert_eq!(scorer.features(), 1024);
     assert_eq!(scorer.full().to_bits(), scorer.current().to_bits());
@@ -201,7 +203,7 @@ fn scores_of_resnet20_have_the_bits_of_whole_passes() {
 fn the_mask_gradient_points_where_masking_moves_the_score() {
     let (graph, tensors) = build(Arch::Cnn, 28, 28, 1);
     let image = image(ImageShape { height: 28, width: 28, channels: 1 });
-    let mut workspace = Workspace::new(&program(&graph, &tensors, Purpose::Gradients));
+    let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Gradients).into());
     let mut scorer = NetworkGradient::new(&mut workspace, &image);
     scorer.mask(&[3, 100]);
     let mut gradient = vec![f32::NAN; 784];

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::artifacts::ImageSet;
 use crate::nn::observer::Unobserved;
-use crate::spec::Normalise;
+use crate::spec::{Fraction, InputDropout, Normalise};
 
 /// Images whose class is where a bright bar lies: the upper, middle or lower third, with noise on top.
 fn bars(count: usize, salt: u64) -> ImageSet {
@@ -43,6 +43,7 @@ fn recipe(epochs: usize, augment: Augment) -> Recipe {
         milestones: vec![epochs.saturating_sub(1)],
         gamma: 0.2,
         augment,
+        input_dropout: None,
     }
 }
 
@@ -105,12 +106,13 @@ fn a_tiny_net_learns_bars_in_seconds() {
     let (train, test) = (bars(300, 1), bars(90, 2));
     let (scratch, recipe) = (tempfile::tempdir().unwrap(), recipe(4, Augment::None));
     let model = fit(&input(Arch::Cnn, &recipe, &train, &test, scratch.path()), &Unobserved).unwrap();
-    assert_eq!(model.log.len(), 4);
-    assert!(model.log[3].test_accuracy > 0.95, "{:?}", model.log);
-    assert!(model.log[3].loss < model.log[0].loss / 2.0, "{:?}", model.log);
-    assert!((model.log[3].learning_rate - 0.02).abs() < 1e-12);
+    let log = &model.networks[0].log;
+    assert_eq!(log.len(), 4);
+    assert!(log[3].test_accuracy > 0.95, "{log:?}");
+    assert!(log[3].loss < log[0].loss / 2.0, "{log:?}");
+    assert!((log[3].learning_rate - 0.02).abs() < 1e-12);
     let said = predict::predict(&model, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
-    assert_eq!(predict::accuracy(&said).to_bits(), model.log[3].test_accuracy.to_bits());
+    assert_eq!(predict::accuracy(&said).to_bits(), log[3].test_accuracy.to_bits());
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn another_seed_gives_another_model() {
     let input = input(Arch::Cnn, &recipe, &train, &train, scratch.path());
     let one = fit(&input, &Unobserved).unwrap();
     assert_eq!(fit(&input, &Unobserved).unwrap(), one);
-    assert_ne!(fit(&FitInput { seed: Seed(12), ..input }, &Unobserved).unwrap().tensors, one.tensors);
+    assert_ne!(fit(&FitInput { seed: Seed(12), ..input }, &Unobserved).unwrap().networks, one.networks);
 }
 
 #[test]
@@ -210,6 +212,60 @@ fn training_on_subsets_sees_only_the_kept_pixels() {
         }
     }
     assert_eq!(run(&train), before);
+}
+
+fn with_dropout(keep: f64, recipe: Recipe) -> Recipe {
+    let keep = Fraction::try_from(keep).unwrap();
+    Recipe { input_dropout: Some(InputDropout { keep, samples: 2 }), ..recipe }
+}
+
+#[test]
+fn input_dropout_trains_a_model_that_goes_on_dropping() {
+    let (train, test) = (bars(300, 1), bars(90, 2));
+    let (scratch, recipe) = (tempfile::tempdir().unwrap(), with_dropout(0.8, recipe(4, Augment::None)));
+    let model = fit(&input(Arch::Cnn, &recipe, &train, &test, scratch.path()), &Unobserved).unwrap();
+    let dropout = model.networks[0].input_dropout.unwrap();
+    assert_eq!((dropout.keep.get(), dropout.samples, dropout.seed), (0.8, 2, Seed(11)));
+    let log = &model.networks[0].log;
+    assert!(log[3].test_accuracy > 0.9, "{log:?}");
+    // What is logged comes of one sample.
+    let mut quick = model.clone();
+    quick.networks[0].input_dropout = Some(crate::spec::SeededDropout { samples: 1, ..dropout });
+    let said = predict::predict(&quick, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
+    assert_eq!(predict::accuracy(&said).to_bits(), log[3].test_accuracy.to_bits());
+}
+
+#[test]
+fn a_resumed_training_with_input_dropout_gives_the_same_bytes_on_any_number_of_threads() {
+    let (train, test) = (bars(70, 1), bars(9, 2));
+    let recipe = with_dropout(0.8, recipe(2, Augment::CropFlip));
+    let run = |threads: usize, stops: &[usize]| {
+        let scratch = tempfile::tempdir().unwrap();
+        let input = input(Arch::Cnn, &recipe, &train, &test, scratch.path());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            for &at in stops {
+                assert!(matches!(fit(&input, &Saboteur::new(at, How::Cancel)), Err(FitError::Cancelled)));
+            }
+            fit(&input, &Unobserved).unwrap()
+        })
+    };
+    let whole = run(2, &[]);
+    assert_eq!(run(1, &[]), whole);
+    assert_eq!(run(2, &[3, 7]), whole);
+}
+
+#[test]
+fn keeping_every_pixel_is_training_without_input_dropout() {
+    let train = bars(40, 1);
+    let tensors = |recipe: &Recipe| {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut model = fit(&input(Arch::Cnn, recipe, &train, &train, scratch.path()), &Unobserved).unwrap();
+        model.networks.remove(0).tensors
+    };
+    let plain = recipe(1, Augment::None);
+    assert_eq!(tensors(&with_dropout(1.0, plain.clone())), tensors(&plain));
+    assert_ne!(tensors(&with_dropout(0.8, plain.clone())), tensors(&plain));
 }
 
 #[test]
