@@ -183,3 +183,13 @@ fn every_experiment_of_the_repository_is_planned() {
     }
     assert!(planned >= 7, "{planned} files");
 }
+
+#[test]
+fn an_ensemble_takes_all_seeds_of_an_architecture_together() {
+    let plan = plan(&repository().join("experiments/cifar_ensemble.toml"));
+    assert_eq!((count(&plan, "full"), count(&plan, "ensemble")), (2 * 5, 2));
+    // Test images in shards of 16, ranked by one ensemble of each architecture.
+    assert_eq!((count(&plan, "ensemble-ranking"), count(&plan, "ensemble-subset")), (2 * 10_000 / 16, 2));
+    // The ensemble on four sets of images; single networks on its subsets.
+    assert_eq!(count(&plan, "ensemble-accuracy"), 2 * (4 + 5));
+}
