@@ -16,7 +16,7 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Arch, Cell, DataSource, Fraction, SeededDropout, Selection, Split, Work};
+use crate::spec::{Appearance, Arch, Cell, DataSource, Fraction, SeededDropout, Selection, Split, Work};
 use crate::stages::{Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
 
 use work::Workload;
@@ -171,7 +171,7 @@ impl<'a> Planner<'a> {
             Settings::Select { model, images, method, count } => {
                 self.select(&at, model.as_ref(), images, method, *count);
             }
-            Settings::Mask { ranking, keep } => self.mask(&at, ranking, *keep),
+            Settings::Mask { ranking, keep, appearance } => self.mask(&at, ranking, *keep, *appearance),
             Settings::Evaluate { model, images } => self.evaluate(&at, model, images),
             Settings::Sis { ranking, threshold } => self.sis(&at, ranking, *threshold),
             Settings::Collection { model, images, threshold, count } => {
@@ -258,10 +258,11 @@ impl<'a> Planner<'a> {
         self.rankings.insert(at.clone(), ranked);
     }
 
-    fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Fraction) {
+    fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Fraction, appearance: Appearance) {
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
-            let key = self.step(Mask { rankings: shards, keep }, part(at, half), split.absent.clone());
+            let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
+            let key = self.step(mask, part(at, half), split.absent.clone());
             self.results.subsets.push(Outcome {
                 stage: at.stage.clone(),
                 model: String::new(),
@@ -410,7 +411,9 @@ fn expected_images(source: &DataSource, split: Split) -> usize {
 fn shard_size(method: &Selection, images: usize) -> usize {
     match method {
         Selection::Backward => BACKWARD_SHARD,
-        Selection::BatchedGradient { .. } => GRADIENT_SHARD,
+        Selection::BatchedGradient { .. } | Selection::Gradient { .. } | Selection::IntegratedGradients { .. } => {
+            GRADIENT_SHARD
+        }
         Selection::Random { .. } => images.max(1),
     }
 }

@@ -12,7 +12,10 @@ use super::{
     Model, Network, ParameterTensor, Predictions, Ranking, SisSet, Subsets,
 };
 use crate::engine::stage::Artifact;
-use crate::spec::{Arch, Fraction, ImageShape, Normalise, RandomSeeds, Seed, SeededDropout, Selection};
+use crate::spec::{
+    Appearance, Arch, Content, Fill, Fraction, ImageShape, Normalise, RandomSeeds, Seed, SeededDropout, Selection,
+    Split,
+};
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(dir)
@@ -86,6 +89,15 @@ fn batched_gradient_rankings_are_sound() {
 }
 
 #[test]
+fn rankings_by_gradients_are_sound() {
+    for method in [Selection::Gradient { per_step: 4 }, Selection::IntegratedGradients { steps: 50, per_step: 4 }] {
+        let mut ranking = Ranking::new(3, 6, method);
+        ranking.push(&[5, 4, 3, 2, 1, 0], Some(curve(&[0.5, 0.1])));
+        assert_sound(&ranking);
+    }
+}
+
+#[test]
 fn random_rankings_are_sound() {
     let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: 1234, test: 5678 } });
     ranking.push(&[2, 0, 1], None);
@@ -128,6 +140,10 @@ fn subsets_are_sound() {
     subsets.push(&[]);
     subsets.push(&[7, 8]);
     assert_sound(&subsets);
+    let noise = Fill::Noise { seed: Seed(3), split: Split::Test };
+    for fill in [Fill::Mean, Fill::Black, Fill::Blur, noise] {
+        assert_sound(&subsets.clone().shown_as(Appearance { content: Content::MaskOnly, fill }));
+    }
 }
 
 #[test]

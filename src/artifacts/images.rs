@@ -1,6 +1,6 @@
 //! Images in memory, and which of their pixels a subset keeps.
 
-use crate::spec::{ImageShape, Normalise};
+use crate::spec::{Appearance, ImageShape, Normalise};
 
 /// One split of a data set, as bytes. It comes from a data set's own files and is never stored again.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,14 +42,21 @@ impl ImageSet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subsets {
     pixels: usize,
+    appearance: Appearance,
     bits: Vec<u8>,
 }
 
 impl Subsets {
-    /// No images yet, of `pixels` pixels each.
+    /// No images yet, of `pixels` pixels each, which will show themselves before the mean colour.
     #[must_use]
-    pub const fn new(pixels: usize) -> Self {
-        Self { pixels, bits: Vec::new() }
+    pub fn new(pixels: usize) -> Self {
+        Self { pixels, appearance: Appearance::default(), bits: Vec::new() }
+    }
+
+    /// The same subsets with another appearance.
+    #[must_use]
+    pub fn shown_as(self, appearance: Appearance) -> Self {
+        Self { appearance, ..self }
     }
 
     /// Subsets from their bits: row-major, lowest bit first, each image starting on a new byte.
@@ -57,7 +64,8 @@ impl Subsets {
     /// `None` when `bits` is not a whole number of images.
     #[must_use]
     pub fn from_bits(pixels: usize, bits: Vec<u8>) -> Option<Self> {
-        (pixels > 0 && bits.len().is_multiple_of(pixels.div_ceil(8))).then_some(Self { pixels, bits })
+        let appearance = Appearance::default();
+        (pixels > 0 && bits.len().is_multiple_of(pixels.div_ceil(8))).then_some(Self { pixels, appearance, bits })
     }
 
     /// Adds an image of which the pixels in `kept` are kept.
@@ -85,6 +93,12 @@ impl Subsets {
     #[must_use]
     pub const fn pixels(&self) -> usize {
         self.pixels
+    }
+
+    /// What kept and masked pixels show.
+    #[must_use]
+    pub const fn appearance(&self) -> Appearance {
+        self.appearance
     }
 
     /// Whether that pixel of that image is kept.

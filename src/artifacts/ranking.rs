@@ -122,6 +122,7 @@ impl Ranking {
         let count = match self.method {
             Selection::Backward | Selection::Random { .. } => 1,
             Selection::BatchedGradient { per_round, .. } => per_round,
+            Selection::Gradient { per_step } | Selection::IntegratedGradients { per_step, .. } => per_step,
         };
         match NonZeroUsize::new(count) {
             Some(count) => count,
@@ -186,7 +187,10 @@ impl Ranking {
 
     const fn has_curves(&self) -> bool {
         match self.method {
-            Selection::Backward | Selection::BatchedGradient { .. } => true,
+            Selection::Backward
+            | Selection::BatchedGradient { .. }
+            | Selection::Gradient { .. }
+            | Selection::IntegratedGradients { .. } => true,
             Selection::Random { .. } => false,
         }
     }

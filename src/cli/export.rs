@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::artifacts::ImageSet;
 use crate::engine::plan::Label;
 use crate::engine::store::StoreError;
+use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
 use crate::stages::DataSplit;
 
@@ -21,8 +23,16 @@ const MOST_DRAWN: usize = 24;
 /// Side of the square drawn for a pixel.
 const SCALE: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
 
-/// The pixels kept of each image that is drawn, by its number in the split.
-type Drawn = BTreeMap<usize, Vec<u32>>;
+/// What is drawn of each image, by its number in the split.
+type Drawn = BTreeMap<usize, Seen>;
+
+/// What a subset shows of an image.
+enum Seen {
+    /// These pixels, before the mean colour.
+    Only(Vec<u32>),
+    /// An image of its own.
+    Picture(Vec<u8>),
+}
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
@@ -75,26 +85,22 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(set)) = (&outcome.data, session.store.load(&outcome.key)) {
             let subsets = set.images.iter().enumerate().take(MOST_DRAWN);
-            let subsets = subsets.map(|(place, image)| (set.first + place, image.subset.clone().unwrap_or_default()));
+            let subsets =
+                subsets.map(|(place, image)| (set.first + place, Seen::Only(image.subset.clone().unwrap_or_default())));
             sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, subsets.collect()));
         }
     }
     for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(subsets)) = (&outcome.data, session.store.load(&outcome.key)) {
-            let kept = |image: usize| {
-                (0..subsets.pixels()).filter(|&pixel| subsets.keeps(image, pixel)).map(|pixel| pixel as u32).collect()
-            };
-            let drawn = (0..subsets.len().min(MOST_DRAWN)).map(|image| (image, kept(image))).collect();
+            let images = images(session, data)?;
+            let seen = |image: usize| (image, Seen::Picture(picture(&images, &subsets, image)));
+            let drawn = (0..subsets.len().min(images.len()).min(MOST_DRAWN)).map(seen).collect();
             sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, drawn));
         }
     }
     let mut paths = Vec::new();
     for (name, data, subsets) in sheets {
-        let images = session
-            .env
-            .library
-            .images(&data.source, data.split)
-            .map_err(|error| Failure::because(Status::Usage, &error))?;
+        let images = images(session, data)?;
         let path = arguments.to.join(name);
         let png = sheet(&images, &subsets).map_err(|error| Failure::because(Status::Internal, &error))?;
         fs::write(&path, png)
@@ -102,6 +108,11 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
         paths.push(path);
     }
     Ok(paths)
+}
+
+fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
+    let images = session.env.library.images(&data.source, data.split);
+    images.map_err(|error| Failure::because(Status::Usage, &error))
 }
 
 fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
@@ -114,7 +125,11 @@ fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, crate::report::d
         .iter()
         .map(|(&index, subset)| {
             let image = images.image(index);
-            vec![Panel { image, shown: Shown::All }, Panel { image, shown: Shown::Only(subset) }]
+            let beside = match subset {
+                Seen::Only(pixels) => Panel { image, shown: Shown::Only(pixels) },
+                Seen::Picture(picture) => Panel { image: picture, shown: Shown::All },
+            };
+            vec![Panel { image, shown: Shown::All }, beside]
         })
         .collect();
     Drawing::new(images.shape, &images.normalise, SCALE).contact_sheet(&rows)

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use crate::spec::{
-    Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, SeededDropout, Selection, Split, Table,
+    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, SeededDropout, Selection, Split,
+    Table,
 };
 
 /// One experiment file, with what it extends, `--set` overrides applied.
@@ -131,6 +132,8 @@ pub enum Settings {
         ranking: StageRef,
         /// How many.
         keep: Fraction,
+        /// What kept and masked pixels show.
+        appearance: Appearance,
     },
     /// `kind = "evaluate"`: one pair.
     Evaluate {

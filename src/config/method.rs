@@ -2,27 +2,36 @@
 
 use crate::spec::{RandomSeeds, Selection};
 
-use super::read::Item;
-use super::schema::{BACKWARD, BATCHED_GRADIENT, METHOD, RANDOM, SEEDS};
+use super::read::{Item, Reader};
+use super::schema::{BACKWARD, BATCHED_GRADIENT, GRADIENT, INTEGRATED_GRADIENTS, METHOD, RANDOM, SEEDS};
 
 /// How a selection ranks pixels.
 #[derive(Clone, Copy)]
 enum MethodKind {
     Backward,
     BatchedGradient,
+    Gradient,
+    IntegratedGradients,
     Random,
 }
 
-const METHODS: [(&str, MethodKind); 3] = [
+const METHODS: [(&str, MethodKind); 5] = [
     ("backward", MethodKind::Backward),
     ("batched-gradient", MethodKind::BatchedGradient),
+    ("gradient", MethodKind::Gradient),
+    ("integrated-gradients", MethodKind::IntegratedGradients),
     ("random", MethodKind::Random),
 ];
 
 /// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
 const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: 1234, test: 5678 };
 
-/// Reads a method. `noise` may be left out (none), and `seeds` (the authors').
+/// Points on the way from the fully masked image to the whole one (Sundararajan et al. 2017 find 20 to 300 enough).
+const STEPS: usize = 50;
+/// Pixels between two recorded values of f: 128 values of a 32x32 image.
+const PER_STEP: usize = 8;
+
+/// Reads a method. `noise` may be left out (none), and `steps`, `per-step` and `seeds` (the authors').
 pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
     let Some(kind) = item.node.get("kind") else {
         return item.table(METHOD)?.required("kind").and(None);
@@ -36,6 +45,16 @@ pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
             let noise = table.or("noise", 0.0, |item| item.number_where("at least 0", |value| value >= 0.0));
             Some(Selection::BatchedGradient { per_round: per_round?, noise: noise? })
         }
+        MethodKind::Gradient => {
+            let table = item.table(GRADIENT)?;
+            Some(Selection::Gradient { per_step: per_step(&table)? })
+        }
+        MethodKind::IntegratedGradients => {
+            let table = item.table(INTEGRATED_GRADIENTS)?;
+            let steps = table.or("steps", STEPS, |item| item.whole(1));
+            let per_step = per_step(&table);
+            Some(Selection::IntegratedGradients { steps: steps?, per_step: per_step? })
+        }
         MethodKind::Random => {
             let table = item.table(RANDOM)?;
             let seeds = table.or("seeds", AUTHORS_SEEDS, |item| {
@@ -47,4 +66,8 @@ pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
             Some(Selection::Random { seeds: seeds? })
         }
     }
+}
+
+fn per_step(table: &Reader<'_>) -> Option<usize> {
+    table.or("per-step", PER_STEP, |item| item.whole(1))
 }

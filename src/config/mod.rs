@@ -6,6 +6,7 @@
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
+mod appearance;
 mod axis;
 mod catalog;
 mod cross;

@@ -138,6 +138,8 @@ pub(super) const METHOD: &[Field] = &[
     value("kind", "\"backward\""),
     value("per-round", "16"),
     value("noise", "0.0"),
+    value("steps", "50"),
+    value("per-step", "8"),
     keys("seeds", "{ train = 1234, test = 5678 }", SEEDS),
 ];
 
@@ -147,15 +149,28 @@ pub(super) const BACKWARD: &[Field] = &[METHOD[0]];
 /// `method` of kind `batched-gradient`.
 pub(super) const BATCHED_GRADIENT: &[Field] = &[METHOD[0], METHOD[1], METHOD[2]];
 
+/// `method` of kind `gradient`.
+pub(super) const GRADIENT: &[Field] = &[METHOD[0], METHOD[4]];
+
+/// `method` of kind `integrated-gradients`.
+pub(super) const INTEGRATED_GRADIENTS: &[Field] = &[METHOD[0], METHOD[3], METHOD[4]];
+
 /// `method` of kind `random`.
-pub(super) const RANDOM: &[Field] = &[METHOD[0], METHOD[3]];
+pub(super) const RANDOM: &[Field] = &[METHOD[0], METHOD[5]];
 
 /// `seeds` of a random selection.
 pub(super) const SEEDS: &[Field] = &[value("train", "1234"), value("test", "5678")];
 
 /// `kind = "mask"`.
-pub(super) const MASK: &[Field] =
-    &[KIND, value("ranking", "\"ranking\""), pins("ranking-where"), value("keep", "0.05")];
+pub(super) const MASK: &[Field] = &[
+    KIND,
+    value("ranking", "\"ranking\""),
+    pins("ranking-where"),
+    value("keep", "0.05"),
+    value("content", "\"mask-only\""),
+    value("fill", "\"black\""),
+    value("seed", "0"),
+];
 
 /// `kind = "evaluate"`.
 pub(super) const EVALUATE: &[Field] = &[KIND, rows("pairs", "[{ model = \"full\", images = \"cifar10.test\" }]", PAIR)];

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::spec::{Arch, Cell, Fraction, Seed, Selection, Split};
 
+use super::appearance::appearance;
 use super::axis::axis_value;
 use super::catalog::{Catalog, Found};
 use super::document::Value;
@@ -239,8 +240,9 @@ impl Scope<'_> {
             let value = item.number()?;
             Fraction::try_from(value).map_or_else(|_| item.fault(fraction_fault(value)), Some)
         });
+        let appearance = appearance(table);
         let (ranking, reference) = ranking?;
-        Some((Settings::Mask { ranking, keep: keep? }, vec![reference]))
+        Some((Settings::Mask { ranking, keep: keep?, appearance: appearance? }, vec![reference]))
     }
 
     fn sis(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {

@@ -1,11 +1,14 @@
 //! Batches of images: their order in an epoch, and their way from bytes to normalised, masked floats.
 
+use std::borrow::Cow;
+
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
+use super::appearance;
 use super::augment::Crop;
 use crate::artifacts::{ImageSet, Subsets};
-use crate::spec::{Normalise, Seed};
+use crate::spec::{Fill, Normalise, Seed};
 
 /// Images, all pixels of them or subsets.
 #[derive(Clone, Copy, Debug)]
@@ -105,23 +108,24 @@ impl<'a> Samples<'a> {
     }
 
     /// The network's input for some images, `[indexes, height, width, channels]`: cropped if there are crops,
-    /// normalised, and 0 where a pixel is not kept.
+    /// normalised, and 0 where a pixel is not kept, unless the subsets have another appearance.
     #[must_use]
     pub fn input(&self, levels: &Levels, indexes: &[u32], crops: Option<&[Crop]>) -> Vec<f32> {
         let shape = self.images.shape;
         let mut input = vec![0.0; indexes.len() * shape.bytes()];
         input.par_chunks_mut(shape.bytes()).zip(indexes).enumerate().for_each(|(place, (input, &index))| {
             let index = index as usize;
-            let image = self.images.image(index);
-            match crops {
-                None => levels.apply(image, input),
-                Some(crops) => {
-                    let mut cropped = vec![0; shape.bytes()];
-                    crops[place].apply(shape, image, &mut cropped);
-                    levels.apply(&cropped, input);
-                }
+            let mut image = Cow::Borrowed(self.images.image(index));
+            if let Some(crops) = crops {
+                let mut cropped = vec![0; shape.bytes()];
+                crops[place].apply(shape, &image, &mut cropped);
+                image = Cow::Owned(cropped);
             }
-            if let Some(subsets) = self.subsets {
+            if let Some(subsets) = self.subsets.filter(|subsets| !subsets.appearance().is_default()) {
+                appearance::replace(image.to_mut(), shape, subsets, index);
+            }
+            levels.apply(&image, input);
+            if let Some(subsets) = self.subsets.filter(|subsets| subsets.appearance().fill == Fill::Mean) {
                 for (pixel, values) in input.chunks_exact_mut(shape.channels).enumerate() {
                     if !subsets.keeps(index, pixel) {
                         values.fill(0.0);

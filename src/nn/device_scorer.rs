@@ -7,7 +7,7 @@ use candle_core::{DType, Result, Tensor, Var};
 
 use super::device_model::{DeviceModel, Kept};
 use super::scorer::{argmax, probability};
-use crate::sis::{GradientScorer, Scorer};
+use crate::sis::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
 
 /// Pixels of the images of a batch: 256 images of 32 x 32. A map of 64 channels then takes 64 MiB.
 const PIXELS: usize = 1 << 18;
@@ -26,6 +26,10 @@ pub struct DeviceScorer<'n> {
     seen: Kept,
     /// The normalised image, `[pixels, channels]`.
     image: Tensor,
+    /// The same on the host.
+    values: Vec<f32>,
+    /// By what the image is multiplied.
+    share: f64,
     dims: [usize; 3],
     /// 1 where a pixel is kept, 0 where it is masked, `[pixels]`.
     kept: Tensor,
@@ -44,10 +48,12 @@ impl<'n> DeviceScorer<'n> {
     pub fn new(model: &'n DeviceModel, seen: Kept, image: &[f32], dims: [usize; 3]) -> Result<Self> {
         let [height, width, channels] = dims;
         let (pixels, device) = (height * width, model.device());
+        let values = image.to_vec();
         let image = Tensor::from_slice(image, (pixels, channels), device)?;
         let kept = Tensor::ones(pixels, DType::F32, device)?;
         let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
-        let mut scorer = Self { model, seen, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
+        let mut scorer =
+            Self { model, seen, image, values, share: 1.0, dims, kept, numbers, class: 0, full: 0.0, failure: None };
         let nothing = scorer.upload(&[])?;
         let logits = scorer.logits(&nothing)?.get(0)?.to_vec1::<f32>()?;
         scorer.class = argmax(&logits);
@@ -69,6 +75,12 @@ impl<'n> DeviceScorer<'n> {
 
     /// Starts again with nothing masked; the class stays.
     pub fn restart(&mut self) {
+        self.start_from(1.0);
+    }
+
+    /// Starts again with the image multiplied by `share` and nothing masked.
+    fn start_from(&mut self, share: f32) {
+        self.share = f64::from(share);
         let answer = self.kept.ones_like().map(|kept| self.kept = kept);
         self.or_zero(answer);
     }
@@ -103,7 +115,26 @@ impl<'n> DeviceScorer<'n> {
 
     /// The image with what is masked so far, `[pixels, channels]`.
     fn current_image(&self) -> Result<Tensor> {
-        self.image.broadcast_mul(&self.kept.unsqueeze(1)?)
+        let image = self.image.broadcast_mul(&self.kept.unsqueeze(1)?)?;
+        // Only integrated gradients scale the image; for others it would be one more operation.
+        if self.share < 1.0 { image * self.share } else { Ok(image) }
+    }
+
+    /// f of the current image, and df/dinput `[height, width, channels]` into `gradient`.
+    fn input_slopes(&self, gradient: &mut [f32]) -> Result<f32> {
+        let [height, width, channels] = self.dims;
+        let x = Var::from_tensor(&self.current_image()?.reshape((1, height, width, channels))?)?;
+        let score = self.score(&self.model.logits(&x, &self.seen)?)?;
+        let slopes = score.backward()?.get(&x).map(|slopes| slopes.flatten_all()?.to_vec1::<f32>()).transpose()?;
+        for (gradient, slope) in gradient.iter_mut().zip(slopes.unwrap_or_default()) {
+            *gradient = slope;
+        }
+        score.to_scalar()
+    }
+
+    /// f by the logits `[1, classes]`.
+    fn score(&self, logits: &Tensor) -> Result<Tensor> {
+        candle_nn::ops::softmax(logits, 1)?.narrow(1, self.class, 1)?.sum_all()
     }
 
     /// The logits of the first batch of `candidates`, `[batch, classes]`.
@@ -144,7 +175,7 @@ impl<'n> DeviceScorer<'n> {
         let kept = Var::from_tensor(&self.kept.reshape(((), 1))?)?;
         let x = self.image.broadcast_mul(&kept)?.reshape((1, height, width, channels))?;
         let logits = self.model.logits(&x, &self.seen)?;
-        let score = candle_nn::ops::softmax(&logits, 1)?.narrow(1, self.class, 1)?.sum_all()?;
+        let score = self.score(&logits)?;
         let slopes = score.backward()?.get(&kept).map(|slopes| slopes.flatten_all()?.to_vec1::<f32>()).transpose()?;
         // What is kept is 1 - m, so df/dm is minus the slope.
         for (gradient, slope) in gradient.iter_mut().zip(slopes.unwrap_or_default()) {
@@ -207,6 +238,41 @@ impl GradientScorer for DeviceScorer<'_> {
     fn mask(&mut self, features: &[u32]) {
         let answer = self.hide(features);
         self.or_zero(answer);
+    }
+}
+
+impl CurveScorer for DeviceScorer<'_> {
+    fn restart(&mut self) {
+        self.start_from(1.0);
+    }
+
+    fn mask_all(&mut self, features: &[u32]) {
+        GradientScorer::mask(self, features);
+    }
+
+    fn value(&mut self) -> f32 {
+        self.current()
+    }
+}
+
+impl InputGradientScorer for DeviceScorer<'_> {
+    fn input(&self) -> &[f32] {
+        &self.values
+    }
+
+    fn channels(&self) -> usize {
+        let [.., channels] = self.dims;
+        channels
+    }
+
+    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32 {
+        gradient.fill(0.0);
+        self.start_from(share);
+        if self.failure.is_some() {
+            return 0.0;
+        }
+        let answer = self.input_slopes(gradient);
+        self.or_zero(answer)
     }
 }
 
@@ -320,5 +386,33 @@ mod tests {
                 gradient[pixel]
             );
         }
+    }
+
+    #[test]
+    fn gradients_of_the_input_agree_with_differences_on_the_way_to_the_image() {
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
+        let class = scorer.class();
+        let mut gradient = vec![0.0; image.len()];
+        GradientScorer::mask(&mut scorer, &[3]);
+        for share in [0.5, 1.0] {
+            let scaled: Vec<f32> = image.iter().map(|value| value * share).collect();
+            let value = scorer.input_gradient(share, &mut gradient);
+            assert_near(value, score(&model, &scaled, &[], class));
+            assert_near(scorer.value(), value);
+            for place in [0, 61, 190] {
+                let at = |offset: f32| {
+                    let mut moved = scaled.clone();
+                    moved[place] += offset;
+                    score(&model, &moved, &[], class)
+                };
+                let difference = (at(0.01) - at(-0.01)) / 0.02;
+                let error = (difference - gradient[place]).abs();
+                assert!(error < 1e-3 + 0.05 * gradient[place].abs(), "{place}: {difference} {}", gradient[place]);
+            }
+        }
+        scorer.restart();
+        assert_near(scorer.value(), scorer.full());
+        scorer.finish().unwrap();
     }
 }

@@ -185,6 +185,9 @@ impl FitInput<'_> {
                 hasher.update(&label.to_le_bytes());
             }
             hasher.update(subsets.map_or(&[], Subsets::bits));
+            if let Some(appearance) = subsets.map(Subsets::appearance).filter(|appearance| !appearance.is_default()) {
+                hasher.update(format!("{appearance:?}").as_bytes());
+            }
         }
         *hasher.finalize().as_bytes()
     }

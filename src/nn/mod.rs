@@ -1,6 +1,9 @@
 //! Networks: architectures, training, evaluation, and the scorer that backward selection asks.
 
+pub mod appearance;
 pub mod arch;
+#[cfg(test)]
+mod attribution_tests;
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
@@ -31,6 +34,7 @@ mod pytorch;
 pub mod rates;
 pub mod scorer;
 mod tape_learner;
+pub mod temperature;
 mod tensor_layers;
 pub mod tensors;
 mod walk;

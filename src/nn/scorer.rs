@@ -4,7 +4,7 @@
 //! scorer borrows a [`ModelWorkspace`], so that a thread that scores one image after another allocates once.
 
 use super::compiled_model::ModelWorkspace;
-use crate::sis::{GradientScorer, Scorer};
+use crate::sis::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
 
 /// The index of the largest logit, the lowest on ties.
 #[must_use]
@@ -135,6 +135,17 @@ impl<'w> NetworkGradient<'w> {
     pub const fn full(&self) -> f32 {
         self.full
     }
+
+    /// f of the current image, and df/dinput, `[height, width, channels]`.
+    fn slopes(&mut self) -> (f32, &[f32]) {
+        let logits = self.workspace.logits();
+        let score = probability(logits, self.class);
+        for (class, slope) in self.logits.iter_mut().enumerate() {
+            let own = if class == self.class { 1.0 } else { 0.0 };
+            *slope = score * (own - probability(logits, class));
+        }
+        (score, self.workspace.gradient(&self.logits))
+    }
 }
 
 impl GradientScorer for NetworkGradient<'_> {
@@ -145,21 +156,90 @@ impl GradientScorer for NetworkGradient<'_> {
 
     /// With input (1 - m) x, df/dm of a pixel is minus the sum over its channels of x df/dinput.
     fn gradient(&mut self, gradient: &mut [f32]) -> f32 {
-        let logits = self.workspace.logits();
-        let score = probability(logits, self.class);
-        for (class, slope) in self.logits.iter_mut().enumerate() {
-            let own = if class == self.class { 1.0 } else { 0.0 };
-            *slope = score * (own - probability(logits, class));
-        }
         let channels = self.workspace.input().channels;
-        let input = self.workspace.gradient(&self.logits).chunks_exact(channels);
-        for ((slope, input), image) in gradient.iter_mut().zip(input).zip(self.image.chunks_exact(channels)) {
+        let image = std::mem::take(&mut self.image);
+        let (score, input) = self.slopes();
+        for ((slope, input), image) in
+            gradient.iter_mut().zip(input.chunks_exact(channels)).zip(image.chunks_exact(channels))
+        {
             *slope = -input.iter().zip(image).map(|(slope, value)| slope * value).sum::<f32>();
         }
+        self.image = image;
         score
     }
 
     fn mask(&mut self, features: &[u32]) {
         self.workspace.mask_all(features);
+    }
+}
+
+impl CurveScorer for NetworkGradient<'_> {
+    fn restart(&mut self) {
+        self.workspace.set_image(&self.image);
+    }
+
+    fn mask_all(&mut self, features: &[u32]) {
+        self.workspace.mask_all(features);
+    }
+
+    fn value(&mut self) -> f32 {
+        probability(self.workspace.logits(), self.class)
+    }
+}
+
+impl InputGradientScorer for NetworkGradient<'_> {
+    fn input(&self) -> &[f32] {
+        &self.image
+    }
+
+    fn channels(&self) -> usize {
+        self.workspace.input().channels
+    }
+
+    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32 {
+        let scaled: Vec<f32> = self.image.iter().map(|value| value * share).collect();
+        self.workspace.set_image(&scaled);
+        let (score, slopes) = self.slopes();
+        gradient.copy_from_slice(slopes);
+        score
+    }
+}
+
+/// Scores an image as its pixels are masked in an order that is known.
+#[derive(Debug)]
+pub struct NetworkCurve<'w> {
+    workspace: &'w mut ModelWorkspace,
+    image: &'w [f32],
+    class: usize,
+}
+
+impl<'w> NetworkCurve<'w> {
+    /// Evaluates a normalised image `[height, width, channels]` with nothing masked.
+    ///
+    /// # Panics
+    /// When the image has the wrong number of values.
+    pub fn new(workspace: &'w mut ModelWorkspace, image: &'w [f32]) -> Self {
+        let class = argmax(predict(workspace, image));
+        Self { workspace, image, class }
+    }
+
+    /// The class that is predicted on the full image.
+    #[must_use]
+    pub const fn class(&self) -> usize {
+        self.class
+    }
+}
+
+impl CurveScorer for NetworkCurve<'_> {
+    fn restart(&mut self) {
+        self.workspace.set_image(self.image);
+    }
+
+    fn mask_all(&mut self, features: &[u32]) {
+        self.workspace.mask_all(features);
+    }
+
+    fn value(&mut self) -> f32 {
+        probability(self.workspace.logits(), self.class)
     }
 }

@@ -67,6 +67,10 @@ impl Workload {
                 let rounds = pixels.div_ceil((per_round as u64).max(1));
                 self.of(model, data, Activity::Differentiate, count * rounds)
             }
+            Selection::Gradient { per_step } => self.by_attribution(model, data, count, 1, per_step),
+            Selection::IntegratedGradients { steps, per_step } => {
+                self.by_attribution(model, data, count, steps as u64, per_step)
+            }
             Selection::Random { .. } => Vec::new(),
         };
         self.insert(step, work);
@@ -75,6 +79,22 @@ impl Workload {
     /// What each step has to compute.
     pub(super) fn into_work(self) -> BTreeMap<StepKey, Vec<Work>> {
         self.work
+    }
+
+    /// Work of ranking `count` images by so many gradients each, f evaluated along the order.
+    fn by_attribution(
+        &self,
+        model: &StepKey,
+        data: &DataSplit,
+        count: u64,
+        gradients: u64,
+        per_step: usize,
+    ) -> Vec<Work> {
+        let pixels = data.source.kind.image_shape().map_or(0, ImageShape::pixels);
+        let values = pixels.div_ceil(per_step.max(1)) as u64;
+        let mut work = self.of(model, data, Activity::Differentiate, count * gradients);
+        work.extend(self.of(model, data, Activity::Score, count * values));
+        work
     }
 
     /// Work of a model's networks on images of a data set, if both are known.

@@ -6,14 +6,18 @@
 //! - [`batched_gradient()`]: the same for large inputs, many features at a time, by the gradient of the mask.
 //! - [`find_sis()`]: from what either recorded, the smallest suffix of the order that suffices (`FindSIS`).
 //! - [`collection()`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
+//! - [`gradient_magnitudes()`], [`integrated_gradients()`]: rivals, which order features by the gradient of f alone.
+//! - [`perturb()`]: what f is when the features that an order ends with go first, and when they come first.
 //! - [`random_order()`]: the control, which asks no model: numpy's random permutations.
 //!
 //! An *order* always runs from the feature masked first, the least needed, to the one masked last; a subset of n
 //! features is its last n ([`subset_of_order()`]).
 
+mod attribution;
 mod back_select;
 mod batched_gradient;
 mod collection;
+mod curve;
 mod find;
 mod noise;
 mod numpy;
@@ -22,11 +26,13 @@ mod scorer;
 #[cfg(test)]
 mod support;
 
+pub use attribution::{ascending, gradient_magnitudes, integrated_gradients};
 pub use back_select::{BackSelection, Step, Stopped, back_select, back_select_among, watch_nothing};
 pub use batched_gradient::batched_gradient;
 pub use collection::{Collection, Ending, Member, collection};
+pub use curve::{Perturbation, area_under, mask_in_order, perturb};
 pub use find::{FindSisError, Sis, find_sis};
 pub use noise::GradientNoise;
 pub use numpy::RandomState;
 pub use order::{random_order, subset_of_order};
-pub use scorer::{GradientScorer, Scorer};
+pub use scorer::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};

@@ -31,3 +31,30 @@ pub trait GradientScorer {
     /// Masks more features for good.
     fn mask(&mut self, features: &[u32]);
 }
+
+/// A function that is evaluated as features are masked in an order that is known beforehand.
+pub trait CurveScorer {
+    /// Masks nothing.
+    fn restart(&mut self);
+
+    /// Masks more features for good.
+    fn mask_all(&mut self, features: &[u32]);
+
+    /// f at the current mask.
+    fn value(&mut self) -> f32;
+}
+
+/// A function whose gradient with respect to its input is at hand, also on the way from the fully masked input to the
+/// unmasked one. A feature's values are its *channels*; masking sets them to 0.
+pub trait InputGradientScorer: CurveScorer {
+    /// The unmasked input, `[features, channels]`.
+    fn input(&self) -> &[f32];
+
+    /// Values of a feature.
+    fn channels(&self) -> usize;
+
+    /// Makes `share` times the unmasked input the current one (0 is fully masked, 1 the input itself); f there, and
+    /// df/dinput `[features, channels]` into `gradient`. Until [`CurveScorer::restart`], other gradients have no
+    /// meaning.
+    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32;
+}

@@ -1,6 +1,6 @@
 //! Scorers for tests: a plain function of an array whose masked elements are zero.
 
-use super::{GradientScorer, Scorer};
+use super::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
 
 /// The Euclidean norm.
 pub fn l2(x: &[f32]) -> f32 {
@@ -103,4 +103,60 @@ impl GradientScorer for Additive {
 pub fn assert_close(actual: &[f32], expected: &[f32]) {
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs().max(1.0);
     assert!(actual.len() == expected.len() && actual.iter().zip(expected).all(close), "{actual:?} is not {expected:?}");
+}
+
+/// f = the sum of weight times input to some power.
+#[derive(Clone)]
+pub struct Polynomial {
+    weights: Vec<f32>,
+    power: i32,
+    input: Vec<f32>,
+    current: Vec<f32>,
+    channels: usize,
+}
+
+impl Polynomial {
+    /// The sum of w x.
+    pub fn linear(weights: &[f32], input: &[f32], channels: usize) -> Self {
+        Self { weights: weights.to_vec(), power: 1, input: input.to_vec(), current: input.to_vec(), channels }
+    }
+
+    /// The sum of w x^3.
+    pub fn cubic(weights: &[f32], input: &[f32], channels: usize) -> Self {
+        Self { power: 3, ..Self::linear(weights, input, channels) }
+    }
+}
+
+impl CurveScorer for Polynomial {
+    fn restart(&mut self) {
+        self.current.clone_from(&self.input);
+    }
+
+    fn mask_all(&mut self, features: &[u32]) {
+        for &feature in features {
+            self.current[feature as usize * self.channels..][..self.channels].fill(0.0);
+        }
+    }
+
+    fn value(&mut self) -> f32 {
+        self.weights.iter().zip(&self.current).map(|(weight, value)| weight * value.powi(self.power)).sum()
+    }
+}
+
+impl InputGradientScorer for Polynomial {
+    fn input(&self) -> &[f32] {
+        &self.input
+    }
+
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32 {
+        self.current = self.input.iter().map(|value| value * share).collect();
+        for ((slope, weight), value) in gradient.iter_mut().zip(&self.weights).zip(&self.current) {
+            *slope = weight * self.power as f32 * value.powi(self.power - 1);
+        }
+        self.value()
+    }
 }

@@ -1,6 +1,7 @@
 //! Plain values that configuration and stages share. Each is valid by construction and serialises to what a
 //! step's manifest shows, so a change of spelling here is a change of keys.
 
+mod appearance;
 mod arch;
 mod cell;
 mod dataset;
@@ -13,6 +14,7 @@ mod selection;
 mod stream;
 mod work;
 
+pub use appearance::{Appearance, Content, Fill};
 pub use arch::Arch;
 pub use cell::{AxisValue, Cell};
 pub use dataset::{DataKind, DataSource, Limit};

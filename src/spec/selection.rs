@@ -16,6 +16,22 @@ pub enum Selection {
         /// Variance of Gaussian noise added to the mask's gradient; 0 for none.
         noise: f64,
     },
+    /// A rival: by the magnitude of f's gradient at the full image, the Euclidean norm over a pixel's channels (Simonyan
+    /// et al. 2014).
+    #[serde(rename_all = "kebab-case")]
+    Gradient {
+        /// Pixels masked between two values of f that are recorded along the order.
+        per_step: usize,
+    },
+    /// A rival: by integrated gradients from the fully masked image, summed over a pixel's channels (Sundararajan et
+    /// al. 2017).
+    #[serde(rename_all = "kebab-case")]
+    IntegratedGradients {
+        /// Points at which the gradient is taken.
+        steps: usize,
+        /// Pixels masked between two values of f that are recorded along the order.
+        per_step: usize,
+    },
     /// Uniformly random orders, by the authors' numpy stream; needs no model.
     Random {
         /// Seeds of the two streams.

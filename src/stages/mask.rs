@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::artifacts::{Ranking, Subsets};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
-use crate::spec::Fraction;
+use crate::spec::{Appearance, Fraction};
 
 use super::Env;
 
@@ -16,6 +16,9 @@ pub struct Mask {
     pub rankings: Vec<Key<Ranking>>,
     /// How many of an image's pixels are kept.
     pub keep: Fraction,
+    /// What kept and masked pixels show.
+    #[serde(skip_serializing_if = "Appearance::is_default")]
+    pub appearance: Appearance,
 }
 
 impl Stage<Env> for Mask {
@@ -31,7 +34,7 @@ impl Stage<Env> for Mask {
         let mut subsets: Option<Subsets> = None;
         for (done, key) in self.rankings.iter().enumerate() {
             let ranking = context.load(key)?;
-            let subsets = subsets.get_or_insert_with(|| Subsets::new(ranking.pixels()));
+            let subsets = subsets.get_or_insert_with(|| Subsets::new(ranking.pixels()).shown_as(self.appearance));
             ranking.keep_last(self.keep.pixels_kept(ranking.pixels()), subsets);
             context.progress("shards", done + 1, self.rankings.len());
         }

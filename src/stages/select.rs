@@ -1,6 +1,7 @@
 //! `select`: ranks every pixel of every image (paper section 3.1).
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
@@ -10,7 +11,10 @@ use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
 use crate::nn::inference::Inference;
 use crate::nn::scorer::{NetworkGradient, NetworkScorer};
-use crate::sis::{BackSelection, GradientNoise, RandomState, Stopped, back_select, batched_gradient, random_order};
+use crate::sis::{
+    BackSelection, GradientNoise, GradientScorer, InputGradientScorer, RandomState, Step, Stopped, ascending,
+    back_select, batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+};
 use crate::spec::{RandomSeeds, Seed, Selection, Split};
 
 use super::inference::Masking;
@@ -107,27 +111,23 @@ impl Select {
             return self.ranked_on_device(method, model, images, context);
         }
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
-        match *method {
-            Selection::BatchedGradient { per_round, noise } => {
-                let per_round = at_least_one(per_round)?;
-                Inference::for_gradients(model, images).map_err(StageError::failed)?.for_each(
-                    self.range.indexes(),
-                    |workspace, index, image| {
-                        let noise = noise_of(index, noise);
-                        let mut scorer = NetworkGradient::new(workspace, image);
-                        let selection =
-                            batched_gradient(&mut scorer, per_round, noise, masking.of_image()).map_err(stopped)?;
-                        Ok((scorer.class(), selection))
-                    },
-                )
-            }
-            Selection::Backward | Selection::Random { .. } => Inference::for_scores(model, images)
-                .map_err(StageError::failed)?
-                .for_each(self.range.indexes(), |workspace, _, image| {
+        match Gradients::of(method)? {
+            Some(gradients) => Inference::for_gradients(model, images).map_err(StageError::failed)?.for_each(
+                self.range.indexes(),
+                |workspace, index, image| {
+                    let mut scorer = NetworkGradient::new(workspace, image);
+                    let selection = gradients.rank(&mut scorer, index, masking.of_image()).map_err(stopped)?;
+                    Ok((scorer.class(), selection))
+                },
+            ),
+            None => Inference::for_scores(model, images).map_err(StageError::failed)?.for_each(
+                self.range.indexes(),
+                |workspace, _, image| {
                     let mut scorer = NetworkScorer::new(workspace, image);
                     let selection = back_select(&mut scorer, masking.of_image()).map_err(stopped)?;
                     Ok((scorer.class(), selection))
-                }),
+                },
+            ),
         }
     }
 }
@@ -143,15 +143,13 @@ impl Select {
     ) -> Result<Vec<Ranked>, StageError> {
         let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
+        let gradients = Gradients::of(method)?;
         let mut ranked = Vec::with_capacity(self.range.count);
         for index in self.range.indexes() {
             let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-            let selection = match *method {
-                Selection::BatchedGradient { per_round, noise } => {
-                    let noise = noise_of(index, noise);
-                    batched_gradient(&mut scorer, at_least_one(per_round)?, noise, masking.of_image())
-                }
-                Selection::Backward | Selection::Random { .. } => back_select(&mut scorer, masking.of_image()),
+            let selection = match &gradients {
+                Some(gradients) => gradients.rank(&mut scorer, index, masking.of_image()),
+                None => back_select(&mut scorer, masking.of_image()),
             };
             ranked.push((scorer.class(), selection.map_err(stopped)?));
             scorer.finish().map_err(StageError::failed)?;
@@ -160,13 +158,57 @@ impl Select {
     }
 }
 
+/// A method that ranks by gradients.
+enum Gradients {
+    /// Backward selection by the mask's gradient, so many pixels a round, with noise of a variance.
+    Batched(NonZeroUsize, f64),
+    /// By the gradient's magnitude at the full image; f is recorded once so many pixels.
+    Magnitude(NonZeroUsize),
+    /// By integrated gradients of so many steps; f is recorded once so many pixels.
+    Integrated(NonZeroUsize, NonZeroUsize),
+}
+
+impl Gradients {
+    /// None for methods that need no gradient.
+    fn of(method: &Selection) -> Result<Option<Self>, StageError> {
+        Ok(match *method {
+            Selection::BatchedGradient { per_round, noise } => Some(Self::Batched(at_least_one(per_round)?, noise)),
+            Selection::Gradient { per_step } => Some(Self::Magnitude(at_least_one(per_step)?)),
+            Selection::IntegratedGradients { steps, per_step } => {
+                Some(Self::Integrated(at_least_one(steps)?, at_least_one(per_step)?))
+            }
+            Selection::Backward | Selection::Random { .. } => None,
+        })
+    }
+
+    /// Ranks the pixels of image number `index`.
+    fn rank<S: GradientScorer + InputGradientScorer>(
+        &self,
+        scorer: &mut S,
+        index: usize,
+        mut watch: impl FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<BackSelection, Stopped> {
+        match *self {
+            Self::Batched(per_round, noise) => batched_gradient(scorer, per_round, noise_of(index, noise), watch),
+            Self::Magnitude(per_step) => {
+                let order = ascending(&gradient_magnitudes(scorer));
+                mask_in_order(scorer, order, per_step, watch)
+            }
+            Self::Integrated(steps, per_step) => {
+                let order = ascending(&integrated_gradients(scorer, steps, &mut watch)?);
+                mask_in_order(scorer, order, per_step, watch)
+            }
+        }
+    }
+}
+
 /// The noise on the gradients of one image, from a stream of its own so that shards do not matter.
 fn noise_of(index: usize, variance: f64) -> GradientNoise {
     GradientNoise::of_variance(Seed(0).stream("gradient noise", index as u64), variance)
 }
 
-fn at_least_one(per_round: usize) -> Result<NonZeroUsize, StageError> {
-    NonZeroUsize::new(per_round).ok_or_else(|| StageError::failed("cannot select: no pixel is masked in a round"))
+fn at_least_one(count: usize) -> Result<NonZeroUsize, StageError> {
+    NonZeroUsize::new(count).ok_or_else(|| StageError::failed("cannot select: a step masks or measures nothing"))
 }
 
 /// A selection that the user stopped.
