@@ -113,7 +113,7 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) {
     for (stage, steps, seconds, unknown) in stages {
         let time = match unknown {
             0 => format!("about {}", text::duration(seconds)),
-            _ if unknown == steps => "time unknown: no network takes part".to_owned(),
+            _ if unknown == steps => "time unknown".to_owned(),
             _ => format!("about {}, and {unknown} of unknown time", text::duration(seconds)),
         };
         outln!("  {stage:<width$}  {:>9}  {time}", text::count(steps, "step"));

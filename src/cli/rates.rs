@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::engine::schedule::{Basis, Estimate, Schedule};
+use crate::engine::view::View;
 use crate::nn::rates::processor;
-use crate::spec::{Rates, Work};
+use crate::spec::{Activity, Rates, Work};
 
 use super::failure::{Failure, Status};
 use super::session::Session;
@@ -55,14 +56,52 @@ pub(super) fn present(mut rates: Vec<Rates>, isa: &str) -> Vec<Rates> {
     rates
 }
 
-/// The schedule with estimates by measured rates, where no run of the very same work tells more.
-pub(super) fn estimated(schedule: Schedule, session: &Session) -> Schedule {
+/// The schedule with estimates that know what networks have to compute. The history that the engine goes by does not:
+/// a selection by another network is alike to it.
+///
+/// Work is timed by runs of the same work in this plan, or else by measured rates. A training names its network
+/// itself, so that one which differs otherwise tells something, too.
+pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> Schedule {
+    let planned = &session.planned;
     let rates = present(load(&session.cache), &processor(&session.env.device));
-    schedule.estimated_by(&session.planned.plan, |step, earlier| {
-        if earlier.is_some_and(|estimate| estimate.basis == Basis::Alike) {
-            return earlier;
-        }
-        let work = session.planned.work.get(step.identity())?;
-        seconds(work, &rates).map(|seconds| Estimate { seconds, basis: Basis::Rates }).or(earlier)
+    let runs = view.history().iter().filter_map(|record| Some((planned.work.get(&record.key)?, record.seconds)));
+    let runs: Vec<Run> = runs.filter_map(|(work, seconds)| Run::of(work, seconds)).collect();
+    schedule.estimated_by(&planned.plan, |step, earlier| {
+        let Some(work) = planned.work.get(step.identity()) else { return earlier };
+        let by_runs = || work.iter().map(|work| time_by_runs(work, &runs)).sum::<Option<f64>>();
+        let alike = || by_runs().map(|seconds| Estimate { seconds, basis: Basis::Alike });
+        let rated = || seconds(work, &rates).map(|seconds| Estimate { seconds, basis: Basis::Rates });
+        let learns = work.iter().any(|work| work.activity == Activity::Learn);
+        alike().or_else(rated).or(earlier.filter(|_| learns))
     })
+}
+
+/// A step that ran: how long it took for some work of one kind.
+struct Run {
+    work: Work,
+    seconds: f64,
+}
+
+impl Run {
+    /// A training's tests take little of its time; other work of several networks cannot be told apart.
+    fn of(work: &[Work], seconds: f64) -> Option<Self> {
+        match work {
+            [work] => Some(Self { work: *work, seconds }),
+            [learn, test] if learn.activity == Activity::Learn && test.activity == Activity::Classify => {
+                Some(Self { work: *learn, seconds })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The seconds of `work` at the pace of the runs of such work.
+fn time_by_runs(work: &Work, runs: &[Run]) -> Option<f64> {
+    let same =
+        |run: &&Run| (run.work.arch, run.work.shape, run.work.activity) == (work.arch, work.shape, work.activity);
+    let (times, seconds) = runs
+        .iter()
+        .filter(same)
+        .fold((0, 0.0), |(times, seconds), run| (times + run.work.times, seconds + run.seconds));
+    (times > 0).then(|| seconds / times as f64 * work.times as f64)
 }

@@ -47,6 +47,13 @@ impl CompiledModel {
     }
 }
 
+impl CompiledModel {
+    /// Its networks, with what input dropout does to each.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&Arc<Program>, Option<SeededDropout>)> {
+        self.members.iter().map(|(program, dropout)| (program, *dropout))
+    }
+}
+
 impl From<Arc<Program>> for CompiledModel {
     /// A single network that sees every pixel.
     fn from(program: Arc<Program>) -> Self {
@@ -313,7 +320,7 @@ impl Sample {
 }
 
 /// Writes the mean of what each of `items` writes. Of one item it is what that writes; `part` is only used for more.
-fn mean<T>(items: &mut [T], total: &mut [f32], part: &mut [f32], mut write: impl FnMut(&mut T, &mut [f32])) {
+pub(super) fn mean<T>(items: &mut [T], total: &mut [f32], part: &mut [f32], mut write: impl FnMut(&mut T, &mut [f32])) {
     let count = items.len() as f32;
     let Some((first, others)) = items.split_first_mut() else { return };
     write(first, total);

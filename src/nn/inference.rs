@@ -1,13 +1,12 @@
 //! A trained model at work on the CPU: compiled once, shared by all threads, one image a thread.
 
-use std::sync::{Mutex, PoisonError};
-
 use rayon::prelude::*;
 
 use super::batches::{Levels, Samples, SamplesError};
 use super::compiled_model::{CompileModelError, CompiledModel, ModelWorkspace};
 use super::device_model::DeviceModelError;
 use super::input_dropout::Use;
+use super::pool::Pool;
 use crate::artifacts::{ImageSet, Model};
 use crate::kernels::engine::Purpose;
 use crate::spec::ImageShape;
@@ -42,32 +41,10 @@ pub enum InferenceError {
     },
 }
 
-/// A compiled model and the workspaces that no thread is using.
-pub(super) struct Engine {
-    model: CompiledModel,
-    idle: Mutex<Vec<ModelWorkspace>>,
-}
-
-impl Engine {
-    /// Shares `model` between threads.
-    pub(super) fn new(model: CompiledModel) -> Self {
-        Self { model, idle: Mutex::default() }
-    }
-
-    /// Does `work` in a workspace that no other thread is using; there are as many as threads ever worked at once.
-    pub(super) fn with_workspace<T>(&self, work: impl FnOnce(&mut ModelWorkspace) -> T) -> T {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let reused = idle().pop();
-        let mut workspace = reused.unwrap_or_else(|| ModelWorkspace::new(&self.model));
-        let result = work(&mut workspace);
-        idle().push(workspace);
-        result
-    }
-}
-
 /// A compiled model, with the images that it is asked about.
 pub struct Inference<'a> {
-    engine: Engine,
+    model: CompiledModel,
+    idle: Pool<ModelWorkspace>,
     levels: Levels,
     samples: Samples<'a>,
 }
@@ -91,8 +68,8 @@ impl<'a> Inference<'a> {
 
     fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
         let samples = checked(model, images)?;
-        let engine = Engine::new(CompiledModel::new(model, purpose)?);
-        Ok(Self { engine, levels: Levels::new(&model.normalise), samples })
+        let compiled = CompiledModel::new(model, purpose)?;
+        Ok(Self { model: compiled, idle: Pool::default(), levels: Levels::new(&model.normalise), samples })
     }
 
     /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
@@ -112,10 +89,13 @@ impl<'a> Inference<'a> {
             .with_max_len(1)
             .map(|index| {
                 let image = self.samples.input(&self.levels, &[index as u32], None);
-                self.engine.with_workspace(|workspace| {
-                    workspace.draw(Use::Selection, index);
-                    work(workspace, index, &image)
-                })
+                self.idle.with(
+                    || ModelWorkspace::new(&self.model),
+                    |workspace| {
+                        workspace.draw(Use::Selection, index);
+                        work(workspace, index, &image)
+                    },
+                )
             })
             .collect()
     }

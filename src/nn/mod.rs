@@ -26,8 +26,10 @@ pub mod input_dropout;
 mod learner;
 #[cfg(test)]
 mod learner_tests;
+pub mod model_passes;
 pub mod observer;
 pub mod optimiser;
+mod pool;
 pub mod predict;
 #[cfg(test)]
 mod pytorch;

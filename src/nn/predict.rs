@@ -6,17 +6,18 @@ use rayon::prelude::*;
 use super::batches::{Levels, Samples, SamplesError};
 use super::compiled_model::{CompileModelError, CompiledModel};
 use super::device_model::{DeviceModel, DeviceModelError};
-use super::inference::Engine;
 use super::input_dropout::Use;
+use super::model_passes::ModelPasses;
 use super::observer::Observer;
-use super::scorer::{self, argmax, probability};
+use super::pool::Pool;
+use super::scorer::{argmax, probability};
 use crate::artifacts::{Model, Predictions};
 use crate::kernels::engine::Purpose;
 use crate::spec::ImageShape;
 
-/// Images that pass through the network together; few, so that all threads have work to the end.
+/// Images that a thread takes on; few, so that all have work to the end.
 const BATCH: usize = 32;
-/// The same on a device, which computes them side by side.
+/// Images that a device computes side by side.
 const DEVICE_BATCH: usize = 256;
 
 /// Why a model could not be evaluated.
@@ -93,51 +94,76 @@ pub fn logits(
     if images != (model.shape, model.classes) {
         return Err(PredictError::OtherImages { model: (model.shape, model.classes), images });
     }
-    let resting = if device.is_cpu() {
-        Resting::Engine(Engine::new(CompiledModel::new(model, Purpose::Scores)?))
-    } else {
-        Resting::Device(DeviceModel::new(model, device)?)
-    };
-    let levels = Levels::new(&model.normalise);
-    let indexes: Vec<u32> = (0..samples.len() as u32).collect();
-    let batch = |batch: &[u32]| {
-        if observer.cancelled() {
-            return Err(PredictError::Cancelled);
-        }
-        let input = samples.input(&levels, batch, None);
-        match &resting {
-            Resting::Engine(engine) => Ok(on_engine(engine, batch, &input, model.shape)),
-            Resting::Device(resting) => on_device(resting, batch, input, model.shape).map_err(|source| {
-                let first = batch[0] as usize;
-                PredictError::Device { first, last: first + batch.len() - 1, source }
-            }),
-        }
-    };
-    let rows: Result<Vec<Vec<f32>>, PredictError> = match &resting {
-        Resting::Engine(_) => indexes.par_chunks(BATCH).map(batch).collect(),
-        Resting::Device(_) => indexes.chunks(DEVICE_BATCH).map(batch).collect(),
-    };
-    Ok(rows?.concat())
+    Predictor::new(model, device)?.logits(samples, observer)
 }
 
-/// A model that is ready to be evaluated.
-enum Resting {
-    /// By the fused engine, one image a thread.
-    Engine(Engine),
-    /// By candle, one batch after the other.
+/// A model that is ready to be asked about images of its kind.
+pub(super) struct Predictor {
+    levels: Levels,
+    shape: ImageShape,
+    by: By,
+}
+
+/// What computes.
+enum By {
+    /// The fused engine, some images a thread.
+    Engine(CompiledModel, Pool<ModelPasses>),
+    /// Candle, one batch after the other.
     Device(DeviceModel),
 }
 
-/// The logits of normalised images, one after the other.
-fn on_engine(engine: &Engine, indexes: &[u32], images: &[f32], shape: ImageShape) -> Vec<f32> {
-    engine.with_workspace(|workspace| {
-        let mut logits = Vec::new();
-        for (index, image) in indexes.iter().zip(images.chunks_exact(shape.bytes())) {
-            workspace.draw(Use::Evaluation, *index as usize);
-            logits.extend_from_slice(scorer::predict(workspace, image));
-        }
-        logits
-    })
+impl Predictor {
+    /// Compiles `model`, or puts it on `device`.
+    pub(super) fn new(model: &Model, device: &Device) -> Result<Self, PredictError> {
+        let by = if device.is_cpu() {
+            By::Engine(CompiledModel::new(model, Purpose::Scores)?, Pool::default())
+        } else {
+            By::Device(DeviceModel::new(model, device)?)
+        };
+        Ok(Self { levels: Levels::new(&model.normalise), shape: model.shape, by })
+    }
+
+    /// The logits `[images, classes]` of every image of `samples`.
+    pub(super) fn logits(&self, samples: Samples<'_>, observer: &dyn Observer) -> Result<Vec<f32>, PredictError> {
+        let indexes: Vec<u32> = (0..samples.len() as u32).collect();
+        let batch = |batch: &[u32]| {
+            if observer.cancelled() {
+                return Err(PredictError::Cancelled);
+            }
+            let input = samples.input(&self.levels, batch, None);
+            match &self.by {
+                By::Engine(model, idle) => Ok(on_engine(model, idle, batch, &input, self.shape)),
+                By::Device(model) => on_device(model, batch, input, self.shape).map_err(|source| {
+                    let first = batch[0] as usize;
+                    PredictError::Device { first, last: first + batch.len() - 1, source }
+                }),
+            }
+        };
+        let rows: Result<Vec<Vec<f32>>, PredictError> = match &self.by {
+            By::Engine(..) => indexes.par_chunks(BATCH).map(batch).collect(),
+            By::Device(_) => indexes.chunks(DEVICE_BATCH).map(batch).collect(),
+        };
+        Ok(rows?.concat())
+    }
+}
+
+/// The logits of normalised images, as many at a time as it pays to pass together.
+fn on_engine(
+    model: &CompiledModel,
+    idle: &Pool<ModelPasses>,
+    indexes: &[u32],
+    images: &[f32],
+    shape: ImageShape,
+) -> Vec<f32> {
+    let together = ModelPasses::together(model).min(BATCH);
+    idle.with(
+        || ModelPasses::new(model, together),
+        |passes| {
+            let images = images.chunks(together * shape.bytes());
+            let batches = indexes.chunks(together).zip(images);
+            batches.flat_map(|(indexes, images)| passes.pass(Use::Evaluation, indexes, images).to_vec()).collect()
+        },
+    )
 }
 
 /// The logits of normalised images, all at once.

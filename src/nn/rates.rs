@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples};
@@ -18,8 +18,10 @@ use super::inference::{Inference, InferenceError};
 use super::init::initial_tensors;
 use super::input_dropout::Use;
 use super::learner::{Batch, learner};
+use super::observer::Unobserved;
 use super::optimiser::Sgd;
-use super::scorer::{NetworkGradient, NetworkScorer, predict};
+use super::predict::{PredictError, Predictor};
+use super::scorer::{NetworkGradient, NetworkScorer};
 use super::tensors::TensorsError;
 use crate::artifacts::{ImageSet, Model, Network};
 use crate::kernels::isa::Isa;
@@ -51,6 +53,9 @@ pub enum RatesError {
     /// The same, to learn there.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
+    /// Images could not be classified.
+    #[error(transparent)]
+    Predict(#[from] PredictError),
     /// The device failed.
     #[error("cannot measure {arch} on the device")]
     Device {
@@ -68,17 +73,13 @@ pub enum RatesError {
 pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration) -> Result<Rates, RatesError> {
     let subject = Subject::new(arch, image, device, budget)?;
     let failed = |source| RatesError::Device { arch, source };
-    let (candidates_per_second, images_per_second, gradient_round_ms) = if device.is_cpu() {
+    let (candidates_per_second, gradient_round_ms) = if device.is_cpu() {
         let scores = Inference::for_scores(&subject.model, &subject.images)?;
         let gradients = Inference::for_gradients(&subject.model, &subject.images)?;
-        (subject.scored(&scores), subject.classified(&scores), subject.differentiated(&gradients))
+        (subject.scored(&scores), subject.differentiated(&gradients))
     } else {
         let model = DeviceModel::new(&subject.model, device)?;
-        (
-            subject.scored_on_device(&model).map_err(failed)?,
-            subject.classified_on_device(&model).map_err(failed)?,
-            subject.differentiated_on_device(&model).map_err(failed)?,
-        )
+        (subject.scored_on_device(&model).map_err(failed)?, subject.differentiated_on_device(&model).map_err(failed)?)
     };
     Ok(Rates {
         arch,
@@ -88,7 +89,7 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
         batch: BATCH,
         candidates_per_second,
         train_step_ms: subject.step(device)?,
-        images_per_second,
+        images_per_second: subject.classified(device)?,
         gradient_round_ms,
     })
 }
@@ -149,7 +150,7 @@ impl Subject {
     /// Candidates a second, an image on each thread.
     fn scored(&self, inference: &Inference<'_>) -> f64 {
         let order = self.order();
-        // Threads that start together, so that all are at work while any is timed.
+        // All threads are at work while any is timed, but for what they differ by at the ends.
         let threads = rayon::current_num_threads();
         let rates: Vec<f64> = inference
             .for_each(0..threads, |workspace, _, image| {
@@ -162,16 +163,15 @@ impl Subject {
         rates.iter().sum()
     }
 
-    /// Images classified a second, an image on each thread.
-    fn classified(&self, inference: &Inference<'_>) -> f64 {
-        let images = 0..self.images.len();
+    /// Images classified a second.
+    fn classified(&self, device: &Device) -> Result<f64, PredictError> {
+        let predictor = Predictor::new(&self.model, device)?;
+        let mut failure = None;
         let seconds = typical(self.budget, || {
-            let logits = inference.for_each(images.clone(), |workspace, _, image| {
-                Ok::<_, std::convert::Infallible>(predict(workspace, image)[0])
-            });
-            black_box(logits).map_or_else(|never| match never {}, |_| ());
+            let logits = predictor.logits(Samples::whole(&self.images), &Unobserved);
+            failure = failure.take().or(black_box(logits).err());
         });
-        images.len() as f64 / seconds
+        failure.map_or(Ok(self.images.len() as f64 / seconds), Err)
     }
 
     /// Milliseconds of a gradient round on a batch, an image on each thread.
@@ -257,21 +257,6 @@ impl Subject {
         failure.map_or(Ok(rate), Err)
     }
 
-    fn classified_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
-        let ImageShape { height, width, channels } = self.images.shape;
-        let input = self.input(BATCH);
-        let seen = model.draw(Use::Evaluation, &(0..BATCH as u32).collect::<Vec<_>>())?;
-        let mut answer = Ok(());
-        let seconds = typical(self.budget, || {
-            let logits = Tensor::from_slice(&input, (BATCH, height, width, channels), model.device())
-                .and_then(|x| model.logits(&x, &seen)?.flatten_all()?.to_vec1::<f32>());
-            if let Err(error) = logits {
-                answer = Err(error);
-            }
-        });
-        answer.map(|()| BATCH as f64 / seconds)
-    }
-
     fn differentiated_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let ImageShape { height, width, channels } = self.images.shape;
         let mut slopes = vec![0.0; self.images.shape.pixels()];
@@ -291,10 +276,11 @@ fn sampled(budget: Duration, order: &[u32], mut score: impl FnMut(&[u32], &[u32]
     let (mut candidates, mut taken) = (0, Duration::ZERO);
     let mut scores = vec![0.0; CANDIDATES];
     for round in 0.. {
+        // Every stage has its share, however small the budget.
+        if candidates > 0 && taken >= budget {
+            return candidates as f64 / taken.as_secs_f64();
+        }
         for sixteenths in STAGES {
-            if candidates > 0 && taken >= budget {
-                return candidates as f64 / taken.as_secs_f64();
-            }
             let (masked, left) = order.split_at(order.len() * sixteenths / 16);
             // Another part of what is left each time, in the order in which backward selection asks.
             let first = round * CANDIDATES % left.len();
@@ -313,11 +299,11 @@ fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32
     let start = Instant::now();
     scorer.candidates(candidates, scores);
     let scored = start.elapsed();
-    // A step masks once for all candidates that are left: here there are fewer, and each has its share.
+    // A selection of d pixels masks d times for d (d + 1) / 2 candidates: here each has its share.
     let start = Instant::now();
     scorer.mask(candidates[0]);
     black_box(scores);
-    scored + start.elapsed() * candidates.len() as u32 / (scorer.features() as u32).max(1)
+    scored + start.elapsed() * 2 * candidates.len() as u32 / (scorer.features() as u32 + 1)
 }
 
 /// Does `work` until `budget` is spent, but at least once; says how often.

@@ -206,6 +206,10 @@ fn rates_that_were_measured_estimate_steps_that_never_ran() {
             assert!(basis.is_null(), "{stage}");
         }
     }
+    // A run says more than the rates, of other work of the same network too.
+    bench.ok("run tiny.toml --stage full");
+    let retrained: Vec<_> = estimates(&bench).filter(|(stage, ..)| stage == "retrained").collect();
+    assert!(!retrained.is_empty() && retrained.iter().all(|(_, basis, _)| basis == "alike"), "{retrained:?}");
     let text = bench.ok("bench tiny.toml --seconds 0").out;
     for stage in ["full", "ranking", "random-ranking", "accuracy"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(stage)), "{stage}: {text}");

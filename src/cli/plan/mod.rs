@@ -18,7 +18,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
     let plan = &session.planned.plan;
     let view = View::of(plan, &session.store).map_err(Failure::from)?;
-    let schedule = rates::estimated(Schedule::new(plan, &view), &session);
+    let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
     match arguments.format {
         PlanFormat::Human => out!("{}", human::text(plan, &schedule)),
         PlanFormat::Json => json::line(&as_json(&session, &schedule)),

@@ -1,16 +1,16 @@
-//! The gradient of a function of the logits with respect to the input, through one image's maps.
+//! The gradient of a function of the logits with respect to the input, through the maps of some images.
 
 use super::forward::{place, pool_taps};
 use super::program::{Layer, MapId, MapShape, Op, Program};
 use crate::kernels::conv::{Finish, Layout};
 
-/// Buffers for the gradients of all maps.
+/// Buffers for the gradients of all maps, of one image after the other.
 ///
 /// Layers are walked backward. The gradient of a map is the sum over its readers; the last of them to be walked
 /// applies the gate of the ReLU that made the map, so that what is stored is the gradient before the ReLU.
 #[derive(Debug)]
 pub(super) struct Gradients {
-    /// One per map, each large enough for any map.
+    /// One per map, each large enough for any map of every image.
     buffers: Vec<Vec<f32>>,
     /// As large as those; a sum is formed here and then swapped in.
     spare: Vec<f32>,
@@ -39,9 +39,25 @@ enum Held {
     Own,
 }
 
+/// The pass whose gradient is formed.
+struct Pass<'a> {
+    program: &'a Program,
+    images: usize,
+    /// Each map's values, of at least that many images.
+    values: &'a [Vec<f32>],
+}
+
+impl Pass<'_> {
+    /// The values of a map in all images.
+    fn length(&self, map: MapId) -> usize {
+        self.images * self.program.maps[map.0].values()
+    }
+}
+
 impl Gradients {
-    pub(super) fn new(program: &Program) -> Self {
-        let largest = program.maps.iter().map(|map| map.values()).max().unwrap_or(0);
+    /// Buffers for up to `images` images.
+    pub(super) fn new(program: &Program, images: usize) -> Self {
+        let largest = images * program.maps.iter().map(|map| map.values()).max().unwrap_or(0);
         let mut readers = vec![0; program.maps.len()];
         for source in program.layers.iter().flat_map(Layer::sources) {
             readers[source.0] += 1;
@@ -54,22 +70,23 @@ impl Gradients {
         }
     }
 
-    /// The input's gradient, given that of the logits and the value of each map.
-    pub(super) fn compute(&mut self, program: &Program, values: &[Vec<f32>], logits: &[f32]) -> &[f32] {
+    /// The inputs' gradients, given those of the logits and the values of each map, all of `images` images.
+    pub(super) fn compute(&mut self, program: &Program, images: usize, values: &[Vec<f32>], logits: &[f32]) -> &[f32] {
+        let pass = Pass { program, images, values };
         for (sum, readers) in self.sums.iter_mut().zip(&self.readers) {
             *sum = Sum { missing: *readers, held: Held::Nowhere };
         }
         let last = program.layers.len();
-        self.buffers[last][..program.classes()].copy_from_slice(logits);
+        self.buffers[last][..images * program.classes()].copy_from_slice(logits);
         self.sums[last].held = Held::Own;
         for (index, layer) in program.layers.iter().enumerate().rev() {
             let Some(output) = self.buffer_of(MapId(index + 1)) else { continue };
             if let Some(addend) = layer.addend {
-                self.pass_on(program, values, output, addend);
+                self.pass_on(&pass, output, addend);
             }
-            self.pass_through(program, values, layer, MapId(index + 1), output);
+            self.pass_through(&pass, layer, MapId(index + 1), output);
         }
-        let input = program.input().values();
+        let input = images * program.input().values();
         let Some(map) = self.buffer_of(MapId(0)) else {
             self.buffers[0][..input].fill(0.0);
             return &self.buffers[0][..input];
@@ -87,9 +104,9 @@ impl Gradients {
     }
 
     /// Adds a layer's gradient, in `output`'s buffer, to that of its addend.
-    fn pass_on(&mut self, program: &Program, values: &[Vec<f32>], output: MapId, addend: MapId) {
-        let length = program.maps[addend.0].values();
-        let gate = self.gate(program, values, addend);
+    fn pass_on(&mut self, pass: &Pass<'_>, output: MapId, addend: MapId) {
+        let length = pass.length(addend);
+        let gate = self.gate(pass, addend);
         match (self.buffer_of(addend), gate) {
             (None, None) => self.sums[addend.0].held = Held::As(output),
             (earlier, gate) => {
@@ -102,20 +119,25 @@ impl Gradients {
     }
 
     /// Adds a layer's gradient, in `output`'s buffer, through its operation, to that of its input.
-    fn pass_through(&mut self, program: &Program, values: &[Vec<f32>], layer: &Layer, map: MapId, output: MapId) {
+    fn pass_through(&mut self, pass: &Pass<'_>, layer: &Layer, map: MapId, output: MapId) {
         let input = layer.input;
-        let (shape, output_shape) = (program.maps[input.0], program.maps[map.0]);
-        let length = shape.values();
-        let gate = self.gate(program, values, input);
+        let length = pass.length(input);
+        let gate = self.gate(pass, input);
         let earlier = self.buffer_of(input).map(|map| &self.buffers[map.0][..length]);
-        let gradient = &self.buffers[output.0][..output_shape.values()];
+        let gradient = &self.buffers[output.0][..pass.length(map)];
         let sum = &mut self.spare[..length];
         match &layer.op {
             Op::Conv { gradient: Some(conv), .. } => {
-                conv.apply(gradient, sum, earlier, gate.map_or(Finish::Linear, Finish::Gate));
+                let finish = gate.map_or(Finish::Linear, Finish::Gate);
+                conv.apply_to_images(pass.images, gradient, sum, earlier, finish);
             }
             op => {
-                transpose(op, shape, output_shape, &values[input.0], gradient, sum);
+                let (shape, output_shape) = (pass.program.maps[input.0], pass.program.maps[map.0]);
+                let values = pass.values[input.0].chunks_exact(shape.values());
+                let gradients = gradient.chunks_exact(output_shape.values());
+                for ((sum, values), gradient) in sum.chunks_exact_mut(shape.values()).zip(values).zip(gradients) {
+                    transpose(op, shape, output_shape, values, gradient, sum);
+                }
                 finish(sum, earlier, gate);
             }
         }
@@ -123,10 +145,10 @@ impl Gradients {
     }
 
     /// Counts a reader of `map` as walked; if it was the last, gives the values that gate the gradient.
-    fn gate<'v>(&mut self, program: &Program, values: &'v [Vec<f32>], map: MapId) -> Option<&'v [f32]> {
+    fn gate<'v>(&mut self, pass: &Pass<'v>, map: MapId) -> Option<&'v [f32]> {
         self.sums[map.0].missing -= 1;
-        let rectified = map.0 > 0 && program.layers[map.0 - 1].relu;
-        (rectified && self.sums[map.0].missing == 0).then(|| values[map.0].as_slice())
+        let rectified = map.0 > 0 && pass.program.layers[map.0 - 1].relu;
+        (rectified && self.sums[map.0].missing == 0).then(|| &pass.values[map.0][..pass.length(map)])
     }
 
     fn swap_in(&mut self, map: MapId) {

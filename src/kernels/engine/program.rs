@@ -126,6 +126,11 @@ impl Program {
             .sum()
     }
 
+    /// The bytes of its convolutions' packed weights.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.convolutions().map(|(_, conv)| conv.weight_bytes()).sum()
+    }
+
     fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
         self.layers.iter().enumerate().filter_map(|(index, layer)| match &layer.op {
             Op::Conv { forward, .. } => Some((index, &**forward)),

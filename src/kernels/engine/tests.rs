@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose, Workspace};
+use super::{ConvLayer, MapId, MapShape, Passes, Program, ProgramBuilder, Purpose, Workspace};
 use crate::kernels::conv::{ConvShape, reference};
 use crate::kernels::isa::Isa;
 
@@ -381,6 +381,30 @@ fn gradients_equal_finite_differences() {
             let expected = (above - below) / (2.0 * step);
             let error = (f64::from(gradient[place]) - expected).abs();
             assert!(error <= 1e-5 * largest, "{name}, value {place}: {} for {expected}", gradient[place]);
+        }
+    }
+}
+
+#[test]
+fn an_images_bits_do_not_depend_on_what_passes_with_it() {
+    for (name, net, program) in cases(Purpose::Gradients) {
+        let (classes, values) = (program.classes(), program.input().values());
+        let images: Vec<f32> = (0..5).flat_map(|seed| image(net.shape, seed)).collect();
+        let slopes = random(&mut ChaCha8Rng::seed_from_u64(6), 5 * classes);
+        let mut alone = Workspace::new(&program);
+        let mut passes = Passes::new(&program, 5);
+        // As many as there is place for, then fewer, so that maps hold values of images that are gone.
+        for together in [5, 1, 3] {
+            let logits = passes.pass(&images[..together * values]).to_vec();
+            let gradients = passes.gradient(&slopes[..together * classes]);
+            for number in 0..together {
+                alone.set_image(&images[number * values..][..values]);
+                let of_image = &logits[number * classes..][..classes];
+                assert_eq!(bits(of_image), bits(alone.logits()), "{name}, {number} of {together}");
+                let gradient = alone.gradient(&slopes[number * classes..][..classes]);
+                let of_image = &gradients[number * values..][..values];
+                assert_eq!(bits(of_image), bits(gradient), "{name}, gradient, {number} of {together}");
+            }
         }
     }
 }

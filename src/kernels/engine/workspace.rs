@@ -36,7 +36,7 @@ impl Workspace {
             jobs: Vec::with_capacity(program.slots.group()),
             gradients: match program.purpose() {
                 Purpose::Scores => None,
-                Purpose::Gradients => Some(Gradients::new(program)),
+                Purpose::Gradients => Some(Gradients::new(program, 1)),
             },
         };
         workspace.compute_whole();
@@ -137,7 +137,7 @@ impl Workspace {
     /// When the program was not compiled for gradients, or there is not one value per logit.
     pub fn gradient(&mut self, logits: &[f32]) -> &[f32] {
         let gradients = self.gradients.as_mut().expect("the program must be compiled for gradients");
-        gradients.compute(&self.program, &self.current, logits)
+        gradients.compute(&self.program, 1, &self.current, logits)
     }
 
     fn clear_pixel(&mut self, pixel: u32) {
