@@ -68,7 +68,7 @@ pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> S
     let runs: Vec<Run> = runs.filter_map(|(work, seconds)| Run::of(work, seconds)).collect();
     schedule.estimated_by(&planned.plan, |step, earlier| {
         let Some(work) = planned.work.get(step.identity()) else { return earlier };
-        let by_runs = || work.iter().map(|work| time_by_runs(work, &runs)).sum::<Option<f64>>();
+        let by_runs = || parts(work).iter().map(|work| time_by_runs(work, &runs)).sum::<Option<f64>>();
         let alike = || by_runs().map(|seconds| Estimate { seconds, basis: Basis::Alike });
         let rated = || seconds(work, &rates).map(|seconds| Estimate { seconds, basis: Basis::Rates });
         let learns = work.iter().any(|work| work.activity == Activity::Learn);
@@ -83,15 +83,18 @@ struct Run {
 }
 
 impl Run {
-    /// A training's tests take little of its time; other work of several networks cannot be told apart.
+    /// The work of several networks cannot be told apart.
     fn of(work: &[Work], seconds: f64) -> Option<Self> {
-        match work {
-            [work] => Some(Self { work: *work, seconds }),
-            [learn, test] if learn.activity == Activity::Learn && test.activity == Activity::Classify => {
-                Some(Self { work: *learn, seconds })
-            }
-            _ => None,
-        }
+        let [work] = parts(work) else { return None };
+        Some(Self { work: *work, seconds })
+    }
+}
+
+/// The parts of a step's work that runs tell apart: a training's tests are timed with it.
+fn parts(work: &[Work]) -> &[Work] {
+    match work {
+        [learn, ..] if learn.activity == Activity::Learn => std::slice::from_ref(learn),
+        all => all,
     }
 }
 
