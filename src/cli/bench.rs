@@ -40,11 +40,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
 
 /// The networks wanted, each on the images that it is made for.
 fn networks(wanted: &[Arch]) -> Vec<(Arch, ImageShape)> {
-    let all: Vec<Arch> = Arch::ALL.into_iter().filter(|&arch| arch != Arch::Wideresnet).collect();
-    let on = |&arch: &Arch| {
-        let (side, channels) = if arch == Arch::Cnn { (28, 1) } else { (32, 3) };
-        (arch, ImageShape { height: side, width: side, channels })
-    };
+    let all: Vec<Arch> = Arch::SMALL.into_iter().filter(|&arch| arch != Arch::Wideresnet).collect();
+    let on = |&arch: &Arch| (arch, arch.usual_images());
     if wanted.is_empty() { &all } else { wanted }.iter().map(on).collect()
 }
 

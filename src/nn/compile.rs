@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::{BATCH_NORM_EPSILON, Graph, Node, NodeId, Op};
+use super::graph::{Graph, Node, NodeId, Op};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::engine::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose};
 use crate::kernels::isa::Isa;
@@ -136,8 +136,8 @@ impl Compiler<'_> {
                 let op = OpenOp::Conv { weights, bias, kernel: *kernel, stride: *stride, padding: *padding };
                 Value::Open(Open::new(op, self.map(node.inputs[0])))
             }
-            Op::BatchNorm { name } => {
-                let (scale, shift) = self.normalisation(name);
+            Op::BatchNorm { name, epsilon } => {
+                let (scale, shift) = self.normalisation(name, *epsilon);
                 if let Some(mut open) = self.open_for(node.inputs[0], Open::is_bare) {
                     open.op.scale_and_shift(&scale, &shift);
                     return Value::Open(open);
@@ -166,6 +166,15 @@ impl Compiler<'_> {
             Op::MaxPool { kernel, stride, padding } => {
                 let x = self.map(node.inputs[0]);
                 Value::Map(self.builder.max_pool(x, *kernel, *stride, *padding))
+            }
+            Op::MeanPool { kernel, stride, padding } => {
+                let x = self.map(node.inputs[0]);
+                Value::Map(self.builder.mean_pool(x, *kernel, *stride, *padding))
+            }
+            Op::Concat => {
+                let parts: Vec<MapId> = node.inputs.iter().map(|part| self.map(*part)).collect();
+                let (first, others) = (parts[0], &parts[1..]);
+                Value::Map(others.iter().fold(first, |joined, part| self.builder.join(joined, *part)))
             }
             Op::Subsample { stride, padding } => {
                 let x = self.map(node.inputs[0]);
@@ -223,11 +232,11 @@ impl Compiler<'_> {
     }
 
     /// Batch norm with the running statistics, as a scale and shift per channel.
-    fn normalisation(&self, name: &str) -> (Vec<f64>, Vec<f64>) {
+    fn normalisation(&self, name: &str, epsilon: f64) -> (Vec<f64>, Vec<f64>) {
         let tensor = |tensor| self.tensors.get(name, tensor).iter().map(|value| f64::from(*value));
         let scale: Vec<f64> = tensor("weight")
             .zip(tensor("running_var"))
-            .map(|(weight, variance)| weight / (variance + BATCH_NORM_EPSILON).sqrt())
+            .map(|(weight, variance)| weight / (variance + epsilon).sqrt())
             .collect();
         let shift = tensor("bias")
             .zip(tensor("running_mean"))

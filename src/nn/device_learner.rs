@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Result, Tensor, Var, bail};
 
 use super::dropout::DropoutDraw;
-use super::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Graph, NodeId};
+use super::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId};
 use super::learner::{Batch, Learner, Outcome, Tensors};
 use super::optimiser::Sgd;
 use super::tensor_layers::{Mode, TensorLayers};
 use super::tensors::{download, upload};
-use super::walk::Route;
+use super::walk::{Norm, Route};
 use crate::kernels::ops::{self, Activation};
 
 /// Tracked weights, statistics and velocities on a device.
@@ -107,22 +107,23 @@ impl Mode for Training<'_> {
 
     fn normalise(
         &mut self,
-        name: &str,
+        norm: Norm<'_>,
         x: &Tensor,
         residual: Option<&Tensor>,
         activation: Activation,
     ) -> Result<Tensor> {
+        let Norm { name, epsilon } = norm;
         let weight = self.tensor(&format!("{name}.weight"))?;
         let bias = self.tensor(&format!("{name}.bias"))?;
-        let normalised = ops::batch_norm(x, weight, bias, BATCH_NORM_EPSILON, residual, activation)?;
+        let normalised = ops::batch_norm(x, weight, bias, epsilon, residual, activation)?;
         self.follow(&format!("{name}.running_mean"), &normalised.mean)?;
         self.follow(&format!("{name}.running_var"), &normalised.variance)?;
         Ok(normalised.output)
     }
 
     fn dropout(&mut self, node: NodeId, rate: f64, x: &Tensor) -> Result<Tensor> {
-        let (batch, height, width, channels) = x.dims4()?;
-        let factors = self.dropout.factors(node, rate, batch, height * width * channels);
+        let batch = x.dim(0)?;
+        let factors = self.dropout.factors(node, rate, batch, x.elem_count() / batch.max(1));
         x * Tensor::from_vec(factors, x.shape(), self.device)?
     }
 }

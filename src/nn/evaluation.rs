@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, bail};
 
-use super::graph::{BATCH_NORM_EPSILON, Graph, NodeId, Op};
+use super::graph::{Graph, NodeId, Op};
 use super::tensor_layers::{Mode, TensorLayers};
 use super::tensors::{TensorsError, check, upload};
-use super::walk::Route;
+use super::walk::{Norm, Route};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::ops::{self, Activation};
 
@@ -41,8 +41,8 @@ impl EvaluationNetwork {
         check(graph, tensors)?;
         let mut norms = BTreeMap::new();
         for node in graph.nodes() {
-            if let Op::BatchNorm { name } = &node.op {
-                norms.insert(name.clone(), fold(name, tensors, device)?);
+            if let Op::BatchNorm { name, epsilon } = &node.op {
+                norms.insert(name.clone(), fold(Norm { name, epsilon: *epsilon }, tensors, device)?);
             }
         }
         let uploaded: Result<BTreeMap<String, Tensor>> =
@@ -66,11 +66,12 @@ impl EvaluationNetwork {
     }
 }
 
-fn fold(name: &str, tensors: &BTreeMap<String, ParameterTensor>, device: &Device) -> Result<Affine> {
+fn fold(norm: Norm<'_>, tensors: &BTreeMap<String, ParameterTensor>, device: &Device) -> Result<Affine> {
+    let Norm { name, epsilon } = norm;
     let data = |part: &str| tensors[&format!("{name}.{part}")].data.iter().map(|&value| f64::from(value));
     let scale: Vec<f64> = data("weight")
         .zip(data("running_var"))
-        .map(|(weight, variance)| weight / (variance + BATCH_NORM_EPSILON).sqrt())
+        .map(|(weight, variance)| weight / (variance + epsilon).sqrt())
         .collect();
     let shift: Vec<f32> = data("bias")
         .zip(data("running_mean"))
@@ -93,12 +94,14 @@ impl Mode for Evaluation<'_> {
 
     fn normalise(
         &mut self,
-        name: &str,
+        norm: Norm<'_>,
         x: &Tensor,
         residual: Option<&Tensor>,
         activation: Activation,
     ) -> Result<Tensor> {
-        let Some(norm) = self.network.norms.get(name) else { bail!("the network has no batch norm {name}") };
+        let Some(norm) = self.network.norms.get(norm.name) else {
+            bail!("the network has no batch norm {}", norm.name)
+        };
         ops::affine_channels(x, &norm.scale, &norm.shift, residual, activation)
     }
 

@@ -6,7 +6,7 @@
 
 use crate::spec::ImageShape;
 
-/// Epsilon of every batch norm, PyTorch's default.
+/// Epsilon of batch norms that name no other, PyTorch's default.
 pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 /// Weight of a batch's statistics in the running ones, PyTorch's default.
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
@@ -48,6 +48,8 @@ pub enum Op {
     BatchNorm {
         /// Prefix of the parameters.
         name: String,
+        /// What is added to the variance.
+        epsilon: f64,
     },
     /// max(x, 0).
     Relu,
@@ -62,6 +64,17 @@ pub enum Op {
         /// Border on each side.
         padding: usize,
     },
+    /// The mean of each window; padding counts as zeros.
+    MeanPool {
+        /// Height and width of the window.
+        kernel: usize,
+        /// Step in both directions.
+        stride: usize,
+        /// Border on each side.
+        padding: usize,
+    },
+    /// All maps that it reads, the channels of each behind those of the one before.
+    Concat,
     /// ResNet's parameter-free shortcut (option A): every `stride`-th pixel, `padding` zero channels on each side.
     Subsample {
         /// Step in both directions.
@@ -244,13 +257,18 @@ impl Graph {
 
     /// Adds batch normalisation.
     pub fn batch_norm(&mut self, name: &str, x: NodeId) -> NodeId {
+        self.batch_norm_with(name, x, BATCH_NORM_EPSILON)
+    }
+
+    /// Adds batch normalisation with an epsilon of its own.
+    pub fn batch_norm_with(&mut self, name: &str, x: NodeId, epsilon: f64) -> NodeId {
         let shape = self.node(x).shape;
         let per_channel = || vec![shape.channels];
         self.parameter(format!("{name}.weight"), per_channel(), Init::Ones);
         self.parameter(format!("{name}.bias"), per_channel(), Init::Zeros);
         self.statistic(format!("{name}.running_mean"), per_channel(), Init::Zeros);
         self.statistic(format!("{name}.running_var"), per_channel(), Init::Ones);
-        self.push(Op::BatchNorm { name: name.to_owned() }, vec![x], shape)
+        self.push(Op::BatchNorm { name: name.to_owned(), epsilon }, vec![x], shape)
     }
 
     /// Adds max(x, 0).
@@ -273,6 +291,28 @@ impl Graph {
         let window = Window { kernel: [kernel; 2], stride, padding: [padding; 2] };
         let shape = window.output(input, input.channels);
         self.push(Op::MaxPool { kernel, stride, padding }, vec![x], shape)
+    }
+
+    /// Adds the mean of each window.
+    pub fn mean_pool(&mut self, x: NodeId, kernel: usize, stride: usize, padding: usize) -> NodeId {
+        let input = self.node(x).shape;
+        let window = Window { kernel: [kernel; 2], stride, padding: [padding; 2] };
+        let shape = window.output(input, input.channels);
+        self.push(Op::MeanPool { kernel, stride, padding }, vec![x], shape)
+    }
+
+    /// Adds the channels of some maps side by side.
+    ///
+    /// # Panics
+    /// When there are none, or they differ in height or width, which is a mistake in the architecture.
+    pub fn concat(&mut self, parts: &[NodeId]) -> NodeId {
+        let first = self.node(parts[0]).shape;
+        let mut channels = 0;
+        for part in parts.iter().map(|&part| self.node(part).shape) {
+            assert_eq!([part.height, part.width], [first.height, first.width], "maps side by side must have one size");
+            channels += part.channels;
+        }
+        self.push(Op::Concat, parts.to_vec(), ImageShape { channels, ..first })
     }
 
     /// Adds the parameter-free shortcut.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use candle_core::{Result, bail};
 
 use super::dropout::DropoutDraw;
-use super::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Graph, NodeId};
+use super::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId};
 use super::learner::{Batch, Learner, Outcome, Tensors};
 use super::optimiser::Sgd;
-use super::walk::{Convolution, Layers, Route};
+use super::walk::{Convolution, Layers, Norm, Route};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::{Activation, softmax_loss, softmax_loss_gradient};
 use crate::kernels::tape::{BatchStatistics, MapId, ParameterId, Tape, Workspace};
@@ -125,11 +125,17 @@ impl Layers for TapeLayers<'_> {
         self.tape.conv2d(*x, weight, bias, layer.outputs, layer.window)
     }
 
-    fn normalise(&mut self, name: &str, x: &MapId, residual: Option<&MapId>, activation: Activation) -> Result<MapId> {
-        let [scale, shift] = ["weight", "bias"].map(|part| self.parameter(format!("{name}.{part}")));
+    fn normalise(
+        &mut self,
+        norm: Norm<'_>,
+        x: &MapId,
+        residual: Option<&MapId>,
+        activation: Activation,
+    ) -> Result<MapId> {
+        let [scale, shift] = ["weight", "bias"].map(|part| self.parameter(format!("{}.{part}", norm.name)));
         let residual = residual.copied();
-        let (map, statistics) = self.tape.batch_norm(*x, scale?, shift?, BATCH_NORM_EPSILON, residual, activation)?;
-        self.statistics.push((name.to_owned(), statistics));
+        let (map, statistics) = self.tape.batch_norm(*x, scale?, shift?, norm.epsilon, residual, activation)?;
+        self.statistics.push((norm.name.to_owned(), statistics));
         Ok(map)
     }
 
@@ -143,6 +149,14 @@ impl Layers for TapeLayers<'_> {
 
     fn max_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &MapId) -> Result<MapId> {
         self.tape.max_pool2d(*x, kernel, stride, padding)
+    }
+
+    fn mean_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &MapId) -> Result<MapId> {
+        self.tape.avg_pool2d(*x, kernel, stride, padding)
+    }
+
+    fn concat(&mut self, parts: &[&MapId]) -> Result<MapId> {
+        self.tape.concat(&parts.iter().map(|part| **part).collect::<Vec<_>>())
     }
 
     fn subsample(&mut self, stride: usize, padding: usize, x: &MapId) -> Result<MapId> {

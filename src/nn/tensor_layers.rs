@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::graph::NodeId;
-use super::walk::{Convolution, Layers};
+use super::walk::{Convolution, Layers, Norm};
 use crate::kernels::ops::{self, Activation};
 
 /// What differs between training and evaluation.
@@ -11,10 +11,10 @@ pub(super) trait Mode {
     /// The tensor of that name.
     fn tensor(&self, name: &str) -> Result<&Tensor>;
 
-    /// Batch norm `name` of `x`, plus `residual`, activated.
+    /// A batch norm of `x`, plus `residual`, activated.
     fn normalise(
         &mut self,
-        name: &str,
+        norm: Norm<'_>,
         x: &Tensor,
         residual: Option<&Tensor>,
         activation: Activation,
@@ -38,12 +38,12 @@ impl<M: Mode> Layers for TensorLayers<M> {
 
     fn normalise(
         &mut self,
-        name: &str,
+        norm: Norm<'_>,
         x: &Tensor,
         residual: Option<&Tensor>,
         activation: Activation,
     ) -> Result<Tensor> {
-        self.0.normalise(name, x, residual, activation)
+        self.0.normalise(norm, x, residual, activation)
     }
 
     fn rectify(&mut self, x: &Tensor) -> Result<Tensor> {
@@ -56,6 +56,14 @@ impl<M: Mode> Layers for TensorLayers<M> {
 
     fn max_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &Tensor) -> Result<Tensor> {
         ops::max_pool2d(x, kernel, stride, padding)
+    }
+
+    fn mean_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &Tensor) -> Result<Tensor> {
+        ops::avg_pool2d(x, kernel, stride, padding)
+    }
+
+    fn concat(&mut self, parts: &[&Tensor]) -> Result<Tensor> {
+        Tensor::cat(parts, 3)
     }
 
     fn subsample(&mut self, stride: usize, padding: usize, x: &Tensor) -> Result<Tensor> {

@@ -17,7 +17,7 @@ pub(super) trait Layers {
     /// A batch norm of `x`, plus `residual`, activated.
     fn normalise(
         &mut self,
-        name: &str,
+        norm: Norm<'_>,
         x: &Self::Map,
         residual: Option<&Self::Map>,
         activation: Activation,
@@ -31,6 +31,12 @@ pub(super) trait Layers {
 
     /// The largest value of each window.
     fn max_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &Self::Map) -> Result<Self::Map>;
+
+    /// The mean of each window, in which the border counts as zeros.
+    fn mean_pool(&mut self, kernel: usize, stride: usize, padding: usize, x: &Self::Map) -> Result<Self::Map>;
+
+    /// Some maps side by side.
+    fn concat(&mut self, parts: &[&Self::Map]) -> Result<Self::Map>;
 
     /// Every `stride`-th pixel with `padding` channels of zeros before and after.
     fn subsample(&mut self, stride: usize, padding: usize, x: &Self::Map) -> Result<Self::Map>;
@@ -52,6 +58,14 @@ pub(super) struct Convolution<'a> {
     pub(super) bias: Option<String>,
     pub(super) outputs: usize,
     pub(super) window: Window,
+}
+
+/// A batch norm as its layer sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Norm<'a> {
+    pub(super) name: &'a str,
+    /// What is added to the variance.
+    pub(super) epsilon: f64,
 }
 
 /// A graph with the order in which it is computed.
@@ -97,10 +111,11 @@ impl Route {
         relu: Option<NodeId>,
     ) -> Result<L::Map> {
         let node = self.graph.node(norm);
-        let Op::BatchNorm { name } = &node.op else { bail!("normalise at a node that is no batch norm") };
+        let Op::BatchNorm { name, epsilon } = &node.op else { bail!("normalise at a node that is no batch norm") };
+        let norm = Norm { name, epsilon: *epsilon };
         let residual = residual.map(|residual| value(values, residual)).transpose()?;
         let activation = if relu.is_some() { Activation::Relu } else { Activation::Identity };
-        layers.normalise(name, value(values, node.inputs[0])?, residual, activation)
+        layers.normalise(norm, value(values, node.inputs[0])?, residual, activation)
     }
 
     fn single<L: Layers>(&self, layers: &mut L, values: &[Option<L::Map>], id: NodeId) -> Result<L::Map> {
@@ -113,10 +128,14 @@ impl Route {
                 let bias = bias.then(|| format!("{name}.bias"));
                 layers.convolve(&Convolution { name, bias, outputs: node.shape.channels, window }, input(0)?)
             }
-            Op::BatchNorm { name } => layers.normalise(name, input(0)?, None, Activation::Identity),
+            Op::BatchNorm { name, epsilon } => {
+                layers.normalise(Norm { name, epsilon: *epsilon }, input(0)?, None, Activation::Identity)
+            }
             Op::Relu => layers.rectify(input(0)?),
             Op::Add => layers.add(input(0)?, input(1)?),
             Op::MaxPool { kernel, stride, padding } => layers.max_pool(*kernel, *stride, *padding, input(0)?),
+            Op::MeanPool { kernel, stride, padding } => layers.mean_pool(*kernel, *stride, *padding, input(0)?),
+            Op::Concat => layers.concat(&(0..node.inputs.len()).map(input).collect::<Result<Vec<_>>>()?),
             Op::Subsample { stride, padding } => layers.subsample(*stride, *padding, input(0)?),
             Op::Dropout { rate } => layers.dropout(id, *rate, input(0)?),
             Op::GlobalMean => layers.global_mean(input(0)?),

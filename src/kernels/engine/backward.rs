@@ -7,13 +7,16 @@ use crate::kernels::conv::{Finish, Layout};
 /// Buffers for the gradients of all maps, of one image after the other.
 ///
 /// Layers are walked backward. The gradient of a map is the sum over its readers; the last of them to be walked
-/// applies the gate of the ReLU that made the map, so that what is stored is the gradient before the ReLU.
+/// applies the gate of the ReLU that made the map, so that what is stored is the gradient before the ReLU. A buffer
+/// whose gradient has been passed on takes another, so there are only as many as are needed at once.
 #[derive(Debug)]
 pub(super) struct Gradients {
-    /// One per map, each large enough for any map of every image.
+    /// Each large enough for any map of every image.
     buffers: Vec<Vec<f32>>,
-    /// As large as those; a sum is formed here and then swapped in.
-    spare: Vec<f32>,
+    /// How many maps have their gradient in each buffer: a sum gives its own to both sides.
+    holders: Vec<usize>,
+    /// Values of the largest map, of all images.
+    largest: usize,
     /// What is known of each map's gradient so far.
     sums: Vec<Sum>,
     /// How many layers read each map (twice if as input and addend).
@@ -25,18 +28,8 @@ pub(super) struct Gradients {
 struct Sum {
     /// Readers still to be walked.
     missing: usize,
-    held: Held,
-}
-
-/// Where a sum so far is held.
-#[derive(Clone, Copy, Debug)]
-enum Held {
-    /// Nowhere: it is zero.
-    Nowhere,
-    /// It is the gradient of that map.
-    As(MapId),
-    /// In the map's own buffer.
-    Own,
+    /// The buffer of the sum so far; none while it is zero.
+    held: Option<usize>,
 }
 
 /// The pass whose gradient is formed.
@@ -57,15 +50,15 @@ impl Pass<'_> {
 impl Gradients {
     /// Buffers for up to `images` images.
     pub(super) fn new(program: &Program, images: usize) -> Self {
-        let largest = images * program.maps.iter().map(|map| map.values()).max().unwrap_or(0);
         let mut readers = vec![0; program.maps.len()];
         for source in program.layers.iter().flat_map(Layer::sources) {
             readers[source.0] += 1;
         }
         Self {
-            buffers: vec![vec![0.0; largest]; program.maps.len()],
-            spare: vec![0.0; largest],
-            sums: vec![Sum { missing: 0, held: Held::Nowhere }; program.maps.len()],
+            buffers: Vec::new(),
+            holders: Vec::new(),
+            largest: images * program.maps.iter().map(|map| map.values()).max().unwrap_or(0),
+            sums: vec![Sum { missing: 0, held: None }; program.maps.len()],
             readers,
         }
     }
@@ -73,88 +66,134 @@ impl Gradients {
     /// The inputs' gradients, given those of the logits and the values of each map, all of `images` images.
     pub(super) fn compute(&mut self, program: &Program, images: usize, values: &[Vec<f32>], logits: &[f32]) -> &[f32] {
         let pass = Pass { program, images, values };
+        self.holders.fill(0);
         for (sum, readers) in self.sums.iter_mut().zip(&self.readers) {
-            *sum = Sum { missing: *readers, held: Held::Nowhere };
+            *sum = Sum { missing: *readers, held: None };
         }
         let last = program.layers.len();
-        self.buffers[last][..images * program.classes()].copy_from_slice(logits);
-        self.sums[last].held = Held::Own;
+        let start = self.free();
+        self.buffers[start][..images * program.classes()].copy_from_slice(logits);
+        self.hold(MapId(last), start);
         for (index, layer) in program.layers.iter().enumerate().rev() {
-            let Some(output) = self.buffer_of(MapId(index + 1)) else { continue };
-            if let Some(addend) = layer.addend {
-                self.pass_on(&pass, output, addend);
+            let map = MapId(index + 1);
+            let Some(output) = self.sums[map.0].held else { continue };
+            match (&layer.op, layer.addend) {
+                (Op::Join, Some(second)) => {
+                    let channels = program.maps[layer.input.0].channels;
+                    self.pass_part(&pass, (map, output), layer.input, 0);
+                    self.pass_part(&pass, (map, output), second, channels);
+                }
+                (_, addend) => {
+                    if let Some(addend) = addend {
+                        self.pass_on(&pass, output, addend);
+                    }
+                    self.pass_through(&pass, layer, map, output);
+                }
             }
-            self.pass_through(&pass, layer, MapId(index + 1), output);
+            self.holders[output] -= 1;
         }
         let input = images * program.input().values();
-        let Some(map) = self.buffer_of(MapId(0)) else {
-            self.buffers[0][..input].fill(0.0);
-            return &self.buffers[0][..input];
-        };
-        &self.buffers[map.0][..input]
+        let buffer = self.sums[0].held.unwrap_or_else(|| {
+            let zeros = self.free();
+            self.buffers[zeros][..input].fill(0.0);
+            zeros
+        });
+        &self.buffers[buffer][..input]
     }
 
-    /// Whose buffer holds a map's gradient; none if it is zero.
-    fn buffer_of(&self, map: MapId) -> Option<MapId> {
-        match self.sums[map.0].held {
-            Held::Nowhere => None,
-            Held::As(other) => Some(other),
-            Held::Own => Some(map),
+    /// A buffer that no map's gradient is in.
+    fn free(&mut self) -> usize {
+        self.holders.iter().position(|holders| *holders == 0).unwrap_or_else(|| {
+            self.buffers.push(vec![0.0; self.largest]);
+            self.holders.push(0);
+            self.buffers.len() - 1
+        })
+    }
+
+    /// Makes what a buffer holds a map's sum so far.
+    fn hold(&mut self, map: MapId, buffer: usize) {
+        self.holders[buffer] += 1;
+        if let Some(earlier) = self.sums[map.0].held.replace(buffer) {
+            self.holders[earlier] -= 1;
         }
     }
 
-    /// Adds a layer's gradient, in `output`'s buffer, to that of its addend.
-    fn pass_on(&mut self, pass: &Pass<'_>, output: MapId, addend: MapId) {
-        let length = pass.length(addend);
-        let gate = self.gate(pass, addend);
-        match (self.buffer_of(addend), gate) {
-            (None, None) => self.sums[addend.0].held = Held::As(output),
-            (earlier, gate) => {
-                let sum = &mut self.spare[..length];
-                sum.copy_from_slice(&self.buffers[output.0][..length]);
-                finish(sum, earlier.map(|map| &self.buffers[map.0][..length]), gate);
-                self.swap_in(addend);
+    /// Adds to a map's gradient what `write` makes of the buffers, given the sum so far and the values that gate it.
+    fn add(
+        &mut self,
+        pass: &Pass<'_>,
+        map: MapId,
+        write: impl FnOnce(&[Vec<f32>], &mut [f32], Option<&[f32]>, Option<&[f32]>),
+    ) {
+        let length = pass.length(map);
+        let gate = self.gate(pass, map);
+        let target = self.free();
+        let mut sum = std::mem::take(&mut self.buffers[target]);
+        let earlier = self.sums[map.0].held.map(|buffer| &self.buffers[buffer][..length]);
+        write(&self.buffers, &mut sum[..length], earlier, gate);
+        self.buffers[target] = sum;
+        self.hold(map, target);
+    }
+
+    /// Adds a layer's gradient, in buffer `output`, to that of its addend.
+    fn pass_on(&mut self, pass: &Pass<'_>, output: usize, addend: MapId) {
+        let is_last = self.sums[addend.0].missing == 1;
+        if self.sums[addend.0].held.is_none() && !(is_last && is_rectified(pass.program, addend)) {
+            self.sums[addend.0].missing -= 1;
+            self.hold(addend, output);
+            return;
+        }
+        self.add(pass, addend, |buffers, sum, earlier, gate| {
+            sum.copy_from_slice(&buffers[output][..sum.len()]);
+            finish(sum, earlier, gate);
+        });
+    }
+
+    /// Adds some channels of a layer's gradient, from `first` on, to that of the map that they came from.
+    fn pass_part(&mut self, pass: &Pass<'_>, (map, output): (MapId, usize), source: MapId, first: usize) {
+        let (all, channels) = (pass.program.maps[map.0].channels, pass.program.maps[source.0].channels);
+        self.add(pass, source, |buffers, sum, earlier, gate| {
+            for (sum, pixel) in sum.chunks_exact_mut(channels).zip(buffers[output].chunks_exact(all)) {
+                sum.copy_from_slice(&pixel[first..first + channels]);
             }
-        }
+            finish(sum, earlier, gate);
+        });
     }
 
-    /// Adds a layer's gradient, in `output`'s buffer, through its operation, to that of its input.
-    fn pass_through(&mut self, pass: &Pass<'_>, layer: &Layer, map: MapId, output: MapId) {
+    /// Adds a layer's gradient, in buffer `output`, through its operation, to that of its input.
+    fn pass_through(&mut self, pass: &Pass<'_>, layer: &Layer, map: MapId, output: usize) {
         let input = layer.input;
-        let length = pass.length(input);
-        let gate = self.gate(pass, input);
-        let earlier = self.buffer_of(input).map(|map| &self.buffers[map.0][..length]);
-        let gradient = &self.buffers[output.0][..pass.length(map)];
-        let sum = &mut self.spare[..length];
-        match &layer.op {
-            Op::Conv { gradient: Some(conv), .. } => {
-                let finish = gate.map_or(Finish::Linear, Finish::Gate);
-                conv.apply_to_images(pass.images, gradient, sum, earlier, finish);
-            }
-            op => {
-                let (shape, output_shape) = (pass.program.maps[input.0], pass.program.maps[map.0]);
-                let values = pass.values[input.0].chunks_exact(shape.values());
-                let gradients = gradient.chunks_exact(output_shape.values());
-                for ((sum, values), gradient) in sum.chunks_exact_mut(shape.values()).zip(values).zip(gradients) {
-                    transpose(op, shape, output_shape, values, gradient, sum);
+        self.add(pass, input, |buffers, sum, earlier, gate| {
+            let gradient = &buffers[output][..pass.length(map)];
+            match &layer.op {
+                Op::Conv { gradient: Some(conv), .. } => {
+                    let finish = gate.map_or(Finish::Linear, Finish::Gate);
+                    conv.apply_to_images(pass.images, gradient, sum, earlier, finish);
                 }
-                finish(sum, earlier, gate);
+                op => {
+                    let (shape, output_shape) = (pass.program.maps[input.0], pass.program.maps[map.0]);
+                    let values = pass.values[input.0].chunks_exact(shape.values());
+                    let gradients = gradient.chunks_exact(output_shape.values());
+                    for ((sum, values), gradient) in sum.chunks_exact_mut(shape.values()).zip(values).zip(gradients) {
+                        transpose(op, shape, output_shape, values, gradient, sum);
+                    }
+                    finish(sum, earlier, gate);
+                }
             }
-        }
-        self.swap_in(input);
+        });
     }
 
     /// Counts a reader of `map` as walked; if it was the last, gives the values that gate the gradient.
     fn gate<'v>(&mut self, pass: &Pass<'v>, map: MapId) -> Option<&'v [f32]> {
         self.sums[map.0].missing -= 1;
-        let rectified = map.0 > 0 && pass.program.layers[map.0 - 1].relu;
-        (rectified && self.sums[map.0].missing == 0).then(|| &pass.values[map.0][..pass.length(map)])
+        let gates = is_rectified(pass.program, map) && self.sums[map.0].missing == 0;
+        gates.then(|| &pass.values[map.0][..pass.length(map)])
     }
+}
 
-    fn swap_in(&mut self, map: MapId) {
-        std::mem::swap(&mut self.buffers[map.0], &mut self.spare);
-        self.sums[map.0].held = Held::Own;
-    }
+/// Whether a ReLU made a map.
+fn is_rectified(program: &Program, map: MapId) -> bool {
+    map.0 > 0 && program.layers[map.0 - 1].relu
 }
 
 /// Adds the sum so far and applies the gate.
@@ -174,6 +213,7 @@ fn transpose(op: &Op, shape: MapShape, output_shape: MapShape, values: &[f32], o
     let of_output = Layout::dense(output_shape.width, output_shape.channels);
     match op {
         Op::Conv { .. } => unreachable!("a program for gradients has the gradient of its convolutions"),
+        Op::Join => unreachable!("its gradient goes to two maps"),
         Op::Affine { scale, .. } => {
             for (input, output) in input.chunks_exact_mut(channels).zip(output.chunks_exact(channels)) {
                 for channel in 0..channels {
@@ -193,6 +233,17 @@ fn transpose(op: &Op, shape: MapShape, output_shape: MapShape, values: &[f32], o
                     if let Some(winner) = winner {
                         input[winner] += gradient;
                     }
+                }
+            }
+        }
+        Op::MeanPool { kernel, stride, padding } => {
+            input.fill(0.0);
+            let area = (kernel * kernel) as f32;
+            for (y, x) in pixels(output_shape) {
+                let output = &output[place(of_output.at(y, x))..][..channels];
+                for (y, x) in pool_taps(shape.size(), *kernel, *stride, *padding, y, x) {
+                    let input = &mut input[place(of_input.at(y, x))..][..channels];
+                    input.iter_mut().zip(output).for_each(|(input, gradient)| *input += gradient / area);
                 }
             }
         }

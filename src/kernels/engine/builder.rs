@@ -112,6 +112,30 @@ impl ProgramBuilder {
         self.push_plain(Op::MaxPool { kernel, stride, padding }, reach, x, MapShape { height, width, ..input })
     }
 
+    /// Adds the mean of each window, in which the border counts as zeros.
+    ///
+    /// # Panics
+    /// When the kernel exceeds the padded map.
+    pub fn mean_pool(&mut self, x: MapId, kernel: usize, stride: usize, padding: usize) -> MapId {
+        let input = self.shape(x);
+        let [height, width] = input.size().map(|size| (size + 2 * padding - kernel) / stride + 1);
+        let reach = Reach::square(kernel, stride, padding);
+        self.push_plain(Op::MeanPool { kernel, stride, padding }, reach, x, MapShape { height, width, ..input })
+    }
+
+    /// Puts the channels of one map behind those of another.
+    ///
+    /// # Panics
+    /// When the maps differ in height or width.
+    pub fn join(&mut self, first: MapId, second: MapId) -> MapId {
+        let (shape, behind) = (self.shape(first), self.shape(second));
+        assert_eq!(shape.size(), behind.size(), "maps that are joined have one height and width");
+        let op = DraftOp::Other { op: Op::Join, reach: Reach::square(1, 1, 0) };
+        self.drafts.push(Draft { op, input: first, addend: Some(second), relu: false });
+        self.maps.push(MapShape { channels: shape.channels + behind.channels, ..shape });
+        MapId(self.drafts.len())
+    }
+
     /// Adds ResNet's parameter-free shortcut.
     pub fn subsample(&mut self, x: MapId, stride: usize, padding: usize) -> MapId {
         let MapShape { height, width, channels } = self.shape(x);

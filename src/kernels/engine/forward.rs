@@ -4,7 +4,7 @@ use super::program::{Layer, Op};
 use crate::kernels::conv::{Finish, Job};
 
 impl Layer {
-    /// Computes each job's window: `output = relu(op(input) + addend)`.
+    /// Computes each job's window: `output = relu(op(input) + addend)`; [`Op::Join`] has its second map as addend.
     ///
     /// `size` is the input's height and width; the jobs' layouts say where the maps lie.
     pub(super) fn compute(
@@ -53,6 +53,31 @@ impl Layer {
                             }
                         }
                     }
+                });
+            }
+            Op::MeanPool { kernel, stride, padding } => {
+                let area = (kernel * kernel) as f32;
+                for_each_pixel(jobs, |job, y, x| {
+                    let channels = job.input.pixel;
+                    let output = &mut output[place(job.output.at(y, x))..][..channels];
+                    output.fill(0.0);
+                    for (y, x) in pool_taps(size, *kernel, *stride, *padding, y, x) {
+                        let input = &input[place(job.input.at(y, x))..][..channels];
+                        output.iter_mut().zip(input).for_each(|(sum, value)| *sum += value);
+                    }
+                    for sum in output {
+                        *sum /= area;
+                    }
+                });
+            }
+            Op::Join => {
+                let behind = addend.unwrap_or_default();
+                for_each_pixel(jobs, |job, y, x| {
+                    let (channels, more) = (job.input.pixel, job.addend.pixel);
+                    let output = &mut output[place(job.output.at(y, x))..][..channels + more];
+                    let (first, second) = output.split_at_mut(channels);
+                    first.copy_from_slice(&input[place(job.input.at(y, x))..][..channels]);
+                    second.copy_from_slice(&behind[place(job.addend.at(y, x))..][..more]);
                 });
             }
             Op::Subsample { stride, padding } => {

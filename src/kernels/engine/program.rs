@@ -52,8 +52,12 @@ pub(super) enum Op {
     Affine { scale: Vec<f32>, shift: Vec<f32> },
     /// The largest value in each window; the border never wins.
     MaxPool { kernel: usize, stride: usize, padding: usize },
+    /// The mean of each window; the border counts as zeros.
+    MeanPool { kernel: usize, stride: usize, padding: usize },
     /// Every `stride`-th pixel, with `padding` channels of zeros on each side.
     Subsample { stride: usize, padding: usize },
+    /// The input's channels and behind them the addend's, which here is not added.
+    Join,
     /// The mean over all pixels.
     Mean,
 }
@@ -134,7 +138,12 @@ impl Program {
     fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
         self.layers.iter().enumerate().filter_map(|(index, layer)| match &layer.op {
             Op::Conv { forward, .. } => Some((index, &**forward)),
-            Op::Affine { .. } | Op::MaxPool { .. } | Op::Subsample { .. } | Op::Mean => None,
+            Op::Affine { .. }
+            | Op::MaxPool { .. }
+            | Op::MeanPool { .. }
+            | Op::Subsample { .. }
+            | Op::Join
+            | Op::Mean => None,
         })
     }
 }

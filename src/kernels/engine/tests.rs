@@ -15,6 +15,8 @@ enum Step {
     Conv { x: usize, outputs: usize, kernel: [usize; 2], stride: usize, addend: Option<usize>, relu: bool },
     Affine { x: usize, addend: Option<usize>, relu: bool },
     MaxPool { x: usize, kernel: usize, stride: usize, padding: usize },
+    MeanPool { x: usize, kernel: usize, stride: usize, padding: usize },
+    Join { first: usize, second: usize },
     Subsample { x: usize, stride: usize, padding: usize },
     Mean { x: usize },
     Linear { x: usize, outputs: usize },
@@ -101,6 +103,27 @@ fn networks() -> Vec<(&'static str, MapShape, Vec<Step>)> {
                 Step::Linear { x: 10, outputs: 10 },
             ],
         ),
+        (
+            "branches side by side",
+            shape(13, 11, 3),
+            vec![
+                conv(0, 8, 3, 2),
+                conv(1, 16, 1, 1),
+                Step::Conv { x: 2, outputs: 8, kernel: [1, 7], stride: 1, addend: None, relu: true },
+                Step::Conv { x: 3, outputs: 24, kernel: [7, 1], stride: 1, addend: None, relu: true },
+                Step::MeanPool { x: 1, kernel: 3, stride: 1, padding: 1 },
+                conv(5, 5, 1, 1),
+                Step::Join { first: 2, second: 4 },
+                Step::Join { first: 7, second: 6 },
+                Step::MaxPool { x: 8, kernel: 3, stride: 2, padding: 0 },
+                Step::MeanPool { x: 8, kernel: 3, stride: 2, padding: 0 },
+                conv(9, 16, 3, 1),
+                Step::Join { first: 10, second: 11 },
+                Step::Join { first: 12, second: 12 },
+                Step::Mean { x: 13 },
+                Step::Linear { x: 14, outputs: 10 },
+            ],
+        ),
     ]
 }
 
@@ -119,7 +142,8 @@ impl Net {
                 Step::Conv { x, outputs, kernel, .. } => (*outputs, kernel[0] * kernel[1] * channels[*x]),
                 Step::Linear { x, outputs } => (*outputs, channels[*x]),
                 Step::Affine { x, .. } => (channels[*x], 1),
-                Step::MaxPool { x, .. } | Step::Mean { x } => (channels[*x], 0),
+                Step::MaxPool { x, .. } | Step::MeanPool { x, .. } | Step::Mean { x } => (channels[*x], 0),
+                Step::Join { first, second } => (channels[*first] + channels[*second], 0),
                 Step::Subsample { x, padding, .. } => (channels[*x] + 2 * padding, 0),
             };
             channels.push(outputs);
@@ -145,6 +169,8 @@ impl Net {
                     builder.affine(map(*x), weights.clone(), bias.clone(), addend.map(map), *relu)
                 }
                 Step::MaxPool { x, kernel, stride, padding } => builder.max_pool(map(*x), *kernel, *stride, *padding),
+                Step::MeanPool { x, kernel, stride, padding } => builder.mean_pool(map(*x), *kernel, *stride, *padding),
+                Step::Join { first, second } => builder.join(map(*first), map(*second)),
                 Step::Subsample { x, stride, padding } => builder.subsample(map(*x), *stride, *padding),
                 Step::Mean { x } => builder.mean(map(*x)),
                 Step::Linear { x, .. } => builder.linear(map(*x), weights, bias),
@@ -176,7 +202,19 @@ impl Net {
                     (maps[*x].0, values)
                 }
                 Step::MaxPool { x, kernel, stride, padding } => {
-                    pool(maps[*x].0, &maps[*x].1, *kernel, *stride, *padding)
+                    pool(maps[*x].0, &maps[*x].1, [*kernel, *stride, *padding], f64::NEG_INFINITY, f64::max)
+                }
+                Step::MeanPool { x, kernel, stride, padding } => {
+                    let window = [*kernel, *stride, *padding];
+                    let (shape, mut sums) = pool(maps[*x].0, &maps[*x].1, window, 0.0, |a, b| a + b);
+                    sums.iter_mut().for_each(|sum| *sum /= (kernel * kernel) as f64);
+                    (shape, sums)
+                }
+                Step::Join { first, second } => {
+                    let [(shape, front), (behind, back)] = [&maps[*first], &maps[*second]];
+                    let pixels = front.chunks(shape.channels).zip(back.chunks(behind.channels));
+                    let joined = pixels.flat_map(|(front, back)| front.iter().chain(back).copied()).collect();
+                    (MapShape { channels: shape.channels + behind.channels, ..*shape }, joined)
                 }
                 Step::Subsample { x, stride, padding } => {
                     let (shape, values) = &maps[*x];
@@ -229,16 +267,22 @@ fn finish(values: &mut [f64], addend: Option<&[f64]>, relu: bool) {
     }
 }
 
-fn pool(shape: MapShape, values: &[f64], kernel: usize, stride: usize, padding: usize) -> (MapShape, Vec<f64>) {
+fn pool(
+    shape: MapShape,
+    values: &[f64],
+    [kernel, stride, padding]: [usize; 3],
+    start: f64,
+    fold: fn(f64, f64) -> f64,
+) -> (MapShape, Vec<f64>) {
     let [height, width] = shape.size().map(|size| (size + 2 * padding - kernel) / stride + 1);
-    let mut output = vec![f64::NEG_INFINITY; height * width * shape.channels];
-    for (place, largest) in output.iter_mut().enumerate() {
+    let mut output = vec![start; height * width * shape.channels];
+    for (place, folded) in output.iter_mut().enumerate() {
         let (pixel, channel) = (place / shape.channels, place % shape.channels);
         for tap in 0..kernel * kernel {
             let y = (pixel / width * stride + tap / kernel).wrapping_sub(padding);
             let x = (pixel % width * stride + tap % kernel).wrapping_sub(padding);
             if y < shape.height && x < shape.width {
-                *largest = largest.max(values[(y * shape.width + x) * shape.channels + channel]);
+                *folded = fold(*folded, values[(y * shape.width + x) * shape.channels + channel]);
             }
         }
     }

@@ -8,7 +8,8 @@ use super::program::{MapId, Program, Purpose, whole};
 use super::slots::Home;
 use crate::kernels::conv::{Job, Layout, Window};
 
-/// The state of a program on one image, with every buffer that it will ever need.
+/// The state of a program on one image, with every buffer that it will ever need; those that candidates pass through
+/// are there from the first candidates on.
 #[derive(Debug)]
 pub struct Workspace {
     program: Arc<Program>,
@@ -26,13 +27,13 @@ pub struct Workspace {
 pub struct SetAside(Vec<Vec<f32>>);
 
 impl Workspace {
-    /// Allocates everything; the current image is all zeros, that is, fully masked.
+    /// Allocates what one image takes; the current image is all zeros, that is, fully masked.
     #[must_use]
     pub fn new(program: &Arc<Program>) -> Self {
         let mut workspace = Self {
             program: Arc::clone(program),
             current: program.maps.iter().map(|map| vec![0.0; map.values()]).collect(),
-            slots: program.slots.sizes.iter().map(|size| vec![0.0; *size]).collect(),
+            slots: Vec::new(),
             jobs: Vec::with_capacity(program.slots.group()),
             gradients: match program.purpose() {
                 Purpose::Scores => None,
@@ -119,6 +120,9 @@ impl Workspace {
         let program = Arc::clone(&self.program);
         let classes = program.classes();
         assert_eq!(logits.len(), pixels.len() * classes, "one row of logits per pixel");
+        if self.slots.is_empty() {
+            self.slots = program.slots.sizes.iter().map(|size| vec![0.0; *size]).collect();
+        }
         let group = program.slots.group();
         let Home { slot, stride, .. } = program.slots.homes[program.layers.len()];
         for (pixels, logits) in pixels.chunks(group).zip(logits.chunks_mut(group * classes)) {

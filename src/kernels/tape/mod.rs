@@ -11,6 +11,7 @@
 //! results have the same bytes for any number of threads.
 
 mod batch;
+mod concatenation;
 mod convolution;
 mod gradient;
 mod head;
@@ -28,6 +29,7 @@ use candle_core::{Result, bail};
 pub use self::normalisation::BatchStatistics;
 pub use self::workspace::Workspace;
 
+use self::concatenation::Concatenation;
 use self::convolution::Convolution;
 use self::gradient::Gradient;
 use self::head::Linear;
@@ -87,6 +89,7 @@ enum Entry {
     Convolution(Convolution),
     Normalisation(Normalisation),
     Pool(Pool),
+    Concatenation(Concatenation),
     Subsample(Subsample),
     GlobalMean(GlobalMean),
     Linear(Linear),
@@ -159,6 +162,7 @@ impl<'a> Tape<'a> {
                 Entry::Convolution(entry) => entry.undo(&mut self),
                 Entry::Normalisation(entry) => entry.undo(&mut self),
                 Entry::Pool(entry) => entry.undo(&mut self),
+                Entry::Concatenation(entry) => entry.undo(&mut self),
                 Entry::Subsample(entry) => entry.undo(&mut self),
                 Entry::GlobalMean(entry) => entry.undo(&mut self),
                 Entry::Linear(entry) => entry.undo(&mut self),

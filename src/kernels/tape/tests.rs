@@ -18,6 +18,7 @@ enum Layer {
     Add(usize, usize),
     MaxPool(usize),
     AvgPool(usize),
+    Concat([usize; 3]),
     Subsample { x: usize, padding: usize },
     Dropout(usize),
 }
@@ -60,6 +61,7 @@ fn channels(network: &Network) -> Vec<usize> {
             | Layer::AvgPool(x)
             | Layer::Dropout(x) => channels[x],
             Layer::Subsample { x, padding } => channels[x] + 2 * padding,
+            Layer::Concat(parts) => parts.map(|part| channels[part]).iter().sum(),
         });
     }
     channels
@@ -130,6 +132,7 @@ fn through_candle(network: &Network) -> Result<(f32, Vec<Vec<f32>>)> {
             Layer::Add(a, b) => (&maps[a] + &maps[b])?,
             Layer::MaxPool(x) => ops::max_pool2d(&maps[x], 2, 2, 0)?,
             Layer::AvgPool(x) => ops::avg_pool2d(&maps[x], 3, 1, 1)?,
+            Layer::Concat(parts) => Tensor::cat(&parts.map(|part| &maps[part]), 3)?,
             Layer::Subsample { x, padding } => ops::subsample(&maps[x], 2, padding)?,
             Layer::Dropout(x) => {
                 (&maps[x] * Tensor::from_vec(factors(maps[x].elem_count()), maps[x].shape(), &device)?)?
@@ -168,6 +171,7 @@ fn through_tape(network: &Network, workspace: &mut Workspace) -> Result<(f32, Ve
             Layer::Add(a, b) => tape.add(maps[a], maps[b])?,
             Layer::MaxPool(x) => tape.max_pool2d(maps[x], 2, 2, 0)?,
             Layer::AvgPool(x) => tape.avg_pool2d(maps[x], 3, 1, 1)?,
+            Layer::Concat(parts) => tape.concat(&parts.map(|part| maps[part]))?,
             Layer::Subsample { x, padding } => tape.subsample(maps[x], 2, padding)?,
             Layer::Dropout(x) => tape.multiply(maps[x], factors(tape.shape(maps[x]).values()))?,
         };
@@ -232,11 +236,26 @@ fn networks() -> Vec<Network> {
         Layer::Conv { x: 8, outputs: 9, kernel: [3, 1], stride: 1, padding: [1, 0], bias: Bias::Without },
         Layer::Norm { x: 9, residual: None, activation: Activation::Identity },
     ];
+    // Branches side by side, one of them read twice.
+    let branches = vec![
+        conv(0, 8, 1),
+        relu_norm(1),
+        conv(2, 12, 1),
+        relu_norm(3),
+        Layer::AvgPool(2),
+        conv(5, 5, 1),
+        relu_norm(6),
+        Layer::Concat([4, 7, 2]),
+        conv(8, 16, 2),
+        relu_norm(9),
+        Layer::Concat([10, 10, 10]),
+    ];
     let grey = MapShape { batch: 20, height: 7, width: 7, channels: 1 };
     vec![
         Network { input: small, layers: residual },
         Network { input: small, layers: before },
         Network { input: small, layers: pools },
+        Network { input: small, layers: branches },
         Network { input: grey, layers: vec![conv(0, 8, 1), relu_norm(1), conv(2, 16, 2), relu_norm(3)] },
     ]
 }
@@ -306,5 +325,7 @@ fn sizes_that_disagree_are_errors() {
     assert!(tape.conv2d(x, weight, None, 1, Window { kernel: [3, 3], stride: 1, padding: [1, 1] }).is_err());
     assert!(tape.batch_norm(x, weight, weight, EPSILON, None, Activation::Relu).is_err());
     assert!(tape.linear(x, weight, weight).is_err());
+    let smaller = tape.input(&[0.0; 8], MapShape { height: 2, width: 2, ..shape }).expect("as many values");
+    assert!(tape.concat(&[x, smaller]).is_err() && tape.concat(&[]).is_err());
     assert!(tape.backward(x, vec![0.0; 3]).is_err());
 }

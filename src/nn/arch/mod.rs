@@ -1,6 +1,9 @@
-//! The architectures, one file each, named and shaped as the authors' PyTorch modules are (METHOD section 2).
+//! The architectures, one file each, named and shaped as the authors' PyTorch modules are (METHOD section 2), those
+//! for ImageNet as torchvision's.
 
 mod cnn;
+mod imagenet_resnet;
+mod inception_v3;
 mod resnet18;
 mod resnet20;
 mod vgg16;
@@ -69,15 +72,26 @@ pub fn build(arch: Arch, shape: ImageShape, classes: usize) -> Result<Graph, Arc
         Arch::Resnet18 => resnet18::build(shape, classes),
         Arch::Vgg16 => vgg16::build(shape, classes),
         Arch::Wideresnet => wideresnet::build(shape, classes),
+        Arch::ImagenetResnet18 => imagenet_resnet::build(&imagenet_resnet::RESNET18, shape, classes),
+        Arch::ImagenetResnet34 => imagenet_resnet::build(&imagenet_resnet::RESNET34, shape, classes),
+        Arch::ImagenetResnet50 => imagenet_resnet::build(&imagenet_resnet::RESNET50, shape, classes),
+        Arch::ImagenetResnet101 => imagenet_resnet::build(&imagenet_resnet::RESNET101, shape, classes),
+        Arch::ImagenetInceptionV3 => inception_v3::build(shape, classes),
     })
 }
 
-/// The smallest height and width that leave every map at least one pixel: the product of the strides.
+/// The smallest height and width that leave every map at least one pixel: the product of the strides, more where
+/// convolutions have no border.
 const fn smallest_side(arch: Arch) -> usize {
     match arch {
         Arch::Cnn | Arch::Resnet20 | Arch::Wideresnet => 4,
         Arch::Resnet18 => 8,
-        Arch::Vgg16 => 32,
+        Arch::Vgg16
+        | Arch::ImagenetResnet18
+        | Arch::ImagenetResnet34
+        | Arch::ImagenetResnet50
+        | Arch::ImagenetResnet101 => 32,
+        Arch::ImagenetInceptionV3 => 75,
     }
 }
 
@@ -111,14 +125,34 @@ mod tests {
         // METHOD section 2. The small net: 9 x (3x8 + 8x8 + 8x16 + 16x16 + 16x32 + 32x32) weights,
         // 2 x 112 batch-norm values, 33 x 10 of the linear layer.
         let expected = [18_626, 269_722, 11_173_962, 14_728_266, 36_479_194];
-        for (arch, expected) in Arch::ALL.into_iter().zip(expected) {
+        for (arch, expected) in Arch::SMALL.into_iter().zip(expected) {
             assert_eq!(build(arch, CIFAR, 10).unwrap().trained_values(), expected, "{arch}");
         }
     }
 
     #[test]
-    fn every_network_ends_in_one_value_a_class() {
+    fn architectures_for_imagenet_have_as_many_trained_values_as_torchvisions() {
+        // As torchvision publishes them; Inception's 27,161,264 without the 3,326,696 of its auxiliary classifier.
+        let expected = [11_689_512, 21_797_672, 25_557_032, 44_549_160, 23_834_568];
+        for (arch, expected) in Arch::ALL[Arch::SMALL.len()..].iter().zip(expected) {
+            let graph = build(*arch, arch.usual_images(), 1000).unwrap();
+            assert_eq!(graph.trained_values(), expected, "{arch}");
+            assert_eq!(graph.nodes().last().unwrap().shape, ImageShape { height: 1, width: 1, channels: 1000 });
+        }
+    }
+
+    #[test]
+    fn the_smallest_images_of_an_architecture_leave_every_map_a_pixel() {
         for arch in Arch::ALL {
+            let side = smallest_side(arch);
+            let graph = build(arch, ImageShape { height: side, width: side, channels: 3 }, 10).unwrap();
+            assert!(graph.nodes().iter().all(|node| node.shape.pixels() > 0), "{arch}");
+        }
+    }
+
+    #[test]
+    fn every_network_ends_in_one_value_a_class() {
+        for arch in Arch::SMALL {
             for classes in [2, 10, 100] {
                 let graph = build(arch, CIFAR, classes).unwrap();
                 let last = graph.nodes().last().unwrap().shape;
@@ -151,7 +185,8 @@ mod tests {
     #[test]
     fn no_two_parameters_share_a_name() {
         for arch in Arch::ALL {
-            let mut sorted = names(arch);
+            let graph = build(arch, arch.usual_images(), 10).unwrap();
+            let mut sorted: Vec<&str> = graph.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
             let all = sorted.len();
             sorted.sort();
             sorted.dedup();

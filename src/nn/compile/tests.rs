@@ -10,7 +10,7 @@ use crate::kernels::engine::{Program, Purpose};
 use crate::kernels::isa::Isa;
 use crate::nn::arch;
 use crate::nn::compiled_model::ModelWorkspace;
-use crate::nn::graph::{BATCH_NORM_EPSILON, Graph, Init, Op, Window};
+use crate::nn::graph::{Graph, Init, Op, Window};
 use crate::nn::init::initial_tensors;
 use crate::nn::scorer::{NetworkGradient, NetworkScorer, argmax, predict, probability};
 use crate::sis::{GradientScorer, Scorer};
@@ -75,22 +75,34 @@ fn walk(graph: &Graph, tensors: &Tensors, image: &[f32]) -> Vec<f64> {
                 reference::for_each_product(&shape, |i, w, o| sums[o] += input(0)[i] * weights[w]);
                 sums
             }
-            Op::BatchNorm { name } => {
+            Op::BatchNorm { name, epsilon } => {
                 let [weight, bias, mean, variance] =
                     ["weight", "bias", "running_mean", "running_var"].map(|part| tensor(name, part));
-                per_channel(&|c, x| (x - mean[c]) / (variance[c] + BATCH_NORM_EPSILON).sqrt() * weight[c] + bias[c])
+                per_channel(&|c, x| (x - mean[c]) / (variance[c] + epsilon).sqrt() * weight[c] + bias[c])
             }
             Op::Relu => input(0).iter().map(|x| x.max(0.0)).collect(),
             Op::Add => input(0).iter().zip(input(1)).map(|(a, b)| a + b).collect(),
-            Op::MaxPool { kernel, stride, padding } => {
-                assert_eq!((*stride, *padding), (*kernel, 0), "the architectures only have such");
+            Op::MaxPool { kernel, stride, padding } | Op::MeanPool { kernel, stride, padding } => {
+                let is_max = matches!(node.op, Op::MaxPool { .. });
                 let value = |place: usize| {
                     let (pixel, channel) = (place / from.channels, place % from.channels);
                     let (y, x) = (pixel / node.shape.width * stride, pixel % node.shape.width * stride);
-                    let taps = (0..kernel * kernel).map(|tap| (y + tap / kernel) * from.width + x + tap % kernel);
-                    taps.map(|pixel| input(0)[pixel * from.channels + channel]).fold(f64::NEG_INFINITY, f64::max)
+                    let taps = (0..kernel * kernel).filter_map(|tap| {
+                        let (y, x) = ((y + tap / kernel).checked_sub(*padding)?, (x + tap % kernel).checked_sub(*padding)?);
+                        let inside = y < from.height && x < from.width;
+                        inside.then(|| input(0)[(y * from.width + x) * from.channels + channel])
+                    });
+                    if is_max { taps.fold(f64::NEG_INFINITY, f64::max) } else { taps.sum::<f64>() / (kernel * kernel) as f64 }
                 };
                 (0..node.shape.bytes()).map(value).collect()
+            }
+            Op::Concat => {
+                let channels = |part: usize| graph.node(node.inputs[part]).shape.channels;
+                let pixel = |pixel: usize| {
+                    let part = move |part: usize| &input(part)[pixel * channels(part)..][..channels(part)];
+                    (0..node.inputs.len()).flat_map(part)
+                };
+                (0..node.shape.pixels()).flat_map(pixel).copied().collect()
             }
             Op::Subsample { stride, padding } => {
                 let value = |place: usize| {
@@ -158,6 +170,30 @@ fn sums_that_nothing_can_be_fused_to_are_still_right() {
     graph.linear("c", mean, 4, Init::kaiming_normal(8));
     let tensors = tensors(&graph);
     let image = image(shape);
+    let expected = walk(&graph, &tensors, &image);
+    let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Scores).into());
+    for (actual, expected) in predict(&mut workspace, &image).iter().zip(&expected) {
+        assert!((f64::from(*actual) - expected).abs() < 1e-5, "{actual} for {expected}");
+    }
+}
+
+#[test]
+fn pools_and_maps_side_by_side_are_compiled() {
+    let mut graph = Graph::new(ImageShape { height: 11, width: 9, channels: 3 });
+    let init = |area, inputs, _| Init::kaiming_normal(area * inputs);
+    let x = graph.conv("a", graph.input(), 8, Window { kernel: [3, 3], stride: 2, padding: [0, 0] }, init);
+    let x = graph.batch_norm_with("b", x, 0.1);
+    let x = graph.relu(x);
+    let wide = graph.conv("c", x, 6, Window { kernel: [1, 3], stride: 1, padding: [0, 1] }, init);
+    let pooled = graph.mean_pool(x, 3, 1, 1);
+    let largest = graph.max_pool(x, 3, 1, 1);
+    let joined = graph.concat(&[wide, pooled, largest, x]);
+    let rectified = graph.relu(joined);
+    let sum = graph.add(rectified, joined);
+    let mean = graph.global_mean(sum);
+    graph.linear("d", mean, 4, Init::kaiming_normal(30));
+    let tensors = tensors(&graph);
+    let image = image(ImageShape { height: 11, width: 9, channels: 3 });
     let expected = walk(&graph, &tensors, &image);
     let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Scores).into());
     for (actual, expected) in predict(&mut workspace, &image).iter().zip(&expected) {
