@@ -16,7 +16,9 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Appearance, Arch, Cell, DataSource, Fraction, SeededDropout, Selection, Split, Work};
+use crate::spec::{
+    Appearance, Arch, Cell, DataKind, DataSource, ImageShape, Keep, SeededDropout, Selection, Split, Work,
+};
 use crate::stages::{Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
 
 use work::Workload;
@@ -89,6 +91,8 @@ pub struct Outcome<A> {
 const BACKWARD_SHARD: usize = 16;
 /// Images of a shard when each costs a few hundred forward and backward passes.
 const GRADIENT_SHARD: usize = 512;
+/// Pixels of all images of a shard, whose orders are in memory together: 41 photographs of 224x224.
+const SHARD_PIXELS: usize = 1 << 21;
 /// Images of a shard when each costs several backward selections.
 const COLLECTION_SHARD: usize = 4;
 
@@ -123,6 +127,14 @@ struct RankedSplit {
     split: KnownSplit,
 }
 
+/// A file of weights, and what is not in it.
+#[derive(Clone, Copy)]
+struct File<'a> {
+    path: &'a Path,
+    input_dropout: Option<SeededDropout>,
+    transform_input: Option<bool>,
+}
+
 struct Planner<'a> {
     files: &'a dyn Files,
     sources: BTreeMap<&'a str, &'a DataSource>,
@@ -153,11 +165,12 @@ impl<'a> Planner<'a> {
     fn add(&mut self, stage: &str, instance: &'a Instance) {
         let at = StageRef { stage: stage.to_owned(), cell: instance.cell.clone() };
         match &instance.settings {
-            Settings::Train { images, arch, seed, recipe } => {
+            Settings::Train { images, arch, seed, recipe, init } => {
                 let (images, absent) = self.images(images);
                 let (monitor, also_absent) = self.monitor(&images);
                 let (learned, tested) = (self.known(&images), self.known(&monitor));
-                let train = Train { images, monitor, arch: *arch, seed: *seed, recipe: recipe.clone() };
+                let init = init.as_ref().map(|init| self.models[init].clone());
+                let train = Train { images, monitor, arch: *arch, seed: *seed, recipe: recipe.clone(), init };
                 let key = self.step(train, label(&at), absent.or(also_absent));
                 let samples = recipe.input_dropout.map_or(1, |dropout| dropout.samples);
                 self.workload.model(key.step(), *arch, samples);
@@ -166,7 +179,10 @@ impl<'a> Planner<'a> {
                 }
                 self.model(at, key);
             }
-            Settings::Import { file, arch, data, input_dropout } => self.import(at, file, *arch, data, *input_dropout),
+            Settings::Import { file, arch, data, input_dropout, transform_input } => {
+                let file = File { path: file, input_dropout: *input_dropout, transform_input: *transform_input };
+                self.import(at, file, *arch, data);
+            }
             Settings::Ensemble { members } => self.ensemble(at, members),
             Settings::Select { model, images, method, count } => {
                 self.select(&at, model.as_ref(), images, method, *count);
@@ -200,13 +216,19 @@ impl<'a> Planner<'a> {
         self.models.insert(at, key);
     }
 
-    fn import(&mut self, at: StageRef, file: &Path, arch: Arch, data: &'a str, input_dropout: Option<SeededDropout>) {
-        let like = self.split(data, Split::Train);
-        let (content, absent) = match self.files.file(file) {
+    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &'a str) {
+        let File { path, input_dropout, transform_input } = file;
+        let mut like = self.split(data, Split::Train);
+        if let (DataKind::ImageFolder(_), Some(_)) = (like.data.source.kind, &like.absent) {
+            // Photographs may be there to be classified only.
+            like = self.split(data, Split::Test);
+        }
+        let (content, absent) = match self.files.file(path) {
             Ok(content) => (content, like.absent),
-            Err(why) => (format!("absent: {}", file.display()), Some(why)),
+            Err(why) => (format!("absent: {}", path.display()), Some(why)),
         };
-        let import = Import { content, file: file.to_owned(), arch, like: like.data, input_dropout };
+        let file = path.to_owned();
+        let import = Import { content, file, arch, like: like.data, input_dropout, transform_input };
         let key = self.step(import, label(&at), absent);
         self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
         self.model(at, key);
@@ -233,7 +255,8 @@ impl<'a> Planner<'a> {
             .map(|(source, split)| {
                 let split = self.split(source, *split);
                 let images = count.map_or(split.images, |count| count.min(split.images));
-                (split, Range::shards(images, shard_size(method, images)))
+                let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
+                (split, Range::shards(images, shard_size(method, images, pixels)))
             })
             .collect();
         let shards: usize = splits.iter().map(|(_, ranges)| ranges.len()).sum();
@@ -258,7 +281,7 @@ impl<'a> Planner<'a> {
         self.rankings.insert(at.clone(), ranked);
     }
 
-    fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Fraction, appearance: Appearance) {
+    fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Keep, appearance: Appearance) {
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
             let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
@@ -407,12 +430,13 @@ fn expected_images(source: &DataSource, split: Split) -> usize {
     source.limit.of(split).map_or(published, |limit| limit.min(published))
 }
 
-/// Images of a shard. Random orders are one stream, drawn in one go.
-fn shard_size(method: &Selection, images: usize) -> usize {
+/// Images of a shard, of so many pixels each if that is known. Random orders are one stream, drawn in one go.
+fn shard_size(method: &Selection, images: usize, pixels: Option<usize>) -> usize {
+    let bounded = pixels.map_or(GRADIENT_SHARD, |pixels| (SHARD_PIXELS / pixels.max(1)).max(1));
     match method {
-        Selection::Backward => BACKWARD_SHARD,
+        Selection::Backward => BACKWARD_SHARD.min(bounded),
         Selection::BatchedGradient { .. } | Selection::Gradient { .. } | Selection::IntegratedGradients { .. } => {
-            GRADIENT_SHARD
+            GRADIENT_SHARD.min(bounded)
         }
         Selection::Random { .. } => images.max(1),
     }

@@ -18,7 +18,7 @@ mod training_log;
 
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
-pub use images::{ImageSet, Subsets};
+pub use images::{ImageSet, Pixels, ReadImages, Subsets, UnreadableImage};
 pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
 pub use ranking::{Curve, Ranking};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};

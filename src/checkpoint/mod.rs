@@ -19,6 +19,6 @@ mod tensor;
 mod zip_archive;
 
 pub use error::{CheckpointError, Fault};
-pub use names::{FitError, Misfit, fit_names};
+pub use names::{FitError, Misfit, fit_names, fit_names_without};
 pub use read::read;
 pub use selection_file::SelectionFile;

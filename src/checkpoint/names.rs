@@ -62,8 +62,21 @@ pub fn fit_names(
     tensors: BTreeMap<String, ParameterTensor>,
     expected: &[(String, Vec<usize>)],
 ) -> Result<BTreeMap<String, ParameterTensor>, FitError> {
+    fit_names_without(tensors, expected, &[])
+}
+
+/// As [`fit_names`], leaving out tensors whose names begin with one of `left_out` once common prefixes are off.
+///
+/// # Errors
+/// As [`fit_names`].
+pub fn fit_names_without(
+    tensors: BTreeMap<String, ParameterTensor>,
+    expected: &[(String, Vec<usize>)],
+    left_out: &[&str],
+) -> Result<BTreeMap<String, ParameterTensor>, FitError> {
     let tensors: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !is_bookkeeping(name)).collect();
-    let tensors = strip_prefixes(tensors, expected);
+    let mut tensors = strip_prefixes(tensors, expected);
+    tensors.retain(|name, _| !left_out.iter().any(|prefix| name.starts_with(prefix)));
     let wanted: BTreeMap<&str, &[usize]> =
         expected.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     let unknown: BTreeSet<&str> =
@@ -192,6 +205,18 @@ mod tests {
         let counted =
             tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("bn1.num_batches_tracked", &[]), ("linear.bias", &[10])]);
         assert!(fit_names(counted, &expected()).is_ok());
+    }
+
+    #[test]
+    fn what_an_architecture_does_without_is_left_out_behind_a_common_prefix() {
+        let fitting = tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
+        let more = tensors(&[
+            ("module.conv1.weight", &[2, 1, 3, 3]),
+            ("module.linear.bias", &[10]),
+            ("module.Aux.weight", &[7]),
+        ]);
+        assert_eq!(fit_names_without(more.clone(), &expected(), &["Aux."]), Ok(fitting));
+        assert!(fit_names(more, &expected()).is_err());
     }
 
     #[test]

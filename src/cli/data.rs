@@ -16,7 +16,8 @@ use super::{run, session, text};
 
 pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     let DataVerb::Fetch { name, root, base } = verb;
-    let published: Vec<&str> = DataKind::ALL.iter().map(|(name, _)| *name).filter(|name| *name != "folder").collect();
+    let published: Vec<&str> =
+        DataKind::ALL.iter().filter(|(_, kind)| kind.is_published()).map(|(name, _)| *name).collect();
     let kind =
         DataKind::ALL.iter().find(|(known, _)| *known == name && published.contains(known)).map(|(_, kind)| *kind);
     let Some(kind) = kind else {

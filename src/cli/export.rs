@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::ImageSet;
+use crate::artifacts::{ImageSet, UnreadableImage};
 use crate::engine::plan::Label;
 use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
@@ -93,8 +93,10 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
     for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(subsets)) = (&outcome.data, session.store.load(&outcome.key)) {
             let images = images(session, data)?;
-            let seen = |image: usize| (image, Seen::Picture(picture(&images, &subsets, image)));
-            let drawn = (0..subsets.len().min(images.len()).min(MOST_DRAWN)).map(seen).collect();
+            let seen = |image: usize| Ok((image, Seen::Picture(picture(&images, &subsets, image)?)));
+            let drawn = (0..subsets.len().min(images.len()).min(MOST_DRAWN)).map(seen);
+            let drawn = drawn.collect::<Result<_, UnreadableImage>>();
+            let drawn = drawn.map_err(|error| Failure::because(Status::Usage, &error))?;
             sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, drawn));
         }
     }
@@ -102,7 +104,7 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
     for (name, data, subsets) in sheets {
         let images = images(session, data)?;
         let path = arguments.to.join(name);
-        let png = sheet(&images, &subsets).map_err(|error| Failure::because(Status::Internal, &error))?;
+        let png = sheet(&images, &subsets)?;
         fs::write(&path, png)
             .map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))?;
         paths.push(path);
@@ -120,11 +122,13 @@ fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
     format!("{stage}-{}{cell}.png", images.replace('.', "-"))
 }
 
-fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, crate::report::drawing::DrawingError> {
-    let rows: Vec<Vec<Panel<'_>>> = subsets
+fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, Failure> {
+    let read = subsets.iter().map(|(&index, subset)| Ok((images.image(index)?, subset)));
+    let read: Vec<_> =
+        read.collect::<Result<_, UnreadableImage>>().map_err(|error| Failure::because(Status::Usage, &error))?;
+    let rows: Vec<Vec<Panel<'_>>> = read
         .iter()
-        .map(|(&index, subset)| {
-            let image = images.image(index);
+        .map(|(image, subset)| {
             let beside = match subset {
                 Seen::Only(pixels) => Panel { image, shown: Shown::Only(pixels) },
                 Seen::Picture(picture) => Panel { image: picture, shown: Shown::All },
@@ -132,5 +136,6 @@ fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, crate::report::d
             vec![Panel { image, shown: Shown::All }, beside]
         })
         .collect();
-    Drawing::new(images.shape, &images.normalise, SCALE).contact_sheet(&rows)
+    let drawing = Drawing::new(images.shape, &images.normalise, SCALE).contact_sheet(&rows);
+    drawing.map_err(|error| Failure::because(Status::Internal, &error))
 }

@@ -18,7 +18,16 @@ pub(super) struct KnownFiles<'a> {
 }
 
 /// Where the images of each data set come from, by its name.
-pub(super) type Origins = BTreeMap<String, Provenance>;
+pub(super) type Origins = BTreeMap<String, Origin>;
+
+/// Where images come from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Of the split that is furthest from what was published, which speaks for both.
+    pub provenance: Provenance,
+    /// Files of each split that were left out because they do not decode.
+    pub skipped: BTreeMap<Split, usize>,
+}
 
 impl<'a> KnownFiles<'a> {
     pub fn new(library: &'a Library) -> Self {
@@ -36,9 +45,12 @@ impl Files for KnownFiles<'_> {
         match self.library.content(source, split) {
             Ok(content) => {
                 let mut origins = self.origins.borrow_mut();
-                let origin = origins.entry(source.name.clone()).or_insert(content.provenance);
-                // The split that is furthest from what was published speaks for both.
-                *origin = content.provenance.max(*origin);
+                let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new() };
+                let origin = origins.entry(source.name.clone()).or_insert_with(first);
+                origin.provenance = content.provenance.max(origin.provenance);
+                if content.skipped > 0 {
+                    origin.skipped.insert(split, content.skipped);
+                }
                 Ok(SplitFacts { content: content.hash.to_string(), images: content.images })
             }
             Err(error) => {

@@ -12,6 +12,7 @@ use crate::report::{
 
 use super::args::{ResultsArguments, ResultsFormat};
 use super::failure::{Failure, Status};
+use super::files::Origin;
 use super::measure::{axes, measurements};
 use super::session::Session;
 use super::{json, text};
@@ -42,8 +43,14 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
 /// A line for each data set that is not the published one.
 fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
     let named = experiment.data.iter().filter_map(|data| session.origins.get_key_value(&data.name));
-    let other = named.filter(|(_, origin)| **origin != Provenance::Official);
-    other.map(|(name, origin)| format!("Images of {name}: {}", origin.describe())).collect()
+    let other = named.filter(|(_, origin)| origin.provenance != Provenance::Official);
+    let line = |(name, origin): (&String, &Origin)| {
+        let skipped = origin.skipped.iter().map(|(split, count)| {
+            format!("; {} of {name}.{split} left out, because they do not decode", text::count(*count, "file"))
+        });
+        format!("Images of {name}: {}{}", origin.provenance.describe(), skipped.collect::<String>())
+    };
+    other.map(line).collect()
 }
 
 /// A line for each set of sufficient input subsets.

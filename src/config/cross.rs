@@ -1,12 +1,12 @@
 //! What can only be seen with both ends of a reference in view.
 
-use crate::spec::{Selection, Split};
+use crate::spec::{Keep, Selection, Split};
 
 use super::experiment::Settings;
 use super::join::DraftStage;
 use super::problem::{Problem, Sink};
 
-/// Reports subsets of splits that were never ranked, and sufficient subsets asked of rankings that have none.
+/// Reports subsets of splits that were never ranked, and sufficient subsets and rounds asked of rankings that have none.
 pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
     for stage in stages {
         for draft in stage.drafts() {
@@ -22,7 +22,15 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
                     && let Some(method) = foreign_method(stages, &reference.stage)
                 {
                     let fault = format!("`{}` ranks by `{method}`, which gives no sufficient subsets", reference.stage);
-                    sink.report(Problem::at(reference.place, fault).help("name a stage whose method is `backward`"));
+                    let help = "name a stage whose method asks a model: `backward` or `batched-gradient`";
+                    sink.report(Problem::at(reference.place, fault).help(help));
+                }
+                if let Settings::Mask { keep: Keep::Rounds(_), .. } = draft.settings
+                    && let Some(method) = foreign_method(stages, &reference.stage)
+                {
+                    let fault = format!("`{}` ranks by `{method}`, which has no rounds to keep", reference.stage);
+                    let help = "keep a share of the pixels, such as `keep = 0.1`";
+                    sink.report(Problem::at(reference.place, fault).help(help));
                 }
             }
         }
@@ -51,7 +59,6 @@ fn unranked<'a>(stages: &'a [DraftStage], mask: &str, split: Split) -> Option<&'
 fn foreign_method(stages: &[DraftStage], ranking: &str) -> Option<&'static str> {
     selections(stages, ranking).find_map(|settings| match settings {
         Settings::Select { method: Selection::Random { .. }, .. } => Some("random"),
-        Settings::Select { method: Selection::BatchedGradient { .. }, .. } => Some("batched-gradient"),
         _ => None,
     })
 }

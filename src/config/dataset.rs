@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::spec::{DataKind, DataSource, Limit};
+use crate::spec::{DataKind, DataSource, Limit, Photographs, Unreadable};
 
-use super::read::Item;
-use super::schema::{DATA, LIMIT};
+use super::read::{Item, Reader};
+use super::schema::{DATA, LIMIT, PHOTOGRAPHS};
 use super::stage::Folders;
 
 /// Reads a `[data.NAME]`; its root is relative to the file in which it is written.
@@ -19,10 +19,11 @@ pub(super) fn read(name: &str, item: &Item<'_>, folders: Folders<'_>) -> Option<
         let test = table.or("test", None, |item| item.whole(1).map(Some));
         Some(Limit { train: train?, test: test? })
     });
-    let (kind, root) = (kind?, root?);
-    if let (DataKind::Folder, None) = (kind, &root) {
-        table.required("root")?;
+    if let (Some(DataKind::Folder | DataKind::ImageFolder(_)), Some(None)) = (kind, &root) {
+        table.required("root");
     }
+    let kind = kind.and_then(|kind| prepared(kind, &table));
+    let (kind, root) = (kind?, root?);
     if let Some((path, item)) = &root {
         check_root(kind, path, item)?;
     }
@@ -41,8 +42,35 @@ fn check_root(kind: DataKind, path: &Path, item: &Item<'_>) -> Option<()> {
         DataKind::Cifar10 | DataKind::Cifar100 => {
             item.fault("is a regular file, but must be a folder or the official `.tar.gz`")
         }
-        DataKind::FashionMnist | DataKind::Mnist | DataKind::Folder => {
+        DataKind::FashionMnist | DataKind::Mnist | DataKind::Folder | DataKind::ImageFolder(_) => {
             item.fault("is a regular file, but must be a folder")
         }
     }
+}
+
+/// The kind, with what photographs are made; other kinds have no such keys.
+fn prepared(kind: DataKind, table: &Reader<'_>) -> Option<DataKind> {
+    let DataKind::ImageFolder(usual) = kind else {
+        let mut sound = true;
+        for item in PHOTOGRAPHS.iter().filter_map(|key| table.optional(key)) {
+            sound = false;
+            item.fault::<()>(format!("is for data of kind `image-folder`, not of kind `{}`", kind.name()));
+        }
+        return sound.then_some(kind);
+    };
+    let resize = table.or("resize", usual.resize, |item| item.whole(1));
+    let at_most = resize.map_or(usual.crop, |resize| usual.crop.min(resize));
+    let crop = table.or("crop", at_most, |item| {
+        let crop = item.whole(1)?;
+        match resize {
+            Some(resize) if crop > resize => {
+                item.fault(format!("must be at most `resize`, which is {resize}, not {crop}"))
+            }
+            _ => Some(crop),
+        }
+    });
+    let unreadable = table.or("skip-unreadable", usual.unreadable, |item| {
+        Some(if item.boolean()? { Unreadable::Skip } else { Unreadable::Refuse })
+    });
+    Some(DataKind::ImageFolder(Photographs { resize: resize?, crop: crop?, unreadable: unreadable? }))
 }

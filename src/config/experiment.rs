@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 
 use crate::spec::{
-    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Fraction, Recipe, Seed, SeededDropout, Selection, Split,
-    Table,
+    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Keep, Recipe, Seed, SeededDropout, Selection, Split, Table,
 };
 
 /// One experiment file, with what it extends, `--set` overrides applied.
@@ -98,6 +97,8 @@ pub enum Settings {
         seed: Seed,
         /// How.
         recipe: Recipe,
+        /// Whose weights it starts from; without it, from random ones.
+        init: Option<StageRef>,
     },
     /// `kind = "import"`: weights from a file.
     Import {
@@ -109,6 +110,8 @@ pub enum Settings {
         data: String,
         /// What it was trained not to see.
         input_dropout: Option<SeededDropout>,
+        /// For Inception v3: whether the weights expect its input to be brought to -1..1.
+        transform_input: Option<bool>,
     },
     /// `kind = "ensemble"`: models whose logits are averaged.
     Ensemble {
@@ -131,7 +134,7 @@ pub enum Settings {
         /// The `select` stage.
         ranking: StageRef,
         /// How many.
-        keep: Fraction,
+        keep: Keep,
         /// What kept and masked pixels show.
         appearance: Appearance,
     },
@@ -144,7 +147,7 @@ pub enum Settings {
     },
     /// `kind = "sis"`: the sufficient input subset of each ranked image (`FindSIS`), from stored rankings.
     Sis {
-        /// The `select` stage, method `backward`.
+        /// The `select` stage, whose method asks a model.
         ranking: StageRef,
         /// The confidence that a subset must reach.
         threshold: f64,

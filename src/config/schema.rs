@@ -61,7 +61,13 @@ pub(super) const DATA: &[Field] = &[
     value("kind", "\"cifar10\""),
     value("root", "\"../data/images\""),
     keys("limit", "{ train = 2000, test = 500 }", LIMIT),
+    value("resize", "256"),
+    value("crop", "224"),
+    value("skip-unreadable", "true"),
 ];
+
+/// Keys of `[data.NAME]` that only photographs have.
+pub(super) const PHOTOGRAPHS: [&str; 3] = ["resize", "crop", "skip-unreadable"];
 
 /// `limit` of a data set.
 pub(super) const LIMIT: &[Field] = &[value("train", "2000"), value("test", "500")];
@@ -87,6 +93,8 @@ pub(super) const TRAIN: &[Field] = &[
         "{ epochs = 10, batch = 128, lr = 0.1, momentum = 0.9, nesterov = true, weight-decay = 5e-4 }",
         RECIPE,
     ),
+    value("init", "\"imported\""),
+    pins("init-where"),
 ];
 
 /// `recipe` of a training.
@@ -114,6 +122,7 @@ pub(super) const IMPORT: &[Field] = &[
     value("arch", "\"resnet18\""),
     value("data", "\"cifar10\""),
     keys("input-dropout", "{ keep = 0.8, samples = 10, seed = 0 }", SEEDED_DROPOUT),
+    value("transform-input", "true"),
 ];
 
 /// `input-dropout` of an import.
@@ -166,11 +175,14 @@ pub(super) const MASK: &[Field] = &[
     KIND,
     value("ranking", "\"ranking\""),
     pins("ranking-where"),
-    value("keep", "0.05"),
+    keys("keep", "0.05", KEEP),
     value("content", "\"mask-only\""),
     value("fill", "\"black\""),
     value("seed", "0"),
 ];
+
+/// `keep` of a mask, where it is no number.
+pub(super) const KEEP: &[Field] = &[value("rounds", "0.1")];
 
 /// `kind = "evaluate"`.
 pub(super) const EVALUATE: &[Field] = &[KIND, rows("pairs", "[{ model = \"full\", images = \"cifar10.test\" }]", PAIR)];

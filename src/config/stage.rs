@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::{Arch, Cell, Fraction, Seed, Selection, Split};
+use crate::spec::{Arch, Cell, Fraction, Keep, Seed, Selection, Split};
 
 use super::appearance::appearance;
 use super::axis::axis_value;
@@ -13,7 +13,7 @@ use super::method::method;
 use super::problem::Place;
 use super::read::{Item, Reader};
 use super::recipe::{input_dropout, recipe};
-use super::schema::{PAIR, SEEDED_DROPOUT, StageKind};
+use super::schema::{KEEP, PAIR, SEEDED_DROPOUT, StageKind};
 use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
@@ -106,8 +106,14 @@ impl Scope<'_> {
         let arch = table.required("arch").and_then(|item| arch(&item));
         let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
         let recipe = table.required("recipe").and_then(|item| recipe(&item));
-        let (images, references) = images?;
-        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe? }, references))
+        let init = match table.optional("init") {
+            Some(_) => self.stage(table, "init", WEIGHTS).map(Some),
+            None => self.pins(table, "init-where").map(|_| None),
+        };
+        let ((images, mut references), init) = (images?, init?);
+        let (init, reference) = init.unzip();
+        references.extend(reference);
+        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe?, init }, references))
     }
 
     fn import(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
@@ -123,7 +129,10 @@ impl Scope<'_> {
             let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
             dropout.zip(seed).map(|(dropout, seed)| dropout.drops().then(|| dropout.seeded(seed)))
         });
-        let settings = Settings::Import { file: file?, arch: arch?, data: data?, input_dropout: input_dropout? };
+        let transform_input = arch.map(|arch| transform_input(arch, table));
+        let (file, arch, data) = (file?, arch?, data?);
+        let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
+        let settings = Settings::Import { file, arch, data, input_dropout, transform_input };
         Some((settings, Vec::new()))
     }
 
@@ -236,9 +245,9 @@ impl Scope<'_> {
 
     fn mask(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
         let ranking = self.stage(table, "ranking", &[StageKind::Select]);
-        let keep = table.required("keep").and_then(|item| {
-            let value = item.number()?;
-            Fraction::try_from(value).map_or_else(|_| item.fault(fraction_fault(value)), Some)
+        let keep = table.required("keep").and_then(|item| match &item.node.value {
+            Value::Table(_) => item.table(KEEP)?.required("rounds").and_then(|item| fraction(&item)).map(Keep::Rounds),
+            _ => fraction(&item).map(Keep::Share),
         });
         let appearance = appearance(table);
         let (ranking, reference) = ranking?;
@@ -358,7 +367,7 @@ impl Settings {
 
     fn references_mut(&mut self) -> Vec<&mut StageRef> {
         match self {
-            Self::Train { images, .. } => images.reference_mut().into_iter().collect(),
+            Self::Train { images, init, .. } => images.reference_mut().into_iter().chain(init).collect(),
             Self::Import { .. } => Vec::new(),
             Self::Ensemble { members } => members.iter_mut().collect(),
             Self::Select { model, .. } => model.iter_mut().collect(),
@@ -386,9 +395,29 @@ fn written(item: &Item<'_>) -> Place {
     item.node.via.unwrap_or(item.node.place)
 }
 
-fn fraction_fault(value: f64) -> String {
-    format!("must be above 0 and at most 1, not {value}")
+fn fraction(item: &Item<'_>) -> Option<Fraction> {
+    let value = item.number()?;
+    let fault = || item.fault(format!("must be above 0 and at most 1, not {value}"));
+    Fraction::try_from(value).map_or_else(|_| fault(), Some)
 }
+
+/// Whether imported weights expect the input that torchvision's `transform_input` makes. Nothing in a file tells, so
+/// that Inception v3 needs it said; no other network has it.
+fn transform_input(arch: Arch, table: &Reader<'_>) -> Result<Option<bool>, Reported> {
+    if arch == Arch::ImagenetInceptionV3 {
+        return table.required("transform-input").and_then(|item| item.boolean()).map(Some).ok_or(Reported);
+    }
+    match table.optional("transform-input") {
+        None => Ok(None),
+        Some(item) => {
+            item.fault::<()>(format!("is for `{}`, not for `{arch}`", Arch::ImagenetInceptionV3));
+            Err(Reported)
+        }
+    }
+}
+
+/// A problem that was reported.
+struct Reported;
 
 fn threshold(table: &Reader<'_>) -> Option<f64> {
     table.required("threshold")?.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0)

@@ -52,7 +52,7 @@ impl Layout {
         match kind {
             DataKind::Cifar10 => Some(&CIFAR10),
             DataKind::Cifar100 => Some(&CIFAR100),
-            DataKind::FashionMnist | DataKind::Mnist | DataKind::Folder => None,
+            DataKind::FashionMnist | DataKind::Mnist | DataKind::Folder | DataKind::ImageFolder(_) => None,
         }
     }
 

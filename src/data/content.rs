@@ -37,7 +37,7 @@ impl ContentHash {
         for label in &images.labels {
             hasher.update(&label.to_le_bytes());
         }
-        hasher.update(&images.pixels);
+        hasher.update(images.pixels.identity());
         Self(hasher.finalize())
     }
 
@@ -45,6 +45,12 @@ impl ContentHash {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
+    }
+}
+
+impl From<blake3::Hash> for ContentHash {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(hash)
     }
 }
 
@@ -127,6 +133,8 @@ pub struct Content {
     pub hash: ContentHash,
     /// Whether they are the published ones.
     pub provenance: Provenance,
-    /// How many images there are, after the limit.
+    /// How many images there are, after the limit and without those left out.
     pub images: usize,
+    /// How many were left out because they do not decode.
+    pub skipped: usize,
 }

@@ -1,17 +1,20 @@
 //! A data set whose files have been found.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
 
 use crate::artifacts::ImageSet;
 use crate::spec::{DataKind, DataSource, Split};
 
 use super::content::{Content, ContentHash, Provenance};
+use super::index::Entry;
 use super::locate::{self, Files};
 use super::official::{Official, fashion_mnist_small};
-use super::{DataError, cifar, folder, idx};
+use super::{DataError, cifar, folder, idx, photographs};
 
 /// Raised whenever the same files would be read as something else.
 const READER_VERSION: u32 = 1;
@@ -32,6 +35,8 @@ pub struct Loaded {
     pub images: ImageSet,
     /// What they are known by.
     pub content: Content,
+    /// The places, among the files, of those that do not decode and were left out.
+    pub(super) skipped: Vec<usize>,
 }
 
 impl Dataset {
@@ -69,7 +74,13 @@ impl Dataset {
                 let decoded = cifar::load(layout, at, split, official.classes.len())?;
                 let classes = decoded.classes.unwrap_or_else(|| owned(official.classes));
                 let (pixels, labels) = (decoded.pixels, decoded.labels);
-                let images = ImageSet { shape: cifar::SHAPE, classes, normalise: official.normalise(), pixels, labels };
+                let images = ImageSet {
+                    shape: cifar::SHAPE,
+                    classes,
+                    normalise: official.normalise(),
+                    pixels: pixels.into(),
+                    labels,
+                };
                 (images, provenance(official, split, &decoded.checksums))
             }
             Files::Idx { official, train, test } => {
@@ -77,7 +88,8 @@ impl Dataset {
                 let decoded = idx::load(files, official.classes.len())?;
                 let (shape, pixels, labels) = (decoded.shape, decoded.pixels, decoded.labels);
                 let classes = owned(official.classes);
-                let images = ImageSet { shape, classes, normalise: official.normalise(), pixels, labels };
+                let images =
+                    ImageSet { shape, classes, normalise: official.normalise(), pixels: pixels.into(), labels };
                 (images, provenance(official, split, &decoded.checksums))
             }
             Files::Folder { train, test } => {
@@ -87,13 +99,42 @@ impl Dataset {
                 };
                 (images, Provenance::Own)
             }
+            Files::Photographs(splits) => {
+                let listing = self.photographs(splits, split)?;
+                let photographs::Survey { hash, skipped } = photographs::survey(&listing, splits.how)?;
+                let images = photographs::open(&listing, splits.how, hash, &skipped);
+                let (provenance, skips) = (Provenance::Own, skipped.len());
+                let content = Content { hash, provenance, images: images.len(), skipped: skips };
+                return Ok(Loaded { images, content, skipped });
+            }
         };
         let limit = self.limit(split, images.len())?;
         images.labels.truncate(limit);
         images.pixels.truncate(limit * images.shape.bytes());
-        images.pixels.shrink_to_fit();
-        let content = Content { hash: ContentHash::of(&images), provenance, images: images.len() };
-        Ok(Loaded { images, content })
+        let content = Content { hash: ContentHash::of(&images), provenance, images: images.len(), skipped: 0 };
+        Ok(Loaded { images, content, skipped: Vec::new() })
+    }
+
+    /// The images of a split whose content is known already, where they are read one at a time; `None` where they
+    /// must be loaded.
+    ///
+    /// # Errors
+    /// When the split is not there.
+    pub(super) fn open(&self, split: Split, known: &Entry) -> Result<Option<ImageSet>, DataError> {
+        let Files::Photographs(splits) = &self.files else { return Ok(None) };
+        let listing = self.photographs(splits, split)?;
+        Ok(Some(photographs::open(&listing, splits.how, known.content.hash, &known.skipped)))
+    }
+
+    /// Whether images are read one at a time.
+    pub(super) const fn is_read_on_demand(&self) -> bool {
+        matches!(self.files, Files::Photographs(_))
+    }
+
+    /// The files of a split of photographs that are used.
+    fn photographs(&self, splits: &photographs::Splits, split: Split) -> Result<folder::Listing, DataError> {
+        let listing = splits.of(split).ok_or_else(|| locate::absent(&self.source, split))?;
+        Ok(listing.first(self.limit(split, listing.len())?))
     }
 
     /// How many images of a split are used, of those that there are.
@@ -116,20 +157,59 @@ impl Dataset {
         let mut hasher = blake3::Hasher::new_derive_key("overinterp data files v1");
         let limits = Split::ALL.map(|split| self.source.limit.of(split));
         hasher.update(format!("{READER_VERSION} {} {split} {limits:?}\n", self.source.kind.name()).as_bytes());
-        let now = SystemTime::now();
+        if let Files::Photographs(splits) = &self.files {
+            return self.fingerprint_photographs(splits, split, hasher);
+        }
         for path in self.files(split) {
             let path = path.canonicalize().map_err(DataError::reading(&path))?;
-            let metadata = fs::metadata(&path).map_err(DataError::reading(&path))?;
-            let modified = metadata.modified().map_err(DataError::reading(&path))?;
-            if now.duration_since(modified).is_ok_and(|age| age < SETTLED) {
-                return Ok(None);
-            }
-            let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let bytes = path.as_os_str().as_encoded_bytes();
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-            hasher.update(&metadata.len().to_le_bytes()).update(&since.as_nanos().to_le_bytes());
+            let Some(state) = State::of(&path)? else { return Ok(None) };
+            state.update(&mut hasher, &path);
         }
         Ok(Some(hasher.finalize()))
+    }
+
+    /// The same of very many files: their folder is resolved once, and the settings and classes count.
+    fn fingerprint_photographs(
+        &self,
+        splits: &photographs::Splits,
+        split: Split,
+        mut hasher: blake3::Hasher,
+    ) -> Result<Option<blake3::Hash>, DataError> {
+        let listing = self.photographs(splits, split)?;
+        let root = splits.root.canonicalize().map_err(DataError::reading(&splits.root))?;
+        hasher.update(format!("{:?} {} {:?}\n", splits.how, root.display(), listing.classes).as_bytes());
+        let states: Vec<Option<State>> =
+            listing.files.par_iter().map(|(_, path)| State::of(path)).collect::<Result<_, _>>()?;
+        for ((_, path), state) in listing.files.iter().zip(states) {
+            let Some(state) = state else { return Ok(None) };
+            state.update(&mut hasher, path.strip_prefix(&splits.root).unwrap_or(path));
+        }
+        Ok(Some(hasher.finalize()))
+    }
+}
+
+/// Size and time of modification of a file, by which a change would show.
+struct State {
+    bytes: u64,
+    modified: Duration,
+}
+
+impl State {
+    /// `None` when the file is so young that it could change again without a change of its time.
+    fn of(path: &Path) -> Result<Option<Self>, DataError> {
+        let metadata = fs::metadata(path).map_err(DataError::reading(path))?;
+        let modified = metadata.modified().map_err(DataError::reading(path))?;
+        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < SETTLED) {
+            return Ok(None);
+        }
+        let modified = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(Some(Self { bytes: metadata.len(), modified }))
+    }
+
+    fn update(&self, hasher: &mut blake3::Hasher, path: &Path) {
+        let path = path.as_os_str().as_encoded_bytes();
+        hasher.update(&(path.len() as u64).to_le_bytes()).update(path);
+        hasher.update(&self.bytes.to_le_bytes()).update(&self.modified.as_nanos().to_le_bytes());
     }
 }
 

@@ -20,10 +20,12 @@ pub enum DataError {
         remedy: String,
     },
     /// The source does not say where its folder is, and there is no usual place.
-    #[error("data `{name}` of kind `folder` needs a `root` that holds train/CLASS/* and test/CLASS/*")]
+    #[error("data `{name}` of kind `{kind}` needs a `root` that holds train/CLASS/* and test/CLASS/*")]
     NoRoot {
         /// The source's name.
         name: String,
+        /// Its kind.
+        kind: &'static str,
     },
     /// Some, but not all of its files are there.
     #[error("{folder} lacks {}; {remedy}", joined(missing))]

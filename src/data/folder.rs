@@ -37,13 +37,17 @@ impl Listing {
 
 /// Finds the image files of a split. Names that begin with a dot are passed over.
 pub(super) fn list(root: &Path, split: Split) -> Result<Listing, DataError> {
-    let classes = class_folders(&root.join(Split::Train.name()))?;
-    let folder = root.join(split.name());
+    list_in(&root.join(split.name()), &root.join(Split::Train.name()))
+}
+
+/// Finds the image files in `folder`, whose classes are those of `like`.
+pub(super) fn list_in(folder: &Path, like: &Path) -> Result<Listing, DataError> {
+    let classes = class_folders(like)?;
     let mut files = Vec::new();
-    for class in class_folders(&folder)? {
+    for class in class_folders(folder)? {
         let path = folder.join(&class);
         let Ok(label) = classes.binary_search(&class) else {
-            let problem = format!("there is no class of that name in {}", root.join(Split::Train.name()).display());
+            let problem = format!("there is no class of that name in {}", like.display());
             return Err(DataError::malformed(&path, problem));
         };
         for (turn, file) in visible(&path)?.into_iter().enumerate() {
@@ -56,7 +60,7 @@ pub(super) fn list(root: &Path, split: Split) -> Result<Listing, DataError> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(DataError::malformed(&folder, "there is no image in it, expected CLASS/*.png or CLASS/*.jpg"));
+        return Err(DataError::malformed(folder, "there is no image in it, expected CLASS/*.png or CLASS/*.jpg"));
     }
     Ok(Listing { classes, files: files.into_iter().map(|(_, label, path)| (label, path)).collect() })
 }
@@ -99,7 +103,7 @@ pub(super) fn load_train(listing: &Listing) -> Result<ImageSet, DataError> {
     let shape = images[0].shape(channels);
     let (pixels, labels) = stack(&listing.files, images, shape, "the training images")?;
     let normalise = measure(&listing.files, &pixels, channels)?;
-    Ok(ImageSet { shape, classes: listing.classes.clone(), normalise, pixels, labels })
+    Ok(ImageSet { shape, classes: listing.classes.clone(), normalise, pixels: pixels.into(), labels })
 }
 
 /// Reads the test images listed, which take shape and normalisation from the training images.
@@ -107,7 +111,7 @@ pub(super) fn load_test(listing: &Listing, train: &ImageSet) -> Result<ImageSet,
     let images = decode_all(&listing.files)?;
     let (pixels, labels) = stack(&listing.files, images, train.shape, "the training images")?;
     let (classes, normalise) = (train.classes.clone(), train.normalise.clone());
-    Ok(ImageSet { shape: train.shape, classes, normalise, pixels, labels })
+    Ok(ImageSet { shape: train.shape, classes, normalise, pixels: pixels.into(), labels })
 }
 
 enum Decoded {

@@ -1,6 +1,7 @@
 //! A small file that remembers what data files were found to contain, so that planning need not decode them.
 //!
-//! One line an entry: fingerprint of the files, content hash, provenance, images. It is a memo and no more: a line that does
+//! One line an entry: fingerprint of the files, content hash, provenance, images, and the places of files that were left
+//! out, if any. It is a memo and no more: a line that does
 //! not parse is passed over, and the whole may be deleted at any time.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::content::{Content, Provenance};
+
+/// What is remembered of a split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub content: Content,
+    /// The places, among the files, of those that were left out.
+    pub skipped: Vec<usize>,
+}
 
 /// The memo's file.
 #[derive(Debug)]
@@ -23,7 +32,7 @@ impl Index {
     }
 
     /// What files of that fingerprint were found to contain, if it is known.
-    pub(super) fn get(&self, fingerprint: &blake3::Hash) -> Option<Content> {
+    pub(super) fn get(&self, fingerprint: &blake3::Hash) -> Option<Entry> {
         let entries = self.read();
         entries.get(fingerprint.to_hex().as_str()).and_then(|entry| parse(entry))
     }
@@ -32,9 +41,12 @@ impl Index {
     ///
     /// # Errors
     /// When the file cannot be written; nothing is lost then but time.
-    pub(super) fn put(&self, fingerprint: &blake3::Hash, content: &Content) -> io::Result<()> {
+    pub(super) fn put(&self, fingerprint: &blake3::Hash, Entry { content, skipped }: &Entry) -> io::Result<()> {
         let mut entries = self.read();
-        let entry = format!("{} {} {}", content.hash, content.provenance.name(), content.images);
+        let mut entry = format!("{} {} {}", content.hash, content.provenance.name(), content.images);
+        for (turn, place) in skipped.iter().enumerate() {
+            let _ = write!(entry, "{}{place}", if turn == 0 { ' ' } else { ',' });
+        }
         entries.insert(fingerprint.to_hex().to_string(), entry);
         let mut text = String::new();
         for (fingerprint, entry) in entries {
@@ -57,10 +69,15 @@ impl Index {
     }
 }
 
-fn parse(entry: &str) -> Option<Content> {
+fn parse(entry: &str) -> Option<Entry> {
     let mut words = entry.split(' ');
     let hash = words.next()?.parse().ok()?;
     let provenance = Provenance::from_name(words.next()?)?;
     let images = words.next()?.parse().ok()?;
-    words.next().is_none().then_some(Content { hash, provenance, images })
+    let skipped: Vec<usize> = match words.next() {
+        None => Vec::new(),
+        Some(places) => places.split(',').map(|place| place.parse().ok()).collect::<Option<_>>()?,
+    };
+    let content = Content { hash, provenance, images, skipped: skipped.len() };
+    (words.next().is_none() && skipped.is_sorted()).then_some(Entry { content, skipped })
 }

@@ -7,8 +7,8 @@ use crate::artifacts::ImageSet;
 use crate::spec::{DataKind, DataSource, Limit, Split};
 
 use super::content::Content;
-use super::index::Index;
-use super::{DataError, Dataset};
+use super::index::{Entry, Index};
+use super::{DataError, Dataset, Loaded};
 
 /// Hands out the splits of data sets, and what they are known by. Shared by all threads of a run.
 #[derive(Debug, Default)]
@@ -52,12 +52,8 @@ impl Library {
             return Ok(content);
         }
         let dataset = Dataset::locate(source)?;
-        let remembered = match (&self.index, dataset.fingerprint(split)?) {
-            (Some(index), Some(fingerprint)) => index.get(&fingerprint),
-            _ => None,
-        };
-        match remembered {
-            Some(content) => {
+        match self.remembered(&dataset, split)? {
+            Some(Entry { content, .. }) => {
                 held.content = Some(content);
                 Ok(content)
             }
@@ -76,7 +72,24 @@ impl Library {
             return Ok(Arc::clone(images));
         }
         let dataset = Dataset::locate(source)?;
+        if dataset.is_read_on_demand()
+            && let Some(known) = self.remembered(&dataset, split)?
+            && held.content.is_none_or(|planned| planned == known.content)
+            && let Some(images) = dataset.open(split, &known)?
+        {
+            let images = Arc::new(images);
+            *held = Held { content: Some(known.content), images: Some(Arc::clone(&images)) };
+            return Ok(images);
+        }
         self.load(source, split, &dataset, &mut held).map(|(images, _)| images)
+    }
+
+    /// What the index knows of a split whose files have not changed since they were read.
+    fn remembered(&self, dataset: &Dataset, split: Split) -> Result<Option<Entry>, DataError> {
+        Ok(match (&self.index, dataset.fingerprint(split)?) {
+            (Some(index), Some(fingerprint)) => index.get(&fingerprint),
+            _ => None,
+        })
     }
 
     fn load(
@@ -89,18 +102,18 @@ impl Library {
         let before = dataset.fingerprint(split)?;
         // Only a test split asks for its training split, so this takes no lock twice.
         let loaded = dataset.load_given(split, || self.images(source, Split::Train))?;
-        let content = loaded.content;
+        let Loaded { images, content, skipped } = loaded;
         // A fingerprint that changed while the files were read says nothing about what was read.
         if let (Some(index), Some(fingerprint)) = (&self.index, before)
             && dataset.fingerprint(split)? == before
-            && let Err(error) = index.put(&fingerprint, &content)
+            && let Err(error) = index.put(&fingerprint, &Entry { content, skipped })
         {
             tracing::warn!("cannot remember what {} contains: {error}", source.name);
         }
         if held.content.is_some_and(|planned| planned.hash != content.hash) {
             return Err(DataError::Changed { name: source.name.clone(), split });
         }
-        let images = Arc::new(loaded.images);
+        let images = Arc::new(images);
         *held = Held { content: Some(content), images: Some(Arc::clone(&images)) };
         Ok((images, content))
     }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::{DataKind, DataSource, Split};
+use crate::spec::{DataKind, DataSource, Photographs, Split};
 
 use super::cifar::{Container, Layout};
 use super::official::{Official, official};
-use super::{DataError, folder, idx};
+use super::{DataError, folder, idx, photographs};
 
 /// Where Debian's packages put data sets.
 const SYSTEM: &str = "/usr/share/datasets";
@@ -17,6 +17,7 @@ pub(super) enum Files {
     Cifar { official: &'static Official, layout: &'static Layout, at: Container },
     Idx { official: &'static Official, train: idx::Files, test: idx::Files },
     Folder { train: folder::Listing, test: folder::Listing },
+    Photographs(photographs::Splits),
 }
 
 impl Files {
@@ -40,6 +41,9 @@ impl Files {
                 }
                 files
             }
+            Self::Photographs(splits) => splits
+                .of(split)
+                .map_or_else(Vec::new, |listing| listing.files.iter().map(|(_, path)| path.clone()).collect()),
         }
     }
 }
@@ -49,7 +53,7 @@ impl Files {
 #[must_use]
 pub fn usual_places(kind: DataKind) -> Vec<PathBuf> {
     match kind {
-        DataKind::Folder => Vec::new(),
+        DataKind::Folder | DataKind::ImageFolder(_) => Vec::new(),
         kind => vec![Path::new("data").join(kind.name()), PathBuf::from("data"), Path::new(SYSTEM).join(kind.name())],
     }
 }
@@ -62,7 +66,10 @@ pub(super) fn locate(source: &DataSource) -> Result<Files, DataError> {
             locate_cifar(source, layout, &roots).map(|at| Files::Cifar { official, layout, at })
         }
         (Some(official), None) => locate_idx(source, &roots).map(|[train, test]| Files::Idx { official, train, test }),
-        (None, _) => locate_folder(source),
+        (None, _) => match source.kind {
+            DataKind::ImageFolder(how) => locate_photographs(source, how),
+            _ => locate_folder(source),
+        },
     }
 }
 
@@ -130,7 +137,7 @@ fn idx_file(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
-    let root = source.root.as_ref().ok_or_else(|| DataError::NoRoot { name: source.name.clone() })?;
+    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
     let places = [root.clone(), root.join(Split::Train.name()), root.join(Split::Test.name())];
     if let Some(file) = places.iter().find(|place| place.is_file()) {
         return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
@@ -140,6 +147,32 @@ fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
         return Err(missing(source, absent));
     }
     Ok(Files::Folder { train: folder::list(root, Split::Train)?, test: folder::list(root, Split::Test)? })
+}
+
+/// Both splits, or the one that there is; test images may lie in `val`, as ImageNet's do.
+fn locate_photographs(source: &DataSource, how: Photographs) -> Result<Files, DataError> {
+    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
+    let [train, val, test] = ["train", "val", "test"].map(|name| root.join(name));
+    if let Some(file) = [root, &train, &val, &test].into_iter().find(|place| place.is_file()) {
+        return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
+    }
+    let tested = if val.is_dir() { val } else { test };
+    let [train, test] = [train, tested].map(|folder| Some(folder).filter(|folder| folder.is_dir()));
+    if train.is_none() && test.is_none() {
+        return Err(missing(source, vec![root.join("train"), root.join("val"), root.join("test")]));
+    }
+    photographs::Splits::list(root, train.as_deref(), test.as_deref(), how).map(Files::Photographs)
+}
+
+/// A split of photographs that is not there.
+pub(super) fn absent(source: &DataSource, split: Split) -> DataError {
+    let root = source.root.clone().unwrap_or_default();
+    let names: &[&str] = if split == Split::Train { &["train"] } else { &["val", "test"] };
+    missing(source, names.iter().map(|name| root.join(name)).collect())
+}
+
+fn no_root(source: &DataSource) -> DataError {
+    DataError::NoRoot { name: source.name.clone(), kind: source.kind.name() }
 }
 
 fn not_a_folder(path: &Path, expected: &str) -> DataError {
@@ -160,7 +193,8 @@ fn missing(source: &DataSource, places: Vec<PathBuf>) -> DataError {
 /// What the user can do to get the data.
 fn remedy(source: &DataSource) -> String {
     let Some(official) = official(source.kind) else {
-        return "put PNG or JPEG files there as train/CLASS/* and test/CLASS/*".to_owned();
+        let test = if let DataKind::ImageFolder(_) = source.kind { "val" } else { "test" };
+        return format!("put PNG or JPEG files there as train/CLASS/* and {test}/CLASS/*");
     };
     let root = source.root.clone().or_else(|| usual_places(source.kind).into_iter().next()).unwrap_or_default();
     let fetch = format!("overinterp data fetch {} --root {}", source.kind.name(), shell_word(&root));

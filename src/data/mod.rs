@@ -2,7 +2,8 @@
 //!
 //! [`Library`] is what a run holds: it hands out each split of a [`crate::spec::DataSource`] as
 //! [`crate::artifacts::ImageSet`] (decoded at most once) and the hash of its decoded content (remembered between
-//! runs, so that planning reads nothing). [`Dataset`] finds and reads one source; each format has a file of its own.
+//! runs, so that planning reads nothing). Photographs, which are too many for memory, are decoded whenever one is asked
+//! for, and known by the hash of their files. [`Dataset`] finds and reads one source; each format has a file of its own.
 //! Loaders check structure, and name the file and what was expected when it is wrong. Content need not be the
 //! published one: [`Provenance`] says whether it is. What is known of the published sets is in [`Official`].
 //!
@@ -17,10 +18,13 @@ mod fetch;
 mod folder;
 mod idx;
 mod index;
+mod jpeg;
 mod library;
 mod locate;
 mod official;
 mod payload;
+mod photographs;
+mod resample;
 
 #[cfg(test)]
 mod tests;

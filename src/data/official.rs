@@ -38,7 +38,7 @@ pub struct Download {
     pub md5: &'static str,
 }
 
-/// The facts about that kind; none are known of a folder.
+/// The facts about that kind; none are known of folders.
 #[must_use]
 pub const fn official(kind: DataKind) -> Option<&'static Official> {
     match kind {
@@ -46,7 +46,7 @@ pub const fn official(kind: DataKind) -> Option<&'static Official> {
         DataKind::Cifar100 => Some(&CIFAR100),
         DataKind::FashionMnist => Some(&FASHION_MNIST),
         DataKind::Mnist => Some(&MNIST),
-        DataKind::Folder => None,
+        DataKind::Folder | DataKind::ImageFolder(_) => None,
     }
 }
 

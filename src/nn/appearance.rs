@@ -5,7 +5,7 @@
 
 use rand_chacha::rand_core::Rng;
 
-use crate::artifacts::{ImageSet, Subsets};
+use crate::artifacts::{ImageSet, Subsets, UnreadableImage};
 use crate::spec::{Content, Fill, ImageShape};
 
 /// What every channel of a kept pixel shows where only the mask is shown.
@@ -45,11 +45,13 @@ pub(super) fn replace(bytes: &mut [u8], shape: ImageShape, subsets: &Subsets, in
 /// The bytes `[height, width, channels]` of image number `index` as its subset shows it, for people: where masked pixels
 /// show the mean, its nearest byte.
 ///
+/// # Errors
+/// When the image cannot be read from its file.
+///
 /// # Panics
 /// When there is no such image or no subset of it.
-#[must_use]
-pub fn picture(images: &ImageSet, subsets: &Subsets, index: usize) -> Vec<u8> {
-    let mut bytes = images.image(index).to_vec();
+pub fn picture(images: &ImageSet, subsets: &Subsets, index: usize) -> Result<Vec<u8>, UnreadableImage> {
+    let mut bytes = images.image(index)?.into_owned();
     replace(&mut bytes, images.shape, subsets, index);
     if subsets.appearance().fill == Fill::Mean {
         #[expect(clippy::cast_sign_loss, reason = "the value is clamped to a byte's range")]
@@ -60,7 +62,7 @@ pub fn picture(images: &ImageSet, subsets: &Subsets, index: usize) -> Vec<u8> {
             }
         }
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Each channel's mean over the square around each pixel, as far as that lies in the image; halves are rounded up.
@@ -141,7 +143,7 @@ mod tests {
 
     fn pictures(content: Content, fill: Fill) -> [Vec<u8>; 2] {
         let subsets = subsets(content, fill);
-        [0, 1].map(|index| picture(&images(), &subsets, index))
+        [0, 1].map(|index| picture(&images(), &subsets, index).unwrap())
     }
 
     const fn noise(seed: u64, split: Split) -> Fill {
@@ -160,8 +162,8 @@ mod tests {
     #[test]
     fn a_network_sees_the_mask_alone_as_white_on_zero() {
         let (images, subsets) = (images(), subsets(Content::MaskOnly, Fill::Mean));
-        let input =
-            Samples { images: &images, subsets: Some(&subsets) }.input(&Levels::new(&images.normalise), &[1, 0], None);
+        let samples = Samples { images: &images, subsets: Some(&subsets) };
+        let input = samples.input(&Levels::new(&images.normalise), &[1, 0], None).unwrap();
         let white = [((255.0 - 100.4) / 50.0) as f32, ((255.0 - 50.0) / 25.0) as f32];
         for (pixel, values) in input.chunks(2).enumerate() {
             assert_eq!(values, if [1, 8].contains(&(pixel % 9)) { white } else { [0.0; 2] });
@@ -174,10 +176,10 @@ mod tests {
         let subsets = subsets(Content::Pixels, Fill::Black);
         let [first, _] = pictures(Content::Pixels, Fill::Black);
         let expected: Vec<u8> =
-            (0..18).map(|byte| if [1, 8].contains(&(byte / 2)) { images.image(0)[byte] } else { 0 }).collect();
+            (0..18).map(|byte| if [1, 8].contains(&(byte / 2)) { images.image(0).unwrap()[byte] } else { 0 }).collect();
         assert_eq!(first, expected);
         let levels = Levels::new(&images.normalise);
-        let input = Samples { images: &images, subsets: Some(&subsets) }.input(&levels, &[0], None);
+        let input = Samples { images: &images, subsets: Some(&subsets) }.input(&levels, &[0], None).unwrap();
         assert_eq!(input[..2], [(-100.4_f64 / 50.0) as f32, -2.0]);
         assert_eq!(input[2..4], [((14.0 - 100.4) / 50.0) as f32, ((21.0 - 50.0) / 25.0) as f32]);
     }
@@ -186,14 +188,14 @@ mod tests {
     #[test]
     fn a_blur_is_the_mean_of_what_lies_around_a_pixel() {
         let images = images();
-        let blurred = blurred(images.image(0), images.shape);
+        let blurred = blurred(&images.image(0).unwrap(), images.shape);
         let first: Vec<u8> = blurred.iter().step_by(2).copied().collect();
         // The upper left corner: (0 + 14 + 42 + 56) / 4; the pixel right of it: (0 + 14 + 28 + 42 + 56 + 70) / 6.
         assert_eq!(first, [28, 35, 42, 49, 56, 63, 70, 77, 84]);
         let second: Vec<u8> = blurred.iter().skip(1).step_by(2).copied().collect();
         assert_eq!(second, first.iter().map(|byte| byte + 7).collect::<Vec<_>>());
         let [shown, _] = pictures(Content::Pixels, Fill::Blur);
-        assert_eq!(shown[2..4], images.image(0)[2..4], "a kept pixel is not blurred");
+        assert_eq!(shown[2..4], images.image(0).unwrap()[2..4], "a kept pixel is not blurred");
         assert_eq!(shown[..2], [28, 35]);
     }
 
@@ -222,8 +224,8 @@ mod tests {
         assert_ne!(first[4..16], second[4..16]);
         let mut none = Subsets::new(9).shown_as(Appearance { content: Content::Pixels, fill: noise(1, Split::Train) });
         none.push(&[]);
-        assert_eq!(picture(&images(), &none, 0)[4..16], first[4..16]);
-        assert_eq!(first[2..4], images().image(0)[2..4]);
+        assert_eq!(picture(&images(), &none, 0).unwrap()[4..16], first[4..16]);
+        assert_eq!(first[2..4], images().image(0).unwrap()[2..4]);
     }
 
     #[test]
@@ -231,8 +233,8 @@ mod tests {
         let (images, subsets) = (images(), subsets(Content::MaskOnly, noise(1, Split::Test)));
         let samples = Samples { images: &images, subsets: Some(&subsets) };
         let levels = Levels::new(&images.normalise);
-        let both = samples.input(&levels, &[0, 1], None);
-        assert_eq!(samples.input(&levels, &[1], None), both[18..]);
+        let both = samples.input(&levels, &[0, 1], None).unwrap();
+        assert_eq!(samples.input(&levels, &[1], None).unwrap(), both[18..]);
     }
 
     #[test]

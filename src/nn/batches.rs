@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::appearance;
 use super::augment::Crop;
-use crate::artifacts::{ImageSet, Subsets};
+use crate::artifacts::{ImageSet, Subsets, UnreadableImage};
 use crate::spec::{Fill, Normalise, Seed};
 
 /// Images, all pixels of them or subsets.
@@ -47,6 +47,9 @@ pub enum SamplesError {
         /// Deviations given.
         deviations: usize,
     },
+    /// An image cannot be read from its file.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableImage),
     /// A label beyond the classes.
     #[error("image {image} has label {label}, but there are {classes} classes: the data set is damaged")]
     Label {
@@ -109,13 +112,15 @@ impl<'a> Samples<'a> {
 
     /// The network's input for some images, `[indexes, height, width, channels]`: cropped if there are crops,
     /// normalised, and 0 where a pixel is not kept, unless the subsets have another appearance.
-    #[must_use]
-    pub fn input(&self, levels: &Levels, indexes: &[u32], crops: Option<&[Crop]>) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// When an image cannot be read from its file.
+    pub fn input(&self, levels: &Levels, indexes: &[u32], crops: Option<&[Crop]>) -> Result<Vec<f32>, SamplesError> {
         let shape = self.images.shape;
         let mut input = vec![0.0; indexes.len() * shape.bytes()];
-        input.par_chunks_mut(shape.bytes()).zip(indexes).enumerate().for_each(|(place, (input, &index))| {
+        input.par_chunks_mut(shape.bytes()).zip(indexes).enumerate().try_for_each(|(place, (input, &index))| {
             let index = index as usize;
-            let mut image = Cow::Borrowed(self.images.image(index));
+            let mut image = self.images.image(index)?;
             if let Some(crops) = crops {
                 let mut cropped = vec![0; shape.bytes()];
                 crops[place].apply(shape, &image, &mut cropped);
@@ -132,8 +137,9 @@ impl<'a> Samples<'a> {
                     }
                 }
             }
-        });
-        input
+            Ok::<_, UnreadableImage>(())
+        })?;
+        Ok(input)
     }
 
     /// The labels of some images.
@@ -218,7 +224,7 @@ mod tests {
     fn a_channel_is_normalised_by_its_own_mean_and_deviation() {
         let images = images();
         let levels = Levels::new(&images.normalise);
-        let input = Samples::whole(&images).input(&levels, &[1, 0], None);
+        let input = Samples::whole(&images).input(&levels, &[1, 0], None).unwrap();
         assert_eq!(input[..3], [(12.0 - 10.0) / 2.0, (13.0 - 20.0) / 4.0, (14.0 - 30.0) / 5.0]);
         assert_eq!(input[12..15], [-5.0, (1.0 - 20.0) / 4.0, (2.0 - 30.0) / 5.0]);
         assert_eq!(Samples::whole(&images).labels(&[1, 0]), [0, 1]);
@@ -231,8 +237,8 @@ mod tests {
         let mut subsets = Subsets::new(4);
         subsets.push(&[0, 3]);
         subsets.push(&[2]);
-        let masked = Samples { images: &images, subsets: Some(&subsets) }.input(&levels, &[0, 1], None);
-        let whole = Samples::whole(&images).input(&levels, &[0, 1], None);
+        let masked = Samples { images: &images, subsets: Some(&subsets) }.input(&levels, &[0, 1], None).unwrap();
+        let whole = Samples::whole(&images).input(&levels, &[0, 1], None).unwrap();
         for (pixel, (masked, whole)) in masked.chunks(3).zip(whole.chunks(3)).enumerate() {
             if [0, 3, 6].contains(&pixel) {
                 assert_eq!(masked, whole);
@@ -246,7 +252,7 @@ mod tests {
     fn the_border_of_a_crop_is_black_and_not_the_mean() {
         let images = images();
         let crop = Crop { top: 0, left: 0, flip: Flip::None };
-        let input = Samples::whole(&images).input(&Levels::new(&images.normalise), &[0], Some(&[crop]));
+        let input = Samples::whole(&images).input(&Levels::new(&images.normalise), &[0], Some(&[crop])).unwrap();
         assert_eq!(input[..3], [-5.0, -5.0, -6.0]);
     }
 

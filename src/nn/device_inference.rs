@@ -30,10 +30,10 @@ impl<'a> DeviceInference<'a> {
     /// Evaluates image `index` with nothing masked, and what input dropout keeps of it in a selection.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the image cannot be read from its file, or the device fails.
     pub fn scorer(&self, index: usize) -> candle_core::Result<DeviceScorer<'_>> {
         let shape = self.samples.images.shape;
-        let image = self.samples.input(&self.levels, &[index as u32], None);
+        let image = self.samples.input(&self.levels, &[index as u32], None).map_err(candle_core::Error::wrap)?;
         let seen = self.model.draw(Use::Selection, &[index as u32])?;
         DeviceScorer::new(&self.model, seen, &image, [shape.height, shape.width, shape.channels])
     }

@@ -1,5 +1,6 @@
 //! The training of a network, from its first weights to its last epoch.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::optimiser::Sgd;
 use super::predict::{self, PredictError};
 use super::scorer::argmax;
 use super::tensors::TensorsError;
-use crate::artifacts::{EpochLog, Model, Network, Subsets};
+use crate::artifacts::{EpochLog, Model, Network, ParameterTensor, Subsets};
 use crate::kernels::ops::MapShape;
 use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
 
@@ -36,6 +37,8 @@ pub struct FitInput<'a> {
     pub train: Samples<'a>,
     /// What it is tested on after each epoch.
     pub monitor: Samples<'a>,
+    /// Whose weights it starts from, which are then not random.
+    pub init: Option<&'a Model>,
     /// Where it is computed.
     pub device: &'a Device,
     /// A directory of its own for the checkpoint.
@@ -78,6 +81,18 @@ pub enum FitError {
     /// No image a step.
     #[error("a batch of 0 images trains nothing: set batch to at least 1")]
     EmptyBatch,
+    /// The weights to start from are those of something else.
+    #[error(
+        "cannot start from these weights: they are of {} for {} classes of {}x{}x{} images, the training is of {} for {} \
+         classes of {}x{}x{} images", .init.0, .init.2, .init.1.height, .init.1.width, .init.1.channels,
+        .training.0, .training.2, .training.1.height, .training.1.width, .training.1.channels
+    )]
+    OtherInit {
+        /// Architecture (or an ensemble), images and classes of the weights.
+        init: (String, ImageShape, usize),
+        /// Architecture, images and classes of the training.
+        training: (Arch, ImageShape, usize),
+    },
     /// The architecture cannot take such images.
     #[error(transparent)]
     Arch(#[from] ArchError),
@@ -158,7 +173,28 @@ impl FitInput<'_> {
         if self.recipe.batch == 0 {
             return Err(FitError::EmptyBatch);
         }
-        Ok(())
+        self.starting_tensors().map(drop)
+    }
+
+    /// The weights that it starts from, if they are given.
+    fn starting_tensors(&self) -> Result<Option<&BTreeMap<String, ParameterTensor>>, FitError> {
+        let Some(init) = self.init else { return Ok(None) };
+        let images = self.train.images;
+        match &init.networks[..] {
+            [network]
+                if (network.arch, init.shape, init.classes) == (self.arch, images.shape, images.classes.len()) =>
+            {
+                Ok(Some(&network.tensors))
+            }
+            networks => {
+                let arch = match networks {
+                    [network] => network.arch.to_string(),
+                    _ => "an ensemble".to_owned(),
+                };
+                let training = (self.arch, images.shape, images.classes.len());
+                Err(FitError::OtherInit { init: (arch, init.shape, init.classes), training })
+            }
+        }
     }
 
     /// Sets to 0 what the recipe's input dropout drops of normalised images `[batch, height, width, channels]`.
@@ -180,13 +216,19 @@ impl FitInput<'_> {
         hasher.update(settings.as_bytes());
         for Samples { images, subsets } in [self.train, self.monitor] {
             let facts = format!("{:?} {} {:?}", images.shape, images.classes.len(), images.normalise);
-            hasher.update(facts.as_bytes()).update(&images.pixels);
+            hasher.update(facts.as_bytes()).update(images.pixels.identity());
             for label in &images.labels {
                 hasher.update(&label.to_le_bytes());
             }
             hasher.update(subsets.map_or(&[], Subsets::bits));
             if let Some(appearance) = subsets.map(Subsets::appearance).filter(|appearance| !appearance.is_default()) {
                 hasher.update(format!("{appearance:?}").as_bytes());
+            }
+        }
+        for (name, tensor) in self.init.iter().flat_map(|init| &init.networks).flat_map(|network| &network.tensors) {
+            hasher.update(name.as_bytes());
+            for value in &tensor.data {
+                hasher.update(&value.to_le_bytes());
             }
         }
         *hasher.finalize().as_bytes()
@@ -214,7 +256,10 @@ impl<'a> Training<'a> {
             None
         });
         let (tensors, velocities, position) = match checkpoint {
-            None => (initial_tensors(&graph, input.seed), None, Position::default()),
+            None => {
+                let given = input.starting_tensors()?.cloned();
+                (given.unwrap_or_else(|| initial_tensors(&graph, input.seed)), None, Position::default())
+            }
             Some(Checkpoint { tensors, velocities, position, .. }) => {
                 observer.log(&format!("goes on at epoch {}, batch {}", position.epoch + 1, position.batch + 1));
                 (tensors, Some(velocities), position)
@@ -238,7 +283,7 @@ impl<'a> Training<'a> {
             let indexes = &order[images.clone()];
             let crops = crops.as_ref().map(|crops| &crops[images]);
             let step = (epoch * batches + number) as u64;
-            let mut pixels = train.input(&self.levels, indexes, crops);
+            let mut pixels = train.input(&self.levels, indexes, crops).map_err(FitError::Train)?;
             self.input.drop_pixels(step, &mut pixels);
             let batch = Batch {
                 pixels,

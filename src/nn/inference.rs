@@ -78,8 +78,8 @@ impl<'a> Inference<'a> {
     /// number, and its normalised values `[height, width, channels]`.
     ///
     /// # Errors
-    /// The first error of `work`.
-    pub fn for_each<T: Send, E: Send>(
+    /// The first error of `work`, or when an image cannot be read from its file.
+    pub fn for_each<T: Send, E: Send + From<SamplesError>>(
         &self,
         indexes: std::ops::Range<usize>,
         work: impl Fn(&mut ModelWorkspace, usize, &[f32]) -> Result<T, E> + Sync,
@@ -88,7 +88,7 @@ impl<'a> Inference<'a> {
             .into_par_iter()
             .with_max_len(1)
             .map(|index| {
-                let image = self.samples.input(&self.levels, &[index as u32], None);
+                let image = self.samples.input(&self.levels, &[index as u32], None)?;
                 self.idle.with(
                     || ModelWorkspace::new(&self.model),
                     |workspace| {

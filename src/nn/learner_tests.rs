@@ -106,10 +106,13 @@ fn everything() -> Graph {
     let sum = graph.add(narrow, side);
     let sum = graph.relu(sum);
     let projected = graph.conv("projected", sum, 16, Window::square(1, 1), init);
-    let projected = graph.batch_norm("third", projected);
+    let projected = graph.batch_norm_with("third", projected, 0.1);
     let sum = graph.add(sum, projected);
-    let mean = graph.global_mean(sum);
-    graph.linear("linear", mean, 10, Init::pytorch_default(16));
+    let blurred = graph.mean_pool(sum, 3, 1, 1);
+    let side_by_side = graph.concat(&[projected, blurred, sum]);
+    let mean = graph.global_mean(side_by_side);
+    let mean = graph.dropout(mean, 0.2);
+    graph.linear("linear", mean, 10, Init::pytorch_default(48));
     graph
 }
 

@@ -15,9 +15,14 @@ use crate::artifacts::{Model, Predictions};
 use crate::kernels::engine::Purpose;
 use crate::spec::ImageShape;
 
-/// Images that a thread takes on; few, so that all have work to the end.
+/// Pixels of the images that a thread takes on; few, so that all have work to the end: 32 images of 32x32, one
+/// photograph.
+const PIXELS: usize = 1 << 15;
+/// Pixels of the images that a device computes side by side.
+const DEVICE_PIXELS: usize = 1 << 20;
+/// The most images of a batch.
 const BATCH: usize = 32;
-/// Images that a device computes side by side.
+/// The same on a device.
 const DEVICE_BATCH: usize = 256;
 
 /// Why a model could not be evaluated.
@@ -75,7 +80,11 @@ pub fn predict(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Predictions, PredictError> {
-    predictions(&logits(model, samples, device, observer)?, model.classes, samples)
+    check(model, samples)?;
+    // The logits are not kept: a thousand an image are much for a million images.
+    let answers = Predictor::new(model, device)?
+        .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
+    collected(answers.into_iter().flatten(), model.classes, samples)
 }
 
 /// The logits `[images, classes]` of every image of `samples`: the mean over an ensemble's members, and over what each
@@ -89,12 +98,18 @@ pub fn logits(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
+    check(model, samples)?;
+    Predictor::new(model, device)?.logits(samples, observer)
+}
+
+/// Checks that images are sound and of a model's kind.
+fn check(model: &Model, samples: Samples<'_>) -> Result<(), PredictError> {
     samples.check()?;
     let images = (samples.images.shape, samples.images.classes.len());
     if images != (model.shape, model.classes) {
         return Err(PredictError::OtherImages { model: (model.shape, model.classes), images });
     }
-    Predictor::new(model, device)?.logits(samples, observer)
+    Ok(())
 }
 
 /// A model that is ready to be asked about images of its kind.
@@ -125,25 +140,36 @@ impl Predictor {
 
     /// The logits `[images, classes]` of every image of `samples`.
     pub(super) fn logits(&self, samples: Samples<'_>, observer: &dyn Observer) -> Result<Vec<f32>, PredictError> {
+        Ok(self.batches(samples, observer, |logits| logits)?.concat())
+    }
+
+    /// What `finish` makes of the logits `[batch, classes]` of each batch, in the images' order.
+    fn batches<T: Send>(
+        &self,
+        samples: Samples<'_>,
+        observer: &dyn Observer,
+        finish: impl Fn(Vec<f32>) -> T + Sync,
+    ) -> Result<Vec<T>, PredictError> {
         let indexes: Vec<u32> = (0..samples.len() as u32).collect();
         let batch = |batch: &[u32]| {
             if observer.cancelled() {
                 return Err(PredictError::Cancelled);
             }
-            let input = samples.input(&self.levels, batch, None);
-            match &self.by {
-                By::Engine(model, idle) => Ok(on_engine(model, idle, batch, &input, self.shape)),
+            let input = samples.input(&self.levels, batch, None)?;
+            let logits = match &self.by {
+                By::Engine(model, idle) => on_engine(model, idle, batch, &input, self.shape),
                 By::Device(model) => on_device(model, batch, input, self.shape).map_err(|source| {
                     let first = batch[0] as usize;
                     PredictError::Device { first, last: first + batch.len() - 1, source }
-                }),
-            }
+                })?,
+            };
+            Ok(finish(logits))
         };
-        let rows: Result<Vec<Vec<f32>>, PredictError> = match &self.by {
-            By::Engine(..) => indexes.par_chunks(BATCH).map(batch).collect(),
-            By::Device(_) => indexes.chunks(DEVICE_BATCH).map(batch).collect(),
-        };
-        Ok(rows?.concat())
+        let pixels = self.shape.pixels().max(1);
+        match &self.by {
+            By::Engine(..) => indexes.par_chunks((PIXELS / pixels).clamp(1, BATCH)).map(batch).collect(),
+            By::Device(_) => indexes.chunks((DEVICE_PIXELS / pixels).clamp(1, DEVICE_BATCH)).map(batch).collect(),
+        }
     }
 }
 
@@ -182,16 +208,28 @@ fn on_device(
 /// # Errors
 /// When a logit is not finite.
 pub fn predictions(logits: &[f32], classes: usize, samples: Samples<'_>) -> Result<Predictions, PredictError> {
+    collected(logits.chunks_exact(classes).map(answer), classes, samples)
+}
+
+/// The answers of all images; the first without one is an error.
+fn collected(
+    answers: impl Iterator<Item = Option<(u16, f32)>>,
+    classes: usize,
+    samples: Samples<'_>,
+) -> Result<Predictions, PredictError> {
     let (mut predicted, mut confidence) = (Vec::new(), Vec::new());
-    for (image, row) in logits.chunks_exact(classes).enumerate() {
-        if row.iter().any(|logit| !logit.is_finite()) {
-            return Err(PredictError::NotFinite { image });
-        }
-        let class = argmax(row);
-        predicted.push(class as u16);
-        confidence.push(probability(row, class));
+    for (image, answer) in answers.enumerate() {
+        let (class, probability) = answer.ok_or(PredictError::NotFinite { image })?;
+        predicted.push(class);
+        confidence.push(probability);
     }
     Ok(Predictions { classes, predicted, confidence, labels: samples.images.labels.clone() })
+}
+
+/// The class of highest logit of an image, and its softmax probability; none where a logit is not finite.
+fn answer(logits: &[f32]) -> Option<(u16, f32)> {
+    let class = argmax(logits);
+    logits.iter().all(|logit| logit.is_finite()).then(|| (class as u16, probability(logits, class)))
 }
 
 /// The share of images classified as labelled.
@@ -233,7 +271,11 @@ mod tests {
         let (images, model) = (images(), model());
         let all = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap();
         assert_eq!(all.predicted.len(), 70);
-        let last = ImageSet { pixels: images.image(69).to_vec(), labels: vec![images.labels[69]], ..images.clone() };
+        let last = ImageSet {
+            pixels: images.image(69).unwrap().to_vec().into(),
+            labels: vec![images.labels[69]],
+            ..images.clone()
+        };
         let alone = predict(&model, Samples::whole(&last), &Device::Cpu, &Unobserved).unwrap();
         assert_eq!(
             (alone.predicted[0], alone.confidence[0].to_bits()),

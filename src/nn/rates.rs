@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 
 use super::arch::{self, ArchError};
-use super::batches::{Levels, Samples};
+use super::batches::{Levels, Samples, SamplesError};
 use super::device_model::{DeviceModel, DeviceModelError};
 use super::device_scorer::DeviceScorer;
 use super::dropout::DropoutDraw;
@@ -29,8 +29,10 @@ use crate::kernels::ops::MapShape;
 use crate::sis::{GradientScorer, RandomState, Scorer, random_order};
 use crate::spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
-/// Images of a training step, of a gradient round, and of those classified.
+/// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
 const BATCH: usize = 128;
+/// The least of larger ones, as a batch norm needs some.
+const LEAST: usize = 4;
 /// Classes of the networks measured.
 const CLASSES: usize = 10;
 /// The steps of a selection at which candidates are scored, in sixteenths of the way through it.
@@ -47,6 +49,9 @@ pub enum RatesError {
     /// The network could not be compiled.
     #[error(transparent)]
     Inference(#[from] InferenceError),
+    /// The images of noise could not be used.
+    #[error(transparent)]
+    Samples(#[from] SamplesError),
     /// The network could not be put on the device.
     #[error(transparent)]
     Upload(#[from] DeviceModelError),
@@ -76,7 +81,7 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
     let (candidates_per_second, gradient_round_ms) = if device.is_cpu() {
         let scores = Inference::for_scores(&subject.model, &subject.images)?;
         let gradients = Inference::for_gradients(&subject.model, &subject.images)?;
-        (subject.scored(&scores), subject.differentiated(&gradients))
+        (subject.scored(&scores)?, subject.differentiated(&gradients)?)
     } else {
         let model = DeviceModel::new(&subject.model, device)?;
         (subject.scored_on_device(&model).map_err(failed)?, subject.differentiated_on_device(&model).map_err(failed)?)
@@ -86,7 +91,7 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
         image,
         threads: rayon::current_num_threads(),
         isa: processor(device),
-        batch: BATCH,
+        batch: subject.batch,
         candidates_per_second,
         train_step_ms: subject.step(device)?,
         images_per_second: subject.classified(device)?,
@@ -110,6 +115,8 @@ struct Subject {
     model: Model,
     images: ImageSet,
     levels: Levels,
+    /// Images that are treated together.
+    batch: usize,
     budget: Duration,
 }
 
@@ -117,7 +124,9 @@ impl Subject {
     fn new(arch: Arch, shape: ImageShape, device: &Device, budget: Duration) -> Result<Self, RatesError> {
         let graph = arch::build(arch, shape, CLASSES)?;
         let normalise = Normalise { mean: vec![127.5; shape.channels], std: vec![64.0; shape.channels] };
-        let count = if device.is_cpu() { BATCH.max(rayon::current_num_threads()) } else { BATCH };
+        // As many pixels in all, so that large images take no more memory.
+        let batch = (BATCH * 1024 / shape.pixels().max(1)).clamp(LEAST, BATCH);
+        let count = if device.is_cpu() { batch.max(rayon::current_num_threads()) } else { batch };
         let images = ImageSet {
             shape,
             classes: (0..CLASSES).map(|class| class.to_string()).collect(),
@@ -129,7 +138,7 @@ impl Subject {
         let levels = Levels::new(&normalise);
         let network = Network { arch, input_dropout: None, tensors, log: Vec::new() };
         let model = Model { shape, classes: CLASSES, normalise, networks: vec![network] };
-        Ok(Self { arch, graph, model, images, levels, budget })
+        Ok(Self { arch, graph, model, images, levels, batch, budget })
     }
 
     /// The normalised image with the first pixels of `order` masked.
@@ -148,19 +157,17 @@ impl Subject {
     }
 
     /// Candidates a second, an image on each thread.
-    fn scored(&self, inference: &Inference<'_>) -> f64 {
+    fn scored(&self, inference: &Inference<'_>) -> Result<f64, SamplesError> {
         let order = self.order();
         // All threads are at work while any is timed, but for what they differ by at the ends.
         let threads = rayon::current_num_threads();
-        let rates: Vec<f64> = inference
-            .for_each(0..threads, |workspace, _, image| {
-                Ok::<_, std::convert::Infallible>(sampled(self.budget, &order, |masked, candidates, scores| {
-                    let image = self.masked(image, masked);
-                    timed_scores(&mut NetworkScorer::new(workspace, &image), candidates, scores)
-                }))
-            })
-            .unwrap_or_else(|never| match never {});
-        rates.iter().sum()
+        let rates: Vec<f64> = inference.for_each(0..threads, |workspace, _, image| {
+            Ok::<_, SamplesError>(sampled(self.budget, &order, |masked, candidates, scores| {
+                let image = self.masked(image, masked);
+                timed_scores(&mut NetworkScorer::new(workspace, &image), candidates, scores)
+            }))
+        })?;
+        Ok(rates.iter().sum())
     }
 
     /// Images classified a second.
@@ -175,29 +182,30 @@ impl Subject {
     }
 
     /// Milliseconds of a gradient round on a batch, an image on each thread.
-    fn differentiated(&self, inference: &Inference<'_>) -> f64 {
+    fn differentiated(&self, inference: &Inference<'_>) -> Result<f64, SamplesError> {
         let round = || {
-            let slopes = inference.for_each(0..BATCH, |workspace, _, image| {
+            let slopes = inference.for_each(0..self.batch, |workspace, _, image| {
                 let mut slopes = vec![0.0; self.images.shape.pixels()];
                 let mut scorer = NetworkGradient::new(workspace, image);
                 let start = Instant::now();
                 scorer.gradient(&mut slopes);
                 scorer.mask(&[0]);
                 black_box(slopes);
-                Ok::<_, std::convert::Infallible>(start.elapsed())
+                Ok::<_, SamplesError>(start.elapsed())
             });
-            slopes.unwrap_or_else(|never| match never {}).iter().sum::<Duration>()
+            slopes.map(|slopes| slopes.iter().sum::<Duration>())
         };
-        let mut total = Duration::ZERO;
-        let rounds = repeated(self.budget, || total += round());
-        1e3 * total.as_secs_f64() / rounds as f64 / rayon::current_num_threads().min(BATCH) as f64
+        let mut total: Result<Duration, SamplesError> = Ok(Duration::ZERO);
+        let rounds = repeated(self.budget, || total = total.clone().and_then(|total| Ok(total + round()?)));
+        let total = total?;
+        Ok(1e3 * total.as_secs_f64() / rounds as f64 / rayon::current_num_threads().min(self.batch) as f64)
     }
 
     /// Milliseconds of a training step.
     fn step(&self, device: &Device) -> Result<f64, RatesError> {
         let recipe = Recipe {
             epochs: 1,
-            batch: BATCH,
+            batch: self.batch,
             lr: 0.001,
             momentum: 0.9,
             nesterov: true,
@@ -209,12 +217,12 @@ impl Subject {
         };
         let mut learner =
             learner(&self.graph, self.model.networks[0].tensors.clone(), None, Sgd::new(&recipe), device)?;
-        let indexes: Vec<u32> = (0..BATCH as u32).collect();
+        let indexes: Vec<u32> = (0..self.batch as u32).collect();
         let ImageShape { height, width, channels } = self.images.shape;
         let samples = Samples::whole(&self.images);
         let batch = Batch {
-            pixels: samples.input(&self.levels, &indexes, None),
-            shape: MapShape { batch: BATCH, height, width, channels },
+            pixels: samples.input(&self.levels, &indexes, None)?,
+            shape: MapShape { batch: self.batch, height, width, channels },
             labels: samples.labels(&indexes),
             dropout: DropoutDraw { seed: Seed(0), step: 0 },
         };
@@ -231,13 +239,13 @@ impl Subject {
         }
     }
 
-    fn input(&self, count: usize) -> Vec<f32> {
+    fn input(&self, count: usize) -> candle_core::Result<Vec<f32>> {
         let indexes: Vec<u32> = (0..count as u32).collect();
-        Samples::whole(&self.images).input(&self.levels, &indexes, None)
+        Samples::whole(&self.images).input(&self.levels, &indexes, None).map_err(candle_core::Error::wrap)
     }
 
     fn scored_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
-        let (order, image) = (self.order(), self.input(1));
+        let (order, image) = (self.order(), self.input(1)?);
         let ImageShape { height, width, channels } = self.images.shape;
         let mut failure = None;
         let rate = sampled(self.budget, &order, |masked, candidates, scores| {
@@ -261,12 +269,12 @@ impl Subject {
         let ImageShape { height, width, channels } = self.images.shape;
         let mut slopes = vec![0.0; self.images.shape.pixels()];
         let mut scorer =
-            DeviceScorer::new(model, model.draw(Use::Selection, &[0])?, &self.input(1), [height, width, channels])?;
+            DeviceScorer::new(model, model.draw(Use::Selection, &[0])?, &self.input(1)?, [height, width, channels])?;
         let seconds = typical(self.budget, || {
             scorer.gradient(&mut slopes);
         });
         scorer.finish()?;
-        Ok(1e3 * seconds * BATCH as f64)
+        Ok(1e3 * seconds * self.batch as f64)
     }
 }
 

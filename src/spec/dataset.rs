@@ -17,16 +17,44 @@ pub enum DataKind {
     Mnist,
     /// PNG or JPEG files, `train/CLASS/*` and `test/CLASS/*`, all of one size.
     Folder,
+    /// The same, photographs of any size, too many for memory.
+    ImageFolder(Photographs),
+}
+
+/// How photographs of any size become images of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Photographs {
+    /// What the shorter side is made, in pixels.
+    pub resize: usize,
+    /// Side of the square that is cut from the centre, at most `resize`.
+    pub crop: usize,
+    /// What becomes of a file that does not decode.
+    pub unreadable: Unreadable,
+}
+
+/// What becomes of a file that does not decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unreadable {
+    /// It is an error.
+    Refuse,
+    /// It is left out, and counted.
+    Skip,
+}
+
+impl Photographs {
+    /// The usual preparation of ImageNet.
+    pub const IMAGENET: Self = Self { resize: 256, crop: 224, unreadable: Unreadable::Refuse };
 }
 
 impl DataKind {
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("cifar10", Self::Cifar10),
         ("cifar100", Self::Cifar100),
         ("fashion-mnist", Self::FashionMnist),
         ("mnist", Self::Mnist),
         ("folder", Self::Folder),
+        ("image-folder", Self::ImageFolder(Photographs::IMAGENET)),
     ];
 
     /// The name used in TOML.
@@ -38,6 +66,7 @@ impl DataKind {
             Self::FashionMnist => "fashion-mnist",
             Self::Mnist => "mnist",
             Self::Folder => "folder",
+            Self::ImageFolder(_) => "image-folder",
         }
     }
 
@@ -47,7 +76,17 @@ impl DataKind {
         match self {
             Self::Cifar10 | Self::Cifar100 => Some(ImageShape { height: 32, width: 32, channels: 3 }),
             Self::FashionMnist | Self::Mnist => Some(ImageShape { height: 28, width: 28, channels: 1 }),
+            Self::ImageFolder(Photographs { crop, .. }) => Some(ImageShape { height: crop, width: crop, channels: 3 }),
             Self::Folder => None,
+        }
+    }
+
+    /// Whether somebody published the data set.
+    #[must_use]
+    pub const fn is_published(self) -> bool {
+        match self {
+            Self::Cifar10 | Self::Cifar100 | Self::FashionMnist | Self::Mnist => true,
+            Self::Folder | Self::ImageFolder(_) => false,
         }
     }
 
@@ -58,7 +97,7 @@ impl DataKind {
             (Self::Cifar10 | Self::Cifar100, Split::Train) => Some(50_000),
             (Self::FashionMnist | Self::Mnist, Split::Train) => Some(60_000),
             (Self::Cifar10 | Self::Cifar100 | Self::FashionMnist | Self::Mnist, Split::Test) => Some(10_000),
-            (Self::Folder, _) => None,
+            (Self::Folder | Self::ImageFolder(_), _) => None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `import`: a model from a file made elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::artifacts::{Model, Network};
-use crate::checkpoint::{fit_names, read};
+use crate::artifacts::{Model, Network, ParameterTensor};
+use crate::checkpoint::{fit_names_without, read};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
@@ -28,6 +29,9 @@ pub struct Import {
     /// What the network was trained not to see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_dropout: Option<SeededDropout>,
+    /// For Inception v3: whether the weights expect torchvision's `transform_input` before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform_input: Option<bool>,
 }
 
 impl Stage<Env> for Import {
@@ -52,9 +56,87 @@ impl Stage<Env> for Import {
         let expected: Vec<(String, Vec<usize>)> =
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
         let tensors = read(&self.file).map_err(StageError::failed)?;
-        let tensors = fit_names(tensors, &expected).map_err(StageError::failed)?;
+        let mut tensors =
+            fit_names_without(tensors, &expected, arch::left_out(self.arch)).map_err(StageError::failed)?;
+        if self.transform_input == Some(true) {
+            expect_normalised_input(&mut tensors);
+        }
         let network = Network { arch: self.arch, input_dropout: self.input_dropout, tensors, log: Vec::new() };
         let normalise = images.normalise.clone();
         Ok(Model { shape: images.shape, classes, normalise, networks: vec![network] })
+    }
+}
+
+/// The first layer of Inception v3.
+const STEM: [&str; 2] = ["Conv2d_1a_3x3.conv.weight", "Conv2d_1a_3x3.bn.running_mean"];
+/// ImageNet's usual mean and deviation of each channel, which torchvision's `transform_input` takes back.
+const USUAL: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
+
+/// Lets weights that were trained on inputs in -1..1 take inputs of ImageNet's usual normalisation.
+///
+/// torchvision's pretrained Inception v3 begins with `transform_input`: x d / .5 + (m - .5) / .5 for each channel of
+/// mean m and deviation d. The first convolution has no border, so that its weights can take the factor, and the batch
+/// norm behind it the constant: its mean is that much lower. A masked pixel is 0 before this, the mean colour.
+fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
+    let Some(weight) = tensors.get_mut(STEM[0]) else { return };
+    let [inputs, taps] = [weight.shape[1], weight.shape[2] * weight.shape[3]];
+    let constants: Vec<f32> = weight
+        .data
+        .chunks_exact_mut(inputs * taps)
+        .map(|output| {
+            let mut constant = 0.0;
+            for (weights, (mean, deviation)) in output.chunks_exact_mut(taps).zip(USUAL) {
+                for weight in weights {
+                    constant += f64::from(*weight) * f64::from((mean - 0.5) / 0.5);
+                    *weight *= deviation / 0.5;
+                }
+            }
+            constant as f32
+        })
+        .collect();
+    if let Some(mean) = tensors.get_mut(STEM[1]) {
+        mean.data.iter_mut().zip(constants).for_each(|(mean, constant)| *mean -= constant);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+    use crate::nn::evaluation::EvaluationNetwork;
+    use crate::nn::init::initial_tensors;
+    use crate::spec::{ImageShape, Seed};
+
+    #[test]
+    fn transforming_the_weights_is_transforming_the_input() {
+        let shape = ImageShape { height: 75, width: 75, channels: 3 };
+        let graph = arch::build(Arch::ImagenetInceptionV3, shape, 4).unwrap();
+        let mut tensors = initial_tensors(&graph, Seed(1));
+        for tensor in tensors.values_mut() {
+            // A deviation of .1 whatever the inputs lets values grow without bounds over so many layers.
+            if let [_, inputs, height, width] = tensor.shape[..] {
+                let scale = 10.0 * (2.0 / (inputs * height * width) as f32).sqrt();
+                tensor.data.iter_mut().for_each(|weight| *weight *= scale);
+            }
+        }
+        let normalised: Vec<f32> = (0..shape.bytes()).map(|place| (place * 7919 % 1009) as f32 / 252.0 - 2.0).collect();
+        let transformed = normalised.iter().enumerate().map(|(place, value)| {
+            let (mean, deviation) = USUAL[place % 3];
+            value * (deviation / 0.5) + (mean - 0.5) / 0.5
+        });
+        let logits = |tensors: &BTreeMap<String, ParameterTensor>, input: Vec<f32>| {
+            let network = EvaluationNetwork::new(&graph, tensors, &Device::Cpu).unwrap();
+            let x = Tensor::from_vec(input, (1, 75, 75, 3), &Device::Cpu).unwrap();
+            network.logits(&x).unwrap().get(0).unwrap().to_vec1::<f32>().unwrap()
+        };
+        let expected = logits(&tensors, transformed.collect());
+        let untouched = logits(&tensors, normalised.clone());
+        expect_normalised_input(&mut tensors);
+        let found = logits(&tensors, normalised);
+        let off = |other: &[f32]| expected.iter().zip(other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let largest = expected.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+        assert!(off(&found) <= 1e-4 * largest.max(1.0), "{found:?}, not {expected:?}");
+        assert!(off(&untouched) > 1e-2 * largest, "the transform changes nothing: {expected:?}");
     }
 }

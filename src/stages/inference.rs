@@ -3,11 +3,18 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::engine::stage::Context;
+use crate::engine::stage::{Context, StageError};
+use crate::nn::batches::SamplesError;
 use crate::nn::observer::Observer;
 use crate::sis::Step;
 
 use super::Env;
+
+impl From<SamplesError> for StageError {
+    fn from(error: SamplesError) -> Self {
+        Self::failed(error)
+    }
+}
 
 /// Passes on to the engine what a network tells.
 pub(super) struct Watcher<'a>(pub(super) &'a Context<'a, Env>);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::artifacts::{Ranking, Subsets};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
-use crate::spec::{Appearance, Fraction};
+use crate::spec::{Appearance, Keep};
 
 use super::Env;
 
@@ -15,7 +15,7 @@ pub struct Mask {
     /// The shards of the split's ranking, in order.
     pub rankings: Vec<Key<Ranking>>,
     /// How many of an image's pixels are kept.
-    pub keep: Fraction,
+    pub keep: Keep,
     /// What kept and masked pixels show.
     #[serde(skip_serializing_if = "Appearance::is_default")]
     pub appearance: Appearance,
@@ -35,7 +35,7 @@ impl Stage<Env> for Mask {
         for (done, key) in self.rankings.iter().enumerate() {
             let ranking = context.load(key)?;
             let subsets = subsets.get_or_insert_with(|| Subsets::new(ranking.pixels()).shown_as(self.appearance));
-            ranking.keep_last(self.keep.pixels_kept(ranking.pixels()), subsets);
+            ranking.keep_last(self.keep.pixels_kept(ranking.pixels(), ranking.per_step()), subsets);
             context.progress("shards", done + 1, self.rankings.len());
         }
         subsets.ok_or_else(|| StageError::failed("cannot mask: the ranking has no images"))

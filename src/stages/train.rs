@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::artifacts::Model;
-use crate::engine::key::StepKey;
+use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
 use crate::nn::fit::{Every, FitError, FitInput, fit};
@@ -25,6 +25,9 @@ pub struct Train {
     pub seed: Seed,
     /// How it is trained.
     pub recipe: Recipe,
+    /// Whose weights it starts from; without it, from random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Key<Model>>,
 }
 
 impl Stage<Env> for Train {
@@ -33,18 +36,21 @@ impl Stage<Env> for Train {
     type Output = Model;
 
     fn inputs(&self) -> Vec<StepKey> {
-        self.images.inputs().into_iter().chain(self.monitor.inputs()).collect()
+        let init = self.init.as_ref().map(|init| init.step().clone());
+        self.images.inputs().into_iter().chain(self.monitor.inputs()).chain(init).collect()
     }
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
         let (images, subsets) = self.images.load(context)?;
         let (monitor_images, monitor_subsets) = self.monitor.load(context)?;
+        let init = self.init.as_ref().map(|init| context.load(init)).transpose()?;
         let input = FitInput {
             arch: self.arch,
             recipe: &self.recipe,
             seed: self.seed,
             train: Samples { images: &images, subsets: subsets.as_ref() },
             monitor: Samples { images: &monitor_images, subsets: monitor_subsets.as_ref() },
+            init: init.as_ref(),
             device: &context.env().device,
             scratch: context.scratch(),
             checkpoint: Every::default(),

@@ -7,6 +7,7 @@ mod damage;
 mod edits;
 mod interruption;
 mod models;
+mod photographs;
 mod refusals;
 mod results;
 mod runs;

@@ -18,7 +18,7 @@ fn planes_become_channels_last_and_batches_follow_each_other() {
     for (n, row, column) in [(0, 0, 0), (3, 5, 31), (9, 31, 2)] {
         let at = (row * 32 + column) * 3;
         let expected = [0, 1, 2].map(|channel| cifar_value(n, channel, row, column));
-        assert_eq!(images.image(n)[at..at + 3], expected);
+        assert_eq!(images.image(n).unwrap()[at..at + 3], expected);
     }
     assert_eq!(images.normalise.mean, [125.3, 123.0, 113.9]);
     assert_eq!(images.normalise.std, [63.0, 62.1, 66.7]);
@@ -67,7 +67,7 @@ fn cifar100_takes_the_fine_label() {
     assert_eq!(images.labels, [99, 1]);
     assert_eq!(images.classes.len(), 100);
     assert_eq!((images.classes[99].as_str(), images.classes[1].as_str()), ("worm", "aquarium_fish"));
-    assert_eq!(images.image(1)[..3], [0, 1, 2].map(|channel| cifar_value(1, channel, 0, 0)));
+    assert_eq!(images.image(1).unwrap()[..3], [0, 1, 2].map(|channel| cifar_value(1, channel, 0, 0)));
     assert_eq!(load(DataKind::Cifar100, dir.path(), Split::Test).unwrap().images.labels, [42]);
 }
 

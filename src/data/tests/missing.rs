@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::fixtures::{cifar10_files, source, write_files, write_idx};
 use crate::data::{DataError, Dataset, official};
-use crate::spec::{DataKind, DataSource, Limit, Split};
+use crate::spec::{DataKind, DataSource, Limit, Photographs, Split};
 
 fn error(kind: DataKind, root: &Path) -> DataError {
     Dataset::locate(&source(kind, root)).map(|dataset| format!("{dataset:?}")).unwrap_err()
@@ -71,6 +71,11 @@ fn a_folder_set_needs_a_root_with_both_splits() {
     let dir = tempfile::tempdir().unwrap();
     let message = error(DataKind::Folder, dir.path()).to_string();
     assert!(message.contains("put PNG or JPEG files there as train/CLASS/* and test/CLASS/*"), "{message}");
+    let kind = DataKind::ImageFolder(Photographs::IMAGENET);
+    assert!(matches!(Dataset::locate(&DataSource { kind, ..none }).unwrap_err(), DataError::NoRoot { .. }));
+    assert!(
+        error(kind, dir.path()).to_string().contains("put PNG or JPEG files there as train/CLASS/* and val/CLASS/*")
+    );
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod folder;
 mod idx;
 mod library;
 mod missing;
+mod photographs;
 mod small;

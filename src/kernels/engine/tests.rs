@@ -207,7 +207,9 @@ impl Net {
                 Step::MeanPool { x, kernel, stride, padding } => {
                     let window = [*kernel, *stride, *padding];
                     let (shape, mut sums) = pool(maps[*x].0, &maps[*x].1, window, 0.0, |a, b| a + b);
-                    sums.iter_mut().for_each(|sum| *sum /= (kernel * kernel) as f64);
+                    for sum in &mut sums {
+                        *sum /= (kernel * kernel) as f64;
+                    }
                     (shape, sums)
                 }
                 Step::Join { first, second } => {

@@ -100,7 +100,10 @@ mod tests {
     const SHAPE: ImageShape = ImageShape { height: 64, width: 64, channels: 3 };
 
     /// The largest difference between candle's logits and ours, walked and compiled, from the same weights.
-    fn difference(depth: &Depth, theirs: impl Fn(VarBuilder) -> candle_core::Result<candle_nn::Func<'static>>) -> f32 {
+    fn difference(
+        depth: &Depth,
+        theirs: impl Fn(VarBuilder<'static>) -> candle_core::Result<candle_nn::Func<'static>>,
+    ) -> f32 {
         let graph = build(depth, SHAPE, 10);
         let tensors = formula::tensors(&graph, 0.4);
         let uploaded: HashMap<String, Tensor> = tensors

@@ -88,11 +88,16 @@ fn walk(graph: &Graph, tensors: &Tensors, image: &[f32]) -> Vec<f64> {
                     let (pixel, channel) = (place / from.channels, place % from.channels);
                     let (y, x) = (pixel / node.shape.width * stride, pixel % node.shape.width * stride);
                     let taps = (0..kernel * kernel).filter_map(|tap| {
-                        let (y, x) = ((y + tap / kernel).checked_sub(*padding)?, (x + tap % kernel).checked_sub(*padding)?);
+                        let (y, x) =
+                            ((y + tap / kernel).checked_sub(*padding)?, (x + tap % kernel).checked_sub(*padding)?);
                         let inside = y < from.height && x < from.width;
                         inside.then(|| input(0)[(y * from.width + x) * from.channels + channel])
                     });
-                    if is_max { taps.fold(f64::NEG_INFINITY, f64::max) } else { taps.sum::<f64>() / (kernel * kernel) as f64 }
+                    if is_max {
+                        taps.fold(f64::NEG_INFINITY, f64::max)
+                    } else {
+                        taps.sum::<f64>() / (kernel * kernel) as f64
+                    }
                 };
                 (0..node.shape.bytes()).map(value).collect()
             }

@@ -264,7 +264,8 @@ fn predictions_of_many_images_are_those_of_each_on_either_path() {
     };
     let samples = Samples::whole(&images);
     let logits = predict::logits(&model, samples, &Device::Cpu, &Unobserved).unwrap();
-    let input = samples.input(&crate::nn::batches::Levels::new(&images.normalise), &(0..40).collect::<Vec<_>>(), None);
+    let input =
+        samples.input(&crate::nn::batches::Levels::new(&images.normalise), &(0..40).collect::<Vec<_>>(), None).unwrap();
     let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Evaluation, &(0..40).collect::<Vec<_>>()).unwrap();
     let x = Tensor::from_slice(&input, (40, 6, 6, 3), &Device::Cpu).unwrap();

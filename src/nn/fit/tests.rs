@@ -17,18 +17,20 @@ fn bars(count: usize, salt: u64) -> ImageSet {
         shape,
         classes: ["upper", "middle", "lower"].map(str::to_owned).to_vec(),
         normalise: Normalise { mean: vec![100.0], std: vec![60.0] },
-        pixels: Vec::new(),
+        pixels: Vec::new().into(),
         labels: Vec::new(),
     };
+    let mut pixels = Vec::new();
     for index in 0..count {
         let class = index % 3;
         for pixel in 0..shape.pixels() {
             let noise = crate::nn::batches::below(&mut stream, 120) as u8;
             let bar = if pixel / 12 / 4 == class { 100 } else { 0 };
-            set.pixels.push(noise + bar);
+            pixels.push(noise + bar);
         }
         set.labels.push(class as u16);
     }
+    set.pixels = pixels.into();
     set
 }
 
@@ -60,6 +62,7 @@ fn input<'a>(
         seed: Seed(11),
         train: Samples::whole(train),
         monitor: Samples::whole(test),
+        init: None,
         device: &Device::Cpu,
         scratch,
         checkpoint: Every::default(),
@@ -206,7 +209,8 @@ fn training_on_subsets_sees_only_the_kept_pixels() {
         fit(&input, &Unobserved).unwrap()
     };
     let before = run(&train);
-    for (place, byte) in train.pixels.iter_mut().enumerate() {
+    let crate::artifacts::Pixels::Held(pixels) = &mut train.pixels else { panic!("images of a test are in memory") };
+    for (place, byte) in pixels.iter_mut().enumerate() {
         if ![0, 50, 100, 143].contains(&(place % 144)) {
             *byte = byte.wrapping_add(77);
         }
@@ -276,6 +280,46 @@ fn a_loss_that_is_not_finite_says_where() {
     let error = fit(&input(Arch::Cnn, &recipe, &train, &train, scratch.path()), &Unobserved).unwrap_err();
     assert!(matches!(error, FitError::Diverged { epoch: 1, batch: 2..=4, .. }), "{error}");
     assert!(error.to_string().contains("learning rate 1000000000000000000000000000000"), "{error}");
+}
+
+#[test]
+fn a_training_starts_from_given_weights_and_goes_on_from_there() {
+    let (train, test) = (bars(48, 1), bars(9, 2));
+    let [first, second, third] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let trained = recipe(3, Augment::None);
+    let start = fit(&input(Arch::Cnn, &trained, &train, &test, first.path()), &Unobserved).unwrap();
+    // Of a step so small nothing is left in 32 bits.
+    let still = Recipe { lr: 1e-30, weight_decay: 0.0, ..recipe(1, Augment::None) };
+    let rested = FitInput { init: Some(&start), ..input(Arch::Cnn, &still, &train, &test, second.path()) };
+    let rested = fit(&rested, &Unobserved).unwrap();
+    for (name, tensor) in &rested.networks[0].tensors {
+        let moved = name.ends_with("running_mean") || name.ends_with("running_var");
+        assert_eq!(tensor == &start.networks[0].tensors[name], !moved, "{name}");
+    }
+    // Its first epoch begins where the other training ended.
+    let further = recipe(1, Augment::None);
+    let fresh = input(Arch::Cnn, &further, &train, &test, third.path());
+    let loss = |input: &FitInput<'_>| fit(input, &Unobserved).unwrap().networks[0].log[0].loss;
+    assert!(loss(&FitInput { init: Some(&start), ..fresh }) < 0.7 * loss(&fresh));
+}
+
+#[test]
+fn weights_of_something_else_are_no_start() {
+    let train = bars(4, 1);
+    let scratch = tempfile::tempdir().unwrap();
+    let short = recipe(1, Augment::None);
+    let whole = input(Arch::Cnn, &short, &train, &train, scratch.path());
+    let model = fit(&whole, &Unobserved).unwrap();
+    let refused = |init: &Model, arch| fit(&FitInput { arch, init: Some(init), ..whole }, &Unobserved).unwrap_err();
+    assert_eq!(
+        refused(&model, Arch::Resnet20).to_string(),
+        "cannot start from these weights: they are of cnn for 3 classes of 12x12x1 images, \
+         the training is of resnet20 for 3 classes of 12x12x1 images"
+    );
+    let head = Model { classes: 4, ..model.clone() };
+    assert!(refused(&head, Arch::Cnn).to_string().contains("of cnn for 4 classes"));
+    let both = Model::ensemble([model.clone(), model]).unwrap();
+    assert!(refused(&both, Arch::Cnn).to_string().contains("they are of an ensemble"));
 }
 
 #[test]
