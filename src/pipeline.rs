@@ -5,6 +5,7 @@
 //! them. Configuration has already expanded sweeps and joined references, so what is left is to say which step
 //! computes what, and to cut long work into shards.
 
+mod imported;
 mod work;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,9 @@ use crate::engine::stage::Stage;
 use crate::spec::{
     Appearance, Arch, Cell, DataKind, DataSource, ImageShape, Keep, SeededDropout, Selection, Split, Work,
 };
-use crate::stages::{Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, Train};
+use crate::stages::{
+    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, SelectionFiles, Train,
+};
 
 use work::Workload;
 
@@ -31,11 +34,17 @@ pub trait Files {
     /// When it cannot be used: where it was looked for, and how to get it.
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String>;
 
-    /// The BLAKE3 of a file, in hexadecimal.
+    /// The BLAKE3 of a file, in hexadecimal; `what` it is, for messages.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn file(&self, path: &Path) -> Result<String, String>;
+    fn file(&self, what: &str, path: &Path) -> Result<String, String>;
+
+    /// The files of the selections of the first `count` images at `path`, which is a folder or a packed file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or images have no file or two.
+    fn selections(&self, path: &Path, count: usize) -> Result<SelectionFiles, String>;
 }
 
 /// What a split is known by.
@@ -64,6 +73,8 @@ pub struct Results {
     pub evaluations: Vec<Outcome<Evaluation>>,
     /// Every trained or imported model, and every ensemble.
     pub models: Vec<Outcome<Model>>,
+    /// Every shard of a ranking, in order.
+    pub rankings: Vec<Outcome<Ranking>>,
     /// Every set of sufficient input subsets.
     pub sufficient: Vec<Outcome<SisSet>>,
     /// Every set of subsets of one split.
@@ -187,6 +198,7 @@ impl<'a> Planner<'a> {
             Settings::Select { model, images, method, count } => {
                 self.select(&at, model.as_ref(), images, method, *count);
             }
+            Settings::ImportSelection { .. } => self.import_selection(&at, &instance.settings),
             Settings::Mask { ranking, keep, appearance } => self.mask(&at, ranking, *keep, *appearance),
             Settings::Evaluate { model, images } => self.evaluate(&at, model, images),
             Settings::Sis { ranking, threshold } => self.sis(&at, ranking, *threshold),
@@ -223,7 +235,7 @@ impl<'a> Planner<'a> {
             // Photographs may be there to be classified only.
             like = self.split(data, Split::Test);
         }
-        let (content, absent) = match self.files.file(path) {
+        let (content, absent) = match self.files.file("model file", path) {
             Ok(content) => (content, like.absent),
             Err(why) => (format!("absent: {}", path.display()), Some(why)),
         };
@@ -277,6 +289,21 @@ impl<'a> Planner<'a> {
                 place += 1;
             }
             ranked.push(RankedSplit { shards: keys, split });
+        }
+        self.ranking(at, ranked);
+    }
+
+    /// Notes where the rankings of a stage will be found.
+    fn ranking(&mut self, at: &StageRef, ranked: Vec<RankedSplit>) {
+        for RankedSplit { shards, split } in &ranked {
+            self.results.rankings.extend(shards.iter().map(|key| Outcome {
+                stage: at.stage.clone(),
+                model: String::new(),
+                images: format!("{}.{}", split.data.source.name, split.data.split),
+                data: Some(split.data.clone()),
+                cell: at.cell.clone(),
+                key: key.clone(),
+            }));
         }
         self.rankings.insert(at.clone(), ranked);
     }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use overinterp::artifacts::ParameterTensor;
 use overinterp::checkpoint::{CheckpointError, Fault, fit_names, read};
+use overinterp::nn::arch::build;
+use overinterp::spec::{Arch, ImageShape};
 
 type Tensors = BTreeMap<String, ParameterTensor>;
 
@@ -121,6 +123,41 @@ fn views_of_one_storage_are_read_in_row_major_order() {
 fn a_state_dict_is_found_beside_epochs_optimisers_and_schedulers() {
     for path in both("wrapped") {
         assert_eq!(read(&path).unwrap(), tiny(), "{}", path.display());
+    }
+}
+
+/// The names and shapes of a published architecture's state dict.
+#[derive(serde::Deserialize)]
+struct StateDict {
+    arch: Arch,
+    tensors: Vec<(String, Vec<usize>)>,
+}
+
+#[test]
+fn every_published_architecture_takes_the_authors_names_bare_parallel_and_under_input_dropout() {
+    let names = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/names.json");
+    let dicts: Vec<StateDict> = serde_json::from_slice(&fs::read(names).unwrap()).unwrap();
+    assert_eq!(dicts.len(), 4);
+    for StateDict { arch, tensors } in dicts {
+        let graph = build(arch, ImageShape { height: 32, width: 32, channels: 3 }, 10).unwrap();
+        let expected: Vec<(String, Vec<usize>)> =
+            graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
+        for prefix in ["", "module.", "model.", "module.model."] {
+            let empty = |shape: &[usize]| ParameterTensor { shape: shape.to_vec(), data: Vec::new() };
+            let named = tensors.iter().map(|(name, shape)| (format!("{prefix}{name}"), empty(shape))).collect();
+            let fitting = fit_names(named, &expected).unwrap_or_else(|error| panic!("{arch} {prefix}: {error}"));
+            assert_eq!(fitting.len(), expected.len(), "{arch} {prefix}");
+        }
+    }
+}
+
+#[test]
+fn tensors_under_input_dropout_fit_the_names_without_its_prefix() {
+    let expected: Vec<_> = tiny().into_iter().map(|(name, tensor)| (name, tensor.shape)).collect();
+    for path in both("dropout") {
+        let tensors = read(&path).unwrap();
+        assert!(tensors.keys().all(|name| name.starts_with("model.")));
+        assert_eq!(fit_names(tensors, &expected).unwrap(), tiny());
     }
 }
 

@@ -56,6 +56,20 @@ model = "imported"
 images = ["fashion.test"]
 method = { kind = "backward" }
 count = 4
+[stage.elsewhere]
+kind = "import-selection"
+data = "fashion"
+files = { test = "sis" }
+model = "imported"
+method = { kind = "backward" }
+count = 2
+[stage.elsewhere-predicted]
+kind = "import-selection"
+data = "fashion"
+files = { test = "sis" }
+predictions = { test = "weights.pt" }
+method = { kind = "backward" }
+count = 2
 [stage.subset]
 kind = "mask"
 ranking = "ranking"
@@ -99,7 +113,7 @@ count = 4
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 18] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
     ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
@@ -108,6 +122,8 @@ const KEYS: [(&str, &str); 16] = [
     ("ranking", "select-v1:51cf4c4d47488bf85cce0f1c770247da29ede1de5a147235d1d04a397690a7b6"),
     ("random", "select-v1:58be93c1a6a33c758ebe720da11a0572beaad17f6b95e115fbfe707fc87ea4a1"),
     ("exact", "select-v1:6acabde0d3a665dd4e9796909997be9a61ac4a7da32b1121947f0552e42249c1"),
+    ("elsewhere", "import-selection-v1:0309e335aa53eb1a935018249938ff31aa5281ff399124cfef225712f8723c07"),
+    ("elsewhere-predicted", "import-selection-v1:acdd358d16bed262d5bc04ead39b61e70ef9bcca286ceee5c76eeb3e9e2ef818"),
     ("subset", "mask-v1:bc2fcf0e955175475e71b707082c23d059d69d366d9ed987d843d47880f4ac8a"),
     ("noisy", "mask-v1:76915daae716a179c1b7dd99d8604a34cb07eac39507e7b5cff256c222a88158"),
     ("by-gradient", "select-v1:20b142ebe91a88ca8ab54e4fc4eb90449b371208dc5d25c740e756d63b6eb2ff"),
@@ -148,6 +164,10 @@ fn the_key_of_every_stage_is_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let data = repository().join("data/fashion-mnist-small");
     std::fs::write(folder.path().join("weights.pt"), "content that is only hashed").unwrap();
+    std::fs::create_dir(folder.path().join("sis")).unwrap();
+    for image in 0..2 {
+        std::fs::write(folder.path().join(format!("sis/fashion_{image}.npz")), format!("content {image}")).unwrap();
+    }
     let file = folder.path().join("every_stage.toml");
     std::fs::write(&file, EVERY_STAGE.replace("DATA", data.to_str().unwrap())).unwrap();
     let plan = plan(&file);

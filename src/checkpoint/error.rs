@@ -1,7 +1,7 @@
 //! What can be wrong with a file made elsewhere, and where.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -143,12 +143,21 @@ pub enum Fault {
     /// An array file that NumPy would not have written.
     #[error("not an array that NumPy saved: {0}")]
     Array(&'static str),
+    /// An array that a selection result needs is not in the archive.
+    #[error(
+        "there is no such array; a backward selection has `ordering_over_entire_backselect` and `mask`, one by batched \
+         gradient `mask_order`: check `method`"
+    )]
+    NoArray,
     /// More bytes than any selection result has.
     #[error("the array has more than {0} bytes, more than any selection result")]
     LongArray(u64),
     /// A selection result that contradicts itself.
     #[error("{0}")]
     Selection(&'static str),
+    /// A line of predictions that is none.
+    #[error("{0}; a line is `index,class,confidence`, and there is no header")]
+    Prediction(&'static str),
     /// The zip archive is damaged.
     #[error("damaged zip archive")]
     Zip(#[from] zip::result::ZipError),
@@ -173,6 +182,13 @@ impl Fault {
     /// Says where the fault is.
     pub(super) fn at(self, place: impl Into<String>) -> Located {
         Located { place: place.into(), fault: self }
+    }
+}
+
+impl Located {
+    /// Says of which file.
+    pub(super) fn of(self, path: &Path) -> CheckpointError {
+        CheckpointError::Malformed { path: path.to_owned(), place: self.place, source: self.fault }
     }
 }
 

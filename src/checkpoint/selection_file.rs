@@ -4,23 +4,23 @@
 //! front; `values_over_entire_backselect` float64 `[steps]`, f after each; `sis` int64 `[size, 3]`, the pixel masked
 //! last in front; `mask` bool `[1, height, width]`, true for the subset's pixels. Where the subset is empty, as it is
 //! at threshold 0, `sis` has shape `[0]` and `mask` is all true: indexing by nothing sets everything.
+//!
+//! References of our own may have a fifth, which the authors' files lack: `values_of_candidates` `[steps, pixels]`, f
+//! with each pixel masked on top of those that went before; what stands at pixels that are masked already means nothing.
 
 use std::fs;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor};
 use std::path::Path;
 
-use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
-
 use super::error::{CheckpointError, Fault, Located};
-use super::npy::{Array, Element};
+use super::npy::Array;
+use super::npz::{MOST_BYTES, Npz, read_file, to_bytes};
 
 const SIS: &str = "sis";
 const ORDER: &str = "ordering_over_entire_backselect";
 const VALUES: &str = "values_over_entire_backselect";
 const MASK: &str = "mask";
-/// Bytes that an array may have: an order of a million pixels has 24 MB.
-const MOST_BYTES: u64 = 1 << 26;
+const CANDIDATES: &str = "values_of_candidates";
 
 /// One image's backward selection, and the sufficient input subset found in it. Pixels are counted row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,7 @@ pub struct SelectionFile {
     order: Vec<u32>,
     values: Vec<f64>,
     sis: Vec<u32>,
+    candidates: Option<Vec<f64>>,
 }
 
 impl SelectionFile {
@@ -58,7 +59,7 @@ impl SelectionFile {
         if !ends_before(0) && !ends_before(1) {
             return Err(Fault::Selection("the subset is not what the order masks last"));
         }
-        Ok(Self { height, width, order, values, sis })
+        Ok(Self { height, width, order, values, sis, candidates: None })
     }
 
     /// Rows of the image.
@@ -91,6 +92,12 @@ impl SelectionFile {
         &self.sis
     }
 
+    /// f of every candidate at every step, `[steps, pixels]`, where the file tells.
+    #[must_use]
+    pub fn candidates(&self) -> Option<&[f64]> {
+        self.candidates.as_deref()
+    }
+
     /// One entry a pixel: whether it belongs to the subset; all true where the subset is empty.
     #[must_use]
     pub fn mask(&self) -> Vec<bool> {
@@ -104,13 +111,15 @@ impl SelectionFile {
     /// # Errors
     /// When it cannot be opened, is damaged, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
-        let malformed =
-            |Located { place, fault }| CheckpointError::Malformed { path: path.to_owned(), place, source: fault };
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(malformed(Fault::NotAFile.at("the path")));
-        }
-        Self::parse(&fs::read(path).map_err(unreadable)?).map_err(malformed)
+        read_file(path, Self::parse)
+    }
+
+    /// Reads the bytes of the file `path`.
+    ///
+    /// # Errors
+    /// When they are damaged or contradict themselves.
+    pub fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+        Self::parse(bytes).map_err(|located| located.of(path))
     }
 
     /// Writes the file as the authors' code would.
@@ -118,72 +127,74 @@ impl SelectionFile {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let sis_shape = if self.sis.is_empty() { vec![0] } else { vec![self.sis.len(), 3] };
-        let sis = Array { shape: sis_shape, elements: self.coordinates(&self.sis) };
-        let order = Array { shape: vec![self.order.len(), 3], elements: self.coordinates(&self.order) };
+        let sis = Array { shape: sis_shape, elements: coordinates(&self.sis, self.width) };
+        let order = Array { shape: vec![self.order.len(), 3], elements: coordinates(&self.order, self.width) };
         let values = Array { shape: vec![self.values.len()], elements: self.values.clone() };
         let mask = Array { shape: vec![1, self.height, self.width], elements: self.mask() };
-        let entries =
-            [(SIS, sis.to_bytes()), (ORDER, order.to_bytes()), (VALUES, values.to_bytes()), (MASK, mask.to_bytes())];
-        for (name, bytes) in entries {
-            archive.start_file(format!("{name}.npy"), SimpleFileOptions::default())?;
-            archive.write_all(&bytes)?;
+        let mut arrays = vec![
+            (SIS, sis.to_bytes()),
+            (ORDER, order.to_bytes()),
+            (VALUES, values.to_bytes()),
+            (MASK, mask.to_bytes()),
+        ];
+        if let Some(candidates) = &self.candidates {
+            let shape = vec![self.order.len(), self.height * self.width];
+            arrays.push((CANDIDATES, Array { shape, elements: candidates.clone() }.to_bytes()));
         }
-        fs::write(path, archive.finish()?.into_inner())
+        fs::write(path, to_bytes(&arrays)?)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Located> {
-        let mut archive =
-            ZipArchive::new(Cursor::new(bytes)).map_err(|error| Fault::from(error).at("the archive's directory"))?;
-        let mask: Array<bool> = array(&mut archive, MASK)?;
+        let mut archive = Npz::open(Cursor::new(bytes))?;
+        let mask: Array<bool> = archive.array(MASK)?;
         let &[1, height, width] = mask.shape.as_slice() else {
             return Err(Fault::Selection("the mask has not the shape [1, height, width]").at(MASK));
         };
-        let order = pixels(&array(&mut archive, ORDER)?, height, width).map_err(|fault| fault.at(ORDER))?;
-        let values: Array<f64> = array(&mut archive, VALUES)?;
+        let order = pixels(&archive.array(ORDER)?, height, width).map_err(|fault| fault.at(ORDER))?;
+        let values: Array<f64> = archive.array(VALUES)?;
         if values.shape.len() != 1 {
             return Err(Fault::Selection("the values have more than one dimension").at(VALUES));
         }
-        let sis = pixels(&array(&mut archive, SIS)?, height, width).map_err(|fault| fault.at(SIS))?;
-        let selection =
+        let sis = pixels(&archive.array(SIS)?, height, width).map_err(|fault| fault.at(SIS))?;
+        let candidates: Option<Array<f64>> = archive.optional(CANDIDATES)?;
+        let mut selection =
             Self::new(height, width, order, values.elements, sis).map_err(|fault| fault.at("its arrays"))?;
-        if selection.mask() == mask.elements {
-            Ok(selection)
-        } else {
-            Err(Fault::Selection("the mask is true elsewhere than on the subset").at(MASK))
+        if selection.mask() != mask.elements {
+            return Err(Fault::Selection("the mask is true elsewhere than on the subset").at(MASK));
         }
-    }
-
-    /// (0, row, column) of each pixel.
-    fn coordinates(&self, pixels: &[u32]) -> Vec<i64> {
-        let width = self.width as u32;
-        pixels.iter().flat_map(|&pixel| [0, i64::from(pixel / width), i64::from(pixel % width)]).collect()
+        if let Some(Array { shape, elements }) = candidates {
+            if shape != [selection.order.len(), height * width] {
+                return Err(Fault::Selection("the candidates have not the shape [steps, pixels]").at(CANDIDATES));
+            }
+            selection.candidates = Some(elements);
+        }
+        Ok(selection)
     }
 }
 
-/// Reads one array of the archive.
-fn array<T: Element>(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<Array<T>, Located> {
-    let mut read = || {
-        let mut bytes = Vec::new();
-        let entry = archive.by_name(&format!("{name}.npy"))?;
-        entry.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MOST_BYTES { Err(Fault::LongArray(MOST_BYTES)) } else { Array::parse(&bytes) }
-    };
-    read().map_err(|fault| fault.at(name))
+/// (0, row, column) of each pixel of an image of that width.
+pub(super) fn coordinates(pixels: &[u32], width: usize) -> Vec<i64> {
+    let width = width as u32;
+    pixels.iter().flat_map(|&pixel| [0, i64::from(pixel / width), i64::from(pixel % width)]).collect()
 }
 
 /// The pixel of each (0, row, column).
 fn pixels(array: &Array<i64>, height: usize, width: usize) -> Result<Vec<u32>, Fault> {
-    const EXPECTED: &str = "a place is not (0, row, column) within the image";
     if !array.elements.is_empty() && !matches!(array.shape.as_slice(), [_, 3]) {
         return Err(Fault::Selection("the places have not the shape [steps, 3]"));
     }
+    places(&array.elements, height, width)
+}
+
+/// The pixel of each (0, row, column), one after the other.
+pub(super) fn places(elements: &[i64], height: usize, width: usize) -> Result<Vec<u32>, Fault> {
+    const EXPECTED: &str = "a place is not (0, row, column) within the image";
     let within = |place: i64, extent: usize| usize::try_from(place).ok().filter(|&place| place < extent);
     let pixel = |&[plane, row, column]: &[i64; 3]| {
         let (row, column) = (within(row, height)?, within(column, width)?);
         (plane == 0).then(|| u32::try_from(row * width + column).ok())?
     };
-    let (places, _) = array.elements.as_chunks();
+    let (places, _) = elements.as_chunks();
     places.iter().map(|place| pixel(place).ok_or(Fault::Selection(EXPECTED))).collect()
 }

@@ -4,9 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
+
+use crate::checkpoint::list_selections;
 use crate::data::{Library, Provenance};
 use crate::pipeline::{Files, SplitFacts};
 use crate::spec::{DataSource, Split};
+use crate::stages::{HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
 
@@ -64,14 +68,26 @@ impl Files for KnownFiles<'_> {
         }
     }
 
-    fn file(&self, path: &Path) -> Result<String, String> {
-        let hash = || -> std::io::Result<blake3::Hash> {
-            let mut hasher = blake3::Hasher::new();
-            std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-            Ok(hasher.finalize())
-        };
-        hash().map(|hash| hash.to_hex().to_string()).map_err(|error| {
-            format!("cannot read the model file {}: {error}; put it there or change `file`", path.display())
+    fn file(&self, what: &str, path: &Path) -> Result<String, String> {
+        hash_file(path).map_err(|error| {
+            format!("cannot read the {what} {}: {error}; put it there or change its path", path.display())
         })
+    }
+
+    fn selections(&self, path: &Path, count: usize) -> Result<SelectionFiles, String> {
+        if path.is_file() {
+            let hash = self.file("selections", path)?;
+            return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
+        }
+        if !path.is_dir() {
+            let path = path.display();
+            return Err(format!("there is no folder and no packed file of selections at {path}: put them there"));
+        }
+        let paths = list_selections(path, count).map_err(|error| chain(&error))?;
+        let hashed = paths.into_par_iter().map(|path| {
+            let hash = hash_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            Ok(HashedFile { path, hash })
+        });
+        hashed.collect::<Result<Vec<_>, String>>().map(SelectionFiles::Single)
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
                     && let Some(ranking) = unranked(stages, &reference.stage, split)
                 {
                     let fault = format!("`{}` has no {split} images: `{ranking}` does not rank them", reference.stage);
-                    let help = format!("add the {split} images to `images` of `stage.{ranking}`");
+                    let key = if is_imported(stages, ranking) { "files" } else { "images" };
+                    let help = format!("add the {split} images to `{key}` of `stage.{ranking}`");
                     sink.report(Problem::at(reference.place, fault).help(help));
                 }
                 if let Settings::Sis { .. } = draft.settings
@@ -42,6 +43,10 @@ fn selections<'a>(stages: &'a [DraftStage], name: &str) -> impl Iterator<Item = 
     stage.into_iter().flat_map(DraftStage::drafts).map(|draft| &draft.settings)
 }
 
+fn is_imported(stages: &[DraftStage], name: &str) -> bool {
+    selections(stages, name).any(|settings| matches!(settings, Settings::ImportSelection { .. }))
+}
+
 /// The ranking behind a mask, if it does not rank `split`.
 fn unranked<'a>(stages: &'a [DraftStage], mask: &str, split: Split) -> Option<&'a str> {
     let mask = stages.iter().find(|stage| stage.name == mask)?;
@@ -51,6 +56,7 @@ fn unranked<'a>(stages: &'a [DraftStage], mask: &str, split: Split) -> Option<&'
         known.peek().is_some()
             && !known.any(|settings| match settings {
                 Settings::Select { images, .. } => images.iter().any(|(_, ranked)| *ranked == split),
+                Settings::ImportSelection { files, .. } => files.iter().any(|(ranked, _)| *ranked == split),
                 _ => true,
             })
     })

@@ -129,6 +129,21 @@ pub enum Settings {
         /// Only so many of the first images of each split.
         count: Option<usize>,
     },
+    /// `kind = "import-selection"`: rankings from files in the authors' layout.
+    ImportSelection {
+        /// The data set whose images were ranked.
+        data: String,
+        /// By half: a folder with one file an image, or a packed file.
+        files: Vec<(Split, PathBuf)>,
+        /// By half: which class the model predicts on each image, and with which confidence.
+        predictions: Vec<(Split, PathBuf)>,
+        /// The model that ranked them, which is asked for what the files leave out.
+        model: Option<StageRef>,
+        /// How.
+        method: Selection,
+        /// Only so many of the first images of each split.
+        count: Option<usize>,
+    },
     /// `kind = "mask"`: keep the pixels that a ranking masks last.
     Mask {
         /// The `select` stage.

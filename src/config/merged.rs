@@ -84,10 +84,10 @@ fn key(key: &str) -> String {
     if bare { key.to_owned() } else { string(key) }
 }
 
-/// The document with the paths of data sets and weights as the first file would name them.
+/// The document with the paths of data sets, weights, selections and predictions as the first file would name them.
 fn with_paths(root: &Node, folders: &[PathBuf]) -> Node {
     let mut root = root.clone();
-    for (section, name) in [("data", "root"), ("stage", "file")] {
+    for (section, name) in [("data", "root"), ("stage", "file"), ("stage", "files"), ("stage", "predictions")] {
         for entry in entries_mut(&mut root).iter_mut().filter(|entry| entry.key == section) {
             for named in entries_mut(&mut entry.node) {
                 for path in entries_mut(&mut named.node).iter_mut().filter(|entry| entry.key == name) {
@@ -100,6 +100,12 @@ fn with_paths(root: &Node, folders: &[PathBuf]) -> Node {
 }
 
 fn move_path(node: &mut Node, folders: &[PathBuf]) {
+    if let Value::Table(entries) = &mut node.value {
+        for entry in entries {
+            move_path(&mut entry.node, folders);
+        }
+        return;
+    }
     let Some(folder) = folders.get(node.place.source) else { return };
     // A path that is an axis' value as a whole stands in the sweep.
     if let Value::Text(text) = &mut node.value

@@ -14,6 +14,7 @@ mod dataset;
 mod document;
 pub mod experiment;
 mod extends;
+mod imported_selection;
 mod join;
 mod merged;
 mod method;

@@ -142,6 +142,26 @@ pub(super) const SELECT: &[Field] = &[
     value("count", "100"),
 ];
 
+/// `kind = "import-selection"`.
+pub(super) const IMPORT_SELECTION: &[Field] = &[
+    KIND,
+    value("data", "\"cifar10\""),
+    keys("files", "{ test = \"sis/cifar10_test\" }", SELECTION_FILES),
+    keys("predictions", "{ test = \"preds/cifar10_test.csv\" }", PREDICTION_FILES),
+    value("model", "\"imported\""),
+    pins("model-where"),
+    keys("method", "{ kind = \"backward\" }", METHOD),
+    value("count", "100"),
+];
+
+/// `files` of an import of selections.
+pub(super) const SELECTION_FILES: &[Field] =
+    &[value("train", "\"sis/cifar10_train\""), value("test", "\"sis/cifar10_test\"")];
+
+/// `predictions` of an import of selections.
+pub(super) const PREDICTION_FILES: &[Field] =
+    &[value("train", "\"preds/cifar10_train.csv\""), value("test", "\"preds/cifar10_test.csv\"")];
+
 /// `method` of a selection, whatever its kind.
 pub(super) const METHOD: &[Field] = &[
     value("kind", "\"backward\""),
@@ -258,6 +278,8 @@ pub(super) enum StageKind {
     Ensemble,
     /// Rankings of pixels.
     Select,
+    /// Rankings of pixels from files.
+    ImportSelection,
     /// Subsets of pixels.
     Mask,
     /// Accuracies.
@@ -270,11 +292,12 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("train", Self::Train),
         ("import", Self::Import),
         ("ensemble", Self::Ensemble),
         ("select", Self::Select),
+        ("import-selection", Self::ImportSelection),
         ("mask", Self::Mask),
         ("evaluate", Self::Evaluate),
         ("sis", Self::Sis),
@@ -288,6 +311,7 @@ impl StageKind {
             Self::Import => "import",
             Self::Ensemble => "ensemble",
             Self::Select => "select",
+            Self::ImportSelection => "import-selection",
             Self::Mask => "mask",
             Self::Evaluate => "evaluate",
             Self::Sis => "sis",
@@ -302,6 +326,7 @@ impl StageKind {
             Self::Import => IMPORT,
             Self::Ensemble => ENSEMBLE,
             Self::Select => SELECT,
+            Self::ImportSelection => IMPORT_SELECTION,
             Self::Mask => MASK,
             Self::Evaluate => EVALUATE,
             Self::Sis => SIS,

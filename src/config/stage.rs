@@ -71,8 +71,10 @@ impl Folders<'_> {
     }
 }
 
+/// Kinds of stages that rank pixels.
+const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
 const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
-const MODELS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Ensemble];
+pub(super) const MODELS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Ensemble];
 
 impl Scope<'_> {
     /// Reads a stage other than an evaluation.
@@ -83,6 +85,7 @@ impl Scope<'_> {
             StageKind::Import => self.import(&table),
             StageKind::Ensemble => self.ensemble(&cell, &table),
             StageKind::Select => self.select(&table),
+            StageKind::ImportSelection => self.import_selection(&table),
             StageKind::Mask => self.mask(&table),
             StageKind::Sis => self.sis(&table),
             StageKind::Collection => self.collection(&table),
@@ -244,7 +247,7 @@ impl Scope<'_> {
     }
 
     fn mask(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let ranking = self.stage(table, "ranking", &[StageKind::Select]);
+        let ranking = self.stage(table, "ranking", RANKINGS);
         let keep = table.required("keep").and_then(|item| match &item.node.value {
             Value::Table(_) => item.table(KEEP)?.required("rounds").and_then(|item| fraction(&item)).map(Keep::Rounds),
             _ => fraction(&item).map(Keep::Share),
@@ -255,7 +258,7 @@ impl Scope<'_> {
     }
 
     fn sis(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let ranking = self.stage(table, "ranking", &[StageKind::Select]);
+        let ranking = self.stage(table, "ranking", RANKINGS);
         let threshold = threshold(table);
         let (ranking, reference) = ranking?;
         Some((Settings::Sis { ranking, threshold: threshold? }, vec![reference]))
@@ -272,7 +275,7 @@ impl Scope<'_> {
     }
 
     /// The stage that `key` names, with its `key-where`.
-    fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(StageRef, Reference)> {
+    pub fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(StageRef, Reference)> {
         let pins = self.pins(table, &format!("{key}-where"));
         let item = table.required(key)?;
         let name = item.text()?;
@@ -370,7 +373,7 @@ impl Settings {
             Self::Train { images, init, .. } => images.reference_mut().into_iter().chain(init).collect(),
             Self::Import { .. } => Vec::new(),
             Self::Ensemble { members } => members.iter_mut().collect(),
-            Self::Select { model, .. } => model.iter_mut().collect(),
+            Self::Select { model, .. } | Self::ImportSelection { model, .. } => model.iter_mut().collect(),
             Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
             Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),
             Self::Collection { model, .. } => vec![model],

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::artifacts::{Model, Network, ParameterTensor};
-use crate::checkpoint::{fit_names_without, read};
+use crate::checkpoint::{FitError, fit_names_without, read};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
-use crate::spec::{Arch, SeededDropout};
+use crate::spec::{Arch, ImageShape, SeededDropout};
 
 use super::{DataSplit, Env};
 
@@ -56,8 +56,12 @@ impl Stage<Env> for Import {
         let expected: Vec<(String, Vec<usize>)> =
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
         let tensors = read(&self.file).map_err(StageError::failed)?;
-        let mut tensors =
-            fit_names_without(tensors, &expected, arch::left_out(self.arch)).map_err(StageError::failed)?;
+        let shapes: BTreeMap<String, Vec<usize>> =
+            tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
+        let mut tensors = fit_names_without(tensors, &expected, arch::left_out(self.arch)).map_err(|source| {
+            let fits = self.fitting(&shapes, images.shape, classes);
+            StageError::failed(OtherArchitecture { file: self.file.clone(), arch: self.arch, fits, source })
+        })?;
         if self.transform_input == Some(true) {
             expect_normalised_input(&mut tensors);
         }
@@ -99,6 +103,34 @@ fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
     }
 }
 
+impl Import {
+    /// The architecture that tensors of these shapes fit, if it is one that there is.
+    fn fitting(&self, shapes: &BTreeMap<String, Vec<usize>>, input: ImageShape, classes: usize) -> Option<Arch> {
+        Arch::ALL.into_iter().filter(|&other| other != self.arch).find(|&other| {
+            let Ok(graph) = arch::build(other, input, classes) else { return false };
+            let expected: Vec<(String, Vec<usize>)> =
+                graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
+            let empty = |shape: &Vec<usize>| ParameterTensor { shape: shape.clone(), data: Vec::new() };
+            let tensors = shapes.iter().map(|(name, shape)| (name.clone(), empty(shape))).collect();
+            fit_names_without(tensors, &expected, arch::left_out(other)).is_ok()
+        })
+    }
+}
+
+/// A file whose tensors are not those of the architecture that was named.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is no checkpoint of `{arch}`{}",
+    .file.display(),
+    .fits.map_or_else(String::new, |fits| format!("; its tensors are those of `{fits}`: write `arch = \"{fits}\"`"))
+)]
+struct OtherArchitecture {
+    file: PathBuf,
+    arch: Arch,
+    fits: Option<Arch>,
+    source: FitError,
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Tensor};
@@ -106,7 +138,7 @@ mod tests {
     use super::*;
     use crate::nn::evaluation::EvaluationNetwork;
     use crate::nn::init::initial_tensors;
-    use crate::spec::{ImageShape, Seed};
+    use crate::spec::Seed;
 
     #[test]
     fn transforming_the_weights_is_transforming_the_input() {

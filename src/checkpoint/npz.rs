@@ -1,0 +1,77 @@
+//! NumPy's archive of several arrays (`.npz`): a zip file with one `.npy` for each, compressed or not.
+
+use std::fs;
+use std::io::{self, Cursor, Read, Seek, Write};
+use std::path::Path;
+
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+use super::error::{CheckpointError, Fault, Located};
+use super::npy::{Array, Element};
+
+/// Bytes that an array may have when it is read as a whole: an order of a million pixels has 24 MB.
+pub(super) const MOST_BYTES: u64 = 1 << 26;
+
+/// An archive that is read.
+pub(super) struct Npz<R>(ZipArchive<R>);
+
+impl<R: Read + Seek> Npz<R> {
+    /// Opens an archive.
+    pub fn open(file: R) -> Result<Self, Located> {
+        ZipArchive::new(file).map(Self).map_err(|error| Fault::from(error).at("the archive's directory"))
+    }
+
+    /// An array that must be there.
+    pub fn array<T: Element>(&mut self, name: &str) -> Result<Array<T>, Located> {
+        self.optional(name)?.ok_or_else(|| Fault::NoArray.at(name))
+    }
+
+    /// An array that may be there.
+    pub fn optional<T: Element>(&mut self, name: &str) -> Result<Option<Array<T>>, Located> {
+        let mut read = || {
+            let Some(entry) = self.find(name)? else { return Ok(None) };
+            let mut bytes = Vec::new();
+            entry.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MOST_BYTES {
+                return Err(Fault::LongArray(MOST_BYTES));
+            }
+            Array::parse(&bytes).map(Some)
+        };
+        read().map_err(|fault| fault.at(name))
+    }
+
+    /// The bytes of an array file, as they come.
+    pub fn stream(&mut self, name: &str) -> Result<impl Read + '_, Located> {
+        let found = self.find(name).and_then(|entry| entry.ok_or(Fault::NoArray));
+        found.map_err(|fault| fault.at(name))
+    }
+
+    fn find(&mut self, name: &str) -> Result<Option<impl Read + '_>, Fault> {
+        match self.0.by_name(&format!("{name}.npy")) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(ZipError::FileNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The archive of some array files, in their order. Equal arrays give equal bytes.
+pub(super) fn to_bytes(arrays: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), SimpleFileOptions::default())?;
+        archive.write_all(bytes)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+/// Reads the regular file `path` and makes of its bytes what `parse` says.
+pub(super) fn read_file<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, Located>) -> Result<T, CheckpointError> {
+    let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(Fault::NotAFile.at("the path").of(path));
+    }
+    parse(&fs::read(path).map_err(unreadable)?).map_err(|located| located.of(path))
+}

@@ -1,0 +1,295 @@
+//! The backward selections of many images in one `.npz`: the arrays of their files, each with an axis more in front.
+//!
+//! `index` int64 `[images]`, the images' numbers; `ordering_over_entire_backselect` int64 `[images, steps, 3]`;
+//! `values_over_entire_backselect` float64 `[images, steps]`; `mask` bool `[images, 1, height, width]`; in place of
+//! `sis`, whose length differs from image to image, `sis_size` int64 `[images]`: the subset is that many of the last
+//! places of the order, the last in front, and -1 says that nothing suffices. It is read and written image by image:
+//! 50,000 of them have two gigabytes.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::error::{CheckpointError, Fault, Located};
+use super::npy::{Array, Element, Header, Stored};
+use super::npz::{MOST_BYTES, Npz};
+use super::selection_file::{coordinates, places};
+
+const INDEX: &str = "index";
+const ORDER: &str = "ordering_over_entire_backselect";
+const VALUES: &str = "values_over_entire_backselect";
+const MASK: &str = "mask";
+const SIZE: &str = "sis_size";
+
+/// One image's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedSelection {
+    /// The image's number.
+    pub image: usize,
+    /// The pixels, the one masked first in front.
+    pub order: Vec<u32>,
+    /// f after each of them.
+    pub values: Vec<f64>,
+    /// The last so many pixels suffice; none do where this is `None`.
+    pub sis_size: Option<usize>,
+}
+
+/// A packed file that is open.
+#[derive(Clone, Debug)]
+pub struct PackedFile {
+    path: PathBuf,
+    /// The images' numbers, in the order of their rows.
+    images: Vec<usize>,
+    sizes: Vec<i64>,
+    height: usize,
+    width: usize,
+}
+
+impl PackedFile {
+    /// Opens a packed file and reads which images it has.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is damaged.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let open = || {
+            let mut archive = archive(path)?;
+            let index: Array<i64> = archive.array(INDEX)?;
+            let images: Option<Vec<usize>> = index.elements.iter().map(|&image| usize::try_from(image).ok()).collect();
+            let images = images.ok_or_else(|| Fault::Selection("an image's number is negative").at(INDEX))?;
+            let sizes: Array<i64> = archive.array(SIZE)?;
+            let mask = Header::read(&mut archive.stream(MASK)?).map_err(|fault| fault.at(MASK))?;
+            let &[rows, 1, height, width] = mask.shape.as_slice() else {
+                return Err(Fault::Selection("the masks have not the shape [images, 1, height, width]").at(MASK));
+            };
+            if rows != images.len() || sizes.elements.len() != rows {
+                return Err(Fault::Selection("there is not one row an image").at("its arrays"));
+            }
+            Ok(Self { path: path.to_owned(), images, sizes: sizes.elements, height, width })
+        };
+        match File::open(path) {
+            Ok(_) => open().map_err(|located| located.of(path)),
+            Err(source) => Err(CheckpointError::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Rows of an image.
+    #[must_use]
+    pub const fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns of an image.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The images' numbers, in the order of their rows.
+    #[must_use]
+    pub fn images(&self) -> &[usize] {
+        &self.images
+    }
+
+    /// Calls `visit` for each row whose image `wanted` accepts, in the order of the rows, until it answers `false`.
+    ///
+    /// # Errors
+    /// When the file is damaged or an order is none.
+    pub fn for_each(
+        &self,
+        wanted: impl Fn(usize) -> bool,
+        mut visit: impl FnMut(PackedSelection) -> bool,
+    ) -> Result<(), CheckpointError> {
+        let mut read = || {
+            let (images, steps) = (self.images.len(), self.height * self.width);
+            let (mut orders, mut values) = (archive(&self.path)?, archive(&self.path)?);
+            let mut orders = Rows::open(orders.stream(ORDER)?, &[images, steps, 3], ORDER)?;
+            let mut values = Rows::open(values.stream(VALUES)?, &[images, steps], VALUES)?;
+            for (&image, &size) in self.images.iter().zip(&self.sizes) {
+                orders.advance()?;
+                values.advance()?;
+                if !wanted(image) {
+                    continue;
+                }
+                let order = places(&orders.row()?, self.height, self.width)
+                    .map_err(|fault| fault.at(format!("{ORDER}, image {image}")))?;
+                let row = PackedSelection { image, order, values: values.row()?, sis_size: usize::try_from(size).ok() };
+                if !visit(row) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|located: Located| located.of(&self.path))
+    }
+}
+
+fn archive(path: &Path) -> Result<Npz<BufReader<File>>, Located> {
+    let file = File::open(path).map_err(|error| Fault::from(error).at("the path"))?;
+    Npz::open(BufReader::new(file))
+}
+
+/// An array that is read row by row along its first axis.
+struct Rows<R> {
+    file: R,
+    array: &'static str,
+    /// NumPy's name for the type of the elements.
+    element: String,
+    row: Vec<u8>,
+}
+
+impl<R: Read> Rows<R> {
+    /// Reads the header of an array that must have that shape.
+    fn open(mut file: R, shape: &[usize], array: &'static str) -> Result<Self, Located> {
+        let mut open = || {
+            let header = Header::read(&mut file)?;
+            if header.shape != shape {
+                return Err(Fault::Selection("its shape does not belong to the index and the masks"));
+            }
+            let bytes = header.row_bytes().filter(|&bytes| bytes as u64 <= MOST_BYTES);
+            let row = vec![0; bytes.ok_or(Fault::LongArray(MOST_BYTES))?];
+            Ok((header.name, row))
+        };
+        let (element, row) = open().map_err(|fault| fault.at(array))?;
+        Ok(Self { file, array, element, row })
+    }
+
+    /// Goes to the next row.
+    fn advance(&mut self) -> Result<(), Located> {
+        self.file.read_exact(&mut self.row).map_err(|error| Fault::from(error).at(self.array))
+    }
+
+    /// The elements of the row.
+    fn row<T: Element>(&self) -> Result<Vec<T>, Located> {
+        T::decode(&self.element, &self.row).map_err(|fault| fault.at(self.array))
+    }
+}
+
+/// Writes a packed file of images of `[height, width]`: their numbers, and how many of their last pixels suffice.
+///
+/// `walk` is called several times. Each time it hands the order and the values of every image, in the same sequence, to
+/// the function that it is given.
+///
+/// # Errors
+/// When the file cannot be written, or `walk` fails.
+pub fn write_packed<E: From<io::Error>>(
+    path: &Path,
+    [height, width]: [usize; 2],
+    images: &[(usize, Option<usize>)],
+    walk: impl Fn(&mut dyn FnMut(&[u32], &[f32]) -> io::Result<()>) -> Result<(), E>,
+) -> Result<(), E> {
+    let (count, steps) = (images.len(), height * width);
+    let mut archive = ZipWriter::new(BufWriter::new(File::create(path)?));
+    let small = |elements: Vec<i64>| Array { shape: vec![count], elements }.to_bytes();
+    let index = small(images.iter().map(|&(image, _)| (image as u64).cast_signed()).collect());
+    let sizes = small(images.iter().map(|&(_, size)| size.map_or(-1, |size| (size as u64).cast_signed())).collect());
+    for (name, bytes) in [(INDEX, index), (SIZE, sizes)] {
+        start(&mut archive, name, bytes.len())?;
+        archive.write_all(&bytes)?;
+    }
+
+    start(&mut archive, MASK, count * steps)?;
+    archive.write_all(&Header::to_bytes::<bool>(&[count, 1, height, width]))?;
+    let mut place = 0;
+    walk(&mut |order, _| {
+        let size = images.get(place).and_then(|&(_, size)| size).unwrap_or(0);
+        place += 1;
+        let mut mask = vec![size == 0; steps];
+        order.iter().rev().take(size).for_each(|&pixel| mask[pixel as usize] = true);
+        archive.write_all(&encoded(mask))
+    })?;
+
+    start(&mut archive, ORDER, count * steps * 3 * 8)?;
+    archive.write_all(&Header::to_bytes::<i64>(&[count, steps, 3]))?;
+    walk(&mut |order, _| archive.write_all(&encoded(coordinates(order, width))))?;
+
+    start(&mut archive, VALUES, count * steps * 8)?;
+    archive.write_all(&Header::to_bytes::<f64>(&[count, steps]))?;
+    walk(&mut |_, values| archive.write_all(&encoded(values.iter().copied().map(f64::from))))?;
+
+    archive.finish().map_err(io::Error::from)?.flush()?;
+    Ok(())
+}
+
+/// Begins the entry of an array of about so many bytes.
+fn start(archive: &mut ZipWriter<BufWriter<File>>, name: &str, bytes: usize) -> io::Result<()> {
+    let large = bytes >= 1 << 31;
+    Ok(archive.start_file(format!("{name}.npy"), SimpleFileOptions::default().large_file(large))?)
+}
+
+fn encoded<T: Stored>(elements: impl IntoIterator<Item = T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    elements.into_iter().for_each(|element| element.encode(&mut bytes));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row = (Vec<u32>, Vec<f32>);
+
+    fn rows() -> Vec<Row> {
+        vec![
+            (vec![3, 0, 5, 1, 2, 4], vec![0.9, 0.8, 0.7, 0.6, 0.5, 0.4]),
+            (vec![0, 1, 2, 3, 4, 5], vec![0.95, 0.75, 0.65, 0.35, 0.25, 0.15]),
+            (vec![5, 4, 3, 2, 1, 0], vec![0.1, 0.1, 0.1, 0.1, 0.1, 0.1]),
+        ]
+    }
+
+    fn write(path: &Path) {
+        let images = [(4, Some(2)), (7, Some(0)), (9, None)];
+        write_packed::<io::Error>(path, [2, 3], &images, |visit| {
+            rows().iter().try_for_each(|(order, values)| visit(order, values))
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn every_image_comes_back_and_some_can_be_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cifar10_test.npz");
+        write(&path);
+        let file = PackedFile::open(&path).unwrap();
+        assert_eq!((file.height(), file.width(), file.images()), (2, 3, &[4, 7, 9][..]));
+        let mut found = Vec::new();
+        let collect = |row| {
+            found.push(row);
+            true
+        };
+        file.for_each(|image| image != 7, collect).unwrap();
+        let expected = |place: usize, image, sis_size| PackedSelection {
+            image,
+            order: rows()[place].0.clone(),
+            values: rows()[place].1.iter().copied().map(f64::from).collect(),
+            sis_size,
+        };
+        assert_eq!(found, [expected(0, 4, Some(2)), expected(2, 9, None)]);
+    }
+
+    #[test]
+    fn masks_are_those_of_the_single_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cifar10_test.npz");
+        write(&path);
+        let masks: Array<bool> = archive(&path).unwrap().array(MASK).unwrap();
+        assert_eq!(masks.shape, [3, 1, 2, 3]);
+        let two_last = [false, false, true, false, true, false];
+        assert_eq!(masks.elements, [two_last, [true; 6], [true; 6]].concat());
+    }
+
+    #[test]
+    fn a_single_file_and_a_file_cut_short_are_refused() {
+        let single = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/selections/cifar10_0.npz");
+        let refused = PackedFile::open(&single).unwrap_err();
+        assert!(matches!(refused, CheckpointError::Malformed { place, .. } if place == INDEX));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("short.npz");
+        write(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(PackedFile::open(&path).is_err());
+    }
+}

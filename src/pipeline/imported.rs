@@ -1,0 +1,63 @@
+//! Selections that were made elsewhere.
+
+use crate::config::experiment::{Settings, StageRef};
+use crate::engine::plan::Label;
+use crate::stages::{HashedFile, ImportSelection, Range, SelectionFiles};
+
+use super::{Planner, RankedSplit, part};
+
+/// Images of a shard: each costs no more than reading its file.
+const SHARD: usize = 4096;
+
+impl<'a> Planner<'a> {
+    /// Plans an `import-selection`, which `settings` are of.
+    pub(super) fn import_selection(&mut self, at: &StageRef, settings: &'a Settings) {
+        let Settings::ImportSelection { data, files, predictions, model, method, count } = settings else { return };
+        let model = model.as_ref().map(|model| self.models[model].clone());
+        let mut shards = Vec::new();
+        for (half, path) in files {
+            let split = self.split(data, *half);
+            let images = count.map_or(split.images, |count| count.min(split.images));
+            let (files, absent) = match self.files.selections(path, images) {
+                Ok(files) => (files, None),
+                Err(why) => (SelectionFiles::Packed(HashedFile::absent(path)), Some(why)),
+            };
+            let mut absent = split.absent.clone().or(absent);
+            let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| {
+                self.files.file("predictions", path).map_or_else(
+                    |why| {
+                        absent.get_or_insert(why);
+                        HashedFile::absent(path)
+                    },
+                    |hash| HashedFile { path: path.clone(), hash },
+                )
+            });
+            shards.push((split, Range::shards(images, SHARD), files, said, absent));
+        }
+        let total: usize = shards.iter().map(|(_, ranges, ..)| ranges.len()).sum();
+        let mut place = 0;
+        let mut ranked = Vec::new();
+        for (split, ranges, files, said, absent) in shards {
+            let mut keys = Vec::new();
+            for range in ranges {
+                let files = files.of(range);
+                let import = ImportSelection {
+                    content: files.content(),
+                    files,
+                    images: split.data.clone(),
+                    range,
+                    method: method.clone(),
+                    predictions: said.as_ref().map(|said| said.hash.clone()),
+                    predictions_file: said.clone(),
+                    // Who has predictions need not ask.
+                    model: if said.is_some() { None } else { model.clone() },
+                };
+                let label = Label { shard: (total > 1).then_some((place, total)), ..part(at, split.data.split) };
+                keys.push(self.step(import, label, absent.clone()));
+                place += 1;
+            }
+            ranked.push(RankedSplit { shards: keys, split });
+        }
+        self.ranking(at, ranked);
+    }
+}
