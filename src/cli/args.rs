@@ -32,6 +32,8 @@ pub(super) enum Verb {
     Show(ShowArguments),
     /// Copies a stage's results into a folder, with pictures of its subsets.
     Export(ExportArguments),
+    /// Holds selections made elsewhere against this program's own engine, at every step of their way.
+    CompareSelection(CompareSelectionArguments),
     /// Measures what this machine does in a second with a network, and foretells how long an experiment's stages take.
     Bench(BenchArguments),
     /// Says what this machine has, and checks every kernel against plain Rust.
@@ -175,8 +177,42 @@ pub(super) struct ExportArguments {
     /// The folder to copy into.
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
+    /// How the files are laid out.
+    #[arg(long, value_enum, default_value_t = Layout::Cache)]
+    pub layout: Layout,
+    /// With `--layout authors`: the backward selections of a split in one file.
+    #[arg(long)]
+    pub packed: bool,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Layout {
+    /// As the cache has them, with pictures of subsets.
+    Cache,
+    /// As the authors' code reads and writes them.
+    Authors,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareSelectionArguments {
+    /// Experiment file.
+    pub file: PathBuf,
+    /// A stage of kind `import-selection` that names a model.
+    #[arg(value_name = "STAGE")]
+    pub name: String,
+    /// Only the first images of each split.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub images: Option<usize>,
+    /// Only cells with these values: `arch=resnet20,seed=0`.
+    #[arg(long, value_delimiter = ',', value_name = "AXIS=VALUE")]
+    pub cell: Vec<String>,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +253,10 @@ pub(super) struct DoctorArguments {
 fn arch(name: &str) -> Result<Arch, String> {
     let names = || Arch::ALL.map(Arch::name).join(", ");
     Arch::from_name(name).ok_or_else(|| format!("there are {}", names()))
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "it is not a number of at least 1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     Ok(Status::Success)
 }
 
-fn read_cell(pairs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
+pub(super) fn read_cell(pairs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     pairs
         .iter()
         .map(|pair| pair.split_once('=').ok_or_else(|| Failure::usage(format!("`--cell {pair}` is no AXIS=VALUE"))))

@@ -13,10 +13,10 @@ use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
 use crate::stages::DataSplit;
 
-use super::args::ExportArguments;
+use super::args::{ExportArguments, Layout};
 use super::failure::{Failure, Status, chain};
 use super::session::{Session, check_stages};
-use super::text;
+use super::{authors, text};
 
 /// Images drawn of a stage that has thousands.
 const MOST_DRAWN: usize = 24;
@@ -37,6 +37,11 @@ enum Seen {
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    match (arguments.layout, arguments.packed) {
+        (Layout::Authors, _) => return authors::run(&session, arguments),
+        (Layout::Cache, true) => return Err(Failure::usage("`--packed` goes with `--layout authors`")),
+        (Layout::Cache, false) => {}
+    }
     let mut copied = 0;
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {

@@ -7,8 +7,10 @@
 mod output;
 
 mod args;
+mod authors;
 mod bench;
 mod cache;
+mod compare_selection;
 mod data;
 mod doctor;
 mod explain;
@@ -64,6 +66,7 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Results(arguments) => results::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
+        Verb::CompareSelection(arguments) => compare_selection::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Cache(arguments) => cache::run(arguments.verb),

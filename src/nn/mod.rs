@@ -1,5 +1,6 @@
 //! Networks: architectures, training, evaluation, and the scorer that backward selection asks.
 
+pub mod agreement;
 pub mod appearance;
 pub mod arch;
 #[cfg(test)]

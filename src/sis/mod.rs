@@ -8,11 +8,13 @@
 //! - [`collection()`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
 //! - [`gradient_magnitudes()`], [`integrated_gradients()`]: rivals, which order features by the gradient of f alone.
 //! - [`perturb()`]: what f is when the features that an order ends with go first, and when they come first.
+//! - [`agreement()`]: how far f is from that of a selection made elsewhere, along its way.
 //! - [`random_order()`]: the control, which asks no model: numpy's random permutations.
 //!
 //! An *order* always runs from the feature masked first, the least needed, to the one masked last; a subset of n
 //! features is its last n ([`subset_of_order()`]).
 
+mod agreement;
 mod attribution;
 mod back_select;
 mod batched_gradient;
@@ -26,6 +28,7 @@ mod scorer;
 #[cfg(test)]
 mod support;
 
+pub use agreement::{Agreement, Reference, Worst, agreement};
 pub use attribution::{ascending, gradient_magnitudes, integrated_gradients};
 pub use back_select::{BackSelection, Step, Stopped, back_select, back_select_among, watch_nothing};
 pub use batched_gradient::batched_gradient;

@@ -5,6 +5,7 @@
 mod bench;
 mod damage;
 mod edits;
+mod interchange;
 mod interruption;
 mod models;
 mod photographs;

@@ -1,0 +1,329 @@
+//! `export --layout authors`: a stage's results as the authors' code has them, to be read by it or imported again.
+//!
+//! For every cell a folder as their `saved_models/NAME`: `sis/DATA_SPLIT/DATA_SPLIT_I.npz` for rankings and sufficient
+//! subsets (or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::artifacts::{Model, Network, Ranking, SisSet};
+use crate::checkpoint::{GradientFile, Prediction, SelectionFile, write_packed, write_predictions};
+use crate::engine::key::StepKey;
+use crate::engine::stage::Artifact;
+use crate::engine::store::StoreError;
+use crate::spec::{Cell, Selection};
+use crate::stages::DataSplit;
+
+use super::args::ExportArguments;
+use super::failure::{Failure, Status};
+use super::session::Session;
+use super::text;
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// The rankings of one split at one cell, and the sufficient subsets found in them.
+struct RankedSplit<'a> {
+    cell: &'a Cell,
+    data: &'a DataSplit,
+    shards: Vec<StepKey>,
+    sis: Option<SisSet>,
+}
+
+/// What was written, and what was not.
+#[derive(Default)]
+struct Written {
+    paths: Vec<PathBuf>,
+    /// Steps that are not in the cache.
+    absent: usize,
+    /// Images of which nothing suffices: the authors write no file for them.
+    insufficient: usize,
+}
+
+pub(super) fn run(session: &Session, arguments: &ExportArguments) -> Result<Status, Failure> {
+    let results = &session.planned.results[0];
+    let name = &arguments.name;
+    let mut written = Written::default();
+    let mut known = false;
+    for split in splits(session, name, &mut written)? {
+        known = true;
+        write_split(session, arguments, &split, &mut written).map_err(|error| failed(&*error))?;
+    }
+    known |= written.absent > 0;
+    for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
+        known = true;
+        match session.store.load(&outcome.key) {
+            Ok(model) => write_model(&folder(&arguments.to, &outcome.cell), &model, outcome.key.step(), &mut written)
+                .map_err(|error| failed(&*error))?,
+            Err(StoreError::Absent { .. }) => written.absent += 1,
+            Err(error) => return Err(Failure::from(error)),
+        }
+    }
+    for outcome in results.evaluations.iter().filter(|outcome| outcome.stage == *name) {
+        known = true;
+        match session.store.load(&outcome.key) {
+            Ok(evaluation) => {
+                let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
+                let said =
+                    said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
+                let path = folder(&arguments.to.join(&outcome.model), &outcome.cell)
+                    .join("preds")
+                    .join(format!("{}.csv", outcome.images.replace('.', "_")));
+                write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())
+                    .map_err(|error| failed(&*error))?;
+                written.paths.push(path);
+            }
+            Err(StoreError::Absent { .. }) => written.absent += 1,
+            Err(error) => return Err(Failure::from(error)),
+        }
+    }
+    if !known {
+        return Err(Failure::usage(format!(
+            "`{name}` has no form in the authors' layout: it is for models, rankings, sufficient subsets and evaluations; \
+             leave `--layout` out"
+        )));
+    }
+    if written.paths.is_empty() {
+        let file = arguments.file.display();
+        return Err(Failure::usage(format!(
+            "no step of `{name}` is in the cache: `overinterp run {file} --stage {name}` computes them"
+        )));
+    }
+    tell(&written, arguments);
+    Ok(Status::Success)
+}
+
+fn tell(written: &Written, arguments: &ExportArguments) {
+    for path in &written.paths {
+        outln!("{}", path.display());
+    }
+    if written.insufficient > 0 {
+        let images = text::count(written.insufficient, "image");
+        errln!("{images} without a file: nothing in them reaches the threshold");
+    }
+    if written.absent > 0 {
+        errln!("{} of `{}` not in the cache yet", text::count(written.absent, "step"), arguments.name);
+    }
+}
+
+/// What a stage ranked, or found sufficient.
+fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result<Vec<RankedSplit<'a>>, Failure> {
+    let results = &session.planned.results[0];
+    let mut splits: Vec<RankedSplit<'a>> = Vec::new();
+    for outcome in results.rankings.iter().filter(|outcome| outcome.stage == name) {
+        let Some(data) = &outcome.data else { continue };
+        let shard = outcome.key.step().clone();
+        match splits.iter_mut().find(|split| *split.cell == outcome.cell && split.data == data) {
+            Some(split) => split.shards.push(shard),
+            None => splits.push(RankedSplit { cell: &outcome.cell, data, shards: vec![shard], sis: None }),
+        }
+    }
+    let plan = &session.planned.plan;
+    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == name) {
+        let (Some(data), Some(step)) = (&outcome.data, plan.find(outcome.key.step())) else { continue };
+        let sis = match session.store.load(&outcome.key) {
+            Ok(sis) => sis,
+            Err(StoreError::Absent { .. }) => {
+                written.absent += 1;
+                continue;
+            }
+            Err(error) => return Err(Failure::from(error)),
+        };
+        let rankings = plan.step(step).inputs().iter().filter_map(|&input| plan.step(input).key().cloned());
+        splits.push(RankedSplit { cell: &outcome.cell, data, shards: rankings.collect(), sis: Some(sis) });
+    }
+    Ok(splits)
+}
+
+fn write_split(
+    session: &Session,
+    arguments: &ExportArguments,
+    split: &RankedSplit<'_>,
+    written: &mut Written,
+) -> Result<(), AnyError> {
+    let name = format!("{}_{}", split.data.source.name, split.data.split);
+    let folder = folder(&arguments.to, split.cell);
+    let shape = match split.data.source.kind.image_shape() {
+        Some(shape) => shape,
+        None => session.env.library.images(&split.data.source, split.data.split)?.shape,
+    };
+    let size = [shape.height, shape.width];
+    let mut predictions = Vec::new();
+    let mut images: Vec<(usize, Option<usize>)> = Vec::new();
+    let mut whole = true;
+    let sis = folder.join("sis").join(&name);
+    for shard in &split.shards {
+        let Some(ranking) = load_shard(session, shard)? else {
+            written.absent += 1;
+            whole = false;
+            continue;
+        };
+        match ranking.method() {
+            Selection::Backward | Selection::BatchedGradient { .. } => {}
+            Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. } => {
+                return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+            }
+        }
+        for index in 0..ranking.len() {
+            let image = ranking.first() + index;
+            if let Some(curve) = ranking.curve(index) {
+                predictions.push(Prediction { image, class: curve.class, confidence: curve.full });
+            }
+            let size = split.sis.as_ref().map_or(Some(0), |set| Some(subset(set, image)?.len()));
+            written.insufficient += usize::from(size.is_none());
+            images.push((image, size));
+        }
+        if !arguments.packed {
+            fs::create_dir_all(&sis)?;
+            (0..ranking.len()).into_par_iter().try_for_each(|index| {
+                let image = ranking.first() + index;
+                write_selection(&sis.join(format!("{name}_{image}.npz")), &ranking, index, size, split.sis.as_ref())
+            })?;
+        }
+    }
+    if predictions.is_empty() {
+        return Ok(());
+    }
+    if arguments.packed && whole {
+        let path = folder.join("sis").join(format!("{name}.npz"));
+        fs::create_dir_all(folder.join("sis"))?;
+        write_packed::<AnyError>(&path, size, &images, |visit| {
+            for shard in &split.shards {
+                let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
+                if *ranking.method() != Selection::Backward {
+                    return Err("only backward selections can be packed: leave `--packed` out".into());
+                }
+                for index in 0..ranking.len() {
+                    visit(ranking.order(index), ranking.curve(index).map_or(&[][..], |curve| curve.values))?;
+                }
+            }
+            Ok(())
+        })?;
+        written.paths.push(path);
+    } else if !arguments.packed {
+        written.paths.push(sis);
+    }
+    let path = folder.join("preds").join(format!("{name}.csv"));
+    write(&path, write_predictions(&predictions).as_bytes())?;
+    written.paths.push(path);
+    Ok(())
+}
+
+fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
+    match session.store.verified(shard) {
+        Ok((dir, _)) => Ok(Some(Ranking::load(&dir)?)),
+        Err(StoreError::Absent { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sufficient subset of an image; `None` where there is none.
+fn subset(set: &SisSet, image: usize) -> Option<&[u32]> {
+    set.images.get(image.checked_sub(set.first)?)?.subset.as_deref()
+}
+
+/// Writes one image's file; none where nothing suffices.
+fn write_selection(
+    path: &Path,
+    ranking: &Ranking,
+    index: usize,
+    [height, width]: [usize; 2],
+    sis: Option<&SisSet>,
+) -> Result<(), AnyError> {
+    let sufficient: &[u32] = match sis {
+        None => &[],
+        Some(set) => match subset(set, ranking.first() + index) {
+            Some(subset) => subset,
+            None => return Ok(()),
+        },
+    };
+    let (order, curve) = (ranking.order(index), ranking.curve(index).ok_or("a random order has no values")?);
+    if *ranking.method() == Selection::Backward {
+        let values = curve.values.iter().copied().map(f64::from).collect();
+        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())?.write(path)?;
+        return Ok(());
+    }
+    let per_round = ranking.per_step().get();
+    let mut rounds = vec![0; order.len()];
+    for (place, &pixel) in order.iter().enumerate() {
+        rounds[pixel as usize] = (place / per_round) as u32;
+    }
+    // Before each round: f of the fully masked image has no place in the file.
+    let before = [curve.full].into_iter().chain(curve.values.iter().copied()).take(curve.values.len());
+    let before = before.map(f64::from).collect();
+    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)?.write(path)?;
+    Ok(())
+}
+
+/// Writes the weights of a model, each network of an ensemble in a folder of its own.
+fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
+    for (place, network) in model.networks.iter().enumerate() {
+        let folder =
+            if model.networks.len() == 1 { folder.to_owned() } else { folder.join(format!("member-{}", place + 1)) };
+        let path = folder.join("checkpoints").join("checkpoint.safetensors");
+        write(&path, &weights(model, network, key)?)?;
+        written.paths.push(path);
+    }
+    Ok(())
+}
+
+/// A network's tensors under the authors' names, with what it needs to be used as metadata.
+fn weights(model: &Model, network: &Network, key: &StepKey) -> Result<Vec<u8>, AnyError> {
+    // Their wrapper of input dropout holds the network as `model`.
+    let prefix = if network.input_dropout.is_some() { "model." } else { "" };
+    let mut views = Vec::new();
+    for (name, tensor) in &network.tensors {
+        let bytes = bytemuck::cast_slice(&tensor.data);
+        views.push((format!("{prefix}{name}"), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?));
+    }
+    let mut metadata = BTreeMap::from([
+        ("format", "pt".to_owned()),
+        ("arch", network.arch.name().to_owned()),
+        ("classes", model.classes.to_string()),
+        ("input", serde_json::to_string(&model.shape)?),
+        ("normalise", serde_json::to_string(&model.normalise)?),
+        ("key", key.to_string()),
+        ("program", concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ]);
+    if let Some(dropout) = &network.input_dropout {
+        metadata.insert("input-dropout", serde_json::to_string(dropout)?);
+    }
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    with_sorted_header(&safetensors::serialize(views, Some(metadata))?)
+}
+
+/// The same file with the entries of its header in alphabetical order, so that equal models give equal bytes: the crate
+/// writes them in hash order.
+fn with_sorted_header(file: &[u8]) -> Result<Vec<u8>, AnyError> {
+    let (length, rest) = file.split_first_chunk().ok_or("a safetensors file has a header")?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    let (header, tensors) = rest.split_at_checked(length).ok_or("a safetensors file has a header")?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), &header[..], tensors].concat())
+}
+
+/// The folder of a cell: that of the stage where it has no axes.
+fn folder(to: &Path, cell: &Cell) -> PathBuf {
+    if cell.is_empty() {
+        return to.to_owned();
+    }
+    let cell: Vec<String> = cell.iter().map(|(axis, value)| format!("{axis}={value}").replace('/', "_")).collect();
+    to.join(cell.join(","))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), AnyError> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, bytes));
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+}
+
+fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {
+    Failure::because(Status::Usage, error)
+}

@@ -1,0 +1,307 @@
+//! `compare-selection`: selections made elsewhere beside this program's own engine, at every step of their way.
+//!
+//! From the reference's mask at each step, f of every candidate that the reference tells of must be within
+//! [`CANDIDATE`] of its value, and f of its pick within [`PICK`] of the engine's own maximum. A file in the authors'
+//! layout tells of the candidates that were picked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::artifacts::{ImageSet, Model};
+use crate::checkpoint::{PackedFile, Prediction, SelectionFile, list_selections, read_predictions};
+use crate::config::experiment::{Settings, StageRef};
+use crate::engine::cancel::Cancel;
+use crate::engine::store::StoreError;
+use crate::nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
+use crate::spec::{Cell, Selection, Split};
+
+use super::args::{CompareSelectionArguments, EventFormat};
+use super::explain::read_cell;
+use super::failure::{Failure, Status, chain};
+use super::run::stop_on_interrupt;
+use super::session::{Session, check_stages};
+use super::{json, text};
+
+/// How far a candidate's value may be from the reference's, and f(x) and its class's probability too.
+const CANDIDATE: f64 = 1e-4;
+/// How far the reference's pick may be below the engine's own maximum.
+const PICK: f64 = 1e-6;
+
+/// An `import-selection` stage at one cell, with what is needed to compare it.
+struct Imported<'a> {
+    cell: &'a Cell,
+    settings: &'a Settings,
+    model: Model,
+}
+
+/// Sums over all images.
+#[derive(Default)]
+struct Total {
+    images: usize,
+    agreeing: usize,
+    candidate: f64,
+    pick: f64,
+}
+
+pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failure> {
+    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    let cancel = Cancel::default();
+    stop_on_interrupt(&cancel)?;
+    let mut total = Total::default();
+    for imported in imported(&session, arguments)? {
+        match compare(&session, &imported, arguments, &cancel, &mut total) {
+            Ok(()) => {}
+            Err(Failure { status: Status::Cancelled, .. }) => {
+                errln!("stopped");
+                return Ok(Status::Cancelled);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let Total { images, agreeing, candidate, pick } = total;
+    if arguments.format == EventFormat::Json {
+        json::line(&json!({
+            "event": "comparison", "images": images, "agreeing": agreeing,
+            "candidate": number(candidate), "pick": number(pick),
+            "tolerance": {"candidate": CANDIDATE, "pick": PICK},
+        }));
+    } else {
+        outln!(
+            "{agreeing} of {} agree; candidates differ by at most {candidate:.2e} (allowed {CANDIDATE:.0e}), picks are at \
+             most {pick:.2e} below the maximum (allowed {PICK:.0e})",
+            text::count(images, "image")
+        );
+    }
+    Ok(if agreeing == images { Status::Success } else { Status::Stage })
+}
+
+/// The cells of the stage that are asked for, each with its model from the cache.
+fn imported<'a>(session: &'a Session, arguments: &CompareSelectionArguments) -> Result<Vec<Imported<'a>>, Failure> {
+    let name = &arguments.name;
+    let wanted = read_cell(&arguments.cell)?;
+    let has = |cell: &Cell| {
+        wanted.iter().all(|(axis, value)| cell.get(*axis).is_some_and(|found| found.to_string() == **value))
+    };
+    let stages = session.experiments[0].stages.iter().filter(|stage| stage.name == *name);
+    let mut found = Vec::new();
+    for instance in stages.flat_map(|stage| &stage.instances).filter(|instance| has(&instance.cell)) {
+        let Settings::ImportSelection { model, method, .. } = &instance.settings else {
+            return Err(Failure::usage(format!(
+                "`{name}` imports no selections: name a stage of kind `import-selection`"
+            )));
+        };
+        if *method != Selection::Backward {
+            return Err(Failure::usage(format!("`{name}` is not of method `backward`, which is what can be compared")));
+        }
+        let model = model.as_ref().ok_or_else(|| {
+            Failure::usage(format!("`{name}` has no model to compare with: add `model` to `stage.{name}`"))
+        })?;
+        let model = load(session, arguments, model)?;
+        found.push(Imported { cell: &instance.cell, settings: &instance.settings, model });
+    }
+    if found.is_empty() {
+        return Err(Failure::usage(format!("stage `{name}` has no cell {}", arguments.cell.join(","))));
+    }
+    Ok(found)
+}
+
+fn load(session: &Session, arguments: &CompareSelectionArguments, model: &StageRef) -> Result<Model, Failure> {
+    let models = &session.planned.results[0].models;
+    let outcome = models.iter().find(|outcome| outcome.stage == model.stage && outcome.cell == model.cell);
+    let absent = || {
+        let (file, stage) = (arguments.file.display(), &model.stage);
+        Failure::usage(format!(
+            "the model `{stage}` is not in the cache: `overinterp run {file} --stage {stage}` makes it"
+        ))
+    };
+    match session.store.load(&outcome.ok_or_else(absent)?.key) {
+        Ok(model) => Ok(model),
+        Err(StoreError::Absent { .. }) => Err(absent()),
+        Err(error) => Err(Failure::from(error)),
+    }
+}
+
+/// Compares every image of one cell, printing each.
+fn compare(
+    session: &Session,
+    imported: &Imported<'_>,
+    arguments: &CompareSelectionArguments,
+    cancel: &Cancel,
+    total: &mut Total,
+) -> Result<(), Failure> {
+    let Settings::ImportSelection { data, files, predictions, count, .. } = imported.settings else { return Ok(()) };
+    let sources = &session.experiments[0].data;
+    let Some(source) = sources.iter().find(|source| source.name == *data) else { return Ok(()) };
+    for (half, path) in files {
+        let images =
+            session.env.library.images(source, *half).map_err(|error| Failure::because(Status::Usage, &error))?;
+        let count = [*count, arguments.images].into_iter().flatten().fold(images.len(), usize::min);
+        let references = References::open(path, count)?;
+        let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| predicted(path)).transpose()?;
+        let comparison =
+            Comparison::new(&imported.model, &images, &session.env.device).map_err(|error| failure(&error))?;
+        let at_once = rayon::current_num_threads();
+        for first in (0..count).step_by(at_once) {
+            let range = first..count.min(first + at_once);
+            let selections: Vec<SelectionFile> =
+                range.clone().map(|image| references.get(image, &images)).collect::<Result<_, _>>()?;
+            let reference = |image: usize| {
+                let selection = &selections[image - first];
+                Reference { order: selection.order(), values: selection.values(), candidates: selection.candidates() }
+            };
+            let compared = comparison
+                .compare(range.clone(), reference, || cancel.is_cancelled())
+                .map_err(|error| failure(&error))?;
+            for (image, compared) in range.zip(&compared) {
+                let said = said.as_ref().map(|said| said.get(&image).copied());
+                report(total, arguments, (imported.cell, *half, image), compared, said.flatten());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Judges one image, and prints what came out.
+fn report(
+    total: &mut Total,
+    arguments: &CompareSelectionArguments,
+    (cell, half, image): (&Cell, Split, usize),
+    compared: &ComparedImage,
+    said: Option<Prediction>,
+) {
+    let ComparedImage { class, full, agreement } = *compared;
+    let (candidate, pick) = (agreement.candidate, agreement.pick);
+    let full_off = said.map(|said| f64::from((full - said.confidence).abs()));
+    let same_class = said.is_none_or(|said| usize::from(said.class) == class);
+    // Written so that what is not a number does not agree.
+    let agrees = candidate.difference <= CANDIDATE
+        && pick.difference <= PICK
+        && full_off.is_none_or(|off| off <= CANDIDATE)
+        && same_class;
+    total.images += 1;
+    total.agreeing += usize::from(agrees);
+    for (largest, worst) in [(&mut total.candidate, candidate), (&mut total.pick, pick)] {
+        if worst.difference > *largest || worst.difference.is_nan() {
+            *largest = worst.difference;
+        }
+    }
+    if arguments.format == EventFormat::Json {
+        let place =
+            |worst: Worst| json!({"difference": number(worst.difference), "step": worst.step, "pixel": worst.feature});
+        json::line(&json!({
+            "event": "image", "cell": cell, "split": half.name(), "image": image, "agrees": agrees,
+            "candidate": place(candidate), "pick": place(pick), "compared": agreement.compared,
+            "class": class, "reference-class": said.map(|said| said.class),
+            "full": full, "full-difference": full_off.map(number),
+        }));
+        return;
+    }
+    let cell: String = cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect::<Vec<_>>().concat();
+    let verdict = if agrees { "agrees" } else { "DIFFERS" };
+    let class = match said {
+        Some(said) if !same_class => format!("; predicts class {class}, not {}", said.class),
+        _ => String::new(),
+    };
+    let full = full_off.map_or_else(String::new, |off| format!("; f(x) differs by {off:.2e}"));
+    outln!(
+        "{half} {image}{cell}: {verdict}; candidates differ by at most {:.2e} (step {}, pixel {}), picks are at most {:.2e} \
+         below the maximum (step {}){full}{class}",
+        candidate.difference,
+        candidate.step,
+        candidate.feature,
+        pick.difference,
+        pick.step,
+    );
+}
+
+/// A number as JSON has it, which knows none that is not finite.
+fn number(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
+}
+
+fn failure(error: &CompareError) -> Failure {
+    match error {
+        CompareError::Stopped => Failure { status: Status::Cancelled, message: error.to_string() },
+        CompareError::Inference(_) | CompareError::Samples(_) | CompareError::Device(_) => {
+            Failure::because(Status::Stage, error)
+        }
+    }
+}
+
+fn predicted(path: &Path) -> Result<BTreeMap<usize, Prediction>, Failure> {
+    let predictions = read_predictions(path).map_err(|error| Failure::because(Status::Usage, &error))?;
+    Ok(predictions.into_iter().map(|prediction| (prediction.image, prediction)).collect())
+}
+
+/// The selections of a split's first images.
+enum References {
+    /// One file an image.
+    Single(Vec<std::path::PathBuf>),
+    /// Those of a packed file.
+    Packed { path: std::path::PathBuf, rows: BTreeMap<usize, SelectionFile> },
+}
+
+impl References {
+    fn open(path: &Path, count: usize) -> Result<Self, Failure> {
+        if !path.is_file() {
+            return list_selections(path, count)
+                .map(Self::Single)
+                .map_err(|error| Failure::because(Status::Usage, &error));
+        }
+        let unreadable = |error| Failure::because(Status::Stage, &error);
+        let packed = PackedFile::open(path).map_err(unreadable)?;
+        let mut rows = BTreeMap::new();
+        let mut fault = None;
+        let visit = |row: crate::checkpoint::PackedSelection| match SelectionFile::new(
+            packed.height(),
+            packed.width(),
+            row.order,
+            row.values,
+            Vec::new(),
+        ) {
+            Ok(selection) => rows.insert(row.image, selection).is_none(),
+            Err(error) => {
+                fault = Some(Failure {
+                    status: Status::Stage,
+                    message: format!("{}, image {}: {}", path.display(), row.image, chain(&error)),
+                });
+                false
+            }
+        };
+        packed.for_each(|image| image < count, visit).map_err(unreadable)?;
+        fault.map_or_else(|| Ok(Self::Packed { path: path.to_owned(), rows }), Err)
+    }
+
+    /// The selection of one image, which must be of an image of that size and name each of its pixels.
+    fn get(&self, image: usize, images: &ImageSet) -> Result<SelectionFile, Failure> {
+        let (selection, path) = match self {
+            Self::Single(paths) => {
+                let path = &paths[image];
+                (SelectionFile::read(path).map_err(|error| Failure::because(Status::Stage, &error))?, path)
+            }
+            Self::Packed { path, rows } => {
+                let missing = || Failure::usage(format!("{} has no row of image {image}", path.display()));
+                (rows.get(&image).ok_or_else(missing)?.clone(), path)
+            }
+        };
+        let found = [selection.height(), selection.width(), selection.order().len()];
+        let shape = images.shape;
+        if found == [shape.height, shape.width, shape.pixels()] {
+            return Ok(selection);
+        }
+        let [height, width, steps] = found;
+        Err(Failure {
+            status: Status::Stage,
+            message: format!(
+                "{} orders {steps} pixels of an image of {height}x{width}: these images have {}x{}, and every pixel must \
+                 be in the order",
+                path.display(),
+                shape.height,
+                shape.width
+            ),
+        })
+    }
+}

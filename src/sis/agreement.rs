@@ -1,0 +1,193 @@
+//! A scorer beside another's selection, step by step along the other's way.
+//!
+//! A near-tie sends a greedy selection elsewhere, so two that agree to seven digits need not mask the same pixels, and
+//! whole curves cannot be compared. From the **reference's** mask at every step, though, both ask the same question.
+
+use std::ops::ControlFlow;
+
+use super::{Scorer, Step, Stopped};
+
+/// A selection that was made elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference<'a> {
+    /// The features, the one masked first in front.
+    pub order: &'a [u32],
+    /// f after each of them.
+    pub values: &'a [f64],
+    /// f of every candidate at every step, `[steps, features]`, where it is known.
+    pub candidates: Option<&'a [f64]>,
+}
+
+/// How far a scorer and a reference are apart at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Agreement {
+    /// The largest difference between f of one candidate and the reference's value.
+    pub candidate: Worst,
+    /// The most by which f of the reference's pick is below the scorer's own maximum.
+    pub pick: Worst,
+    /// Candidates compared.
+    pub compared: u64,
+}
+
+/// A largest difference and where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Worst {
+    /// How large it is.
+    pub difference: f64,
+    /// The step, counted from 0: so many features were masked before it.
+    pub step: usize,
+    /// The feature.
+    pub feature: u32,
+}
+
+impl Worst {
+    /// Takes a difference in if it is larger. What is not a number is larger than all that are.
+    fn take(&mut self, difference: f64, step: usize, feature: u32) {
+        if self.difference.is_nan() || difference <= self.difference {
+            return;
+        }
+        *self = Self { difference, step, feature };
+    }
+}
+
+/// Compares a scorer, with nothing masked yet, with a reference: every candidate's value where the reference has them,
+/// otherwise that of its pick, and how far its pick is below the scorer's maximum.
+///
+/// `watch` is called before each step and may stop it.
+///
+/// # Errors
+/// [`Stopped`], when `watch` said so.
+///
+/// # Panics
+/// When the reference names a feature twice or one that there is not, or has not one value a step.
+pub fn agreement<S: Scorer>(
+    scorer: &mut S,
+    reference: Reference<'_>,
+    mut watch: impl FnMut(Step) -> ControlFlow<()>,
+) -> Result<Agreement, Stopped> {
+    let features = scorer.features();
+    let mut kept: Vec<u32> = (0..features as u32).collect();
+    let mut scores = vec![0.0; features];
+    let mut found = Agreement::default();
+    assert_eq!(reference.order.len(), reference.values.len(), "there is one value a step");
+    for (step, (&pick, &value)) in reference.order.iter().zip(reference.values).enumerate() {
+        if watch(Step { masked: step, total: reference.order.len() }).is_break() {
+            return Err(Stopped);
+        }
+        let scores = &mut scores[..kept.len()];
+        scorer.candidates(&kept, scores);
+        let place = kept.binary_search(&pick).expect("a feature is masked once");
+        let own = f64::from(scores[place]);
+        match reference.candidates {
+            None => {
+                found.candidate.take((own - value).abs(), step, pick);
+                found.compared += 1;
+            }
+            Some(candidates) => {
+                let row = &candidates[step * features..(step + 1) * features];
+                for (&feature, &score) in kept.iter().zip(&*scores) {
+                    found.candidate.take((f64::from(score) - row[feature as usize]).abs(), step, feature);
+                }
+                found.candidate.take((row[pick as usize] - value).abs(), step, pick);
+                found.compared += kept.len() as u64;
+            }
+        }
+        let highest = scores.iter().copied().map(f64::from).fold(f64::NEG_INFINITY, f64::max);
+        found.pick.take(highest - own, step, pick);
+        kept.remove(place);
+        scorer.mask(pick);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::support::{MaskedArray, l2};
+    use super::super::{BackSelection, back_select, watch_nothing};
+    use super::*;
+
+    const X: [f32; 5] = [0.5, 3.0, 1.5, 2.0, 0.25];
+
+    fn scorer() -> MaskedArray {
+        MaskedArray::new(l2, &X)
+    }
+
+    fn selection() -> (Vec<u32>, Vec<f64>) {
+        let BackSelection { order, values, .. } = back_select(&mut scorer(), watch_nothing).unwrap();
+        (order, values.into_iter().map(f64::from).collect())
+    }
+
+    fn compare(order: &[u32], values: &[f64], candidates: Option<&[f64]>) -> Agreement {
+        agreement(&mut scorer(), Reference { order, values, candidates }, watch_nothing).unwrap()
+    }
+
+    /// f of every candidate at every step of an order.
+    fn candidates(order: &[u32]) -> Vec<f64> {
+        let mut scorer = scorer();
+        let mut rows = Vec::new();
+        for &pick in order {
+            let mut row = [f32::NAN; 5];
+            scorer.candidates(&[0, 1, 2, 3, 4], &mut row);
+            rows.extend(row.map(f64::from));
+            scorer.mask(pick);
+        }
+        rows
+    }
+
+    #[test]
+    fn a_selection_agrees_with_itself() {
+        let (order, values) = selection();
+        let picked = compare(&order, &values, None);
+        assert_eq!((picked.candidate, picked.pick, picked.compared), (Worst::default(), Worst::default(), 5));
+        let all = compare(&order, &values, Some(&candidates(&order)));
+        assert_eq!((all.candidate, all.pick, all.compared), (Worst::default(), Worst::default(), 15));
+    }
+
+    #[test]
+    fn the_worst_value_and_the_worst_pick_are_found_at_their_step() {
+        let (order, mut values) = selection();
+        values[3] += 0.25;
+        values[1] -= 0.125;
+        assert_eq!(compare(&order, &values, None).candidate, Worst { difference: 0.25, step: 3, feature: order[3] });
+
+        // The second and the third feature change places: what follows is compared on the reference's way.
+        let (mut order, values) = selection();
+        order.swap(1, 2);
+        let found = compare(&order, &values, None);
+        let kept = |masked: &[usize]| {
+            let squares = X.iter().enumerate().filter(|(place, _)| !masked.contains(place)).map(|(_, x)| x * x);
+            f64::from(squares.sum::<f32>().sqrt())
+        };
+        let shortfall = kept(&[4, 0]) - kept(&[4, 2]);
+        assert_eq!((found.pick.step, found.pick.feature), (1, 2));
+        assert!((found.pick.difference - shortfall).abs() < 1e-6, "{found:?} {shortfall}");
+    }
+
+    #[test]
+    fn a_candidate_that_was_not_picked_is_compared_where_it_is_known() {
+        let (order, values) = selection();
+        let mut all = candidates(&order);
+        let last = *order.last().unwrap();
+        all[5 + last as usize] += 0.5;
+        // What stands at a feature that is masked already means nothing.
+        all[5 + order[0] as usize] = f64::NAN;
+        let found = compare(&order, &values, Some(&all));
+        assert_eq!((found.candidate.step, found.candidate.feature), (1, last));
+        assert!((found.candidate.difference - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_not_a_number_never_agrees() {
+        let (order, mut values) = selection();
+        values[2] = f64::NAN;
+        assert!(compare(&order, &values, None).candidate.difference.is_nan());
+    }
+
+    #[test]
+    fn the_watcher_can_stop_it() {
+        let (order, values) = selection();
+        let reference = Reference { order: &order, values: &values, candidates: None };
+        let stop = |step: Step| if step.masked == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        assert_eq!(agreement(&mut scorer(), reference, stop), Err(Stopped));
+    }
+}
