@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use super::{
-    CollectionEnding, CollectionMember, Collections, Curve, EpochLog, Evaluation, ImageCollection, ImageSis, Metrics,
-    Model, Network, ParameterTensor, Predictions, Ranking, SisSet, Subsets,
+    Analysis, CollectionEnding, CollectionMember, Collections, Curve, EpochLog, Evaluation, HeatMap, ImageCollection,
+    ImageSis, Metrics, Model, Network, Number, ParameterTensor, Point, Predictions, Ranking, Scale, ScaleRange, Series,
+    SisSet, Subsets,
 };
 use crate::engine::stage::Artifact;
 use crate::spec::{
-    Appearance, Arch, Content, Fill, Fraction, ImageShape, Normalise, RandomSeeds, Seed, SeededDropout, Selection,
+    Appearance, Arch, Content, Fill, Fraction, ImageShape, Metric, Normalise, RandomSeeds, Seed, SeededDropout, Selection,
     Split,
 };
 
@@ -194,6 +195,54 @@ fn a_subset_beyond_its_image_is_refused() {
     set.save(dir.path()).expect("it can be written");
     let error = SisSet::load(dir.path()).expect_err("pixel 4 of 4");
     assert_eq!(error.source().expect("it says why").to_string(), "it names pixel 4 of images of 4 pixels");
+}
+
+fn analysis() -> Analysis {
+    let number = |metric, value, interval| Number { metric, value, interval, count: 40 };
+    let names = ScaleRange::Names(vec!["cat".to_owned(), "dog".to_owned()]);
+    Analysis {
+        numbers: vec![
+            number(Metric::SisSizeCorrect, Some(61.25), Some([58.5, 64.125])),
+            number(Metric::SisSizeMisclassified, None, None),
+        ],
+        series: vec![Series {
+            figure: "masked-confidence".to_owned(),
+            name: "mean".to_owned(),
+            x: Scale { label: "predicted class".to_owned(), range: names },
+            y: Scale { label: "f of the fully masked image".to_owned(), range: ScaleRange::Share },
+            points: vec![Point { x: 1.0, y: 0.25, interval: Some([0.125, 0.5]), count: 3 }],
+        }],
+        maps: vec![HeatMap {
+            figure: "positions".to_owned(),
+            name: "all".to_owned(),
+            height: 1,
+            width: 2,
+            values: vec![0.5, 0.25],
+            count: 8,
+        }],
+    }
+}
+
+#[test]
+fn analyses_are_sound() {
+    assert_sound(&analysis());
+    assert_sound(&Analysis::default());
+}
+
+#[test]
+fn analyses_with_two_numbers_of_one_metric_or_a_map_of_another_size_are_refused() {
+    let refused = |analysis: &Analysis| {
+        let dir = tempfile::tempdir().expect("a directory for the test");
+        analysis.save(dir.path()).expect("it can be written");
+        let error = Analysis::load(dir.path()).expect_err("it is not sound");
+        error.source().expect("it says why").to_string()
+    };
+    let mut twice = analysis();
+    twice.numbers[1].metric = Metric::SisSizeCorrect;
+    assert_eq!(refused(&twice), "it has two numbers 'sis-size-correct'");
+    let mut small = analysis();
+    small.maps[0].height = 2;
+    assert_eq!(refused(&small), "the map 'all' has not one value a pixel");
 }
 
 fn model() -> Model {

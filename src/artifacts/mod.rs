@@ -3,6 +3,7 @@
 //! Arrays are stored as safetensors with the plain facts beside them as JSON in the header, small and ragged results
 //! as JSON. The same artifact always writes the same bytes, and a damaged file is an error that names it.
 
+mod analysis;
 mod damage;
 #[cfg(test)]
 mod damaged_files;
@@ -16,6 +17,7 @@ mod subsets;
 mod tensor_file;
 mod training_log;
 
+pub use analysis::{Analysis, HeatMap, Number, Point, Scale, ScaleRange, Series};
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use images::{ImageSet, Pixels, ReadImages, Subsets, UnreadableImage};

@@ -19,16 +19,17 @@ pub(super) fn measurements(results: &Results, plan: &Plan<Env>, store: &Store) -
         let Some(step) = plan.find(outcome.key.step()).map(|id| plan.step(id)) else { continue };
         let key = step.key().map(ToString::to_string);
         let evaluation = if key.is_some() { cached(outcome, store)? } else { None };
-        for (_, metric) in Metric::ALL {
+        for &metric in Metric::OF_EVALUATIONS {
             measurements.push(Measurement {
                 stage: outcome.stage.clone(),
                 model: outcome.model.clone(),
                 images: outcome.images.clone(),
                 cell: outcome.cell.clone(),
                 metric,
-                value: evaluation.as_ref().map(|evaluation| match metric {
-                    Metric::Accuracy => evaluation.metrics.accuracy,
-                    Metric::Confidence => evaluation.metrics.mean_confidence,
+                value: evaluation.as_ref().and_then(|evaluation| match metric {
+                    Metric::Accuracy => Some(evaluation.metrics.accuracy),
+                    Metric::Confidence => Some(evaluation.metrics.mean_confidence),
+                    _ => None,
                 }),
                 n: evaluation.as_ref().map(|evaluation| evaluation.metrics.images),
                 chance: evaluation.as_ref().map(|evaluation| 1.0 / evaluation.metrics.classes as f64),

@@ -2,31 +2,7 @@
 
 use serde::Serialize;
 
-use super::Cell;
-
-/// A number that evaluation produces, each in 0..=1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Metric {
-    /// Share of images classified as labelled.
-    Accuracy,
-    /// Mean softmax probability of the predicted class.
-    Confidence,
-}
-
-impl Metric {
-    /// Every metric with its name in TOML.
-    pub const ALL: [(&'static str, Self); 2] = [("accuracy", Self::Accuracy), ("confidence", Self::Confidence)];
-
-    /// The name used in TOML.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::Confidence => "confidence",
-        }
-    }
-}
+use super::{Cell, Metric};
 
 /// Evaluations that belong together: one stage's models on one set of images, over some cells.
 #[derive(Clone, Debug, PartialEq, Serialize)]

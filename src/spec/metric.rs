@@ -1,0 +1,139 @@
+//! Numbers that an experiment has of its results.
+
+use serde::{Deserialize, Serialize};
+
+/// What a number measures. Evaluations have [`Metric::OF_EVALUATIONS`], each question of an analysis its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Share of images classified as labelled.
+    Accuracy,
+    /// Mean softmax probability of the predicted class.
+    Confidence,
+    /// Mean size of the sufficient input subsets; an empty one counts as 0, an image without one not at all.
+    SisSize,
+    /// The same of the images that the model classifies as labelled.
+    SisSizeCorrect,
+    /// The same of those that it does not.
+    SisSizeMisclassified,
+    /// By what share the mean of the correctly classified lies above that of the misclassified: .1 is ten per cent.
+    SisSizeDifference,
+    /// Share of images without a sufficient input subset: f(x) is below the threshold.
+    SisAbsent,
+    /// Share of images whose sufficient input subset is empty: f reaches the threshold with everything masked.
+    SisEmpty,
+    /// Mean f over all steps of a selection, the full image included: the area under the curve of confidence against
+    /// the share of pixels masked.
+    ConfidenceArea,
+    /// Mean f of the fully masked image.
+    MaskedConfidence,
+    /// Mean share of a subset's pixels that another model's subset of the same image keeps, too.
+    Overlap,
+    /// Pixels that both subsets keep over those that either keeps, averaged over images.
+    OverlapUnion,
+    /// The overlap to expect of subsets drawn at random: the share of the pixels that the other one keeps.
+    OverlapChance,
+    /// The overlap of subsets of *different* images: what comes of the places alone where models like to keep pixels.
+    OverlapElsewhere,
+    /// Mean number of disjoint sufficient input subsets of an image.
+    CollectionCount,
+    /// Mean size of these subsets.
+    CollectionSize,
+    /// Mean share of an image's pixels that are in any of them.
+    CollectionCoverage,
+}
+
+/// What a [`Metric`] counts, which decides how it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Parts of one: an accuracy, a probability, a relative difference.
+    Share,
+    /// Pixels.
+    Pixels,
+    /// Things of which an image has a few.
+    Count,
+}
+
+impl Metric {
+    /// Every metric with its name in TOML.
+    pub const ALL: [(&'static str, Self); 17] = [
+        ("accuracy", Self::Accuracy),
+        ("confidence", Self::Confidence),
+        ("sis-size", Self::SisSize),
+        ("sis-size-correct", Self::SisSizeCorrect),
+        ("sis-size-misclassified", Self::SisSizeMisclassified),
+        ("sis-size-difference", Self::SisSizeDifference),
+        ("sis-absent", Self::SisAbsent),
+        ("sis-empty", Self::SisEmpty),
+        ("confidence-area", Self::ConfidenceArea),
+        ("masked-confidence", Self::MaskedConfidence),
+        ("overlap", Self::Overlap),
+        ("overlap-union", Self::OverlapUnion),
+        ("overlap-chance", Self::OverlapChance),
+        ("overlap-elsewhere", Self::OverlapElsewhere),
+        ("collection-count", Self::CollectionCount),
+        ("collection-size", Self::CollectionSize),
+        ("collection-coverage", Self::CollectionCoverage),
+    ];
+
+    /// What every evaluation measures.
+    pub const OF_EVALUATIONS: &'static [Self] = &[Self::Accuracy, Self::Confidence];
+
+    /// The name used in TOML.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Confidence => "confidence",
+            Self::SisSize => "sis-size",
+            Self::SisSizeCorrect => "sis-size-correct",
+            Self::SisSizeMisclassified => "sis-size-misclassified",
+            Self::SisSizeDifference => "sis-size-difference",
+            Self::SisAbsent => "sis-absent",
+            Self::SisEmpty => "sis-empty",
+            Self::ConfidenceArea => "confidence-area",
+            Self::MaskedConfidence => "masked-confidence",
+            Self::Overlap => "overlap",
+            Self::OverlapUnion => "overlap-union",
+            Self::OverlapChance => "overlap-chance",
+            Self::OverlapElsewhere => "overlap-elsewhere",
+            Self::CollectionCount => "collection-count",
+            Self::CollectionSize => "collection-size",
+            Self::CollectionCoverage => "collection-coverage",
+        }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::SisSize | Self::SisSizeCorrect | Self::SisSizeMisclassified | Self::CollectionSize => Unit::Pixels,
+            Self::CollectionCount => Unit::Count,
+            Self::Accuracy
+            | Self::Confidence
+            | Self::SisSizeDifference
+            | Self::SisAbsent
+            | Self::SisEmpty
+            | Self::ConfidenceArea
+            | Self::MaskedConfidence
+            | Self::Overlap
+            | Self::OverlapUnion
+            | Self::OverlapChance
+            | Self::OverlapElsewhere
+            | Self::CollectionCoverage => Unit::Share,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_toml_and_on_disk_are_the_same() {
+        for (name, metric) in Metric::ALL {
+            assert_eq!(metric.name(), name);
+            assert_eq!(serde_json::to_value(metric).ok(), Some(serde_json::Value::from(name)));
+        }
+    }
+}
