@@ -5,6 +5,7 @@
 //! them. Configuration has already expanded sweeps and joined references, so what is left is to say which step
 //! computes what, and to cut long work into shards.
 
+mod analyse;
 mod imported;
 mod work;
 
@@ -23,6 +24,8 @@ use crate::spec::{
 use crate::stages::{
     Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, SelectionFiles, Train,
 };
+
+pub use analyse::Analysed;
 
 use work::Workload;
 
@@ -79,6 +82,8 @@ pub struct Results {
     pub sufficient: Vec<Outcome<SisSet>>,
     /// Every set of subsets of one split.
     pub subsets: Vec<Outcome<Subsets>>,
+    /// Every analysis.
+    pub analyses: Vec<Analysed>,
 }
 
 /// A result of an experiment.
@@ -86,7 +91,7 @@ pub struct Results {
 pub struct Outcome<A> {
     /// The stage that produces it.
     pub stage: String,
-    /// The stage that made the model, for an evaluation.
+    /// The stage that made the model, for an evaluation or an analysis.
     pub model: String,
     /// The images, such as `subset.test`; empty for a model.
     pub images: String,
@@ -153,6 +158,9 @@ struct Planner<'a> {
     models: BTreeMap<StageRef, Key<Model>>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
+    collections: BTreeMap<(StageRef, Split), (Vec<Key<Collections>>, KnownSplit)>,
+    /// The stage of the model that a selection, what is masked by it, or a collection asked.
+    asked: BTreeMap<StageRef, String>,
     plan: &'a mut Plan<Env>,
     results: Results,
     workload: Workload,
@@ -167,6 +175,8 @@ impl<'a> Planner<'a> {
             models: BTreeMap::new(),
             rankings: BTreeMap::new(),
             subsets: BTreeMap::new(),
+            collections: BTreeMap::new(),
+            asked: BTreeMap::new(),
             plan,
             results: Results::default(),
             workload: Workload::default(),
@@ -205,6 +215,7 @@ impl<'a> Planner<'a> {
             Settings::Collection { model, images, threshold, count } => {
                 self.collection(&at, model, images, *threshold, *count);
             }
+            Settings::Analyse { question } => self.analyse(&at, question),
         }
     }
 
@@ -272,6 +283,7 @@ impl<'a> Planner<'a> {
             })
             .collect();
         let shards: usize = splits.iter().map(|(_, ranges)| ranges.len()).sum();
+        self.asked.extend(model.map(|model| (at.clone(), model.stage.clone())));
         let model = model.map(|model| self.models[model].clone());
         let mut place = 0;
         let mut ranked = Vec::new();
@@ -309,6 +321,9 @@ impl<'a> Planner<'a> {
     }
 
     fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Keep, appearance: Appearance) {
+        if let Some(asked) = self.asked.get(ranking).cloned() {
+            self.asked.insert(at.clone(), asked);
+        }
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
             let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
@@ -369,17 +384,20 @@ impl<'a> Planner<'a> {
         threshold: f64,
         count: Option<usize>,
     ) {
+        self.asked.insert(at.clone(), model.stage.clone());
         let model = self.models[model].clone();
         for (source, half) in images {
             let split = self.split(source, *half);
             let images = count.map_or(split.images, |count| count.min(split.images));
             let ranges = Range::shards(images, COLLECTION_SHARD);
             let shards = ranges.len();
+            let mut keys = Vec::with_capacity(shards);
             for (place, range) in ranges.into_iter().enumerate() {
                 let collect = Collect { model: model.clone(), images: split.data.clone(), range, threshold };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
-                let _: Key<Collections> = self.step(collect, label, split.absent.clone());
+                keys.push(self.step(collect, label, split.absent.clone()));
             }
+            self.collections.insert((at.clone(), *half), (keys, split));
         }
     }
 

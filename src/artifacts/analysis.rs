@@ -70,7 +70,7 @@ pub struct Scale {
 pub enum ScaleRange {
     /// Shares and probabilities, from 0 to 1.
     Share,
-    /// Numbers from 0 on.
+    /// Any numbers.
     Number,
     /// Things that have names; the value 0 is the first.
     Names(Vec<String>),

@@ -1,49 +1,90 @@
-//! What the cache holds of an experiment's evaluations, as the report takes it.
+//! What the cache holds of an experiment's evaluations and analyses, as the report takes it.
 
-use crate::artifacts::Evaluation;
+use crate::artifacts::{Analysis, Evaluation, Metrics};
 use crate::config::Experiment;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Step};
+use crate::engine::stage::Artifact;
 use crate::engine::store::{Store, StoreError};
-use crate::pipeline::{Outcome, Results};
+use crate::pipeline::{Analysed, Outcome, Results};
 use crate::report::Measurement;
 use crate::spec::{AxisValue, Metric};
 use crate::stages::Env;
 
-/// Every evaluation of an experiment, once a metric; those that have not run are there without a value.
+/// Every evaluation and analysis of an experiment, once a metric; those that have not run are there without a value.
 ///
 /// # Errors
 /// When the cache cannot be read.
 pub(super) fn measurements(results: &Results, plan: &Plan<Env>, store: &Store) -> Result<Vec<Measurement>, StoreError> {
     let mut measurements = Vec::new();
     for outcome in &results.evaluations {
-        let Some(step) = plan.find(outcome.key.step()).map(|id| plan.step(id)) else { continue };
-        let key = step.key().map(ToString::to_string);
-        let evaluation = if key.is_some() { cached(outcome, store)? } else { None };
-        for &metric in Metric::OF_EVALUATIONS {
-            measurements.push(Measurement {
-                stage: outcome.stage.clone(),
-                model: outcome.model.clone(),
-                images: outcome.images.clone(),
-                cell: outcome.cell.clone(),
-                metric,
-                value: evaluation.as_ref().and_then(|evaluation| match metric {
-                    Metric::Accuracy => Some(evaluation.metrics.accuracy),
-                    Metric::Confidence => Some(evaluation.metrics.mean_confidence),
-                    _ => None,
-                }),
-                n: evaluation.as_ref().map(|evaluation| evaluation.metrics.images),
-                chance: evaluation.as_ref().map(|evaluation| 1.0 / evaluation.metrics.classes as f64),
-                key: key.clone(),
-            });
+        if let Some(step) = step(outcome, plan) {
+            measurements.extend(of_evaluation(outcome, step, cached(outcome, step, store)?.as_ref()));
+        }
+    }
+    for analysed in &results.analyses {
+        if let Some(step) = step(&analysed.outcome, plan) {
+            let analysis = cached(&analysed.outcome, step, store)?;
+            measurements.extend(of_analysis(analysed, step, analysis.as_ref()));
         }
     }
     Ok(measurements)
 }
 
-/// The evaluation, unless it is absent or damaged: then it has yet to run.
-fn cached(outcome: &Outcome<Evaluation>, store: &Store) -> Result<Option<Evaluation>, StoreError> {
+fn of_evaluation(outcome: &Outcome<Evaluation>, step: &Step, evaluation: Option<&Evaluation>) -> [Measurement; 2] {
+    let measurement = |metric, value: fn(&Metrics) -> f64| Measurement {
+        value: evaluation.map(|evaluation| value(&evaluation.metrics)),
+        n: evaluation.map(|evaluation| evaluation.metrics.images),
+        chance: evaluation.map(|evaluation| 1.0 / evaluation.metrics.classes as f64),
+        ..unmeasured(outcome, step, metric)
+    };
+    [
+        measurement(Metric::Accuracy, |metrics| metrics.accuracy),
+        measurement(Metric::Confidence, |metrics| metrics.mean_confidence),
+    ]
+}
+
+fn of_analysis(analysed: &Analysed, step: &Step, analysis: Option<&Analysis>) -> Vec<Measurement> {
+    let number = |metric| analysis.and_then(|analysis| analysis.number(metric));
+    let measurement = |&metric: &Metric| Measurement {
+        value: number(metric).and_then(|number| number.value),
+        interval: number(metric).and_then(|number| number.interval),
+        n: number(metric).map(|number| number.count),
+        chance: match metric {
+            Metric::Overlap => number(Metric::OverlapChance).and_then(|number| number.value),
+            _ => None,
+        },
+        ..unmeasured(&analysed.outcome, step, metric)
+    };
+    analysed.metrics.iter().map(measurement).collect()
+}
+
+/// A number that is not there.
+fn unmeasured<A>(outcome: &Outcome<A>, step: &Step, metric: Metric) -> Measurement {
+    Measurement {
+        stage: outcome.stage.clone(),
+        model: outcome.model.clone(),
+        images: outcome.images.clone(),
+        cell: outcome.cell.clone(),
+        metric,
+        value: None,
+        interval: None,
+        n: None,
+        chance: None,
+        key: step.key().map(ToString::to_string),
+    }
+}
+
+fn step<'a, A>(outcome: &Outcome<A>, plan: &'a Plan<Env>) -> Option<&'a Step> {
+    plan.find(outcome.key.step()).map(|id| plan.step(id))
+}
+
+/// The artifact, unless its data are absent, or it is absent or damaged itself: then it has yet to run.
+fn cached<A: Artifact>(outcome: &Outcome<A>, step: &Step, store: &Store) -> Result<Option<A>, StoreError> {
+    if step.key().is_none() {
+        return Ok(None);
+    }
     match store.load(&outcome.key) {
-        Ok(evaluation) => Ok(Some(evaluation)),
+        Ok(artifact) => Ok(Some(artifact)),
         Err(StoreError::Absent { .. } | StoreError::Damaged { .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -4,11 +4,13 @@ use serde_json::json;
 
 use crate::config::Experiment;
 use crate::data::Provenance;
-use crate::pipeline::Results;
+use crate::pipeline::{Analysed, Results};
 use crate::report::{
-    CheckedClaim, FilledTable, Measurement, check, claims_human, fill, measurements_csv, table_human, table_latex,
-    table_markdown,
+    CheckedClaim, FilledTable, Measurement, check, claims_human, fill, interval_text, measurements_csv, table_human,
+    table_latex, table_markdown,
 };
+
+use crate::spec::Metric;
 
 use super::args::{ResultsArguments, ResultsFormat};
 use super::failure::{Failure, Status};
@@ -23,6 +25,7 @@ pub(super) struct Answers {
     pub tables: Vec<FilledTable>,
     pub claims: Vec<CheckedClaim>,
     pub sufficient: Vec<String>,
+    pub analyses: Vec<String>,
     /// Whose images are not the published ones.
     pub origins: Vec<String>,
 }
@@ -35,6 +38,7 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
         tables: experiment.tables.iter().map(|table| fill(table, &axes, &measurements)).collect(),
         claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
         sufficient: sufficient(session, results),
+        analyses: analyses(results, &measurements),
         origins: origins(session, experiment),
         measurements,
     })
@@ -86,11 +90,15 @@ pub(super) fn print_human(answers: &Answers) {
     for table in answers.tables.iter().filter(|_| evaluated) {
         outln!("\n{}", table_human(table).trim_end());
     }
-    if answers.tables.is_empty() && evaluated {
-        outln!("\n{}", evaluations(&answers.measurements));
+    let evaluations = evaluations(&answers.measurements);
+    if answers.tables.is_empty() && !evaluations.is_empty() {
+        outln!("\n{}", evaluations.join("\n"));
     }
     if !answers.sufficient.is_empty() {
         outln!("\n{}", answers.sufficient.join("\n"));
+    }
+    if !answers.analyses.is_empty() {
+        outln!("\nAnalyses\n{}", answers.analyses.join("\n"));
     }
     if evaluated && !answers.claims.is_empty() {
         outln!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
@@ -101,15 +109,48 @@ pub(super) fn print_human(answers: &Answers) {
 }
 
 /// A line for each evaluation, for an experiment without tables.
-fn evaluations(measurements: &[Measurement]) -> String {
+fn evaluations(measurements: &[Measurement]) -> Vec<String> {
+    if measurements.iter().all(|measurement| measurement.value.is_none()) {
+        return Vec::new();
+    }
     let line = |measurement: &Measurement| {
-        let cell: Vec<String> = measurement.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
-        let cell = cell.concat();
+        let cell = text::cell(&measurement.cell);
         let value = measurement.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
         let Measurement { stage, model, images, metric, .. } = measurement;
         format!("{stage}{cell}: {} of {model} on {images}: {value}", metric.name())
     };
-    measurements.iter().map(line).collect::<Vec<_>>().join("\n")
+    let of_evaluations = |measurement: &&Measurement| Metric::OF_EVALUATIONS.contains(&measurement.metric);
+    measurements.iter().filter(of_evaluations).map(line).collect()
+}
+
+/// A line for each analysis that has run: its numbers, also those that no table shows.
+fn analyses(results: &Results, measurements: &[Measurement]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Analysed { outcome, metrics } in &results.analyses {
+        let of_outcome = |measurement: &&Measurement| {
+            measurement.stage == outcome.stage
+                && measurement.cell == outcome.cell
+                && metrics.contains(&measurement.metric)
+        };
+        let numbers: Vec<String> = measurements.iter().filter(of_outcome).filter_map(number).collect();
+        if !numbers.is_empty() {
+            let of = if outcome.model.is_empty() { String::new() } else { format!("{} on ", outcome.model) };
+            let cell = text::cell(&outcome.cell);
+            lines.push(format!("  {}{cell} ({of}{}): {}", outcome.stage, outcome.images, numbers.join(", ")));
+        }
+    }
+    lines
+}
+
+/// `sis-size 61.2 [58.0, 64.1] of 500`; none while the analysis has not run.
+fn number(measurement: &Measurement) -> Option<String> {
+    let unit = measurement.metric.unit();
+    let n = measurement.n?;
+    let value = match measurement.value {
+        Some(value) => interval_text(value, measurement.interval, unit),
+        None => "-".to_owned(),
+    };
+    Some(format!("{} {value} of {n}", measurement.metric.name()))
 }
 
 pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {

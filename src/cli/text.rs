@@ -1,4 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and cells as people read them.
+
+use crate::spec::Cell;
 
 /// `0.04 s`, `12.3 s`, `4 min 05 s`, `3 h 20 min`.
 pub(super) fn duration(seconds: f64) -> String {
@@ -27,6 +29,11 @@ pub(super) fn bytes(count: u64) -> String {
 /// `1 step`, `2 steps`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// ` arch=resnet20 seed=0`, for after a stage's name.
+pub(super) fn cell(cell: &Cell) -> String {
+    cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::analysis::Question;
 use crate::spec::{
     Appearance, Arch, AxisValue, Cell, Claim, DataSource, Keep, Recipe, Seed, SeededDropout, Selection, Split, Table,
 };
@@ -159,6 +160,11 @@ pub enum Settings {
         model: StageRef,
         /// The images.
         images: ImagesRef,
+    },
+    /// `kind = "analyse"`.
+    Analyse {
+        /// What is asked.
+        question: Question,
     },
     /// `kind = "sis"`: the sufficient input subset of each ranked image (`FindSIS`), from stored rankings.
     Sis {

@@ -2,10 +2,11 @@
 //!
 //! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
 //! `--set`, [`sweep`] reads the axes,
-//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] reads each variant,
+//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] (with [`analysis`]) reads each variant,
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
+pub mod analysis;
 mod appearance;
 mod axis;
 mod catalog;
@@ -31,7 +32,7 @@ mod sweep;
 mod tests;
 mod variants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use experiment::Experiment;
@@ -40,6 +41,7 @@ pub use problem::{Look, Problem, Problems};
 
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
+use experiment::Settings;
 use extends::Files;
 use join::DraftStage;
 use problem::{Sink, Source};
@@ -116,7 +118,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     });
     let data: Vec<_> = data.collect();
 
-    let mut evaluated = Evaluated { pairs: BTreeSet::new(), complete: true };
+    let mut evaluated = Evaluated { pairs: BTreeSet::new(), analyses: BTreeMap::new(), complete: true };
     let mut drafts: Vec<DraftStage> = Vec::new();
     for entry in &catalog.stages {
         let before = sink.len();
@@ -129,8 +131,13 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         } else {
             vec![read_variants(entry, kind, &scope, sink)]
         };
-        if kind == StageKind::Evaluate && sink.len() > before {
+        if matches!(kind, StageKind::Evaluate | StageKind::Analyse) && sink.len() > before {
             evaluated.complete = false;
+        }
+        for draft in groups.iter().flatten() {
+            if let Settings::Analyse { question } = &draft.settings {
+                evaluated.analyses.entry(entry.name.to_owned()).or_default().extend(question.metrics());
+            }
         }
         drafts.push(DraftStage { name: entry.name.to_owned(), groups });
     }

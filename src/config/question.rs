@@ -1,8 +1,8 @@
 //! Reads `[table.*]` and `[claim.*]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::spec::{Bound, Check, Claim, Measure, Metric, Operand, Row, Table};
+use crate::spec::{Bound, Check, Claim, Measure, Metric, Operand, Row, Subject, Table, Unit};
 
 use super::catalog::check_name;
 use super::document::{Entry, Value};
@@ -14,11 +14,13 @@ use super::stage::Scope;
 /// What is averaged over when a file does not say.
 const REPLICATES: &str = "seed";
 
-/// The pairs that are evaluated.
+/// What there are numbers of.
 pub(super) struct Evaluated {
-    /// Model and images, by name.
+    /// The pairs that are evaluated: model and images, by name.
     pub pairs: BTreeSet<(String, String)>,
-    /// Whether these are all: an evaluation with a problem of its own may have more.
+    /// The analyses, with the numbers that each has.
+    pub analyses: BTreeMap<String, BTreeSet<Metric>>,
+    /// Whether these are all: a stage with a problem of its own may have more.
     pub complete: bool,
 }
 
@@ -57,16 +59,16 @@ impl Questions<'_> {
     fn row(&self, item: &Item<'_>) -> Option<Row> {
         let table = item.table(ROW)?;
         let label = table.required("label").and_then(|item| item.words());
-        let measure = self.measure(&table);
-        let share = |item: Item<'_>| item.number_where("from 0 to 1", |value| (0.0..=1.0).contains(&value)).map(Some);
-        let published = table.or("published", None, share);
+        let measure = self.measure(&table, None);
+        let unit = measure.as_ref().map_or(Unit::Share, |measure| measure.metric.unit());
+        let published = table.or("published", None, |item| published(&item, unit).map(Some));
         Some(Row { label: label?, measure: measure?, published: published? })
     }
 
     fn check(&self, item: &Item<'_>) -> Option<Check> {
         let table = item.table(CHECK)?;
-        let value = self.measure(&table);
-        let metric = value.as_ref().map_or(Metric::Accuracy, |measure| measure.metric);
+        let value = self.measure(&table, None);
+        let metric = value.as_ref().map(|measure| measure.metric);
         let bound = match table.one_of(&["within", "at-least"]) {
             Some(("within", item)) => {
                 for key in ["above", "below"] {
@@ -94,13 +96,25 @@ impl Questions<'_> {
         Some(Check { value: value?, bound, of })
     }
 
-    fn operand(&self, item: &Item<'_>, metric: Metric) -> Option<Operand> {
+    /// The other side of a comparison of `metric`, which it measures too if it does not say otherwise.
+    fn operand(&self, item: &Item<'_>, metric: Option<Metric>) -> Option<Operand> {
         match &item.node.value {
-            Value::Text(text) if text == "chance" => Some(Operand::Chance),
+            Value::Text(text) if text == "chance" => match metric {
+                Some(metric) if !metric.has_chance() => {
+                    item.fault(format!("cannot be `chance`: guessing has no {}", metric.name()))
+                }
+                _ => Some(Operand::Chance),
+            },
             Value::Integer(_) | Value::Float(_) => item.number().map(Operand::Number),
             Value::Table(_) => {
-                let measure = self.measure(&item.table(OPERAND_KEYS)?)?;
-                Some(Operand::Measure(Measure { metric, ..measure }))
+                let measure = self.measure(&item.table(OPERAND_KEYS)?, metric)?;
+                if let Some(metric) = metric
+                    && metric.unit() != measure.metric.unit()
+                {
+                    let (one, other) = (metric.name(), measure.metric.name());
+                    return item.fault(format!("is measured as `{other}`, which cannot be compared with `{one}`"));
+                }
+                Some(Operand::Measure(measure))
             }
             _ => item.fault(
                 "must be `\"chance\"`, a number, or a table such as `{ model = \"full\", images = \"cifar10.test\" }`",
@@ -108,15 +122,77 @@ impl Questions<'_> {
         }
     }
 
-    /// `model`, `images`, `where` and `metric` of an evaluation that there is.
-    fn measure(&self, table: &Reader<'_>) -> Option<Measure> {
+    /// What names numbers that there are: `model` and `images`, or `analysis`, with `where` and `metric`, which need
+    /// not be written where it is `usual`.
+    fn measure(&self, table: &Reader<'_>, usual: Option<Metric>) -> Option<Measure> {
         let pins = self.scope.pins(table, "where");
-        let metric = table.or("metric", Metric::Accuracy, |item| item.choice("metrics", &Metric::ALL));
-        let model = table.required("model").and_then(|item| item.text().map(|text| (item.clone(), text.to_owned())));
-        let images = table.required("images").and_then(|item| item.text().map(|text| (item.clone(), text.to_owned())));
-        let ((model_item, model), (images_item, images)) = (model?, images?);
-        self.check_evaluated(&model_item, &model, &images_item, &images)?;
-        Some(Measure { model, images, pins: pins?, metric: metric? })
+        let written = table.optional("metric");
+        let metric = written.as_ref().map_or(Some(usual), |item| item.choice("metrics", &Metric::ALL).map(Some));
+        let (subject, metric) = match table.optional("analysis") {
+            Some(item) => {
+                for key in ["model", "images"] {
+                    if let Some(item) = table.optional(key) {
+                        item.fault::<()>("has no place beside `analysis`, which has its own");
+                    }
+                }
+                let stage = item.text()?;
+                let known = self.analysis(&item, stage)?;
+                let metric = match metric? {
+                    Some(metric) => metric,
+                    None => table.required("metric").and(None)?,
+                };
+                let subject = Subject::Analysis { stage: stage.to_owned() };
+                self.check_measured(known, metric, written.as_ref().unwrap_or(&item), stage)?;
+                (subject, metric)
+            }
+            None => {
+                let model = table.required("model").and_then(|item| Some((item.text()?.to_owned(), item)));
+                let images = table.required("images").and_then(|item| Some((item.text()?.to_owned(), item)));
+                let metric = metric?.unwrap_or(Metric::Accuracy);
+                let ((model, model_item), (images, images_item)) = (model?, images?);
+                self.check_evaluated(&model_item, &model, &images_item, &images)?;
+                let of_evaluations = Metric::OF_EVALUATIONS.iter().copied().collect();
+                self.check_measured(
+                    Some(&of_evaluations),
+                    metric,
+                    written.as_ref().unwrap_or(&model_item),
+                    "an evaluation",
+                )?;
+                (Subject::Evaluation { model, images }, metric)
+            }
+        };
+        Some(Measure { subject, pins: pins?, metric })
+    }
+
+    /// The numbers of an analysis; none if it had a problem, so that they are not known.
+    fn analysis(&self, item: &Item<'_>, stage: &str) -> Option<Option<&BTreeSet<Metric>>> {
+        let known = self.evaluated.analyses.get(stage);
+        if known.is_none() && self.evaluated.complete {
+            let help = suggestion(stage, "analyses", self.evaluated.analyses.keys().map(String::as_str));
+            item.sink()
+                .report(item.problem(format!("names `{stage}`, which is no stage of kind `analyse`")).help(help));
+            return None;
+        }
+        Some(known)
+    }
+
+    /// Reports a metric that is not among those `known`.
+    fn check_measured(
+        &self,
+        known: Option<&BTreeSet<Metric>>,
+        metric: Metric,
+        item: &Item<'_>,
+        of: &str,
+    ) -> Option<()> {
+        let Some(known) = known.filter(|known| !known.contains(&metric)) else { return Some(()) };
+        let help = if known.is_empty() {
+            "it has maps, but no numbers".to_owned()
+        } else {
+            format!("it measures {}", listing(known.iter().map(|metric| metric.name())))
+        };
+        item.sink()
+            .report(item.problem(format!("asks for `{}`, which {of} does not measure", metric.name())).help(help));
+        None
     }
 
     fn check_evaluated(&self, model_item: &Item<'_>, model: &str, images_item: &Item<'_>, images: &str) -> Option<()> {
@@ -156,6 +232,14 @@ impl Questions<'_> {
             return item.fault(format!("cannot be `{axis}`, which makes the columns"));
         }
         Some(axes.into_iter().map(|(axis, _)| axis).collect())
+    }
+}
+
+/// The paper's number, which must be one that its metric can have.
+fn published(item: &Item<'_>, unit: Unit) -> Option<f64> {
+    match unit {
+        Unit::Share => item.number_where("from 0 to 1", |value| (0.0..=1.0).contains(&value)),
+        Unit::Pixels | Unit::Count => item.number_where("at least 0", |value| value >= 0.0),
     }
 }
 

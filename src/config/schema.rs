@@ -225,6 +225,75 @@ pub(super) const COLLECTION: &[Field] = &[
     value("count", "100"),
 ];
 
+/// `kind = "analyse"`, whatever the question.
+pub(super) const ANALYSE: &[Field] = &[
+    KIND,
+    value("question", "\"sis-size\""),
+    value("ranking", "\"ranking.test\""),
+    pins("ranking-where"),
+    value("threshold", "0.99"),
+    value("thresholds", "[0.5, 0.7, 0.9, 0.99]"),
+    keys("bootstrap", "{ resamples = 1000, seed = 0 }", BOOTSTRAP),
+    value("subset", "\"subset.test\""),
+    pins("subset-where"),
+    value("per-class", "true"),
+    value("with", "\"other-subset.test\""),
+    pins("with-where"),
+    value("collection", "\"collection.test\""),
+    pins("collection-where"),
+];
+
+/// `bootstrap` of an analysis.
+pub(super) const BOOTSTRAP: &[Field] = &[value("resamples", "1000"), value("seed", "0")];
+
+const SIS_SIZE: &[Field] = &[KIND, ANALYSE[1], ANALYSE[2], ANALYSE[3], ANALYSE[4], ANALYSE[5], ANALYSE[6]];
+const CONFIDENCE_CURVE: &[Field] = &[KIND, ANALYSE[1], ANALYSE[2], ANALYSE[3], ANALYSE[6]];
+const MASKED_CONFIDENCE: &[Field] = &[KIND, ANALYSE[1], ANALYSE[2], ANALYSE[3]];
+const HEAT_MAP: &[Field] = &[KIND, ANALYSE[1], ANALYSE[7], ANALYSE[8], ANALYSE[9]];
+const OVERLAP: &[Field] = &[KIND, ANALYSE[1], ANALYSE[7], ANALYSE[8], ANALYSE[10], ANALYSE[11], ANALYSE[6]];
+const COLLECTIONS: &[Field] = &[KIND, ANALYSE[1], ANALYSE[12], ANALYSE[13], ANALYSE[6]];
+
+/// What an analysis may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QuestionKind {
+    /// How large sufficient input subsets are.
+    SisSize,
+    /// How f falls.
+    ConfidenceCurve,
+    /// f with everything masked.
+    MaskedConfidence,
+    /// Where subsets lie.
+    HeatMap,
+    /// How far subsets agree.
+    Overlap,
+    /// How many disjoint sufficient input subsets there are.
+    Collections,
+}
+
+/// Every question with its name in TOML.
+pub(super) const QUESTIONS: [(&str, QuestionKind); 6] = [
+    ("sis-size", QuestionKind::SisSize),
+    ("confidence-curve", QuestionKind::ConfidenceCurve),
+    ("masked-confidence", QuestionKind::MaskedConfidence),
+    ("heat-map", QuestionKind::HeatMap),
+    ("overlap", QuestionKind::Overlap),
+    ("collections", QuestionKind::Collections),
+];
+
+impl QuestionKind {
+    /// The keys that go with it.
+    pub const fn fields(self) -> &'static [Field] {
+        match self {
+            Self::SisSize => SIS_SIZE,
+            Self::ConfidenceCurve => CONFIDENCE_CURVE,
+            Self::MaskedConfidence => MASKED_CONFIDENCE,
+            Self::HeatMap => HEAT_MAP,
+            Self::Overlap => OVERLAP,
+            Self::Collections => COLLECTIONS,
+        }
+    }
+}
+
 /// `[table.NAME]`.
 pub(super) const TABLE: &[Field] = &[
     value("title", "\"Accuracy on full images and on subsets\""),
@@ -234,12 +303,24 @@ pub(super) const TABLE: &[Field] = &[
 ];
 
 /// One of the `rows` of a table.
-pub(super) const ROW: &[Field] =
-    &[value("label", "\"full / full\""), MEASURE[0], MEASURE[1], MEASURE[2], MEASURE[3], value("published", "0.9539")];
+pub(super) const ROW: &[Field] = &[
+    value("label", "\"full / full\""),
+    MEASURE[0],
+    MEASURE[1],
+    MEASURE[2],
+    MEASURE[3],
+    MEASURE[4],
+    value("published", "0.9539"),
+];
 
-/// What names evaluations.
-pub(super) const MEASURE: &[Field] =
-    &[value("model", "\"full\""), value("images", "\"cifar10.test\""), pins("where"), value("metric", "\"accuracy\"")];
+/// What names numbers: those of evaluations, by model and images, or those of an analysis.
+pub(super) const MEASURE: &[Field] = &[
+    value("model", "\"full\""),
+    value("images", "\"cifar10.test\""),
+    pins("where"),
+    value("metric", "\"accuracy\""),
+    value("analysis", "\"size\""),
+];
 
 /// `[claim.NAME]`.
 pub(super) const CLAIM: &[Field] = &[
@@ -255,6 +336,7 @@ pub(super) const CHECK: &[Field] = &[
     MEASURE[1],
     MEASURE[2],
     MEASURE[3],
+    MEASURE[4],
     value("within", "0.05"),
     keys("of", OPERAND, OPERAND_KEYS),
     value("at-least", "0.1"),
@@ -265,7 +347,7 @@ pub(super) const CHECK: &[Field] = &[
 const OPERAND: &str = "{ model = \"full\", images = \"cifar10.test\" }";
 
 /// What a comparison's other side may hold.
-pub(super) const OPERAND_KEYS: &[Field] = &[MEASURE[0], MEASURE[1], MEASURE[2]];
+pub(super) const OPERAND_KEYS: &[Field] = MEASURE;
 
 /// Kinds of stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +370,8 @@ pub(super) enum StageKind {
     Sis,
     /// All disjoint sufficient input subsets.
     Collection,
+    /// Questions to what others left.
+    Analyse,
 }
 
 impl StageKind {
@@ -302,6 +386,7 @@ impl StageKind {
         ("evaluate", Self::Evaluate),
         ("sis", Self::Sis),
         ("collection", Self::Collection),
+        ("analyse", Self::Analyse),
     ];
 
     /// Its name in TOML.
@@ -316,6 +401,7 @@ impl StageKind {
             Self::Evaluate => "evaluate",
             Self::Sis => "sis",
             Self::Collection => "collection",
+            Self::Analyse => "analyse",
         }
     }
 
@@ -331,6 +417,7 @@ impl StageKind {
             Self::Evaluate => EVALUATE,
             Self::Sis => SIS,
             Self::Collection => COLLECTION,
+            Self::Analyse => ANALYSE,
         }
     }
 }

@@ -79,6 +79,10 @@ pub(super) const MODELS: &[StageKind] = &[StageKind::Train, StageKind::Import, S
 impl Scope<'_> {
     /// Reads a stage other than an evaluation.
     pub fn read(&self, kind: StageKind, cell: Cell, item: &Item<'_>) -> Option<Draft> {
+        if kind == StageKind::Analyse {
+            let (settings, references) = self.analysis(item)?;
+            return Some(Draft { cell, settings, references });
+        }
         let table = item.table(kind.fields())?;
         let (settings, references) = match kind {
             StageKind::Train => self.train(&table),
@@ -89,7 +93,7 @@ impl Scope<'_> {
             StageKind::Mask => self.mask(&table),
             StageKind::Sis => self.sis(&table),
             StageKind::Collection => self.collection(&table),
-            StageKind::Evaluate => None,
+            StageKind::Evaluate | StageKind::Analyse => None,
         }?;
         Some(Draft { cell, settings, references })
     }
@@ -377,6 +381,7 @@ impl Settings {
             Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
             Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),
             Self::Collection { model, .. } => vec![model],
+            Self::Analyse { question } => question.references_mut(),
         }
     }
 }
@@ -390,11 +395,13 @@ impl ImagesRef {
     }
 }
 
-fn unjoined(name: &str) -> StageRef {
+/// A stage whose cell is not known yet.
+pub(super) fn unjoined(name: &str) -> StageRef {
     StageRef { stage: name.to_owned(), cell: Cell::new() }
 }
 
-fn written(item: &Item<'_>) -> Place {
+/// Where a value is written, also if it came from an axis.
+pub(super) fn written(item: &Item<'_>) -> Place {
     item.node.via.unwrap_or(item.node.place)
 }
 
@@ -422,7 +429,8 @@ fn transform_input(arch: Arch, table: &Reader<'_>) -> Result<Option<bool>, Repor
 /// A problem that was reported.
 struct Reported;
 
-fn threshold(table: &Reader<'_>) -> Option<f64> {
+/// The confidence that a sufficient subset must reach.
+pub(super) fn threshold(table: &Reader<'_>) -> Option<f64> {
     table.required("threshold")?.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0)
 }
 
@@ -431,7 +439,7 @@ fn arch(item: &Item<'_>) -> Option<Arch> {
 }
 
 /// Takes `cifar10.train` apart.
-fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
+pub(super) fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
     let text = item.text()?;
     let found = text.rsplit_once('.').and_then(|(name, split)| {
         Split::ALL.into_iter().find(|known| known.name() == split).map(|split| (name, split))

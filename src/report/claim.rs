@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::spec::{Bound, Cell, Check, Claim, Measure, Operand};
+use crate::spec::{Bound, Cell, Check, Claim, Measure, Metric, Operand, Subject};
 
 use super::measurement::{Measurement, agree, groups};
 use super::statistic::Statistic;
@@ -51,12 +51,20 @@ pub struct CheckedClaim {
 pub struct Comparison {
     /// The axes at which it was made, but for those averaged over.
     pub cell: Cell,
+    /// What the left side measures.
+    pub metric: Metric,
     /// The mean on the left.
     pub value: Option<f64>,
+    /// Where it lies with 95 % confidence, if it is a single number and that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     /// What was demanded, and of what: `within 0.05 of full on fashion.test`.
     pub demand: String,
     /// The number on the right.
     pub of: Option<f64>,
+    /// Where it lies with 95 % confidence, as on the left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_interval: Option<[f64; 2]>,
     /// Whether the demand is met.
     pub verdict: Verdict,
 }
@@ -93,30 +101,39 @@ fn comparisons(claim: &Claim, check: &Check, measurements: &[Measurement]) -> Ve
 }
 
 fn compare(check: &Check, cell: Cell, measurements: &[Measurement]) -> Comparison {
-    let value = mean(&check.value, &cell, measurements);
-    let of = match &check.of {
+    let left = mean(&check.value, &cell, measurements);
+    let right = match &check.of {
         Operand::Measure(measure) => mean(measure, &cell, measurements),
-        Operand::Chance => {
-            measurements.iter().find(|m| m.belongs_to(&check.value) && agree(&cell, &m.cell)).and_then(|m| m.chance)
-        }
-        Operand::Number(number) => Some(*number),
+        Operand::Chance => measurements
+            .iter()
+            .find(|m| m.belongs_to(&check.value) && agree(&cell, &m.cell))
+            .and_then(|m| Statistic::of(&[m.chance?])),
+        Operand::Number(number) => Statistic::of(&[*number]),
     };
-    let verdict = match (value, of) {
-        (Some(value), Some(of)) if check.bound.is_met(value, of) => Verdict::Holds,
+    let verdict = match (left, right) {
+        (Some(left), Some(right)) if check.bound.is_met(left.mean, right.mean) => Verdict::Holds,
         (Some(_), Some(_)) => Verdict::Fails,
         _ => Verdict::NotEvaluated,
     };
-    Comparison { cell, value, demand: demand(check), of, verdict }
+    Comparison {
+        cell,
+        metric: check.value.metric,
+        value: left.map(|left| left.mean),
+        interval: left.and_then(|left| left.interval),
+        demand: demand(check),
+        of: right.map(|right| right.mean),
+        of_interval: right.and_then(|right| right.interval),
+        verdict,
+    }
 }
 
 /// The mean of what `measure` names at `cell`; none unless every one of them is there.
-fn mean(measure: &Measure, cell: &Cell, measurements: &[Measurement]) -> Option<f64> {
-    let values: Option<Vec<f64>> = measurements
+fn mean(measure: &Measure, cell: &Cell, measurements: &[Measurement]) -> Option<Statistic> {
+    let named: Vec<&Measurement> = measurements
         .iter()
         .filter(|m| m.belongs_to(measure) && agree(&without(cell, &measure.pins), &m.cell))
-        .map(|measurement| measurement.value)
         .collect();
-    Statistic::of(&values?).map(|statistic| statistic.mean)
+    if named.iter().all(|m| m.value.is_some()) { Statistic::of_measurements(&named) } else { None }
 }
 
 fn without(cell: &Cell, pins: &Cell) -> Cell {
@@ -140,18 +157,22 @@ fn demand(check: &Check) -> String {
 fn described(measure: &Measure) -> String {
     let pins: Vec<String> = measure.pins.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     let pins = if pins.is_empty() { String::new() } else { format!(" at {}", pins.join(", ")) };
-    format!("{} on {}{pins}", measure.model, measure.images)
+    match &measure.subject {
+        Subject::Evaluation { model, images } => format!("{model} on {images}{pins}"),
+        Subject::Analysis { stage } => format!("{} of {stage}{pins}", measure.metric.name()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::measurement::tests::measurement;
-    use crate::spec::{AxisValue, Metric};
+    use crate::spec::AxisValue;
 
     fn measure(model: &str, images: &str, fraction: Option<f64>) -> Measure {
         let pins = fraction.map(|f| ("fraction".to_owned(), AxisValue::Float(f))).into_iter().collect();
-        Measure { model: model.into(), images: images.into(), pins, metric: Metric::Accuracy }
+        let subject = Subject::Evaluation { model: model.into(), images: images.into() };
+        Measure { subject, pins, metric: Metric::Accuracy }
     }
 
     fn claim(checks: Vec<Check>) -> Claim {
@@ -190,6 +211,28 @@ mod tests {
             Verdict::NotEvaluated
         );
         assert_eq!(check(&claim(checks), &[finished, full]).verdict, Verdict::Holds);
+    }
+
+    #[test]
+    fn two_metrics_of_one_analysis_are_compared_with_their_intervals() {
+        let of = |metric| Measure { subject: Subject::Analysis { stage: "size".into() }, pins: Cell::new(), metric };
+        let size = |metric, value| Measurement {
+            stage: "size".into(),
+            metric,
+            interval: Some([value - 2.0, value + 2.0]),
+            ..measurement("full", "test", &[], value)
+        };
+        let checks = vec![Check {
+            value: of(Metric::SisSizeCorrect),
+            bound: Bound::Above(0.0),
+            of: Operand::Measure(of(Metric::SisSizeMisclassified)),
+        }];
+        let sizes = [size(Metric::SisSizeCorrect, 60.0), size(Metric::SisSizeMisclassified, 40.0)];
+        let checked = check(&claim(checks), &sizes);
+        assert_eq!(checked.verdict, Verdict::Holds);
+        let comparison = &checked.comparisons[0];
+        assert_eq!(comparison.demand, "sis-size-correct of size is at least 0 above sis-size-misclassified of size");
+        assert_eq!((comparison.interval, comparison.of_interval), (Some([58.0, 62.0]), Some([38.0, 42.0])));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! One number that evaluation produced, or has yet to produce.
+//! One number that an evaluation or an analysis produced, or has yet to produce.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::spec::{AxisValue, Cell, Measure, Metric};
+use crate::spec::{AxisValue, Cell, Measure, Metric, Subject};
 
 /// The sweep's axes with their values, in file order.
 pub type Axes = [(String, Vec<AxisValue>)];
@@ -12,9 +12,9 @@ pub type Axes = [(String, Vec<AxisValue>)];
 /// One metric of one model on one set of images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
-    /// The `evaluate` stage.
+    /// The `evaluate` or `analyse` stage.
     pub stage: String,
-    /// The stage that made the model.
+    /// The stage that made the model; empty where no model had a part in it.
     pub model: String,
     /// The images, such as `subset.test`.
     pub images: String,
@@ -22,11 +22,14 @@ pub struct Measurement {
     pub cell: Cell,
     /// What was measured.
     pub metric: Metric,
-    /// The number, in 0..=1, if it is there already.
+    /// The number, if it is there already.
     pub value: Option<f64>,
-    /// Images evaluated.
+    /// Where it lies with 95 % confidence, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// What it is a number of: images, unless the metric says otherwise.
     pub n: Option<usize>,
-    /// What guessing would score: one over the number of classes.
+    /// What chance would give: for an evaluation one over the number of classes.
     pub chance: Option<f64>,
     /// The key of the step that produces it; none while data are absent.
     pub key: Option<String>,
@@ -36,8 +39,11 @@ impl Measurement {
     /// Whether it is one of those that `measure` names.
     #[must_use]
     pub fn belongs_to(&self, measure: &Measure) -> bool {
-        self.model == measure.model
-            && self.images == measure.images
+        let is_subject = match &measure.subject {
+            Subject::Evaluation { model, images } => self.model == *model && self.images == *images,
+            Subject::Analysis { stage } => self.stage == *stage,
+        };
+        is_subject
             && self.metric == measure.metric
             && measure.pins.iter().all(|(axis, value)| self.cell.get(axis) == Some(value))
     }
@@ -71,6 +77,7 @@ pub(super) mod tests {
             cell: cell.iter().map(|&(axis, value)| (axis.to_owned(), AxisValue::Float(value))).collect(),
             metric: Metric::Accuracy,
             value: Some(value),
+            interval: None,
             n: Some(500),
             chance: Some(0.1),
             key: None,
@@ -86,8 +93,7 @@ pub(super) mod tests {
     #[test]
     fn a_pin_leaves_out_cells_of_another_value_and_cells_without_the_axis() {
         let mut measure = Measure {
-            model: "full".into(),
-            images: "test".into(),
+            subject: Subject::Evaluation { model: "full".into(), images: "test".into() },
             pins: Cell::from([("seed".to_owned(), AxisValue::Float(0.0))]),
             metric: Metric::Accuracy,
         };
@@ -96,5 +102,18 @@ pub(super) mod tests {
         assert!(!measurement("full", "test", &[], 0.5).belongs_to(&measure));
         measure.pins.clear();
         assert!(measurement("full", "test", &[], 0.5).belongs_to(&measure));
+    }
+
+    #[test]
+    fn numbers_of_an_analysis_are_named_by_its_stage() {
+        let of = |stage: &str| Measure {
+            subject: Subject::Analysis { stage: stage.into() },
+            pins: Cell::new(),
+            metric: Metric::SisSize,
+        };
+        let size =
+            Measurement { stage: "size".into(), metric: Metric::SisSize, ..measurement("full", "test", &[], 61.0) };
+        assert!(size.belongs_to(&of("size")) && !size.belongs_to(&of("other-size")));
+        assert!(!Measurement { metric: Metric::SisSizeCorrect, ..size }.belongs_to(&of("size")));
     }
 }

@@ -9,6 +9,6 @@ mod table;
 
 pub use claim::{CheckedClaim, Comparison, Verdict, check};
 pub use measurement::{Axes, Measurement};
-pub use render::{claims_human, measurements_csv, table_human, table_latex, table_markdown};
+pub use render::{claims_human, interval_text, measurements_csv, table_human, table_latex, table_markdown, value_text};
 pub use statistic::Statistic;
 pub use table::{FilledRow, FilledTable, fill};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::measurement::Measurement;
+
 /// Mean and sample deviation of a few numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistic {
@@ -11,6 +13,9 @@ pub struct Statistic {
     pub deviation: Option<f64>,
     /// How many there are.
     pub n: usize,
+    /// Of a single number, where it lies with 95 % confidence, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
 }
 
 impl Statistic {
@@ -24,7 +29,17 @@ impl Statistic {
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let deviation = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
-        Some(Self { mean, deviation, n })
+        Some(Self { mean, deviation, n, interval: None })
+    }
+
+    /// The statistic of those measurements that have a value; none if none has.
+    #[must_use]
+    pub fn of_measurements(measurements: &[&Measurement]) -> Option<Self> {
+        let there: Vec<(f64, Option<[f64; 2]>)> =
+            measurements.iter().filter_map(|measurement| Some((measurement.value?, measurement.interval))).collect();
+        let statistic = Self::of(&there.iter().map(|(value, _)| *value).collect::<Vec<_>>())?;
+        let interval = if let [(_, interval)] = there[..] { interval } else { None };
+        Some(Self { interval, ..statistic })
     }
 }
 
@@ -41,7 +56,22 @@ mod tests {
 
     #[test]
     fn one_number_has_no_deviation_and_none_has_no_mean() {
-        assert_eq!(Statistic::of(&[0.5]), Some(Statistic { mean: 0.5, deviation: None, n: 1 }));
+        assert_eq!(Statistic::of(&[0.5]), Some(Statistic { mean: 0.5, deviation: None, n: 1, interval: None }));
         assert_eq!(Statistic::of(&[]), None);
+    }
+
+    #[test]
+    fn only_a_single_number_keeps_its_interval() {
+        let measurement = |value: Option<f64>| Measurement {
+            value,
+            interval: value.map(|value| [value - 0.1, value + 0.1]),
+            ..crate::report::measurement::tests::measurement("full", "test", &[], 0.0)
+        };
+        let [one, two, missing] = [Some(0.5), Some(0.7), None].map(measurement);
+        let alone = Statistic::of_measurements(&[&one, &missing]).unwrap();
+        assert_eq!((alone.n, alone.deviation, alone.interval), (1, None, Some([0.4, 0.6])));
+        let both = Statistic::of_measurements(&[&one, &two]).unwrap();
+        assert_eq!((both.n, both.interval), (2, None));
+        assert_eq!(Statistic::of_measurements(&[&missing]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::spec::{AxisValue, Cell, Row, Table};
+use crate::spec::{AxisValue, Cell, Metric, Row, Table};
 
 use super::measurement::{Axes, Measurement, agree, groups};
 use super::statistic::Statistic;
@@ -35,6 +35,8 @@ pub struct FilledRow {
     pub cell: Cell,
     /// One statistic a column; none where no evaluation is there.
     pub cells: Vec<Option<Statistic>>,
+    /// What they measure.
+    pub metric: Metric,
     /// The paper's mean, where it is known.
     pub published: Option<f64>,
 }
@@ -85,6 +87,7 @@ fn fill_row(table: &Table, row: &Row, headings: &[Option<AxisValue>], measuremen
         .map(|cell| FilledRow {
             label: row.label.clone(),
             cells: headings.iter().map(|heading| statistic(table, &of_row, &cell, heading.as_ref())).collect(),
+            metric: row.measure.metric,
             published: row.published,
             cell,
         })
@@ -96,8 +99,8 @@ fn statistic(table: &Table, of_row: &[&Measurement], cell: &Cell, heading: Optio
     if let (Some(axis), Some(value)) = (&table.columns, heading) {
         wanted.insert(axis.clone(), value.clone());
     }
-    let values: Vec<f64> = of_row.iter().filter(|m| agree(&wanted, &m.cell)).filter_map(|m| m.value).collect();
-    Statistic::of(&values)
+    let of_cell: Vec<&Measurement> = of_row.iter().copied().filter(|m| agree(&wanted, &m.cell)).collect();
+    Statistic::of_measurements(&of_cell)
 }
 
 fn common_chance(table: &Table, measurements: &[Measurement]) -> Option<f64> {
@@ -113,11 +116,11 @@ fn common_chance(table: &Table, measurements: &[Measurement]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::report::measurement::tests::{axes, measurement};
-    use crate::spec::{Measure, Metric};
+    use crate::spec::{Measure, Subject};
 
     fn row(label: &str, images: &str) -> Row {
-        let measure =
-            Measure { model: "full".into(), images: images.into(), pins: Cell::new(), metric: Metric::Accuracy };
+        let subject = Subject::Evaluation { model: "full".into(), images: images.into() };
+        let measure = Measure { subject, pins: Cell::new(), metric: Metric::Accuracy };
         Row { label: label.into(), measure, published: None }
     }
 

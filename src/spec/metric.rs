@@ -22,8 +22,7 @@ pub enum Metric {
     SisAbsent,
     /// Share of images whose sufficient input subset is empty: f reaches the threshold with everything masked.
     SisEmpty,
-    /// Mean f over all steps of a selection, the full image included: the area under the curve of confidence against
-    /// the share of pixels masked.
+    /// Mean area under the curve of f against the share of pixels masked, from none to all (trapezoids).
     ConfidenceArea,
     /// Mean f of the fully masked image.
     MaskedConfidence,
@@ -101,6 +100,12 @@ impl Metric {
             Self::CollectionSize => "collection-size",
             Self::CollectionCoverage => "collection-coverage",
         }
+    }
+
+    /// Whether there is a number that chance would give.
+    #[must_use]
+    pub const fn has_chance(self) -> bool {
+        matches!(self, Self::Accuracy | Self::Confidence | Self::Overlap)
     }
 
     /// What it counts.

@@ -3,6 +3,7 @@
 
 mod appearance;
 mod arch;
+mod bootstrap;
 mod cell;
 mod dataset;
 mod dropout;
@@ -18,6 +19,7 @@ mod work;
 
 pub use appearance::{Appearance, Content, Fill};
 pub use arch::Arch;
+pub use bootstrap::Bootstrap;
 pub use cell::{AxisValue, Cell};
 pub use dataset::{DataKind, DataSource, Limit, Photographs, Unreadable};
 pub use dropout::{InputDropout, SeededDropout};
@@ -25,7 +27,7 @@ pub use fraction::{Fraction, FractionError};
 pub use images::{ImageShape, Normalise, Split};
 pub use keep::Keep;
 pub use metric::{Metric, Unit};
-pub use question::{Bound, Check, Claim, Measure, Operand, Row, Table};
+pub use question::{Bound, Check, Claim, Measure, Operand, Row, Subject, Table};
 pub use recipe::{Augment, Recipe};
 pub use selection::{RandomSeeds, Selection};
 pub use stream::Seed;

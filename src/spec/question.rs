@@ -4,17 +4,33 @@ use serde::Serialize;
 
 use super::{Cell, Metric};
 
-/// Evaluations that belong together: one stage's models on one set of images, over some cells.
+/// Numbers that belong together: those of one metric of one subject, over some cells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measure {
-    /// The stage that made the models, such as `full`.
-    pub model: String,
-    /// The images, such as `subset.test`.
-    pub images: String,
+    /// Of what.
+    pub subject: Subject,
     /// Values that axes must have (`where`).
     pub pins: Cell,
     /// What is measured.
     pub metric: Metric,
+}
+
+/// What numbers are about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// One stage's models on one set of images.
+    Evaluation {
+        /// The stage that made the models, such as `full`.
+        model: String,
+        /// The images, such as `subset.test`.
+        images: String,
+    },
+    /// An `analyse` stage.
+    Analysis {
+        /// Its name.
+        stage: String,
+    },
 }
 
 /// A table as the paper prints it: mean and deviation (n-1) over the axes of `over`.

@@ -1,6 +1,7 @@
 //! What each step of the method computes. Each stage's struct is its manifest: what it serialises to decides its
 //! key, and nothing else may change what it produces. No stage knows of a cache.
 
+mod analyse;
 mod collection;
 mod ensemble;
 mod env;
@@ -15,6 +16,9 @@ mod selection_files;
 mod sis;
 mod train;
 
+pub use analyse::{
+    AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence, AnalyseOverlap, AnalyseSisSize,
+};
 pub use collection::Collect;
 pub use ensemble::Ensemble;
 pub use env::Env;

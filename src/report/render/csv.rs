@@ -4,14 +4,17 @@ use std::fmt::Write;
 
 use super::super::measurement::{Axes, Measurement};
 
-/// `stage,model,images,<axes...>,metric,value,n,key`, missing values empty, values in 0..=1.
+/// `stage,model,images,<axes...>,metric,value,n,key`, missing values empty, shares in 0..=1. Where any number has an
+/// interval, `low,high` follow.
 #[must_use]
 pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
     let mut text = String::from("stage,model,images");
     for (axis, _) in axes {
         let _ = write!(text, ",{}", quoted(axis));
     }
-    text += ",metric,value,n,key\n";
+    text += ",metric,value,n,key";
+    let intervals = measurements.iter().any(|measurement| measurement.interval.is_some());
+    text += if intervals { ",low,high\n" } else { "\n" };
     for measurement in measurements {
         let _ = write!(
             text,
@@ -24,7 +27,7 @@ pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
             let value = measurement.cell.get(axis).map_or_else(String::new, ToString::to_string);
             let _ = write!(text, ",{}", quoted(&value));
         }
-        let _ = writeln!(
+        let _ = write!(
             text,
             ",{},{},{},{}",
             measurement.metric.name(),
@@ -32,6 +35,9 @@ pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
             measurement.n.map_or_else(String::new, |n| n.to_string()),
             measurement.key.as_deref().unwrap_or_default()
         );
+        let interval = measurement.interval.map_or_else(|| ",,".to_owned(), |[low, high]| format!(",{low},{high}"));
+        text += if intervals { &interval } else { "" };
+        text.push('\n');
     }
     text
 }
@@ -61,6 +67,18 @@ mod tests {
             "stage,model,images,fraction,seed,metric,value,n,key\n\
              accuracy,full,test,,1,accuracy,0.8125,500,\n\
              accuracy,retrained,subset.test,0.05,,accuracy,,,\n"
+        );
+    }
+
+    #[test]
+    fn intervals_follow_where_there_are_any() {
+        let mut size = measurement("full", "test", &[], 61.5);
+        size.interval = Some([60.0, 63.25]);
+        assert_eq!(
+            measurements_csv(&[], &[size, measurement("full", "test", &[], 0.5)]),
+            "stage,model,images,metric,value,n,key,low,high\n\
+             accuracy,full,test,accuracy,61.5,500,,60,63.25\n\
+             accuracy,full,test,accuracy,0.5,500,,,\n"
         );
     }
 

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::super::claim::{CheckedClaim, Comparison, Verdict};
 use super::super::table::FilledTable;
-use super::{footnote, has_published, label, number};
+use super::{footnote, has_published, interval_text, label, number, value_text};
 
 /// The table with aligned columns, its title above and what the numbers mean below.
 #[must_use]
@@ -26,9 +26,9 @@ pub fn table_human(table: &FilledTable) -> String {
     grid.set_header(header);
     for row in &table.rows {
         let mut cells = vec![label(row)];
-        cells.extend(row.cells.iter().map(|cell| number(*cell, "+-", "-")));
+        cells.extend(row.cells.iter().map(|cell| number(*cell, row.metric.unit(), "+-", "-")));
         if published {
-            cells.push(row.published.map_or_else(String::new, |value| format!("{value:.3}")));
+            cells.push(row.published.map_or_else(String::new, |value| value_text(value, row.metric.unit())));
         }
         grid.add_row(cells);
     }
@@ -65,11 +65,14 @@ pub fn claims_human(claims: &[CheckedClaim]) -> String {
 fn comparison_line(comparison: &Comparison) -> String {
     let cell: Vec<String> = comparison.cell.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     let at = if cell.is_empty() { String::new() } else { format!(" [{}]", cell.join(", ")) };
-    let shown = |value: Option<f64>| value.map_or_else(|| "absent".to_owned(), |value| format!("{value:.3}"));
+    let shown = |value: Option<f64>, interval: Option<[f64; 2]>| {
+        value.map_or_else(|| "absent".to_owned(), |value| interval_text(value, interval, comparison.metric.unit()))
+    };
     let answer = match comparison.verdict {
         Verdict::Holds => "yes",
         Verdict::Fails => "no",
         Verdict::NotEvaluated => "unknown",
     };
-    format!("{}{at}: {} and {}: {answer}", comparison.demand, shown(comparison.value), shown(comparison.of))
+    let (left, right) = (shown(comparison.value, comparison.interval), shown(comparison.of, comparison.of_interval));
+    format!("{}{at}: {left} and {right}: {answer}", comparison.demand)
 }

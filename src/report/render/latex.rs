@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::table::FilledTable;
-use super::{footnote, has_published, label, number};
+use super::{footnote, has_published, label, number, value_text};
 
 /// The table in LaTeX; needs the package `booktabs`.
 #[must_use]
@@ -20,10 +20,14 @@ pub fn table_latex(table: &FilledTable) -> String {
     for row in &table.rows {
         text += &escaped(&label(row));
         for cell in &row.cells {
-            let _ = write!(text, " & ${}$", number(*cell, "\\pm", "\\text{--}"));
+            let _ = write!(text, " & ${}$", number(*cell, row.metric.unit(), "\\pm", "\\text{--}"));
         }
         if published {
-            let _ = write!(text, " & {}", row.published.map_or_else(String::new, |value| format!("${value:.3}$")));
+            let _ = write!(
+                text,
+                " & {}",
+                row.published.map_or_else(String::new, |value| format!("${}$", value_text(value, row.metric.unit())))
+            );
         }
         text += " \\\\\n";
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::table::FilledTable;
-use super::{footnote, has_published, label, number};
+use super::{footnote, has_published, label, number, value_text};
 
 /// The table in Markdown.
 #[must_use]
@@ -20,10 +20,14 @@ pub fn table_markdown(table: &FilledTable) -> String {
     for row in &table.rows {
         let _ = write!(text, "| {} ", label(row));
         for cell in &row.cells {
-            let _ = write!(text, "| {} ", number(*cell, "±", ""));
+            let _ = write!(text, "| {} ", number(*cell, row.metric.unit(), "±", ""));
         }
         if published {
-            let _ = write!(text, "| {} ", row.published.map_or_else(String::new, |value| format!("{value:.3}")));
+            let _ = write!(
+                text,
+                "| {} ",
+                row.published.map_or_else(String::new, |value| value_text(value, row.metric.unit()))
+            );
         }
         text += "|\n";
     }

@@ -10,15 +10,39 @@ pub use human::{claims_human, table_human};
 pub use latex::table_latex;
 pub use markdown::table_markdown;
 
+use crate::spec::Unit;
+
 use super::statistic::Statistic;
 use super::table::{FilledRow, FilledTable};
 
-/// `.853 +- .012`, the deviation only where there is one.
-fn number(statistic: Option<Statistic>, plus_minus: &str, absent: &str) -> String {
+/// A number with as many digits as its unit is worth.
+#[must_use]
+pub fn value_text(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Share => format!("{value:.3}"),
+        Unit::Count => format!("{value:.2}"),
+        Unit::Pixels => format!("{value:.1}"),
+    }
+}
+
+/// A number, its interval in brackets if there is one.
+#[must_use]
+pub fn interval_text(value: f64, interval: Option<[f64; 2]>, unit: Unit) -> String {
+    let number = value_text(value, unit);
+    match interval {
+        None => number,
+        Some([low, high]) => format!("{number} [{}, {}]", value_text(low, unit), value_text(high, unit)),
+    }
+}
+
+/// `.853 +- .012`, the deviation only where there is one; `61.2 [58.0, 64.1]` where there is an interval.
+fn number(statistic: Option<Statistic>, unit: Unit, plus_minus: &str, absent: &str) -> String {
     match statistic {
         None => absent.to_owned(),
-        Some(Statistic { mean, deviation: None, .. }) => format!("{mean:.3}"),
-        Some(Statistic { mean, deviation: Some(deviation), .. }) => format!("{mean:.3} {plus_minus} {deviation:.3}"),
+        Some(Statistic { mean, deviation: None, interval, .. }) => interval_text(mean, interval, unit),
+        Some(Statistic { mean, deviation: Some(deviation), .. }) => {
+            format!("{} {plus_minus} {}", value_text(mean, unit), value_text(deviation, unit))
+        }
     }
 }
 
@@ -33,6 +57,13 @@ fn footnote(table: &FilledTable, plus_minus: &str) -> String {
     let mut notes = Vec::new();
     if !table.over.is_empty() {
         notes.push(format!("mean {plus_minus} deviation over {}", table.over.join(", ")));
+    }
+    let statistics = || table.rows.iter().flat_map(|row| &row.cells).flatten();
+    if statistics().any(|statistic| statistic.interval.is_some()) {
+        notes.push("in brackets: 95 % intervals over images".to_owned());
+    }
+    if table.rows.iter().any(|row| row.metric.unit() == Unit::Pixels) {
+        notes.push("sizes in pixels".to_owned());
     }
     if let Some(chance) = table.chance {
         notes.push(format!("chance is {chance:.3}"));

@@ -1,0 +1,221 @@
+//! Reads `kind = "analyse"`: a question to what earlier stages left.
+
+use crate::spec::{Bootstrap, Metric, Seed, Split};
+
+use super::experiment::{Settings, StageRef};
+use super::read::{Item, Reader};
+use super::schema::{ANALYSE, BOOTSTRAP, QUESTIONS, QuestionKind, StageKind};
+use super::stage::{Reference, Scope, split_name, threshold, unjoined, written};
+
+/// One half of what a stage hands on: `ranking.test`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Half {
+    /// The stage.
+    pub stage: StageRef,
+    /// Which half.
+    pub split: Split,
+}
+
+/// What an analysis is asked, references resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// `sis-size`: how large sufficient input subsets are, of all images, of the correctly classified, and of the others.
+    SisSize {
+        /// A `select` stage that asks a model.
+        ranking: Half,
+        /// The confidence that a subset must reach, for the numbers.
+        threshold: f64,
+        /// The same for the points of the curves, in ascending order.
+        thresholds: Vec<f64>,
+        /// How intervals are found.
+        bootstrap: Bootstrap,
+    },
+    /// `confidence-curve`: how f falls while pixels are masked.
+    ConfidenceCurve {
+        /// A `select` stage that asks a model.
+        ranking: Half,
+        /// How intervals are found.
+        bootstrap: Bootstrap,
+    },
+    /// `masked-confidence`: f with everything masked, by predicted class.
+    MaskedConfidence {
+        /// A `select` stage that asks a model.
+        ranking: Half,
+    },
+    /// `heat-map`: where subsets lie.
+    HeatMap {
+        /// A `mask` stage.
+        subset: Half,
+        /// Whether each class has a map of its own, too.
+        per_class: bool,
+    },
+    /// `overlap`: how far two models' subsets of the same images agree.
+    Overlap {
+        /// A `mask` stage.
+        subset: Half,
+        /// Another one, or another cell of it.
+        with: Half,
+        /// How intervals are found.
+        bootstrap: Bootstrap,
+    },
+    /// `collections`: how many disjoint sufficient input subsets there are.
+    Collections {
+        /// A `collection` stage.
+        collection: Half,
+        /// How intervals are found.
+        bootstrap: Bootstrap,
+    },
+}
+
+impl Question {
+    /// The numbers that the answer has.
+    #[must_use]
+    pub const fn metrics(&self) -> &'static [Metric] {
+        match self {
+            Self::SisSize { .. } => &[
+                Metric::SisSize,
+                Metric::SisSizeCorrect,
+                Metric::SisSizeMisclassified,
+                Metric::SisSizeDifference,
+                Metric::SisAbsent,
+                Metric::SisEmpty,
+            ],
+            Self::ConfidenceCurve { .. } => &[Metric::ConfidenceArea],
+            Self::MaskedConfidence { .. } => &[Metric::MaskedConfidence],
+            Self::HeatMap { .. } => &[],
+            Self::Overlap { .. } => {
+                &[Metric::Overlap, Metric::OverlapUnion, Metric::OverlapChance, Metric::OverlapElsewhere]
+            }
+            Self::Collections { .. } => &[Metric::CollectionCount, Metric::CollectionSize, Metric::CollectionCoverage],
+        }
+    }
+
+    /// Whether it asks for f, which random rankings do not record.
+    pub(super) const fn needs_confidence(&self) -> bool {
+        match self {
+            Self::SisSize { .. } | Self::ConfidenceCurve { .. } | Self::MaskedConfidence { .. } => true,
+            Self::HeatMap { .. } | Self::Overlap { .. } | Self::Collections { .. } => false,
+        }
+    }
+
+    /// The stages it refers to, in the order of their [`Reference`]s.
+    pub(super) fn references_mut(&mut self) -> Vec<&mut StageRef> {
+        match self {
+            Self::SisSize { ranking: half, .. }
+            | Self::ConfidenceCurve { ranking: half, .. }
+            | Self::MaskedConfidence { ranking: half }
+            | Self::HeatMap { subset: half, .. }
+            | Self::Collections { collection: half, .. } => vec![&mut half.stage],
+            Self::Overlap { subset, with, .. } => vec![&mut subset.stage, &mut with.stage],
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// Reads an analysis.
+    pub fn analysis(&self, item: &Item<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let Some(question) = item.node.get("question") else {
+            return item.table(ANALYSE)?.required("question").and(None);
+        };
+        let path = format!("{}.question", item.path);
+        let kind = Item::new(question, path, item.sink()).choice("questions", &QUESTIONS)?;
+        let table = item.table(kind.fields())?;
+        let (question, references) = match kind {
+            QuestionKind::SisSize => {
+                let ranking = self.ranking(&table);
+                let (threshold, thresholds, bootstrap) = (threshold(&table), thresholds(&table), bootstrap(&table));
+                let ((ranking, reference), threshold) = (ranking?, threshold?);
+                let question = Question::SisSize { ranking, threshold, thresholds: thresholds?, bootstrap: bootstrap? };
+                (question, vec![reference])
+            }
+            QuestionKind::ConfidenceCurve => {
+                let (ranking, bootstrap) = (self.ranking(&table), bootstrap(&table));
+                let (ranking, reference) = ranking?;
+                (Question::ConfidenceCurve { ranking, bootstrap: bootstrap? }, vec![reference])
+            }
+            QuestionKind::MaskedConfidence => {
+                let (ranking, reference) = self.ranking(&table)?;
+                (Question::MaskedConfidence { ranking }, vec![reference])
+            }
+            QuestionKind::HeatMap => {
+                let subset = self.half(&table, "subset", &[StageKind::Mask]);
+                let per_class = table.or("per-class", true, |item| item.boolean());
+                let (subset, reference) = subset?;
+                (Question::HeatMap { subset, per_class: per_class? }, vec![reference])
+            }
+            QuestionKind::Overlap => {
+                let subset = self.half(&table, "subset", &[StageKind::Mask]);
+                let with = self.half(&table, "with", &[StageKind::Mask]);
+                let bootstrap = bootstrap(&table);
+                let ((subset, reference), (with, other)) = (subset?, with?);
+                if subset.split != with.split {
+                    let fault =
+                        format!("must be {} images, as `subset` is: others have no pixels in common", subset.split);
+                    return table.optional("with")?.fault(fault);
+                }
+                (Question::Overlap { subset, with, bootstrap: bootstrap? }, vec![reference, other])
+            }
+            QuestionKind::Collections => {
+                let collection = self.half(&table, "collection", &[StageKind::Collection]);
+                let bootstrap = bootstrap(&table);
+                let (collection, reference) = collection?;
+                (Question::Collections { collection, bootstrap: bootstrap? }, vec![reference])
+            }
+        };
+        Some((Settings::Analyse { question }, references))
+    }
+
+    fn ranking(&self, table: &Reader<'_>) -> Option<(Half, Reference)> {
+        self.half(table, "ranking", &[StageKind::Select])
+    }
+
+    /// `key = "STAGE.split"` with its `key-where`.
+    fn half(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(Half, Reference)> {
+        let pins = self.pins(table, &format!("{key}-where"));
+        let item = table.required(key)?;
+        let (name, split) = split_name(&item)?;
+        self.catalog.find_stage(name, kinds, &item)?;
+        let (stage, place) = (name.to_owned(), written(&item));
+        let reference = Reference { stage, place, split: Some(split), pins: pins?, over: Vec::new() };
+        Some((Half { stage: unjoined(name), split }, reference))
+    }
+}
+
+/// The points of a curve over thresholds, in ascending order; none without the key.
+fn thresholds(table: &Reader<'_>) -> Option<Vec<f64>> {
+    table.or("thresholds", Vec::new(), |item| {
+        let mut thresholds: Vec<f64> = Vec::new();
+        let mut sound = true;
+        for item in item.full_list()? {
+            match item.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0) {
+                Some(value) if thresholds.iter().any(|known| known.total_cmp(&value).is_eq()) => {
+                    sound = false;
+                    item.fault::<()>("is there twice");
+                }
+                Some(value) => thresholds.push(value),
+                None => sound = false,
+            }
+        }
+        thresholds.sort_by(f64::total_cmp);
+        sound.then_some(thresholds)
+    })
+}
+
+fn bootstrap(table: &Reader<'_>) -> Option<Bootstrap> {
+    let default = Bootstrap::default();
+    table.or("bootstrap", default, |item| {
+        let table = item.table(BOOTSTRAP)?;
+        let resamples = table.or("resamples", default.resamples, |item| {
+            let resamples = item.whole(0)?;
+            if resamples > MOST_RESAMPLES {
+                return item.fault(format!("cannot be more than {MOST_RESAMPLES}, but is {resamples}"));
+            }
+            Some(resamples)
+        });
+        let seed = table.or("seed", default.seed, |item| item.whole(0).map(Seed));
+        Some(Bootstrap { resamples: resamples?, seed: seed? })
+    })
+}
+
+/// More would take hours and change no digit that is printed.
+const MOST_RESAMPLES: usize = 1_000_000;

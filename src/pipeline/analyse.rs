@@ -1,0 +1,102 @@
+//! Analyses: which step answers which question, and what its answer is about.
+
+use crate::artifacts::{Analysis, Collections, Ranking, Subsets};
+use crate::config::analysis::{Half, Question};
+use crate::config::experiment::StageRef;
+use crate::engine::key::Key;
+use crate::engine::stage::Stage;
+use crate::spec::Metric;
+use crate::stages::{
+    AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence, AnalyseOverlap,
+    AnalyseSisSize, Env,
+};
+
+use super::{KnownSplit, Outcome, Planner, label};
+
+/// An analysis of an experiment.
+#[derive(Debug)]
+pub struct Analysed {
+    /// Where its answer will be found.
+    pub outcome: Outcome<Analysis>,
+    /// The numbers that the answer has.
+    pub metrics: &'static [Metric],
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn analyse(&mut self, at: &StageRef, question: &'a Question) {
+        match question {
+            Question::SisSize { ranking, threshold, thresholds, bootstrap } => {
+                let Some((rankings, split)) = self.ranking_of(ranking) else { return };
+                let (threshold, thresholds, bootstrap) = (*threshold, thresholds.clone(), *bootstrap);
+                let images = split.data.clone();
+                let analyse = AnalyseSisSize { rankings, images, threshold, thresholds, bootstrap };
+                self.analysis(at, question, analyse, ranking, &split);
+            }
+            Question::ConfidenceCurve { ranking, bootstrap } => {
+                let Some((rankings, split)) = self.ranking_of(ranking) else { return };
+                let analyse = AnalyseConfidenceCurve { rankings, bootstrap: *bootstrap };
+                self.analysis(at, question, analyse, ranking, &split);
+            }
+            Question::MaskedConfidence { ranking } => {
+                let Some((rankings, split)) = self.ranking_of(ranking) else { return };
+                let analyse = AnalyseMaskedConfidence { rankings, images: split.data.clone() };
+                self.analysis(at, question, analyse, ranking, &split);
+            }
+            Question::HeatMap { subset, per_class } => {
+                let Some((key, split)) = self.subsets_of(subset) else { return };
+                let analyse = AnalyseHeatMap { subset: key, images: split.data.clone(), per_class: *per_class };
+                self.analysis(at, question, analyse, subset, &split);
+            }
+            Question::Overlap { subset, with, bootstrap } => {
+                let Some((key, split)) = self.subsets_of(subset) else { return };
+                let Some((other, _)) = self.subsets_of(with) else { return };
+                let analyse = AnalyseOverlap { subset: key, with: other, bootstrap: *bootstrap };
+                self.analysis(at, question, analyse, subset, &split);
+            }
+            Question::Collections { collection, bootstrap } => {
+                let Some((collections, split)) = self.collections_of(collection) else { return };
+                let analyse = AnalyseCollections { collections, bootstrap: *bootstrap };
+                self.analysis(at, question, analyse, collection, &split);
+            }
+        }
+    }
+
+    fn analysis<S: Stage<Env, Output = Analysis>>(
+        &mut self,
+        at: &StageRef,
+        question: &Question,
+        stage: S,
+        of: &Half,
+        split: &KnownSplit,
+    ) {
+        let key = self.step(stage, label(at), split.absent.clone());
+        let images = match question {
+            Question::HeatMap { subset, .. } => format!("{}.{}", subset.stage.stage, subset.split),
+            Question::Overlap { subset, with, .. } => {
+                format!("{}.{} and {}.{}", subset.stage.stage, subset.split, with.stage.stage, with.split)
+            }
+            _ => format!("{}.{}", split.data.source.name, split.data.split),
+        };
+        let outcome = Outcome {
+            stage: at.stage.clone(),
+            model: self.asked.get(&of.stage).cloned().unwrap_or_default(),
+            images,
+            data: Some(split.data.clone()),
+            cell: at.cell.clone(),
+            key,
+        };
+        self.results.analyses.push(Analysed { outcome, metrics: question.metrics() });
+    }
+
+    fn ranking_of(&self, half: &Half) -> Option<(Vec<Key<Ranking>>, KnownSplit)> {
+        self.ranked(&half.stage).into_iter().find(|(_, split)| split.data.split == half.split)
+    }
+
+    fn subsets_of(&self, half: &Half) -> Option<(Key<Subsets>, KnownSplit)> {
+        self.subsets.get(&(half.stage.clone(), half.split)).cloned()
+    }
+
+    fn collections_of(&self, half: &Half) -> Option<(Vec<Key<Collections>>, KnownSplit)> {
+        self.collections.get(&(half.stage.clone(), half.split)).cloned()
+    }
+}

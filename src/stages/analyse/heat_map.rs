@@ -1,0 +1,144 @@
+//! Where subsets lie: the share of images that keep each pixel, in all and by true class (paper section 4.1).
+
+use serde::Serialize;
+
+use crate::artifacts::{Analysis, HeatMap, ImageSet, Subsets};
+use crate::engine::key::{Key, StepKey};
+use crate::engine::stage::{Context, Stage, StageError};
+
+use super::super::{DataSplit, Env};
+use super::{go_on, labels};
+
+/// Numbers that the maps of all classes may have together; 10 classes of 32x32 have 10,240.
+const MOST_VALUES: usize = 1 << 22;
+
+/// The manifest of an analysis of where subsets lie.
+#[derive(Debug, Serialize)]
+pub struct AnalyseHeatMap {
+    /// The subsets of one split.
+    pub subset: Key<Subsets>,
+    /// Its images, for their shape and labels.
+    pub images: DataSplit,
+    /// Whether each class has a map of its own, too.
+    pub per_class: bool,
+}
+
+impl Stage<Env> for AnalyseHeatMap {
+    const KIND: &'static str = "analyse-heat-map";
+    const VERSION: u32 = 1;
+    type Output = Analysis;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        vec![self.subset.step().clone()]
+    }
+
+    fn run(&self, context: &Context<'_, Env>) -> Result<Analysis, StageError> {
+        let (images, subsets) = (self.images.load(context)?, context.load(&self.subset)?);
+        let pixels = images.shape.pixels();
+        if self.per_class && images.classes.len().saturating_mul(pixels) > MOST_VALUES {
+            return Err(StageError::failed(format!(
+                "cannot keep a map of {pixels} pixels for each of {} classes: write `per-class = false`",
+                images.classes.len()
+            )));
+        }
+        let mut kept = Kept::new(if self.per_class { images.classes.len() } else { 0 }, pixels);
+        for (index, &label) in labels(&images, 0, subsets.len())?.iter().enumerate() {
+            if index % 1024 == 0 {
+                go_on(context)?;
+                context.progress("images", index, subsets.len());
+            }
+            kept.add(&subsets, index, usize::from(label))?;
+        }
+        Ok(Analysis { maps: kept.maps(&images), ..Analysis::default() })
+    }
+}
+
+/// How many images keep each pixel.
+#[derive(Debug)]
+struct Kept {
+    pixels: usize,
+    all: Count,
+    of_class: Vec<Count>,
+}
+
+#[derive(Clone, Debug)]
+struct Count {
+    images: usize,
+    kept: Vec<u32>,
+}
+
+impl Kept {
+    fn new(classes: usize, pixels: usize) -> Self {
+        let none = Count { images: 0, kept: vec![0; pixels] };
+        Self { pixels, all: none.clone(), of_class: vec![none; classes] }
+    }
+
+    fn add(&mut self, subsets: &Subsets, index: usize, class: usize) -> Result<(), StageError> {
+        if subsets.pixels() != self.pixels {
+            return Err(StageError::failed(format!(
+                "cannot lay subsets of {} pixels over images of {}",
+                subsets.pixels(),
+                self.pixels
+            )));
+        }
+        for count in [Some(&mut self.all), self.of_class.get_mut(class)].into_iter().flatten() {
+            count.images += 1;
+            for (pixel, kept) in count.kept.iter_mut().enumerate() {
+                *kept += u32::from(subsets.keeps(index, pixel));
+            }
+        }
+        Ok(())
+    }
+
+    /// That of all images, and that of each class that has images.
+    fn maps(&self, images: &ImageSet) -> Vec<HeatMap> {
+        let named =
+            [("all", &self.all)].into_iter().chain(images.classes.iter().map(String::as_str).zip(&self.of_class));
+        let map = |(name, count): (&str, &Count)| HeatMap {
+            figure: "kept-pixels".to_owned(),
+            name: name.to_owned(),
+            height: images.shape.height,
+            width: images.shape.width,
+            values: count.kept.iter().map(|&kept| (f64::from(kept) / count.images as f64) as f32).collect(),
+            count: count.images,
+        };
+        named.filter(|(_, count)| count.images > 0).map(map).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ImageShape, Normalise};
+
+    #[test]
+    fn maps_give_the_share_of_images_that_keep_a_pixel() {
+        let images = ImageSet {
+            shape: ImageShape { height: 2, width: 2, channels: 1 },
+            classes: ["cat", "dog", "frog"].map(str::to_owned).to_vec(),
+            normalise: Normalise { mean: vec![0.0], std: vec![1.0] },
+            pixels: vec![0; 16],
+            labels: vec![2, 0, 2, 2],
+        };
+        let mut subsets = Subsets::new(4);
+        for kept in [&[0, 3][..], &[0, 1], &[0, 2], &[0, 3]] {
+            subsets.push(kept);
+        }
+        let mut kept = Kept::new(3, 4);
+        for (index, &label) in images.labels.iter().enumerate() {
+            kept.add(&subsets, index, usize::from(label)).unwrap();
+        }
+        let maps = kept.maps(&images);
+        let found: Vec<(&str, usize, &[f32])> =
+            maps.iter().map(|map| (map.name.as_str(), map.count, map.values.as_slice())).collect();
+        let third = (1.0_f64 / 3.0) as f32;
+        assert_eq!(
+            found,
+            [
+                ("all", 4, &[1.0, 0.25, 0.25, 0.5][..]),
+                ("cat", 1, &[1.0, 1.0, 0.0, 0.0]),
+                ("frog", 3, &[1.0, 0.0, third, (2.0_f64 / 3.0) as f32]),
+            ]
+        );
+    }
+}
