@@ -151,6 +151,9 @@ struct File<'a> {
     transform_input: Option<bool>,
 }
 
+/// The shards of one split's collections.
+type Collected = (Vec<Key<Collections>>, KnownSplit);
+
 struct Planner<'a> {
     files: &'a dyn Files,
     sources: BTreeMap<&'a str, &'a DataSource>,
@@ -158,7 +161,7 @@ struct Planner<'a> {
     models: BTreeMap<StageRef, Key<Model>>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
-    collections: BTreeMap<(StageRef, Split), (Vec<Key<Collections>>, KnownSplit)>,
+    collections: BTreeMap<(StageRef, Split), Collected>,
     /// The stage of the model that a selection, what is masked by it, or a collection asked.
     asked: BTreeMap<StageRef, String>,
     plan: &'a mut Plan<Env>,

@@ -110,10 +110,43 @@ model = "full"
 images = ["fashion.test"]
 threshold = 0.9
 count = 4
+[stage.size]
+kind = "analyse"
+question = "sis-size"
+ranking = "exact.test"
+threshold = 0.95
+thresholds = [0.5, 0.9]
+bootstrap = { resamples = 200, seed = 6 }
+[stage.fall]
+kind = "analyse"
+question = "confidence-curve"
+ranking = "ranking.test"
+[stage.blank]
+kind = "analyse"
+question = "masked-confidence"
+ranking = "ranking.test"
+[stage.places]
+kind = "analyse"
+question = "heat-map"
+subset = "subset.train"
+per-class = false
+[stage.shared]
+kind = "analyse"
+question = "overlap"
+subset = "subset.test"
+with = "random-subset.test"
+[stage.disjoint]
+kind = "analyse"
+question = "collections"
+collection = "all.test"
+[stage.random-subset]
+kind = "mask"
+ranking = "random"
+keep = 0.05
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 24] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
     ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
@@ -132,6 +165,12 @@ const KEYS: [(&str, &str); 18] = [
     ("accuracy", "evaluate-v1:4dbd988a19e874ada3cda1cc822f5f953b0fe3dc547eaf50b7755efeea73b128"),
     ("sufficient", "sis-v1:1d8e95c6e3e10587c5307d4a94f6ee153875d52dce1776858d7f44348a0eeede"),
     ("all", "collection-v1:53d5025fe7a040897394471fbbd67084671ba42793edfaacc81e36061efa3289"),
+    ("size", "analyse-sis-size-v1:"),
+    ("fall", "analyse-confidence-curve-v1:"),
+    ("blank", "analyse-masked-confidence-v1:"),
+    ("places", "analyse-heat-map-v1:"),
+    ("shared", "analyse-overlap-v1:"),
+    ("disjoint", "analyse-collections-v1:"),
 ];
 
 fn repository() -> &'static Path {

@@ -122,76 +122,65 @@ impl Questions<'_> {
         }
     }
 
-    /// What names numbers that there are: `model` and `images`, or `analysis`, with `where` and `metric`, which need
-    /// not be written where it is `usual`.
+    /// What names numbers that there are: a subject, with `where` and `metric`, which need not be written where it is
+    /// `usual`, and of evaluations is the accuracy otherwise.
     fn measure(&self, table: &Reader<'_>, usual: Option<Metric>) -> Option<Measure> {
         let pins = self.scope.pins(table, "where");
-        let written = table.optional("metric");
-        let metric = written.as_ref().map_or(Some(usual), |item| item.choice("metrics", &Metric::ALL).map(Some));
-        let (subject, metric) = match table.optional("analysis") {
-            Some(item) => {
-                for key in ["model", "images"] {
-                    if let Some(item) = table.optional(key) {
-                        item.fault::<()>("has no place beside `analysis`, which has its own");
-                    }
-                }
-                let stage = item.text()?;
-                let known = self.analysis(&item, stage)?;
-                let metric = match metric? {
-                    Some(metric) => metric,
-                    None => table.required("metric").and(None)?,
-                };
-                let subject = Subject::Analysis { stage: stage.to_owned() };
-                self.check_measured(known, metric, written.as_ref().unwrap_or(&item), stage)?;
-                (subject, metric)
-            }
-            None => {
-                let model = table.required("model").and_then(|item| Some((item.text()?.to_owned(), item)));
-                let images = table.required("images").and_then(|item| Some((item.text()?.to_owned(), item)));
-                let metric = metric?.unwrap_or(Metric::Accuracy);
-                let ((model, model_item), (images, images_item)) = (model?, images?);
-                self.check_evaluated(&model_item, &model, &images_item, &images)?;
-                let of_evaluations = Metric::OF_EVALUATIONS.iter().copied().collect();
-                self.check_measured(
-                    Some(&of_evaluations),
-                    metric,
-                    written.as_ref().unwrap_or(&model_item),
-                    "an evaluation",
-                )?;
-                (Subject::Evaluation { model, images }, metric)
-            }
+        let metric = table.or("metric", usual, |item| item.choice("metrics", &Metric::ALL).map(Some));
+        let subject = self.subject(table);
+        let (subject, metric) = (subject?, metric?);
+        let metric = match (metric, &subject) {
+            (Some(metric), _) => metric,
+            (None, Subject::Evaluation { .. }) => Metric::Accuracy,
+            (None, Subject::Analysis { .. }) => table.required("metric").and(None)?,
         };
+        self.check_measured(&subject, metric, table)?;
         Some(Measure { subject, pins: pins?, metric })
     }
 
-    /// The numbers of an analysis; none if it had a problem, so that they are not known.
-    fn analysis(&self, item: &Item<'_>, stage: &str) -> Option<Option<&BTreeSet<Metric>>> {
-        let known = self.evaluated.analyses.get(stage);
-        if known.is_none() && self.evaluated.complete {
-            let help = suggestion(stage, "analyses", self.evaluated.analyses.keys().map(String::as_str));
-            item.sink()
-                .report(item.problem(format!("names `{stage}`, which is no stage of kind `analyse`")).help(help));
-            return None;
+    /// `model` and `images` of an evaluation that there is, or `analysis`.
+    fn subject(&self, table: &Reader<'_>) -> Option<Subject> {
+        if let Some(item) = table.optional("analysis") {
+            for key in ["model", "images"] {
+                if let Some(item) = table.optional(key) {
+                    item.fault::<()>("has no place beside `analysis`, which has its own");
+                }
+            }
+            let stage = item.text()?;
+            let Evaluated { analyses, complete, .. } = &self.evaluated;
+            if *complete && !analyses.contains_key(stage) {
+                let help = suggestion(stage, "analyses", analyses.keys().map(String::as_str));
+                let fault = format!("names `{stage}`, which is no stage of kind `analyse`");
+                item.sink().report(item.problem(fault).help(help));
+                return None;
+            }
+            return Some(Subject::Analysis { stage: stage.to_owned() });
         }
-        Some(known)
+        let model = table.required("model").and_then(|item| Some((item.text()?.to_owned(), item)));
+        let images = table.required("images").and_then(|item| Some((item.text()?.to_owned(), item)));
+        let ((model, model_item), (images, images_item)) = (model?, images?);
+        self.check_evaluated(&model_item, &model, &images_item, &images)?;
+        Some(Subject::Evaluation { model, images })
     }
 
-    /// Reports a metric that is not among those `known`.
-    fn check_measured(
-        &self,
-        known: Option<&BTreeSet<Metric>>,
-        metric: Metric,
-        item: &Item<'_>,
-        of: &str,
-    ) -> Option<()> {
-        let Some(known) = known.filter(|known| !known.contains(&metric)) else { return Some(()) };
-        let help = if known.is_empty() {
-            "it has maps, but no numbers".to_owned()
-        } else {
-            format!("it measures {}", listing(known.iter().map(|metric| metric.name())))
+    /// Reports a metric that the subject does not measure.
+    fn check_measured(&self, subject: &Subject, metric: Metric, table: &Reader<'_>) -> Option<()> {
+        let (known, measures, key): (Vec<Metric>, _, _) = match subject {
+            Subject::Evaluation { .. } => (Metric::OF_EVALUATIONS.to_vec(), "evaluations measure".to_owned(), "model"),
+            Subject::Analysis { stage } => match self.evaluated.analyses.get(stage) {
+                Some(known) => (known.iter().copied().collect(), format!("`{stage}` measures"), "analysis"),
+                None => return Some(()), // it had a problem, so that this is not known
+            },
         };
-        item.sink()
-            .report(item.problem(format!("asks for `{}`, which {of} does not measure", metric.name())).help(help));
+        if known.contains(&metric) {
+            return Some(());
+        }
+        let item = table.optional("metric").or_else(|| table.optional(key))?;
+        let help = match &known[..] {
+            [] => format!("{measures} no number: it has maps alone"),
+            known => format!("{measures} {}", listing(known.iter().map(|metric| metric.name()))),
+        };
+        item.sink().report(item.problem(format!("asks for `{}`, which is not there", metric.name())).help(help));
         None
     }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use crate::spec::{Arch, Augment, AxisValue, Bound, Cell, Operand, Selection, Split};
+use crate::spec::{Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, Operand, Seed, Selection, Split, Subject};
 
+use super::analysis::{Half, Question};
 use super::experiment::{ImagesRef, Instance, Settings};
 use super::{Experiment, Override, load, merged, parse};
 
@@ -277,7 +278,52 @@ fn claims_are_read_with_their_bounds() {
     assert_eq!((checks[0].bound, &checks[0].of), (Bound::Above(0.1), &Operand::Chance));
     assert_eq!(checks[1].bound, Bound::Below(0.05));
     let Operand::Measure(of) = &checks[1].of else { panic!() };
-    assert_eq!((of.model.as_str(), show(&of.pins).as_str()), ("retrained", "fraction=0.05"));
+    let subject = Subject::Evaluation { model: "retrained".into(), images: "subset.test".into() };
+    assert_eq!((&of.subject, show(&of.pins).as_str()), (&subject, "fraction=0.05"));
+}
+
+#[test]
+fn analyses_join_what_they_are_asked_about_and_claims_name_their_numbers() {
+    let experiment = shipped("sis_size.toml", &["sweep.fraction=[0.05, 0.1]"]);
+    assert_eq!(cells(&experiment, "size"), ["arch=resnet20", "arch=resnet18"]);
+    let Settings::Analyse { question: Question::SisSize { ranking, threshold, thresholds, bootstrap } } =
+        &instances(&experiment, "size")[0].settings
+    else {
+        panic!()
+    };
+    assert_eq!((ranking.stage.stage.as_str(), show(&ranking.stage.cell).as_str()), ("ranking", "arch=resnet20"));
+    assert_eq!((ranking.split, *bootstrap), (Split::Test, Bootstrap::default()));
+    assert_eq!((*threshold, thresholds.first(), thresholds.last()), (0.99, Some(&0.5), Some(&0.99)));
+    // An axis that is fixed on both sides is none of the overlap's own.
+    assert_eq!(cells(&experiment, "overlap-of-architectures"), ["fraction=0.05", "fraction=0.1"]);
+    let Settings::Analyse { question: Question::Overlap { subset, with, .. } } =
+        &instances(&experiment, "overlap-of-architectures")[0].settings
+    else {
+        panic!()
+    };
+    let of = |half: &Half| show(&half.stage.cell);
+    assert_eq!((of(subset), of(with)), ("arch=resnet20,fraction=0.05".into(), "arch=resnet18,fraction=0.05".into()));
+    let claim = experiment.claims.iter().find(|claim| claim.name == "correct-need-more-pixels").unwrap();
+    assert_eq!((claim.checks[0].bound, claim.checks[0].value.metric), (Bound::Above(0.0), Metric::SisSizeCorrect));
+    let Operand::Measure(of) = &claim.checks[0].of else { panic!() };
+    assert_eq!(of.subject, Subject::Analysis { stage: "size".into() });
+    assert_eq!(of.metric, Metric::SisSizeMisclassified);
+}
+
+#[test]
+fn thresholds_are_put_in_ascending_order() {
+    let experiment = experiment(&format!(
+        "[stage.full]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n{RECIPE}\n
+        [stage.ranking]\nkind = 'select'\nmodel = 'full'\nimages = ['set.test']\nmethod = {{ kind = 'backward' }}\n
+        [stage.size]\nkind = 'analyse'\nquestion = 'sis-size'\nranking = 'ranking.test'\nthreshold = 1\n
+        thresholds = [0.9, 0.5]\nbootstrap = {{ seed = 7 }}"
+    ));
+    let Settings::Analyse { question: Question::SisSize { thresholds, bootstrap, .. } } =
+        &instances(&experiment, "size")[0].settings
+    else {
+        panic!()
+    };
+    assert_eq!((thresholds.as_slice(), *bootstrap), (&[0.5, 0.9][..], Bootstrap { resamples: 1000, seed: Seed(7) }));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Analyses: which step answers which question, and what its answer is about.
 
-use crate::artifacts::{Analysis, Collections, Ranking, Subsets};
+use crate::artifacts::{Analysis, Ranking, Subsets};
 use crate::config::analysis::{Half, Question};
 use crate::config::experiment::StageRef;
 use crate::engine::key::Key;
@@ -11,7 +11,7 @@ use crate::stages::{
     AnalyseSisSize, Env,
 };
 
-use super::{KnownSplit, Outcome, Planner, label};
+use super::{Collected, KnownSplit, Outcome, Planner, label};
 
 /// An analysis of an experiment.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl<'a> Planner<'a> {
         self.subsets.get(&(half.stage.clone(), half.split)).cloned()
     }
 
-    fn collections_of(&self, half: &Half) -> Option<(Vec<Key<Collections>>, KnownSplit)> {
+    fn collections_of(&self, half: &Half) -> Option<Collected> {
         self.collections.get(&(half.stage.clone(), half.split)).cloned()
     }
 }

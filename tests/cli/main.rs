@@ -2,6 +2,7 @@
 //!
 //! Every test has a folder and a cache of its own and reaches no network.
 
+mod analyses;
 mod bench;
 mod damage;
 mod edits;

@@ -73,7 +73,7 @@ impl Falls {
         for (masked, values) in self.masked.windows(2).zip(self.values.windows(2)) {
             let width = (masked[1] - masked[0]) as f64 / pixels;
             for (image, area) in areas.iter_mut().enumerate() {
-                *area += width * f64::from(values[0][image] + values[1][image]) / 2.0;
+                *area += width * f64::midpoint(values[0][image].into(), values[1][image].into());
             }
         }
         areas

@@ -84,8 +84,12 @@ impl Overlaps {
         self.overlap.push(both as f64 / size);
         self.union.push(both as f64 / (own.len() + other.len() - both) as f64);
         self.chance.push(other.len() as f64 / pixels as f64);
-        own.iter().for_each(|&pixel| self.weight[pixel] += 1.0 / size);
-        other.iter().for_each(|&pixel| self.kept[pixel] += 1.0);
+        for pixel in own {
+            self.weight[pixel] += 1.0 / size;
+        }
+        for pixel in other {
+            self.kept[pixel] += 1.0;
+        }
     }
 
     /// The mean over all pairs of different images: the sum over all pairs less that over equal ones.
@@ -116,14 +120,18 @@ mod tests {
 
     fn subsets(kept: &[&[u32]]) -> Subsets {
         let mut subsets = Subsets::new(10);
-        kept.iter().for_each(|kept| subsets.push(kept));
+        for kept in kept {
+            subsets.push(kept);
+        }
         subsets
     }
 
     fn numbers(own: &[&[u32]], others: &[&[u32]]) -> Vec<Option<f64>> {
         let (own, others) = (subsets(own), subsets(others));
         let mut overlaps = Overlaps::new(10);
-        (0..own.len()).for_each(|index| overlaps.add(&own, &others, index));
+        for index in 0..own.len() {
+            overlaps.add(&own, &others, index);
+        }
         let value = |value: f64| (value * 1e9).round() / 1e9;
         overlaps.analysis(Bootstrap::default()).numbers.iter().map(|number| number.value.map(value)).collect()
     }
@@ -133,7 +141,7 @@ mod tests {
         // Images share {1} of {0, 1}, and {4, 5} of {4, 5}. Across images, {0, 1} and {4, 5, 9} share nothing, {4, 5} and
         // {1, 2, 5} share {5}.
         let found = numbers(&[&[0, 1], &[4, 5]], &[&[1, 2, 5], &[4, 5, 9]]);
-        let expected = [0.75, (0.25 + 2.0 / 3.0) / 2.0, 0.3, (0.0 + 0.5) / 2.0];
+        let expected = [0.75, f64::midpoint(0.25, 2.0 / 3.0), 0.3, f64::midpoint(0.0, 0.5)];
         assert_eq!(found, expected.map(|value: f64| Some((value * 1e9).round() / 1e9)));
     }
 
