@@ -14,8 +14,8 @@ use super::{
 };
 use crate::engine::stage::Artifact;
 use crate::spec::{
-    Appearance, Arch, Content, Fill, Fraction, ImageShape, Metric, Normalise, RandomSeeds, Seed, SeededDropout, Selection,
-    Split,
+    Appearance, Arch, Content, Fill, Fraction, ImageShape, Metric, Normalise, RandomSeeds, Seed, SeededDropout,
+    Selection, Split,
 };
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
