@@ -7,6 +7,7 @@
 
 mod analyse;
 mod imported;
+mod temperature;
 mod work;
 
 use std::collections::BTreeMap;
@@ -208,6 +209,9 @@ impl<'a> Planner<'a> {
                 self.import(at, file, *arch, data);
             }
             Settings::Ensemble { members } => self.ensemble(at, members),
+            Settings::Temperature { model, images: (source, half), last } => {
+                self.temperature(at, model, source, *half, *last);
+            }
             Settings::Select { model, images, method, count } => {
                 self.select(&at, model.as_ref(), images, method, *count);
             }
@@ -343,7 +347,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
+    /// The step that evaluates a model, and the name of the images and their split.
+    fn evaluation(
+        &mut self,
+        at: &StageRef,
+        model: &StageRef,
+        images: &'a ImagesRef,
+    ) -> (Key<Evaluation>, String, DataSplit) {
         let name = images_name(images);
         let (images, absent) = self.images(images);
         let data = images.data.clone();
@@ -354,10 +364,15 @@ impl<'a> Planner<'a> {
         if let Some(known) = known {
             self.workload.evaluate(key.step(), self.models[model].step(), &known);
         }
+        (key, name, data)
+    }
+
+    fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
+        let (key, images, data) = self.evaluation(at, model, images);
         self.results.evaluations.push(Outcome {
             stage: at.stage.clone(),
             model: model.stage.clone(),
-            images: name,
+            images,
             data: Some(data),
             cell: at.cell.clone(),
             key,

@@ -91,6 +91,24 @@ kind = "select"
 model = "full"
 images = ["fashion.test"]
 method = { kind = "integrated-gradients", steps = 20 }
+[stage.cool]
+kind = "temperature"
+model = "together"
+images = "fashion.train"
+last = 10
+[stage.curve]
+kind = "analyse"
+question = "deletion-insertion"
+ranking = "by-gradient.test"
+model = "cool"
+fractions = [0.5, 0.05]
+bootstrap = { resamples = 20, seed = 1 }
+[stage.reliability]
+kind = "analyse"
+question = "calibration"
+model = "full"
+images = "subset.test"
+bins = 10
 [stage.retrained]
 kind = "train"
 images = "subset.train"
@@ -146,7 +164,7 @@ keep = 0.05
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 24] = [
+const KEYS: [(&str, &str); 27] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
     ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
@@ -161,6 +179,9 @@ const KEYS: [(&str, &str); 24] = [
     ("noisy", "mask-v1:76915daae716a179c1b7dd99d8604a34cb07eac39507e7b5cff256c222a88158"),
     ("by-gradient", "select-v1:20b142ebe91a88ca8ab54e4fc4eb90449b371208dc5d25c740e756d63b6eb2ff"),
     ("by-integrated-gradients", "select-v1:b4a211343210c938e59754f8f50017c76be8167e9640a43a76a7be46f2c595de"),
+    ("cool", ""),
+    ("curve", ""),
+    ("reliability", ""),
     ("retrained", "train-v1:a92967a2f78fd034c615f17bf1ce672ab9f7d92972df2993f79d0c4cb10ab7dc"),
     ("accuracy", "evaluate-v1:4dbd988a19e874ada3cda1cc822f5f953b0fe3dc547eaf50b7755efeea73b128"),
     ("sufficient", "sis-v1:1d8e95c6e3e10587c5307d4a94f6ee153875d52dce1776858d7f44348a0eeede"),

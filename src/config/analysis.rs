@@ -1,11 +1,11 @@
 //! Reads `kind = "analyse"`: a question to what earlier stages left.
 
-use crate::spec::{Bootstrap, Metric, Seed, Split};
+use crate::spec::{Bootstrap, Fraction, Metric, Seed, Split};
 
-use super::experiment::{Settings, StageRef};
+use super::experiment::{ImagesRef, Settings, StageRef};
 use super::read::{Item, Reader};
 use super::schema::{ANALYSE, BOOTSTRAP, QUESTIONS, QuestionKind, StageKind};
-use super::stage::{Reference, Scope, split_name, threshold, unjoined, written};
+use super::stage::{MODELS, Reference, Scope, fraction, split_name, threshold, unjoined, written};
 
 /// One half of what a stage hands on: `ranking.test`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,26 @@ pub enum Question {
         /// How intervals are found.
         bootstrap: Bootstrap,
     },
+    /// `deletion-insertion`: a model's confidence as the pixels ranked highest go or come first.
+    DeletionInsertion {
+        /// A `select` stage.
+        ranking: Half,
+        /// The model that is asked, whether or not it was asked for the ranking.
+        model: StageRef,
+        /// Shares of the pixels, in ascending order.
+        fractions: Vec<Fraction>,
+        /// How intervals are found.
+        bootstrap: Bootstrap,
+    },
+    /// `calibration`: how far a model's confidence is its accuracy.
+    Calibration {
+        /// The model.
+        model: StageRef,
+        /// The images that it classifies.
+        images: ImagesRef,
+        /// Into how many intervals of equal width confidences are sorted.
+        bins: usize,
+    },
 }
 
 impl Question {
@@ -87,6 +107,8 @@ impl Question {
                 &[Metric::Overlap, Metric::OverlapUnion, Metric::OverlapChance, Metric::OverlapElsewhere]
             }
             Self::Collections { .. } => &[Metric::CollectionCount, Metric::CollectionSize, Metric::CollectionCoverage],
+            Self::DeletionInsertion { .. } => &[Metric::DeletionArea, Metric::InsertionArea],
+            Self::Calibration { .. } => &[Metric::CalibrationError],
         }
     }
 
@@ -94,7 +116,11 @@ impl Question {
     pub(super) const fn needs_confidence(&self) -> bool {
         match self {
             Self::SisSize { .. } | Self::ConfidenceCurve { .. } | Self::MaskedConfidence { .. } => true,
-            Self::HeatMap { .. } | Self::Overlap { .. } | Self::Collections { .. } => false,
+            Self::HeatMap { .. }
+            | Self::Overlap { .. }
+            | Self::Collections { .. }
+            | Self::DeletionInsertion { .. }
+            | Self::Calibration { .. } => false,
         }
     }
 
@@ -107,6 +133,8 @@ impl Question {
             | Self::HeatMap { subset: half, .. }
             | Self::Collections { collection: half, .. } => vec![&mut half.stage],
             Self::Overlap { subset, with, .. } => vec![&mut subset.stage, &mut with.stage],
+            Self::DeletionInsertion { ranking, model, .. } => vec![&mut ranking.stage, model],
+            Self::Calibration { model, images, .. } => std::iter::once(model).chain(images.reference_mut()).collect(),
         }
     }
 }
@@ -161,6 +189,23 @@ impl Scope<'_> {
                 let (collection, reference) = collection?;
                 (Question::Collections { collection, bootstrap: bootstrap? }, vec![reference])
             }
+            QuestionKind::DeletionInsertion => {
+                let (ranking, model) = (self.ranking(&table), self.stage(&table, "model", MODELS));
+                let (fractions, bootstrap) = (fractions(&table), bootstrap(&table));
+                let ((ranking, reference), (model, asked)) = (ranking?, model?);
+                let (fractions, bootstrap) = (fractions?, bootstrap?);
+                (Question::DeletionInsertion { ranking, model, fractions, bootstrap }, vec![reference, asked])
+            }
+            QuestionKind::Calibration => {
+                let (model, images) = (self.stage(&table, "model", MODELS), self.images(&table));
+                let bins = table.or("bins", BINS, |item| match item.whole(1)? {
+                    bins if bins > MOST_BINS => item.fault(format!("cannot be more than {MOST_BINS}, but is {bins}")),
+                    bins => Some(bins),
+                });
+                let ((model, asked), (images, mut references)) = (model?, images?);
+                references.insert(0, asked);
+                (Question::Calibration { model, images, bins: bins? }, references)
+            }
         };
         Some((Settings::Analyse { question }, references))
     }
@@ -201,6 +246,27 @@ fn thresholds(table: &Reader<'_>) -> Option<Vec<f64>> {
     })
 }
 
+/// The points of curves over shares of the pixels, in ascending order; without the key every twentieth.
+fn fractions(table: &Reader<'_>) -> Option<Vec<Fraction>> {
+    let Some(item) = table.optional("fractions") else {
+        return (1..POINTS).map(|part| Fraction::try_from(f64::from(part) / f64::from(POINTS)).ok()).collect();
+    };
+    let mut fractions: Vec<Fraction> = Vec::new();
+    let mut sound = true;
+    for item in item.full_list()? {
+        match fraction(&item) {
+            Some(value) if fractions.contains(&value) => {
+                sound = false;
+                item.fault::<()>("is there twice");
+            }
+            Some(value) => fractions.push(value),
+            None => sound = false,
+        }
+    }
+    fractions.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    sound.then_some(fractions)
+}
+
 fn bootstrap(table: &Reader<'_>) -> Option<Bootstrap> {
     let default = Bootstrap::default();
     table.or("bootstrap", default, |item| {
@@ -216,6 +282,13 @@ fn bootstrap(table: &Reader<'_>) -> Option<Bootstrap> {
         Some(Bootstrap { resamples: resamples?, seed: seed? })
     })
 }
+
+/// Parts of the pixels between the points of a curve.
+const POINTS: u32 = 20;
+
+/// Intervals of confidence (Guo et al. 2017), and the most that make sense.
+const BINS: usize = 15;
+const MOST_BINS: usize = 1000;
 
 /// More would take hours and change no digit that is printed.
 const MOST_RESAMPLES: usize = 1_000_000;

@@ -119,6 +119,15 @@ pub enum Settings {
         /// At least one, in file order, and of one stage in the order of its axes' values.
         members: Vec<StageRef>,
     },
+    /// `kind = "temperature"`: a model whose logits are divided by what makes its confidence right.
+    Temperature {
+        /// The model.
+        model: StageRef,
+        /// The split whose images the temperature is fitted to: data set name and half.
+        images: (String, Split),
+        /// Only so many of its last images.
+        last: Option<usize>,
+    },
     /// `kind = "select"`: rank every pixel of every image.
     Select {
         /// The model that is asked; none for `random`.

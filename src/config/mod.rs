@@ -28,6 +28,7 @@ mod recipe;
 mod schema;
 mod stage;
 mod sweep;
+mod temperature;
 #[cfg(test)]
 mod tests;
 mod variants;
@@ -39,6 +40,7 @@ pub use experiment::Experiment;
 pub use overrides::Override;
 pub use problem::{Look, Problem, Problems};
 
+use crate::spec::Metric;
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
 use experiment::Settings;
@@ -131,13 +133,16 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         } else {
             vec![read_variants(entry, kind, &scope, sink)]
         };
-        if matches!(kind, StageKind::Evaluate | StageKind::Analyse) && sink.len() > before {
+        if matches!(kind, StageKind::Evaluate | StageKind::Analyse | StageKind::Temperature) && sink.len() > before {
             evaluated.complete = false;
         }
         for draft in groups.iter().flatten() {
-            if let Settings::Analyse { question } = &draft.settings {
-                evaluated.analyses.entry(entry.name.to_owned()).or_default().extend(question.metrics());
-            }
+            let metrics = match &draft.settings {
+                Settings::Analyse { question } => question.metrics(),
+                Settings::Temperature { .. } => &[Metric::Temperature],
+                _ => continue,
+            };
+            evaluated.analyses.entry(entry.name.to_owned()).or_default().extend(metrics);
         }
         drafts.push(DraftStage { name: entry.name.to_owned(), groups });
     }

@@ -228,7 +228,7 @@ impl Questions<'_> {
 fn published(item: &Item<'_>, unit: Unit) -> Option<f64> {
     match unit {
         Unit::Share => item.number_where("from 0 to 1", |value| (0.0..=1.0).contains(&value)),
-        Unit::Pixels | Unit::Count => item.number_where("at least 0", |value| value >= 0.0),
+        Unit::Pixels | Unit::Count | Unit::Factor => item.number_where("at least 0", |value| value >= 0.0),
     }
 }
 

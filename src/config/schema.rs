@@ -132,6 +132,15 @@ pub(super) const SEEDED_DROPOUT: &[Field] = &[INPUT_DROPOUT[0], INPUT_DROPOUT[1]
 pub(super) const ENSEMBLE: &[Field] =
     &[KIND, value("members", "[\"full\"]"), pins("members-where"), value("over", "[\"seed\"]")];
 
+/// `kind = "temperature"`.
+pub(super) const TEMPERATURE: &[Field] = &[
+    KIND,
+    value("model", "\"full\""),
+    pins("model-where"),
+    value("images", "\"cifar10.train\""),
+    value("last", "5000"),
+];
+
 /// `kind = "select"`.
 pub(super) const SELECT: &[Field] = &[
     KIND,
@@ -241,6 +250,12 @@ pub(super) const ANALYSE: &[Field] = &[
     pins("with-where"),
     value("collection", "\"collection.test\""),
     pins("collection-where"),
+    value("model", "\"full\""),
+    pins("model-where"),
+    value("fractions", "[0.05, 0.1, 0.5]"),
+    value("images", "\"cifar10.test\""),
+    pins("images-where"),
+    value("bins", "15"),
 ];
 
 /// `bootstrap` of an analysis.
@@ -252,6 +267,9 @@ const MASKED_CONFIDENCE: &[Field] = &[KIND, ANALYSE[1], ANALYSE[2], ANALYSE[3]];
 const HEAT_MAP: &[Field] = &[KIND, ANALYSE[1], ANALYSE[7], ANALYSE[8], ANALYSE[9]];
 const OVERLAP: &[Field] = &[KIND, ANALYSE[1], ANALYSE[7], ANALYSE[8], ANALYSE[10], ANALYSE[11], ANALYSE[6]];
 const COLLECTIONS: &[Field] = &[KIND, ANALYSE[1], ANALYSE[12], ANALYSE[13], ANALYSE[6]];
+const DELETION_INSERTION: &[Field] =
+    &[KIND, ANALYSE[1], ANALYSE[2], ANALYSE[3], ANALYSE[14], ANALYSE[15], ANALYSE[16], ANALYSE[6]];
+const CALIBRATION: &[Field] = &[KIND, ANALYSE[1], ANALYSE[14], ANALYSE[15], ANALYSE[17], ANALYSE[18], ANALYSE[19]];
 
 /// What an analysis may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,16 +286,22 @@ pub(super) enum QuestionKind {
     Overlap,
     /// How many disjoint sufficient input subsets there are.
     Collections,
+    /// Confidence as the pixels ranked highest go or come first.
+    DeletionInsertion,
+    /// How far confidence is accuracy.
+    Calibration,
 }
 
 /// Every question with its name in TOML.
-pub(super) const QUESTIONS: [(&str, QuestionKind); 6] = [
+pub(super) const QUESTIONS: [(&str, QuestionKind); 8] = [
     ("sis-size", QuestionKind::SisSize),
     ("confidence-curve", QuestionKind::ConfidenceCurve),
     ("masked-confidence", QuestionKind::MaskedConfidence),
     ("heat-map", QuestionKind::HeatMap),
     ("overlap", QuestionKind::Overlap),
     ("collections", QuestionKind::Collections),
+    ("deletion-insertion", QuestionKind::DeletionInsertion),
+    ("calibration", QuestionKind::Calibration),
 ];
 
 impl QuestionKind {
@@ -290,6 +314,8 @@ impl QuestionKind {
             Self::HeatMap => HEAT_MAP,
             Self::Overlap => OVERLAP,
             Self::Collections => COLLECTIONS,
+            Self::DeletionInsertion => DELETION_INSERTION,
+            Self::Calibration => CALIBRATION,
         }
     }
 }
@@ -358,6 +384,8 @@ pub(super) enum StageKind {
     Import,
     /// Several models as one.
     Ensemble,
+    /// A model at another temperature.
+    Temperature,
     /// Rankings of pixels.
     Select,
     /// Rankings of pixels from files.
@@ -376,10 +404,11 @@ pub(super) enum StageKind {
 
 impl StageKind {
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("train", Self::Train),
         ("import", Self::Import),
         ("ensemble", Self::Ensemble),
+        ("temperature", Self::Temperature),
         ("select", Self::Select),
         ("import-selection", Self::ImportSelection),
         ("mask", Self::Mask),
@@ -395,6 +424,7 @@ impl StageKind {
             Self::Train => "train",
             Self::Import => "import",
             Self::Ensemble => "ensemble",
+            Self::Temperature => "temperature",
             Self::Select => "select",
             Self::ImportSelection => "import-selection",
             Self::Mask => "mask",
@@ -411,6 +441,7 @@ impl StageKind {
             Self::Train => TRAIN,
             Self::Import => IMPORT,
             Self::Ensemble => ENSEMBLE,
+            Self::Temperature => TEMPERATURE,
             Self::Select => SELECT,
             Self::ImportSelection => IMPORT_SELECTION,
             Self::Mask => MASK,

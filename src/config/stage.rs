@@ -73,8 +73,10 @@ impl Folders<'_> {
 
 /// Kinds of stages that rank pixels.
 const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
-const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
-pub(super) const MODELS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Ensemble];
+const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Temperature];
+/// Kinds of stages that make models.
+pub(super) const MODELS: &[StageKind] =
+    &[StageKind::Train, StageKind::Import, StageKind::Ensemble, StageKind::Temperature];
 
 impl Scope<'_> {
     /// Reads a stage other than an evaluation.
@@ -88,6 +90,7 @@ impl Scope<'_> {
             StageKind::Train => self.train(&table),
             StageKind::Import => self.import(&table),
             StageKind::Ensemble => self.ensemble(&cell, &table),
+            StageKind::Temperature => self.temperature(&table),
             StageKind::Select => self.select(&table),
             StageKind::ImportSelection => self.import_selection(&table),
             StageKind::Mask => self.mask(&table),
@@ -290,7 +293,7 @@ impl Scope<'_> {
     }
 
     /// `images = "NAME.split"` with its `images-where`.
-    fn images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+    pub fn images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
         let pins = self.pins(table, "images-where");
         let item = table.required("images")?;
         let (name, split) = split_name(&item)?;
@@ -380,14 +383,15 @@ impl Settings {
             Self::Select { model, .. } | Self::ImportSelection { model, .. } => model.iter_mut().collect(),
             Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
             Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),
-            Self::Collection { model, .. } => vec![model],
+            Self::Collection { model, .. } | Self::Temperature { model, .. } => vec![model],
             Self::Analyse { question } => question.references_mut(),
         }
     }
 }
 
 impl ImagesRef {
-    const fn reference_mut(&mut self) -> Option<&mut StageRef> {
+    /// The stage that it refers to.
+    pub(super) const fn reference_mut(&mut self) -> Option<&mut StageRef> {
         match self {
             Self::Data { .. } => None,
             Self::Subset { mask, .. } => Some(mask),
@@ -405,10 +409,11 @@ pub(super) fn written(item: &Item<'_>) -> Place {
     item.node.via.unwrap_or(item.node.place)
 }
 
-fn fraction(item: &Item<'_>) -> Option<Fraction> {
+/// A share of an image's pixels.
+pub(super) fn fraction(item: &Item<'_>) -> Option<Fraction> {
     let value = item.number()?;
-    let fault = || item.fault(format!("must be above 0 and at most 1, not {value}"));
-    Fraction::try_from(value).map_or_else(|_| fault(), Some)
+    let fault = |_| item.fault(format!("must be above 0 and at most 1, not {value}"));
+    Fraction::try_from(value).map_or_else(fault, Some)
 }
 
 /// Whether imported weights expect the input that torchvision's `transform_input` makes. Nothing in a file tells, so

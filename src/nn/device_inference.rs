@@ -32,9 +32,17 @@ impl<'a> DeviceInference<'a> {
     /// # Errors
     /// When the image cannot be read from its file, or the device fails.
     pub fn scorer(&self, index: usize) -> candle_core::Result<DeviceScorer<'_>> {
+        self.scorer_for(Use::Selection, index)
+    }
+
+    /// Evaluates image `index` with nothing masked, and what input dropout keeps of it for `purpose`.
+    ///
+    /// # Errors
+    /// When the image cannot be read from its file, or the device fails.
+    pub fn scorer_for(&self, purpose: Use, index: usize) -> candle_core::Result<DeviceScorer<'_>> {
         let shape = self.samples.images.shape;
         let image = self.samples.input(&self.levels, &[index as u32], None).map_err(candle_core::Error::wrap)?;
-        let seen = self.model.draw(Use::Selection, &[index as u32])?;
+        let seen = self.model.draw(purpose, &[index as u32])?;
         DeviceScorer::new(&self.model, seen, &image, [shape.height, shape.width, shape.channels])
     }
 }

@@ -7,8 +7,8 @@ use crate::engine::key::Key;
 use crate::engine::stage::Stage;
 use crate::spec::Metric;
 use crate::stages::{
-    AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence, AnalyseOverlap,
-    AnalyseSisSize, Env,
+    AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
+    AnalyseOverlap, AnalysePerturbation, AnalyseSisSize, DataSplit, Env,
 };
 
 use super::{Collected, KnownSplit, Outcome, Planner, label};
@@ -58,6 +58,24 @@ impl<'a> Planner<'a> {
                 let analyse = AnalyseCollections { collections, bootstrap: *bootstrap };
                 self.analysis(at, question, analyse, collection, &split);
             }
+            Question::DeletionInsertion { ranking, model, fractions, bootstrap } => {
+                let Some((rankings, split)) = self.ranking_of(ranking) else { return };
+                let (asked, images) = (self.models[model].clone(), split.data.clone());
+                let (fractions, bootstrap) = (fractions.clone(), *bootstrap);
+                let points = fractions.len() + 2;
+                let analyse = AnalysePerturbation { rankings, model: asked.clone(), images, fractions, bootstrap };
+                let key = self.step(analyse, label(at), split.absent.clone());
+                let evaluated = KnownSplit { images: 2 * points * split.images, ..split.clone() };
+                self.workload.evaluate(key.step(), asked.step(), &evaluated);
+                let images = format!("{}.{}", split.data.source.name, split.data.split);
+                self.answer(at, question, key, model.stage.clone(), images, split.data);
+            }
+            Question::Calibration { model, images, bins } => {
+                let (evaluation, images, data) = self.evaluation(at, model, images);
+                let calibration = AnalyseCalibration { evaluation, bins: *bins };
+                let key = self.step(calibration, label(at), None);
+                self.answer(at, question, key, model.stage.clone(), images, data);
+            }
         }
     }
 
@@ -77,14 +95,21 @@ impl<'a> Planner<'a> {
             }
             _ => format!("{}.{}", split.data.source.name, split.data.split),
         };
-        let outcome = Outcome {
-            stage: at.stage.clone(),
-            model: self.asked.get(&of.stage).cloned().unwrap_or_default(),
-            images,
-            data: Some(split.data.clone()),
-            cell: at.cell.clone(),
-            key,
-        };
+        let model = self.asked.get(&of.stage).cloned().unwrap_or_default();
+        self.answer(at, question, key, model, images, split.data.clone());
+    }
+
+    fn answer(
+        &mut self,
+        at: &StageRef,
+        question: &Question,
+        key: Key<Analysis>,
+        model: String,
+        images: String,
+        data: DataSplit,
+    ) {
+        let (stage, cell, data) = (at.stage.clone(), at.cell.clone(), Some(data));
+        let outcome = Outcome { stage, model, images, data, cell, key };
         self.results.analyses.push(Analysed { outcome, metrics: question.metrics() });
     }
 

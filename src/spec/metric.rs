@@ -40,6 +40,14 @@ pub enum Metric {
     CollectionSize,
     /// Mean share of an image's pixels that are in any of them.
     CollectionCoverage,
+    /// Mean area under the curve of f while the pixels ranked highest are deleted first.
+    DeletionArea,
+    /// Mean area under the curve of f while they are inserted first into the fully masked image.
+    InsertionArea,
+    /// By how much the accuracy of images of like confidence differs from that confidence, averaged over images.
+    CalibrationError,
+    /// What a model's logits are divided by.
+    Temperature,
 }
 
 /// What a [`Metric`] counts, which decides how it is printed.
@@ -51,11 +59,13 @@ pub enum Unit {
     Pixels,
     /// Things of which an image has a few.
     Count,
+    /// A factor, which may lie above 1.
+    Factor,
 }
 
 impl Metric {
     /// Every metric with its name in TOML.
-    pub const ALL: [(&'static str, Self); 17] = [
+    pub const ALL: [(&'static str, Self); 21] = [
         ("accuracy", Self::Accuracy),
         ("confidence", Self::Confidence),
         ("sis-size", Self::SisSize),
@@ -73,6 +83,10 @@ impl Metric {
         ("collection-count", Self::CollectionCount),
         ("collection-size", Self::CollectionSize),
         ("collection-coverage", Self::CollectionCoverage),
+        ("deletion-area", Self::DeletionArea),
+        ("insertion-area", Self::InsertionArea),
+        ("calibration-error", Self::CalibrationError),
+        ("temperature", Self::Temperature),
     ];
 
     /// What every evaluation measures.
@@ -99,6 +113,10 @@ impl Metric {
             Self::CollectionCount => "collection-count",
             Self::CollectionSize => "collection-size",
             Self::CollectionCoverage => "collection-coverage",
+            Self::DeletionArea => "deletion-area",
+            Self::InsertionArea => "insertion-area",
+            Self::CalibrationError => "calibration-error",
+            Self::Temperature => "temperature",
         }
     }
 
@@ -114,6 +132,7 @@ impl Metric {
         match self {
             Self::SisSize | Self::SisSizeCorrect | Self::SisSizeMisclassified | Self::CollectionSize => Unit::Pixels,
             Self::CollectionCount => Unit::Count,
+            Self::Temperature => Unit::Factor,
             Self::Accuracy
             | Self::Confidence
             | Self::SisSizeDifference
@@ -125,7 +144,10 @@ impl Metric {
             | Self::OverlapUnion
             | Self::OverlapChance
             | Self::OverlapElsewhere
-            | Self::CollectionCoverage => Unit::Share,
+            | Self::CollectionCoverage
+            | Self::DeletionArea
+            | Self::InsertionArea
+            | Self::CalibrationError => Unit::Share,
         }
     }
 }

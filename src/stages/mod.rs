@@ -14,10 +14,12 @@ mod mask;
 mod select;
 mod selection_files;
 mod sis;
+mod temperature;
 mod train;
 
 pub use analyse::{
-    AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence, AnalyseOverlap, AnalyseSisSize,
+    AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
+    AnalyseOverlap, AnalysePerturbation, AnalyseSisSize,
 };
 pub use collection::Collect;
 pub use ensemble::Ensemble;
@@ -30,4 +32,5 @@ pub use mask::Mask;
 pub use select::Select;
 pub use selection_files::{HashedFile, SelectionFiles, hash_file};
 pub use sis::FindSis;
+pub use temperature::{FitTemperature, ScaleModel};
 pub use train::Train;

@@ -19,7 +19,7 @@ use super::table::{FilledRow, FilledTable};
 #[must_use]
 pub fn value_text(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Share => format!("{value:.3}"),
+        Unit::Share | Unit::Factor => format!("{value:.3}"),
         Unit::Count => format!("{value:.2}"),
         Unit::Pixels => format!("{value:.1}"),
     }

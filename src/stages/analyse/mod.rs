@@ -1,19 +1,23 @@
-//! What rankings and subsets have in common, from what earlier stages left: no model is asked (paper sections 4.1 to
-//! 4.3). One question a stage, so that each has a version of its own.
+//! What rankings, subsets and predictions have in common, from what earlier stages left (paper sections 4.1 to 4.3). Only
+//! [`AnalysePerturbation`] asks a model. One question a stage, so that each has a version of its own.
 
+mod calibration;
 mod collections;
 mod confidence_curve;
 mod estimate;
 mod heat_map;
 mod masked_confidence;
 mod overlap;
+mod perturbation;
 mod sis_size;
 
+pub use calibration::AnalyseCalibration;
 pub use collections::AnalyseCollections;
 pub use confidence_curve::AnalyseConfidenceCurve;
 pub use heat_map::AnalyseHeatMap;
 pub use masked_confidence::AnalyseMaskedConfidence;
 pub use overlap::AnalyseOverlap;
+pub use perturbation::AnalysePerturbation;
 pub use sis_size::AnalyseSisSize;
 
 use crate::artifacts::{Curve, ImageSet, Ranking, Scale, ScaleRange};

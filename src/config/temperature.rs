@@ -1,0 +1,28 @@
+//! Reads `kind = "temperature"`.
+
+use crate::spec::Split;
+
+use super::experiment::Settings;
+use super::read::Reader;
+use super::stage::{MODELS, Reference, Scope, split_name};
+
+impl Scope<'_> {
+    /// Reads `model`, `images` and `last`. Test images are refused: what is fitted to them cannot be tested on them.
+    pub fn temperature(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let model = self.stage(table, "model", MODELS);
+        let images = table.required("images").and_then(|item| {
+            let (name, split) = split_name(&item)?;
+            self.catalog.find_images(name, &[], &item)?;
+            if split == Split::Test {
+                let problem = item.problem("must be training images: test images would test what was fitted to them");
+                let help = format!("write `{name}.train`, with `last` for those that the model is not trained on");
+                item.sink().report(problem.help(help));
+                return None;
+            }
+            Some((name.to_owned(), split))
+        });
+        let last = table.or("last", None, |item| item.whole(1).map(Some));
+        let (model, reference) = model?;
+        Some((Settings::Temperature { model, images: images?, last: last? }, vec![reference]))
+    }
+}

@@ -1,0 +1,39 @@
+//! Temperature scaling: one step that fits, one that scales.
+
+use crate::config::experiment::StageRef;
+use crate::engine::plan::Label;
+use crate::spec::{Metric, Split};
+use crate::stages::{FitTemperature, ScaleModel};
+
+use super::{Analysed, KnownSplit, Outcome, Planner, label};
+
+impl<'a> Planner<'a> {
+    pub(super) fn temperature(
+        &mut self,
+        at: StageRef,
+        model: &StageRef,
+        source: &'a str,
+        half: Split,
+        last: Option<usize>,
+    ) {
+        let split = self.split(source, half);
+        let unscaled = self.models[model].clone();
+        let fit = FitTemperature { model: unscaled.clone(), images: split.data.clone(), last };
+        let fitted = self.step(fit, Label { part: Some("fit".to_owned()), ..label(&at) }, split.absent.clone());
+        let images = last.map_or(split.images, |last| last.min(split.images));
+        self.workload.evaluate(fitted.step(), unscaled.step(), &KnownSplit { images, ..split.clone() });
+        let scale = ScaleModel { model: unscaled.clone(), temperature: fitted.clone() };
+        let key = self.step(scale, label(&at), None);
+        self.workload.ensemble(key.step(), &[unscaled.step().clone()]);
+        let outcome = Outcome {
+            stage: at.stage.clone(),
+            model: model.stage.clone(),
+            images: format!("{source}.{half}"),
+            data: Some(split.data),
+            cell: at.cell.clone(),
+            key: fitted,
+        };
+        self.results.analyses.push(Analysed { outcome, metrics: &[Metric::Temperature] });
+        self.model(at, key);
+    }
+}
