@@ -4,6 +4,7 @@
 
 mod analyses;
 mod bench;
+mod controls;
 mod damage;
 mod edits;
 mod interchange;
