@@ -11,6 +11,7 @@ use crate::engine::plan::Label;
 use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
+use crate::spec::ImageShape;
 use crate::stages::DataSplit;
 
 use super::args::{ExportArguments, Layout};
@@ -20,8 +21,10 @@ use super::{authors, text};
 
 /// Images drawn of a stage that has thousands.
 const MOST_DRAWN: usize = 24;
-/// Side of the square drawn for a pixel.
-const SCALE: NonZeroU32 = NonZeroU32::new(4).expect("4 is not 0");
+/// Small images are drawn larger, up to this side.
+const SIDE: usize = 128;
+/// The largest side of the square drawn for a pixel.
+const LARGEST: usize = 4;
 
 /// What is drawn of each image, by its number in the split.
 type Drawn = BTreeMap<usize, Seen>;
@@ -127,6 +130,12 @@ fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
     format!("{stage}-{}{cell}.png", images.replace('.', "-"))
 }
 
+/// Side of the square drawn for a pixel.
+fn scale(shape: ImageShape) -> NonZeroU32 {
+    let times = SIDE / shape.height.max(shape.width).max(1);
+    NonZeroU32::new(times.clamp(1, LARGEST) as u32).unwrap_or(NonZeroU32::MIN)
+}
+
 fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, Failure> {
     let read = subsets.iter().map(|(&index, subset)| Ok((images.image(index)?, subset)));
     let read: Vec<_> =
@@ -141,6 +150,6 @@ fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, Failure> {
             vec![Panel { image, shown: Shown::All }, beside]
         })
         .collect();
-    let drawing = Drawing::new(images.shape, &images.normalise, SCALE).contact_sheet(&rows);
+    let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);
     drawing.map_err(|error| Failure::because(Status::Internal, &error))
 }
