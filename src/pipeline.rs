@@ -148,8 +148,8 @@ struct File<'a> {
 
 struct Planner<'a> {
     files: &'a dyn Files,
-    sources: BTreeMap<&'a str, &'a DataSource>,
-    splits: BTreeMap<(&'a str, Split), KnownSplit>,
+    sources: BTreeMap<StageRef, &'a DataSource>,
+    splits: BTreeMap<(StageRef, Split), KnownSplit>,
     models: BTreeMap<StageRef, Key<Model>>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment, files: &'a dyn Files, plan: &'a mut Plan<Env>) -> Self {
         Self {
             files,
-            sources: experiment.data.iter().map(|source| (source.name.as_str(), source)).collect(),
+            sources: experiment.data.iter().map(|source| (data_ref(source), source)).collect(),
             splits: BTreeMap::new(),
             models: BTreeMap::new(),
             rankings: BTreeMap::new(),
@@ -228,7 +228,7 @@ impl<'a> Planner<'a> {
         self.models.insert(at, key);
     }
 
-    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &'a str) {
+    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &StageRef) {
         let File { path, input_dropout, transform_input } = file;
         let mut like = self.split(data, Split::Train);
         if let (DataKind::ImageFolder(_), Some(_)) = (like.data.source.kind, &like.absent) {
@@ -258,7 +258,7 @@ impl<'a> Planner<'a> {
         &mut self,
         at: &StageRef,
         model: Option<&StageRef>,
-        images: &'a [(String, Split)],
+        images: &[(StageRef, Split)],
         method: &Selection,
         count: Option<usize>,
     ) {
@@ -325,7 +325,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
+    fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &ImagesRef) {
         let name = images_name(images);
         let (images, absent) = self.images(images);
         let data = images.data.clone();
@@ -365,7 +365,7 @@ impl<'a> Planner<'a> {
         &mut self,
         at: &StageRef,
         model: &StageRef,
-        images: &'a [(String, Split)],
+        images: &[(StageRef, Split)],
         threshold: f64,
         count: Option<usize>,
     ) {
@@ -389,7 +389,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Images as a stage's manifest names them, and why their data are absent if they are.
-    fn images(&mut self, images: &'a ImagesRef) -> (Images, Option<String>) {
+    fn images(&mut self, images: &ImagesRef) -> (Images, Option<String>) {
         match images {
             ImagesRef::Data { source, split } => {
                 let split = self.split(source, *split);
@@ -407,8 +407,8 @@ impl<'a> Planner<'a> {
     fn monitor(&mut self, images: &Images) -> (Images, Option<String>) {
         match &images.subset {
             None => {
-                let source = self.sources.get_key_value(images.data.source.name.as_str()).map(|(name, _)| *name);
-                let split = source.map(|source| self.split(source, Split::Test));
+                let source = data_ref(&images.data.source);
+                let split = self.sources.contains_key(&source).then(|| self.split(&source, Split::Test));
                 split.map_or_else(
                     || (images.clone(), None),
                     |split| (Images { data: split.data, subset: None }, split.absent),
@@ -432,29 +432,36 @@ impl<'a> Planner<'a> {
         self.splits.values().find(|known| known.data == images.data).cloned()
     }
 
-    fn split(&mut self, name: &'a str, split: Split) -> KnownSplit {
-        let source = self.sources[name];
+    fn split(&mut self, at: &StageRef, split: Split) -> KnownSplit {
+        let source = self.sources[at];
         let files = self.files;
-        let known = self.splits.entry((name, split)).or_insert_with(|| match files.split(source, split) {
+        let known = self.splits.entry((at.clone(), split)).or_insert_with(|| match files.split(source, split) {
             Ok(facts) => KnownSplit {
                 data: DataSplit { content: facts.content, split, source: source.clone() },
                 images: facts.images,
                 absent: None,
             },
-            Err(why) => KnownSplit {
-                data: DataSplit { content: format!("absent: {name}.{split}"), split, source: source.clone() },
-                images: expected_images(source, split),
-                absent: Some(why),
-            },
+            Err(why) => {
+                // Images that are not there yet are told apart by their name and cell.
+                let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+                KnownSplit {
+                    data: DataSplit {
+                        content: format!("absent: {}{}.{split}", source.name, cell.concat()),
+                        split,
+                        source: source.clone(),
+                    },
+                    images: source.published_images(split).unwrap_or(1),
+                    absent: Some(why),
+                }
+            }
         });
         known.clone()
     }
 }
 
-/// Images to expect of a split that is absent.
-fn expected_images(source: &DataSource, split: Split) -> usize {
-    let published = source.kind.published_images(split).unwrap_or(1);
-    source.limit.of(split).map_or(published, |limit| limit.min(published))
+/// What a data set is known by in its experiment.
+fn data_ref(source: &DataSource) -> StageRef {
+    StageRef { stage: source.name.clone(), cell: source.cell.clone() }
 }
 
 /// Images of a shard, of so many pixels each if that is known. Random orders are one stream, drawn in one go.
@@ -480,7 +487,7 @@ fn part(at: &StageRef, split: Split) -> Label {
 
 fn images_name(images: &ImagesRef) -> String {
     match images {
-        ImagesRef::Data { source, split } => format!("{source}.{split}"),
+        ImagesRef::Data { source, split } => format!("{}.{split}", source.stage),
         ImagesRef::Subset { mask, split } => format!("{}.{split}", mask.stage),
     }
 }

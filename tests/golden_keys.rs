@@ -196,7 +196,7 @@ fn the_cifar_experiment_is_planned_without_its_data() {
     // A copy beside which there is no data folder, whether or not the repository has one.
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("shared")).unwrap();
-    for name in ["cifar_resnet.toml", "shared/cifar10.toml", "shared/pixel_subsets.toml"] {
+    for name in ["cifar_resnet.toml", "shared/cifar10.toml", "shared/networks.toml", "shared/pixel_subsets.toml"] {
         std::fs::copy(repository().join("experiments").join(name), folder.path().join(name)).unwrap();
     }
     let plan = plan(&folder.path().join("cifar_resnet.toml"));
@@ -232,4 +232,14 @@ fn an_ensemble_takes_all_seeds_of_an_architecture_together() {
     assert_eq!((count(&plan, "ensemble-ranking"), count(&plan, "ensemble-subset")), (2 * 10_000 / 16, 2));
     // The ensemble on four sets of images; single networks on its subsets.
     assert_eq!(count(&plan, "ensemble-accuracy"), 2 * (4 + 5));
+}
+
+#[test]
+fn every_corruption_and_severity_is_evaluated_and_a_sample_of_all_is_selected_from() {
+    let plan = plan(&repository().join("experiments/cifar_10c.toml"));
+    assert_eq!((count(&plan, "full"), count(&plan, "dropout"), count(&plan, "ensemble")), (2 * 5, 2 * 5, 2));
+    // On CIFAR-10 and at 19 x 5 places: five single networks, five with dropout and one ensemble of each architecture.
+    assert_eq!(count(&plan, "accuracy"), 2 * (5 + 5 + 1) * (1 + 19 * 5));
+    // 2,000 images in shards of 16.
+    assert_eq!((count(&plan, "corrupted-ranking"), count(&plan, "corrupted-sufficient")), (2 * 2_000 / 16, 2));
 }

@@ -318,7 +318,7 @@ pub(super) struct DataArguments {
 pub(super) enum DataVerb {
     /// Downloads a published data set, resumed where it was broken off, and checks it.
     Fetch {
-        /// cifar10, cifar100, fashion-mnist or mnist.
+        /// cifar10, cifar100, cifar10-c, fashion-mnist or mnist.
         name: String,
         /// The folder to put it in; `data/NAME` if not given.
         #[arg(long, value_name = "DIR")]

@@ -42,7 +42,9 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
 
 /// A line for each data set that is not the published one.
 fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
-    let named = experiment.data.iter().filter_map(|data| session.origins.get_key_value(&data.name));
+    let mut names: Vec<&String> = experiment.data.iter().map(|data| &data.name).collect();
+    names.dedup();
+    let named = names.into_iter().filter_map(|name| session.origins.get_key_value(name));
     let other = named.filter(|(_, origin)| origin.provenance != Provenance::Official);
     let line = |(name, origin): (&String, &Origin)| {
         let skipped = origin.skipped.iter().map(|(split, count)| {

@@ -2,7 +2,8 @@
 //!
 //! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
 //! `--set`, [`sweep`] reads the axes,
-//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] reads each variant,
+//! [`catalog`] lists names, [`variants`] repeats each table over the axes it mentions, [`dataset`] and [`stage`] read each
+//! variant,
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
@@ -109,12 +110,8 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item));
     let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: folders };
     let catalog = Catalog::read(root, sink);
-    let scope = Scope { catalog: &catalog, sweep: &sweep, folders };
-
-    let data = catalog.data.iter().filter_map(|entry| {
-        dataset::read(&entry.key, &Item::new(&entry.node, format!("data.{}", entry.key), sink), folders)
-    });
-    let data: Vec<_> = data.collect();
+    let data = dataset::read_all(&catalog, &sweep, folders, sink);
+    let scope = Scope { catalog: &catalog, sweep: &sweep, data: &data, folders };
 
     let mut evaluated = Evaluated { pairs: BTreeSet::new(), complete: true };
     let mut drafts: Vec<DraftStage> = Vec::new();
@@ -144,7 +141,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     if !sink.is_empty() {
         return None;
     }
-    let stages = join::join(&ordered, &sweep);
+    let stages = join::join(&ordered, &data, &sweep);
     join::check_over(&ordered, &stages, sink);
     Some(Experiment {
         name: name?,

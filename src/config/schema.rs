@@ -64,6 +64,9 @@ pub(super) const DATA: &[Field] = &[
     value("resize", "256"),
     value("crop", "224"),
     value("skip-unreadable", "true"),
+    value("corruption", "\"${corruption}\""),
+    value("severity", "\"${severity}\""),
+    keys("sample", "{ count = 2000, seed = 1234 }", SAMPLE),
 ];
 
 /// Keys of `[data.NAME]` that only photographs have.
@@ -71,6 +74,9 @@ pub(super) const PHOTOGRAPHS: [&str; 3] = ["resize", "crop", "skip-unreadable"];
 
 /// `limit` of a data set.
 pub(super) const LIMIT: &[Field] = &[value("train", "2000"), value("test", "500")];
+
+/// `sample` of a data set.
+pub(super) const SAMPLE: &[Field] = &[value("count", "2000"), value("seed", "1234")];
 
 /// Names of [`Below::Axes`] under `[sweep]` that are no axes.
 pub(super) const SWEEP_RULES: [&str; 3] = ["zip", "exclude", "include"];
@@ -138,6 +144,7 @@ pub(super) const SELECT: &[Field] = &[
     value("model", "\"full\""),
     pins("model-where"),
     value("images", "[\"cifar10.train\", \"cifar10.test\"]"),
+    pins("images-where"),
     keys("method", "{ kind = \"backward\" }", METHOD),
     value("count", "100"),
 ];
@@ -221,6 +228,7 @@ pub(super) const COLLECTION: &[Field] = &[
     value("model", "\"full\""),
     pins("model-where"),
     value("images", "[\"cifar10.test\"]"),
+    pins("images-where"),
     value("threshold", "0.99"),
     value("count", "100"),
 ];

@@ -11,6 +11,7 @@
 
 mod checksum;
 mod cifar;
+mod cifar10c;
 mod content;
 mod dataset;
 mod error;

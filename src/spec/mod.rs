@@ -4,6 +4,7 @@
 mod appearance;
 mod arch;
 mod cell;
+mod corruption;
 mod dataset;
 mod dropout;
 mod fraction;
@@ -18,6 +19,7 @@ mod work;
 pub use appearance::{Appearance, Content, Fill};
 pub use arch::Arch;
 pub use cell::{AxisValue, Cell};
+pub use corruption::{Corrupted, Corruption, Severity};
 pub use dataset::{DataKind, DataSource, Limit, Photographs, Unreadable};
 pub use dropout::{InputDropout, SeededDropout};
 pub use fraction::{Fraction, FractionError};
