@@ -11,17 +11,18 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::artifacts::{Collections, Evaluation, Model, Ranking, SisSet, Subsets};
+use crate::artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
 use crate::config::Experiment;
 use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
 use crate::spec::{
-    Appearance, Arch, Cell, DataKind, DataSource, ImageShape, Keep, SeededDropout, Selection, Split, Work,
+    Appearance, Arch, Cell, DataKind, DataSource, Fraction, ImageShape, Keep, SeededDropout, Selection, Split, Work,
 };
 use crate::stages::{
-    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, SelectionFiles, Train,
+    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Human, Images, Import, Mask, Range, Select, SelectionFiles,
+    Train,
 };
 
 use work::Workload;
@@ -77,6 +78,8 @@ pub struct Results {
     pub rankings: Vec<Outcome<Ranking>>,
     /// Every set of sufficient input subsets.
     pub sufficient: Vec<Outcome<SisSet>>,
+    /// What people answered.
+    pub answers: Vec<Outcome<HumanAnswers>>,
     /// Every set of subsets of one split.
     pub subsets: Vec<Outcome<Subsets>>,
 }
@@ -153,6 +156,7 @@ struct Planner<'a> {
     models: BTreeMap<StageRef, Key<Model>>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
+    keeps: BTreeMap<StageRef, Fraction>,
     plan: &'a mut Plan<Env>,
     results: Results,
     workload: Workload,
@@ -167,6 +171,7 @@ impl<'a> Planner<'a> {
             models: BTreeMap::new(),
             rankings: BTreeMap::new(),
             subsets: BTreeMap::new(),
+            keeps: BTreeMap::new(),
             plan,
             results: Results::default(),
             workload: Workload::default(),
@@ -202,6 +207,7 @@ impl<'a> Planner<'a> {
             Settings::Mask { ranking, keep, appearance } => self.mask(&at, ranking, *keep, *appearance),
             Settings::Evaluate { model, images } => self.evaluate(&at, model, images),
             Settings::Sis { ranking, threshold } => self.sis(&at, ranking, *threshold),
+            Settings::Human { images, answers, key } => self.human(&at, images, answers, key),
             Settings::Collection { model, images, threshold, count } => {
                 self.collection(&at, model, images, *threshold, *count);
             }
@@ -309,6 +315,8 @@ impl<'a> Planner<'a> {
     }
 
     fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Keep, appearance: Appearance) {
+        let (Keep::Share(share) | Keep::Rounds(share)) = keep;
+        self.keeps.insert(at.clone(), share);
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
             let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
@@ -381,6 +389,39 @@ impl<'a> Planner<'a> {
                 let _: Key<Collections> = self.step(collect, label, split.absent.clone());
             }
         }
+    }
+
+    fn human(&mut self, at: &StageRef, images: &ImagesRef, answers: &Path, key: &Path) {
+        let ImagesRef::Subset { mask, .. } = images else { return };
+        let (name, keep) = (images_name(images), self.keeps[mask]);
+        let (images, mut absent) = self.images(images);
+        let data = images.data.clone();
+        let named = [("answer sheet", answers), ("key of the answer sheet", key)];
+        let [answers_hash, key_hash] = named.map(|(what, file)| match self.files.file(what, file) {
+            Ok(hash) => hash,
+            Err(why) => {
+                let make = format!("`overinterp export FILE {} --human-study DIR` makes a sheet and a key", mask.stage);
+                absent.get_or_insert_with(|| format!("{why} ({make})"));
+                format!("absent: {}", file.display())
+            }
+        });
+        let human = Human {
+            answers: answers_hash,
+            key: key_hash,
+            images,
+            keep,
+            answers_file: answers.to_owned(),
+            key_file: key.to_owned(),
+        };
+        let key = self.step(human, label(at), absent);
+        self.results.answers.push(Outcome {
+            stage: at.stage.clone(),
+            model: at.stage.clone(),
+            images: name,
+            data: Some(data),
+            cell: at.cell.clone(),
+            key,
+        });
     }
 
     /// The shards of every split that a stage ranks.

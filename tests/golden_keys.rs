@@ -110,10 +110,15 @@ model = "full"
 images = ["fashion.test"]
 threshold = 0.9
 count = 4
+[stage.people]
+kind = "human"
+images = "subset.test"
+answers = "answers.csv"
+key = "key.csv"
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 19] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
     ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
@@ -131,6 +136,7 @@ const KEYS: [(&str, &str); 18] = [
     ("retrained", "train-v1:a92967a2f78fd034c615f17bf1ce672ab9f7d92972df2993f79d0c4cb10ab7dc"),
     ("accuracy", "evaluate-v1:4dbd988a19e874ada3cda1cc822f5f953b0fe3dc547eaf50b7755efeea73b128"),
     ("sufficient", "sis-v1:1d8e95c6e3e10587c5307d4a94f6ee153875d52dce1776858d7f44348a0eeede"),
+    ("people", "human-v1:5fbe30c411a5811334bc0b6c464cb05ac258e4e5eec9fa47a5604bfac7c71116"),
     ("all", "collection-v1:53d5025fe7a040897394471fbbd67084671ba42793edfaacc81e36061efa3289"),
 ];
 
@@ -167,6 +173,9 @@ fn the_key_of_every_stage_is_what_it_was() {
     std::fs::create_dir(folder.path().join("sis")).unwrap();
     for image in 0..2 {
         std::fs::write(folder.path().join(format!("sis/fashion_{image}.npz")), format!("content {image}")).unwrap();
+    }
+    for name in ["answers.csv", "key.csv"] {
+        std::fs::write(folder.path().join(name), "only hashed, too").unwrap();
     }
     let file = folder.path().join("every_stage.toml");
     std::fs::write(&file, EVERY_STAGE.replace("DATA", data.to_str().unwrap())).unwrap();

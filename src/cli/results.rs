@@ -23,6 +23,8 @@ pub(super) struct Answers {
     pub tables: Vec<FilledTable>,
     pub claims: Vec<CheckedClaim>,
     pub sufficient: Vec<String>,
+    /// How many pictures people answered.
+    pub answered: Vec<String>,
     /// Whose images are not the published ones.
     pub origins: Vec<String>,
 }
@@ -35,6 +37,7 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
         tables: experiment.tables.iter().map(|table| fill(table, &axes, &measurements)).collect(),
         claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
         sufficient: sufficient(session, results),
+        answered: answered(session, results),
         origins: origins(session, experiment),
         measurements,
     })
@@ -53,6 +56,18 @@ fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
         format!("Images of {name}: {}{}", origin.provenance.describe(), skipped.collect::<String>())
     };
     other.map(line).collect()
+}
+
+/// A line for each sheet of answers and each size of subsets.
+fn answered(session: &Session, results: &Results) -> Vec<String> {
+    let lines = results.answers.iter().filter_map(|outcome| {
+        session.planned.plan.find(outcome.key.step())?;
+        let answers = session.store.load(&outcome.key).ok()?;
+        let cell: Vec<String> = outcome.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+        let (cell, given, shown) = (cell.concat(), answers.answered(), text::count(answers.pictures.len(), "picture"));
+        Some(format!("{}{cell} on {}: {given} of {shown} answered", outcome.stage, outcome.images))
+    });
+    lines.collect()
 }
 
 /// A line for each set of sufficient input subsets.
@@ -93,6 +108,9 @@ pub(super) fn print_human(answers: &Answers) {
     }
     if !answers.sufficient.is_empty() {
         outln!("\n{}", answers.sufficient.join("\n"));
+    }
+    if !answers.answered.is_empty() {
+        outln!("\n{}", answers.answered.join("\n"));
     }
     if evaluated && !answers.claims.is_empty() {
         outln!("\nClaims\n{}", claims_human(&answers.claims).trim_end());

@@ -178,4 +178,13 @@ pub enum Settings {
         /// Only so many of the first images of each split.
         count: Option<usize>,
     },
+    /// `kind = "human"`: what people answered to pictures of subsets.
+    Human {
+        /// What they were shown: subsets.
+        images: ImagesRef,
+        /// The sheet in which they answered, resolved against the folder of the file that names it.
+        answers: PathBuf,
+        /// Which picture was of which image.
+        key: PathBuf,
+    },
 }

@@ -126,7 +126,11 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         } else {
             vec![read_variants(entry, kind, &scope, sink)]
         };
-        if kind == StageKind::Evaluate && sink.len() > before {
+        if kind == StageKind::Human {
+            let images = entry.node.get("images").and_then(Node::text).map(str::to_owned);
+            evaluated.pairs.extend(images.map(|images| (entry.name.to_owned(), images)));
+        }
+        if matches!(kind, StageKind::Evaluate | StageKind::Human) && sink.len() > before {
             evaluated.complete = false;
         }
         drafts.push(DraftStage { name: entry.name.to_owned(), groups });

@@ -233,6 +233,15 @@ pub(super) const COLLECTION: &[Field] = &[
     value("count", "100"),
 ];
 
+/// `kind = "human"`.
+pub(super) const HUMAN: &[Field] = &[
+    KIND,
+    value("images", "\"subset.test\""),
+    pins("images-where"),
+    value("answers", "\"human_study/answers.csv\""),
+    value("key", "\"human_study.key.csv\""),
+];
+
 /// `[table.NAME]`.
 pub(super) const TABLE: &[Field] = &[
     value("title", "\"Accuracy on full images and on subsets\""),
@@ -296,6 +305,8 @@ pub(super) enum StageKind {
     Sis,
     /// All disjoint sufficient input subsets.
     Collection,
+    /// What people answered.
+    Human,
 }
 
 impl StageKind {
@@ -310,6 +321,7 @@ impl StageKind {
         ("evaluate", Self::Evaluate),
         ("sis", Self::Sis),
         ("collection", Self::Collection),
+        ("human", Self::Human),
     ];
 
     /// Its name in TOML.
@@ -324,6 +336,7 @@ impl StageKind {
             Self::Evaluate => "evaluate",
             Self::Sis => "sis",
             Self::Collection => "collection",
+            Self::Human => "human",
         }
     }
 
@@ -339,6 +352,7 @@ impl StageKind {
             Self::Evaluate => EVALUATE,
             Self::Sis => SIS,
             Self::Collection => COLLECTION,
+            Self::Human => HUMAN,
         }
     }
 }

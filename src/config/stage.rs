@@ -94,6 +94,7 @@ impl Scope<'_> {
             StageKind::Mask => self.mask(&table),
             StageKind::Sis => self.sis(&table),
             StageKind::Collection => self.collection(&table),
+            StageKind::Human => self.human(&table),
             StageKind::Evaluate => None,
         }?;
         Some(Draft { cell, settings, references })
@@ -286,6 +287,28 @@ impl Scope<'_> {
         Some((settings, std::iter::once(reference).chain(references).collect()))
     }
 
+    fn human(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let images = self.subset_images(table);
+        let [answers, key] = ["answers", "key"].map(|file| {
+            let item = table.required(file)?;
+            let path = self.folders.resolve(&item)?;
+            if path.is_dir() { item.fault("is a folder, not a CSV file") } else { Some(path) }
+        });
+        let (images, references) = images?;
+        Some((Settings::Human { images, answers: answers?, key: key? }, references))
+    }
+
+    /// `images = "NAME.split"` of a `mask` stage, with its `images-where`.
+    fn subset_images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+        let pins = self.pins(table, "images-where");
+        let item = table.required("images")?;
+        let (name, split) = split_name(&item)?;
+        self.catalog.find_stage(name, &[StageKind::Mask], &item)?;
+        let (stage, place, split_used) = (name.to_owned(), written(&item), Some(split));
+        let reference = Reference { stage, place, split: split_used, pins: pins?, over: Vec::new() };
+        Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
+    }
+
     /// The stage that `key` names, with its `key-where`.
     pub fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(StageRef, Reference)> {
         let pins = self.pins(table, &format!("{key}-where"));
@@ -406,6 +429,7 @@ impl Settings {
     fn references_mut(&mut self) -> Vec<&mut StageRef> {
         match self {
             Self::Train { images, init, .. } => std::iter::once(images.reference_mut()).chain(init).collect(),
+            Self::Human { images, .. } => vec![images.reference_mut()],
             Self::Import { data, .. } => vec![data],
             Self::Ensemble { members } => members.iter_mut().collect(),
             Self::Select { model, images, .. } => model.iter_mut().chain(sources_mut(images)).collect(),

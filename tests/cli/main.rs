@@ -6,6 +6,7 @@ mod bench;
 mod corruptions;
 mod damage;
 mod edits;
+mod human_study;
 mod interchange;
 mod interruption;
 mod models;
