@@ -14,6 +14,7 @@
 //! - [`kernels`]: convolution and its companions as candle custom ops; the fused masked-scoring engine.
 //! - [`data`]: data sets, read and fetched.
 //! - [`checkpoint`]: model files made elsewhere, read without running anything that they contain.
+//! - [`numpy`]: the format of its array files, and its random numbers.
 //! - [`report`]: tables, claims, figures.
 //! - [`cli`]: the verbs. Only this room prints.
 //!
@@ -27,6 +28,7 @@ pub mod data;
 pub mod engine;
 pub mod kernels;
 pub mod nn;
+pub mod numpy;
 pub mod pipeline;
 pub mod report;
 pub mod sis;

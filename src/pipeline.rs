@@ -13,17 +13,18 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::artifacts::{Collections, Evaluation, Model, Ranking, SisSet, Subsets};
+use crate::artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
 use crate::config::Experiment;
 use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
 use crate::spec::{
-    Appearance, Arch, Cell, DataKind, DataSource, ImageShape, Keep, SeededDropout, Selection, Split, Work,
+    Appearance, Arch, Cell, DataKind, DataSource, Fraction, ImageShape, Keep, SeededDropout, Selection, Split, Work,
 };
 use crate::stages::{
-    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Images, Import, Mask, Range, Select, SelectionFiles, Train,
+    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Human, Images, Import, Mask, Range, Select, SelectionFiles,
+    Train,
 };
 
 pub use analyse::Analysed;
@@ -81,6 +82,8 @@ pub struct Results {
     pub rankings: Vec<Outcome<Ranking>>,
     /// Every set of sufficient input subsets.
     pub sufficient: Vec<Outcome<SisSet>>,
+    /// What people answered.
+    pub answers: Vec<Outcome<HumanAnswers>>,
     /// Every set of subsets of one split.
     pub subsets: Vec<Outcome<Subsets>>,
     /// Every analysis.
@@ -157,14 +160,15 @@ type Collected = (Vec<Key<Collections>>, KnownSplit);
 
 struct Planner<'a> {
     files: &'a dyn Files,
-    sources: BTreeMap<&'a str, &'a DataSource>,
-    splits: BTreeMap<(&'a str, Split), KnownSplit>,
+    sources: BTreeMap<StageRef, &'a DataSource>,
+    splits: BTreeMap<(StageRef, Split), KnownSplit>,
     models: BTreeMap<StageRef, Key<Model>>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
     collections: BTreeMap<(StageRef, Split), Collected>,
     /// The stage of the model that a selection, what is masked by it, or a collection asked.
     asked: BTreeMap<StageRef, String>,
+    keeps: BTreeMap<StageRef, Fraction>,
     plan: &'a mut Plan<Env>,
     results: Results,
     workload: Workload,
@@ -174,13 +178,14 @@ impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment, files: &'a dyn Files, plan: &'a mut Plan<Env>) -> Self {
         Self {
             files,
-            sources: experiment.data.iter().map(|source| (source.name.as_str(), source)).collect(),
+            sources: experiment.data.iter().map(|source| (data_ref(source), source)).collect(),
             splits: BTreeMap::new(),
             models: BTreeMap::new(),
             rankings: BTreeMap::new(),
             subsets: BTreeMap::new(),
             collections: BTreeMap::new(),
             asked: BTreeMap::new(),
+            keeps: BTreeMap::new(),
             plan,
             results: Results::default(),
             workload: Workload::default(),
@@ -219,6 +224,7 @@ impl<'a> Planner<'a> {
             Settings::Mask { ranking, keep, appearance } => self.mask(&at, ranking, *keep, *appearance),
             Settings::Evaluate { model, images } => self.evaluate(&at, model, images),
             Settings::Sis { ranking, threshold } => self.sis(&at, ranking, *threshold),
+            Settings::Human { images, answers, key } => self.human(&at, images, answers, key),
             Settings::Collection { model, images, threshold, count } => {
                 self.collection(&at, model, images, *threshold, *count);
             }
@@ -246,7 +252,7 @@ impl<'a> Planner<'a> {
         self.models.insert(at, key);
     }
 
-    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &'a str) {
+    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &StageRef) {
         let File { path, input_dropout, transform_input } = file;
         let mut like = self.split(data, Split::Train);
         if let (DataKind::ImageFolder(_), Some(_)) = (like.data.source.kind, &like.absent) {
@@ -276,7 +282,7 @@ impl<'a> Planner<'a> {
         &mut self,
         at: &StageRef,
         model: Option<&StageRef>,
-        images: &'a [(String, Split)],
+        images: &[(StageRef, Split)],
         method: &Selection,
         count: Option<usize>,
     ) {
@@ -331,6 +337,8 @@ impl<'a> Planner<'a> {
         if let Some(asked) = self.asked.get(ranking).cloned() {
             self.asked.insert(at.clone(), asked);
         }
+        let (Keep::Share(share) | Keep::Rounds(share)) = keep;
+        self.keeps.insert(at.clone(), share);
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
             let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
@@ -398,7 +406,7 @@ impl<'a> Planner<'a> {
         &mut self,
         at: &StageRef,
         model: &StageRef,
-        images: &'a [(String, Split)],
+        images: &[(StageRef, Split)],
         threshold: f64,
         count: Option<usize>,
     ) {
@@ -419,13 +427,46 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn human(&mut self, at: &StageRef, images: &ImagesRef, answers: &Path, key: &Path) {
+        let ImagesRef::Subset { mask, .. } = images else { return };
+        let (name, keep) = (images_name(images), self.keeps[mask]);
+        let (images, mut absent) = self.images(images);
+        let data = images.data.clone();
+        let named = [("answer sheet", answers), ("key of the answer sheet", key)];
+        let [answers_hash, key_hash] = named.map(|(what, file)| match self.files.file(what, file) {
+            Ok(hash) => hash,
+            Err(why) => {
+                let make = format!("`overinterp export FILE {} --human-study DIR` makes a sheet and a key", mask.stage);
+                absent.get_or_insert_with(|| format!("{why} ({make})"));
+                format!("absent: {}", file.display())
+            }
+        });
+        let human = Human {
+            answers: answers_hash,
+            key: key_hash,
+            images,
+            keep,
+            answers_file: answers.to_owned(),
+            key_file: key.to_owned(),
+        };
+        let key = self.step(human, label(at), absent);
+        self.results.answers.push(Outcome {
+            stage: at.stage.clone(),
+            model: at.stage.clone(),
+            images: name,
+            data: Some(data),
+            cell: at.cell.clone(),
+            key,
+        });
+    }
+
     /// The shards of every split that a stage ranks.
     fn ranked(&self, ranking: &StageRef) -> Vec<(Vec<Key<Ranking>>, KnownSplit)> {
         self.rankings[ranking].iter().map(|ranked| (ranked.shards.clone(), ranked.split.clone())).collect()
     }
 
     /// Images as a stage's manifest names them, and why their data are absent if they are.
-    fn images(&mut self, images: &'a ImagesRef) -> (Images, Option<String>) {
+    fn images(&mut self, images: &ImagesRef) -> (Images, Option<String>) {
         match images {
             ImagesRef::Data { source, split } => {
                 let split = self.split(source, *split);
@@ -443,8 +484,8 @@ impl<'a> Planner<'a> {
     fn monitor(&mut self, images: &Images) -> (Images, Option<String>) {
         match &images.subset {
             None => {
-                let source = self.sources.get_key_value(images.data.source.name.as_str()).map(|(name, _)| *name);
-                let split = source.map(|source| self.split(source, Split::Test));
+                let source = data_ref(&images.data.source);
+                let split = self.sources.contains_key(&source).then(|| self.split(&source, Split::Test));
                 split.map_or_else(
                     || (images.clone(), None),
                     |split| (Images { data: split.data, subset: None }, split.absent),
@@ -468,29 +509,36 @@ impl<'a> Planner<'a> {
         self.splits.values().find(|known| known.data == images.data).cloned()
     }
 
-    fn split(&mut self, name: &'a str, split: Split) -> KnownSplit {
-        let source = self.sources[name];
+    fn split(&mut self, at: &StageRef, split: Split) -> KnownSplit {
+        let source = self.sources[at];
         let files = self.files;
-        let known = self.splits.entry((name, split)).or_insert_with(|| match files.split(source, split) {
+        let known = self.splits.entry((at.clone(), split)).or_insert_with(|| match files.split(source, split) {
             Ok(facts) => KnownSplit {
                 data: DataSplit { content: facts.content, split, source: source.clone() },
                 images: facts.images,
                 absent: None,
             },
-            Err(why) => KnownSplit {
-                data: DataSplit { content: format!("absent: {name}.{split}"), split, source: source.clone() },
-                images: expected_images(source, split),
-                absent: Some(why),
-            },
+            Err(why) => {
+                // Images that are not there yet are told apart by their name and cell.
+                let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+                KnownSplit {
+                    data: DataSplit {
+                        content: format!("absent: {}{}.{split}", source.name, cell.concat()),
+                        split,
+                        source: source.clone(),
+                    },
+                    images: source.published_images(split).unwrap_or(1),
+                    absent: Some(why),
+                }
+            }
         });
         known.clone()
     }
 }
 
-/// Images to expect of a split that is absent.
-fn expected_images(source: &DataSource, split: Split) -> usize {
-    let published = source.kind.published_images(split).unwrap_or(1);
-    source.limit.of(split).map_or(published, |limit| limit.min(published))
+/// What a data set is known by in its experiment.
+fn data_ref(source: &DataSource) -> StageRef {
+    StageRef { stage: source.name.clone(), cell: source.cell.clone() }
 }
 
 /// Images of a shard, of so many pixels each if that is known. Random orders are one stream, drawn in one go.
@@ -516,7 +564,7 @@ fn part(at: &StageRef, split: Split) -> Label {
 
 fn images_name(images: &ImagesRef) -> String {
     match images {
-        ImagesRef::Data { source, split } => format!("{source}.{split}"),
+        ImagesRef::Data { source, split } => format!("{}.{split}", source.stage),
         ImagesRef::Subset { mask, split } => format!("{}.{split}", mask.stage),
     }
 }

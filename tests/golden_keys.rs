@@ -161,10 +161,15 @@ collection = "all.test"
 kind = "mask"
 ranking = "random"
 keep = 0.05
+[stage.people]
+kind = "human"
+images = "subset.test"
+answers = "answers.csv"
+key = "key.csv"
 "#;
 
 /// The first step of each stage.
-const KEYS: [(&str, &str); 27] = [
+const KEYS: [(&str, &str); 28] = [
     ("full", "train-v1:c0874337132a7c669495547b914c197d6be21129dbcabd58f99c661c1ae89ddd"),
     ("imported", "import-v1:5770dac9badb18a3b80505e6331eb70517a587398a86b7f7d2702f886183c4a8"),
     ("blind", "train-v1:d4026e84a088323b5f04a249c7fa5815bdb65c1ab6651713cc461e7bddc66226"),
@@ -185,6 +190,7 @@ const KEYS: [(&str, &str); 27] = [
     ("retrained", "train-v1:a92967a2f78fd034c615f17bf1ce672ab9f7d92972df2993f79d0c4cb10ab7dc"),
     ("accuracy", "evaluate-v1:4dbd988a19e874ada3cda1cc822f5f953b0fe3dc547eaf50b7755efeea73b128"),
     ("sufficient", "sis-v1:1d8e95c6e3e10587c5307d4a94f6ee153875d52dce1776858d7f44348a0eeede"),
+    ("people", "human-v1:5fbe30c411a5811334bc0b6c464cb05ac258e4e5eec9fa47a5604bfac7c71116"),
     ("all", "collection-v1:53d5025fe7a040897394471fbbd67084671ba42793edfaacc81e36061efa3289"),
     ("size", "analyse-sis-size-v1:3ab21ecf0b12ecca2dd74b2ca495b6533b95796716bda923fbea1564bfc967ec"),
     ("fall", "analyse-confidence-curve-v1:bbd1e6f897c4b244bdb23b8f7cf025fdede18175e19e9e3e282e977179db8de6"),
@@ -228,6 +234,9 @@ fn the_key_of_every_stage_is_what_it_was() {
     for image in 0..2 {
         std::fs::write(folder.path().join(format!("sis/fashion_{image}.npz")), format!("content {image}")).unwrap();
     }
+    for name in ["answers.csv", "key.csv"] {
+        std::fs::write(folder.path().join(name), "only hashed, too").unwrap();
+    }
     let file = folder.path().join("every_stage.toml");
     std::fs::write(&file, EVERY_STAGE.replace("DATA", data.to_str().unwrap())).unwrap();
     let plan = plan(&file);
@@ -256,7 +265,7 @@ fn the_cifar_experiment_is_planned_without_its_data() {
     // A copy beside which there is no data folder, whether or not the repository has one.
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("shared")).unwrap();
-    for name in ["cifar_resnet.toml", "shared/cifar10.toml", "shared/pixel_subsets.toml"] {
+    for name in ["cifar_resnet.toml", "shared/cifar10.toml", "shared/networks.toml", "shared/pixel_subsets.toml"] {
         std::fs::copy(repository().join("experiments").join(name), folder.path().join(name)).unwrap();
     }
     let plan = plan(&folder.path().join("cifar_resnet.toml"));
@@ -292,4 +301,14 @@ fn an_ensemble_takes_all_seeds_of_an_architecture_together() {
     assert_eq!((count(&plan, "ensemble-ranking"), count(&plan, "ensemble-subset")), (2 * 10_000 / 16, 2));
     // The ensemble on four sets of images; single networks on its subsets.
     assert_eq!(count(&plan, "ensemble-accuracy"), 2 * (4 + 5));
+}
+
+#[test]
+fn every_corruption_and_severity_is_evaluated_and_a_sample_of_all_is_selected_from() {
+    let plan = plan(&repository().join("experiments/cifar_10c.toml"));
+    assert_eq!((count(&plan, "full"), count(&plan, "dropout"), count(&plan, "ensemble")), (2 * 5, 2 * 5, 2));
+    // On CIFAR-10 and at 19 x 5 places: five single networks, five with dropout and one ensemble of each architecture.
+    assert_eq!(count(&plan, "accuracy"), 2 * (5 + 5 + 1) * (1 + 19 * 5));
+    // 2,000 images in shards of 16.
+    assert_eq!((count(&plan, "corrupted-ranking"), count(&plan, "corrupted-sufficient")), (2 * 2_000 / 16, 2));
 }

@@ -8,6 +8,7 @@ mod damage;
 #[cfg(test)]
 mod damaged_files;
 mod evaluation;
+mod human;
 mod images;
 mod json_file;
 mod model;
@@ -20,6 +21,7 @@ mod training_log;
 pub use analysis::{Analysis, HeatMap, Number, Point, Scale, ScaleRange, Series};
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
+pub use human::{AnsweredPicture, HumanAnswers};
 pub use images::{ImageSet, Pixels, ReadImages, Subsets, UnreadableImage};
 pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
 pub use ranking::{Curve, Ranking};

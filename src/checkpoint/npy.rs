@@ -1,21 +1,15 @@
 //! NumPy's format for one array: a Python dict as text, then the elements.
 //!
 //! Only what the authors' files hold: integers, floating-point numbers and bools, lowest byte first, in row-major
-//! order. The header is not parsed as Python, so it cannot nest. Source: `numpy/lib/format.py`.
+//! order.
 
 use std::io::Read;
 
 use half::f16;
 
-use super::error::Fault;
+use crate::numpy::{ArrayHeader, ArrayHeaderError};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-/// A header is padded so that the elements begin at a multiple of this.
-const ALIGNMENT: usize = 64;
-/// Bytes before the header's text in version 1: magic, version, length.
-const PREAMBLE: usize = MAGIC.len() + 2 + 2;
-/// Bytes of a header that are read at most; NumPy's have 128 or a little more.
-const LONGEST_HEADER: u64 = 1 << 20;
+use super::error::Fault;
 
 /// A type that elements are read as, whatever their width in the file.
 pub(super) trait Element: Sized {
@@ -123,24 +117,11 @@ impl Header {
     /// # Errors
     /// When it is damaged, or the elements are in another order.
     pub fn read(file: &mut impl Read) -> Result<Self, Fault> {
-        if take(file, MAGIC.len() as u64)? != MAGIC {
-            return Err(Fault::Array("the magic number is missing"));
-        }
-        let length = match take(file, 2)?[0] {
-            1 => take(file, 2)?,
-            2 | 3 => take(file, 4)?,
-            _ => return Err(Fault::Array("unknown version of the format")),
-        };
-        let length = length.iter().rev().fold(0, |length, &byte| (length << 8) | u64::from(byte));
-        let text = take(file, length)?;
-        let text = str::from_utf8(&text).map_err(|_| Fault::Array("the header is not text"))?;
-        let name = value(text, "descr")?;
-        let name = name.strip_prefix('\'').and_then(|name| name.split_once('\''));
-        let (name, _) = name.ok_or(Fault::Array("the elements have no plain type"))?;
-        if !value(text, "fortran_order")?.starts_with("False") {
+        let ArrayHeader { descr, column_major, shape, .. } = ArrayHeader::read(file)?;
+        if column_major {
             return Err(Fault::Array("the elements are in column-major order"));
         }
-        Ok(Self { name: name.to_owned(), shape: shape(value(text, "shape")?)? })
+        Ok(Self { name: descr, shape })
     }
 
     /// Bytes of everything under one index of the first axis; `None` when that is no number of bytes.
@@ -151,19 +132,7 @@ impl Header {
 
     /// The header of an array of `T`, as NumPy would write it.
     pub fn to_bytes<T: Stored>(shape: &[usize]) -> Vec<u8> {
-        let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
-        let comma = if extents.len() == 1 { "," } else { "" };
-        let shape = format!("({}{comma})", extents.join(", "));
-        let mut text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", T::NAME);
-        let end = (PREAMBLE + text.len() + 1).next_multiple_of(ALIGNMENT);
-        text.extend(std::iter::repeat_n(' ', end - PREAMBLE - text.len() - 1));
-        text.push('\n');
-
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend([1, 0]);
-        bytes.extend((text.len() as u16).to_le_bytes());
-        bytes.extend(text.as_bytes());
-        bytes
+        ArrayHeader::new(T::NAME, shape).to_bytes()
     }
 }
 
@@ -200,26 +169,14 @@ impl<T: Stored> Array<T> {
     }
 }
 
-/// The next `count` bytes.
-fn take(file: &mut impl Read, count: u64) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::new();
-    file.take(count.min(LONGEST_HEADER)).read_to_end(&mut bytes)?;
-    let left = bytes.len() as u64;
-    if left == count { Ok(bytes) } else { Err(Fault::Truncated { wanted: count, left }) }
-}
-
-/// What follows a key of the header.
-fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, Fault> {
-    let (_, after) = header.split_once(&format!("'{key}':")).ok_or(Fault::Array("the header lacks a key"))?;
-    Ok(after.trim_start())
-}
-
-/// A tuple of integers.
-fn shape(text: &str) -> Result<Vec<usize>, Fault> {
-    let fault = || Fault::Array("the shape is no tuple of sizes");
-    let (inner, _) = text.strip_prefix('(').and_then(|text| text.split_once(')')).ok_or_else(fault)?;
-    let extents = inner.split(',').map(str::trim).filter(|extent| !extent.is_empty());
-    extents.map(|extent| extent.parse().map_err(|_| fault())).collect()
+impl From<ArrayHeaderError> for Fault {
+    fn from(error: ArrayHeaderError) -> Self {
+        match error {
+            ArrayHeaderError::Truncated { wanted, left } => Self::Truncated { wanted, left },
+            ArrayHeaderError::Malformed(what) => Self::Array(what),
+            ArrayHeaderError::Unreadable(error) => Self::from(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -232,14 +189,6 @@ mod tests {
             let count = shape.iter().product();
             let array = Array { shape, elements: (-2..4).take(count).collect::<Vec<i64>>() };
             assert_eq!(Array::parse(&array.to_bytes()).unwrap(), array);
-        }
-    }
-
-    #[test]
-    fn the_header_ends_at_a_multiple_of_sixty_four() {
-        for extent in [1, 10, 1_000_000_000] {
-            let bytes = Array::<bool> { shape: vec![0, extent], elements: Vec::new() }.to_bytes();
-            assert_eq!((bytes.len() % ALIGNMENT, bytes.last()), (0, Some(&b'\n')));
         }
     }
 

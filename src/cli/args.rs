@@ -175,14 +175,26 @@ pub(super) struct ExportArguments {
     #[arg(value_name = "STAGE")]
     pub name: String,
     /// The folder to copy into.
-    #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "human_study")]
+    pub to: Option<PathBuf>,
     /// How the files are laid out.
-    #[arg(long, value_enum, default_value_t = Layout::Cache)]
+    #[arg(long, value_enum, default_value_t = Layout::Cache, conflicts_with = "human_study")]
     pub layout: Layout,
     /// With `--layout authors`: the backward selections of a split in one file.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "human_study")]
     pub packed: bool,
+    /// Instead of a copy: a new folder of pictures of the stage's subsets, in every size, for people to name, and a key.
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    pub human_study: Option<PathBuf>,
+    /// How many images people are shown.
+    #[arg(long, value_name = "N", default_value_t = 50, requires = "human_study", value_parser = at_least_one)]
+    pub images: usize,
+    /// From where the images and their order are drawn.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "human_study")]
+    pub seed: u32,
+    /// Only subsets of cells with these values, for people: `arch=resnet20,seed=0`.
+    #[arg(long, value_delimiter = ',', value_name = "AXIS=VALUE", requires = "human_study")]
+    pub cell: Vec<String>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
 }
@@ -318,7 +330,7 @@ pub(super) struct DataArguments {
 pub(super) enum DataVerb {
     /// Downloads a published data set, resumed where it was broken off, and checks it.
     Fetch {
-        /// cifar10, cifar100, fashion-mnist or mnist.
+        /// cifar10, cifar100, cifar10-c, fashion-mnist or mnist.
         name: String,
         /// The folder to put it in; `data/NAME` if not given.
         #[arg(long, value_name = "DIR")]

@@ -45,20 +45,20 @@ struct Written {
     insufficient: usize,
 }
 
-pub(super) fn run(session: &Session, arguments: &ExportArguments) -> Result<Status, Failure> {
+pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
     let results = &session.planned.results[0];
     let name = &arguments.name;
     let mut written = Written::default();
     let mut known = false;
     for split in splits(session, name, &mut written)? {
         known = true;
-        write_split(session, arguments, &split, &mut written).map_err(|error| failed(&*error))?;
+        write_split(session, arguments, into, &split, &mut written).map_err(|error| failed(&*error))?;
     }
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
         known = true;
         match session.store.load(&outcome.key) {
-            Ok(model) => write_model(&folder(&arguments.to, &outcome.cell), &model, outcome.key.step(), &mut written)
+            Ok(model) => write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written)
                 .map_err(|error| failed(&*error))?,
             Err(StoreError::Absent { .. }) => written.absent += 1,
             Err(error) => return Err(Failure::from(error)),
@@ -71,7 +71,7 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments) -> Result<Stat
                 let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
                 let said =
                     said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
-                let path = folder(&arguments.to.join(&outcome.model), &outcome.cell)
+                let path = folder(&into.join(&outcome.model), &outcome.cell)
                     .join("preds")
                     .join(format!("{}.csv", outcome.images.replace('.', "_")));
                 write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())
@@ -143,11 +143,12 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
 fn write_split(
     session: &Session,
     arguments: &ExportArguments,
+    into: &Path,
     split: &RankedSplit<'_>,
     written: &mut Written,
 ) -> Result<(), AnyError> {
     let name = format!("{}_{}", split.data.source.name, split.data.split);
-    let folder = folder(&arguments.to, split.cell);
+    let folder = folder(into, split.cell);
     let shape = match split.data.source.kind.image_shape() {
         Some(shape) => shape,
         None => session.env.library.images(&split.data.source, split.data.split)?.shape,

@@ -134,7 +134,9 @@ fn compare(
 ) -> Result<(), Failure> {
     let Settings::ImportSelection { data, files, predictions, count, .. } = imported.settings else { return Ok(()) };
     let sources = &session.experiments[0].data;
-    let Some(source) = sources.iter().find(|source| source.name == *data) else { return Ok(()) };
+    let Some(source) = sources.iter().find(|source| source.name == data.stage && source.cell == data.cell) else {
+        return Ok(());
+    };
     for (half, path) in files {
         let images =
             session.env.library.images(source, *half).map_err(|error| Failure::because(Status::Usage, &error))?;

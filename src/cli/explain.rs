@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     Ok(Status::Success)
 }
 
+/// `AXIS=VALUE` pairs.
 pub(super) fn read_cell(pairs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     pairs
         .iter()

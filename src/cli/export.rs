@@ -17,7 +17,7 @@ use crate::stages::DataSplit;
 use super::args::{ExportArguments, Layout};
 use super::failure::{Failure, Status, chain};
 use super::session::{Session, check_stages};
-use super::{authors, text};
+use super::{authors, human_study, text};
 
 /// Images drawn of a stage that has thousands.
 const MOST_DRAWN: usize = 24;
@@ -40,15 +40,21 @@ enum Seen {
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
-    match (arguments.layout, arguments.packed) {
-        (Layout::Authors, _) => return authors::run(&session, arguments),
-        (Layout::Cache, true) => return Err(Failure::usage("`--packed` goes with `--layout authors`")),
-        (Layout::Cache, false) => {}
+    match (&arguments.human_study, &arguments.to, arguments.layout, arguments.packed) {
+        (Some(into), ..) => human_study::write(&session, arguments, into),
+        (None, Some(into), Layout::Authors, _) => authors::run(&session, arguments, into),
+        (None, Some(into), Layout::Cache, false) => copy_all(&session, arguments, into),
+        (None, Some(_), Layout::Cache, true) => Err(Failure::usage("`--packed` goes with `--layout authors`")),
+        (None, None, ..) => Err(Failure::usage("export needs --to DIR or --human-study DIR")),
     }
+}
+
+/// Copies the files of a stage's steps into the folder `into`.
+fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
     let mut copied = 0;
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {
-        let to = arguments.to.join(folder_name(step.label()));
+        let to = into.join(folder_name(step.label()));
         match step.key().map(|key| session.store.verified(key)) {
             None | Some(Err(StoreError::Absent { .. })) => absent += 1,
             Some(Err(error)) => return Err(Failure::from(error)),
@@ -67,13 +73,13 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
             arguments.name, arguments.name
         )));
     }
-    let drawn = draw(&session, arguments)?;
+    let drawn = draw(session, arguments, into)?;
     for path in drawn {
         outln!("{}", path.display());
     }
     let missing =
         if absent > 0 { format!("; {} not in the cache yet", text::count(absent, "step")) } else { String::new() };
-    errln!("copied {} to {}{missing}", text::count(copied, "step"), arguments.to.display());
+    errln!("copied {} to {}{missing}", text::count(copied, "step"), into.display());
     Ok(Status::Success)
 }
 
@@ -87,7 +93,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 /// A contact sheet for every set of subsets of the stage: each image beside what its subset leaves of it.
-fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, Failure> {
+fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut sheets: Vec<(String, &DataSplit, Drawn)> = Vec::new();
     let results = &session.planned.results[0];
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
@@ -111,7 +117,7 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
     let mut paths = Vec::new();
     for (name, data, subsets) in sheets {
         let images = images(session, data)?;
-        let path = arguments.to.join(name);
+        let path = into.join(name);
         let png = sheet(&images, &subsets)?;
         fs::write(&path, png)
             .map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))?;
@@ -120,7 +126,8 @@ fn draw(session: &Session, arguments: &ExportArguments) -> Result<Vec<PathBuf>, 
     Ok(paths)
 }
 
-fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
+/// The images behind subsets.
+pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
     let images = session.env.library.images(&data.source, data.split);
     images.map_err(|error| Failure::because(Status::Usage, &error))
 }

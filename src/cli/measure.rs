@@ -1,6 +1,6 @@
 //! What the cache holds of an experiment's evaluations and analyses, as the report takes it.
 
-use crate::artifacts::{Analysis, Evaluation, Metrics};
+use crate::artifacts::{Analysis, Evaluation, HumanAnswers, Metrics};
 use crate::config::Experiment;
 use crate::engine::plan::{Plan, Step};
 use crate::engine::stage::Artifact;
@@ -10,7 +10,7 @@ use crate::report::Measurement;
 use crate::spec::{AxisValue, Metric};
 use crate::stages::Env;
 
-/// Every evaluation and analysis of an experiment, once a metric; those that have not run are there without a value.
+/// Every evaluation, analysis and study of people of an experiment, once a metric; those that have not run are there without a value.
 ///
 /// # Errors
 /// When the cache cannot be read.
@@ -25,6 +25,17 @@ pub(super) fn measurements(results: &Results, plan: &Plan<Env>, store: &Store) -
         if let Some(step) = step(&analysed.outcome, plan) {
             let analysis = cached(&analysed.outcome, step, store)?;
             measurements.extend(of_analysis(analysed, step, analysis.as_ref()));
+        }
+    }
+    for outcome in &results.answers {
+        if let Some(step) = step(outcome, plan) {
+            let answers = cached(outcome, step, store)?;
+            measurements.push(Measurement {
+                value: answers.as_ref().and_then(HumanAnswers::accuracy),
+                n: answers.as_ref().map(HumanAnswers::answered),
+                chance: answers.as_ref().map(|answers| 1.0 / answers.classes as f64),
+                ..unmeasured(outcome, step, Metric::Accuracy)
+            });
         }
     }
     Ok(measurements)

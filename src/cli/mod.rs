@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod failure;
 mod files;
+mod human_study;
 mod json;
 mod measure;
 mod plan;

@@ -26,6 +26,8 @@ pub(super) struct Answers {
     pub claims: Vec<CheckedClaim>,
     pub sufficient: Vec<String>,
     pub analyses: Vec<String>,
+    /// How many pictures people answered.
+    pub answered: Vec<String>,
     /// Whose images are not the published ones.
     pub origins: Vec<String>,
 }
@@ -39,6 +41,7 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
         claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
         sufficient: sufficient(session, results),
         analyses: analyses(results, &measurements),
+        answered: answered(session, results),
         origins: origins(session, experiment),
         measurements,
     })
@@ -46,7 +49,9 @@ pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Resu
 
 /// A line for each data set that is not the published one.
 fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
-    let named = experiment.data.iter().filter_map(|data| session.origins.get_key_value(&data.name));
+    let mut names: Vec<&String> = experiment.data.iter().map(|data| &data.name).collect();
+    names.dedup();
+    let named = names.into_iter().filter_map(|name| session.origins.get_key_value(name));
     let other = named.filter(|(_, origin)| origin.provenance != Provenance::Official);
     let line = |(name, origin): (&String, &Origin)| {
         let skipped = origin.skipped.iter().map(|(split, count)| {
@@ -55,6 +60,18 @@ fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
         format!("Images of {name}: {}{}", origin.provenance.describe(), skipped.collect::<String>())
     };
     other.map(line).collect()
+}
+
+/// A line for each sheet of answers and each size of subsets.
+fn answered(session: &Session, results: &Results) -> Vec<String> {
+    let lines = results.answers.iter().filter_map(|outcome| {
+        session.planned.plan.find(outcome.key.step())?;
+        let answers = session.store.load(&outcome.key).ok()?;
+        let cell: Vec<String> = outcome.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+        let (cell, given, shown) = (cell.concat(), answers.answered(), text::count(answers.pictures.len(), "picture"));
+        Some(format!("{}{cell} on {}: {given} of {shown} answered", outcome.stage, outcome.images))
+    });
+    lines.collect()
 }
 
 /// A line for each set of sufficient input subsets.
@@ -99,6 +116,9 @@ pub(super) fn print_human(answers: &Answers) {
     }
     if !answers.analyses.is_empty() {
         outln!("\nAnalyses\n{}", answers.analyses.join("\n"));
+    }
+    if !answers.answered.is_empty() {
+        outln!("\n{}", answers.answered.join("\n"));
     }
     if evaluated && !answers.claims.is_empty() {
         outln!("\nClaims\n{}", claims_human(&answers.claims).trim_end());

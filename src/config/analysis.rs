@@ -134,7 +134,7 @@ impl Question {
             | Self::Collections { collection: half, .. } => vec![&mut half.stage],
             Self::Overlap { subset, with, .. } => vec![&mut subset.stage, &mut with.stage],
             Self::DeletionInsertion { ranking, model, .. } => vec![&mut ranking.stage, model],
-            Self::Calibration { model, images, .. } => std::iter::once(model).chain(images.reference_mut()).collect(),
+            Self::Calibration { model, images, .. } => vec![model, images.reference_mut()],
         }
     }
 }

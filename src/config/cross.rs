@@ -64,7 +64,7 @@ fn data_set<'a>(stages: &'a [DraftStage], mask: &str) -> Option<&'a str> {
     let mask = stages.iter().find(|stage| stage.name == mask)?;
     let rankings = mask.drafts().flat_map(|draft| &draft.references);
     rankings.flat_map(|ranking| selections(stages, &ranking.stage)).find_map(|settings| match settings {
-        Settings::Select { images, .. } => images.first().map(|(source, _)| source.as_str()),
+        Settings::Select { images, .. } => images.first().map(|(source, _)| source.stage.as_str()),
         _ => None,
     })
 }

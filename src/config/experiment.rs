@@ -20,7 +20,7 @@ pub struct Experiment {
     pub file: PathBuf,
     /// The sweep's axes in file order.
     pub axes: Vec<Axis>,
-    /// `[data.*]` in file order.
+    /// `[data.*]` in file order, each at every value of the axes that it mentions.
     pub data: Vec<DataSource>,
     /// `[stage.*]`, each after those it refers to, otherwise in file order.
     pub stages: Vec<StageSpec>,
@@ -57,10 +57,10 @@ pub struct Instance {
     pub settings: Settings,
 }
 
-/// Another stage at one of its cells. The instance exists.
+/// Another stage, or a data set, at one of its cells. The instance exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StageRef {
-    /// The stage's name.
+    /// The stage's or data set's name.
     pub stage: String,
     /// The instance's cell.
     pub cell: Cell,
@@ -71,8 +71,8 @@ pub struct StageRef {
 pub enum ImagesRef {
     /// A split of a data set as it is: `cifar10.train`.
     Data {
-        /// The data set's name in the file.
-        source: String,
+        /// The data set.
+        source: StageRef,
         /// Which half.
         split: Split,
     },
@@ -108,7 +108,7 @@ pub enum Settings {
         /// The network that the file's tensors must fit.
         arch: Arch,
         /// The data set whose shape, classes and normalisation the network takes.
-        data: String,
+        data: StageRef,
         /// What it was trained not to see.
         input_dropout: Option<SeededDropout>,
         /// For Inception v3: whether the weights expect its input to be brought to -1..1.
@@ -123,8 +123,8 @@ pub enum Settings {
     Temperature {
         /// The model.
         model: StageRef,
-        /// The split whose images the temperature is fitted to: data set name and half.
-        images: (String, Split),
+        /// The half of a data set whose images the temperature is fitted to.
+        images: (StageRef, Split),
         /// Only so many of its last images.
         last: Option<usize>,
     },
@@ -132,8 +132,8 @@ pub enum Settings {
     Select {
         /// The model that is asked; none for `random`.
         model: Option<StageRef>,
-        /// The splits whose images are ranked: data set name and half.
-        images: Vec<(String, Split)>,
+        /// The splits whose images are ranked: data set and half.
+        images: Vec<(StageRef, Split)>,
         /// How.
         method: Selection,
         /// Only so many of the first images of each split.
@@ -142,7 +142,7 @@ pub enum Settings {
     /// `kind = "import-selection"`: rankings from files in the authors' layout.
     ImportSelection {
         /// The data set whose images were ranked.
-        data: String,
+        data: StageRef,
         /// By half: a folder with one file an image, or a packed file.
         files: Vec<(Split, PathBuf)>,
         /// By half: which class the model predicts on each image, and with which confidence.
@@ -187,10 +187,19 @@ pub enum Settings {
         /// The model that is asked.
         model: StageRef,
         /// The splits whose images are used.
-        images: Vec<(String, Split)>,
+        images: Vec<(StageRef, Split)>,
         /// The confidence that a subset must reach.
         threshold: f64,
         /// Only so many of the first images of each split.
         count: Option<usize>,
+    },
+    /// `kind = "human"`: what people answered to pictures of subsets.
+    Human {
+        /// What they were shown: subsets.
+        images: ImagesRef,
+        /// The sheet in which they answered, resolved against the folder of the file that names it.
+        answers: PathBuf,
+        /// Which picture was of which image.
+        key: PathBuf,
     },
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::spec::{Selection, Split};
+use crate::spec::{Cell, Selection, Split};
 
-use super::experiment::Settings;
+use super::experiment::{Settings, StageRef};
 use super::method::method;
 use super::read::{Item, Reader};
 use super::schema::{Field, PREDICTION_FILES, SELECTION_FILES};
@@ -14,7 +14,8 @@ impl Scope<'_> {
     pub(super) fn import_selection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
         let data = table.required("data").and_then(|item| {
             let name = item.text()?;
-            self.catalog.find_images(name, &[], &item).map(|_| name.to_owned())
+            self.catalog.find_images(name, &[], &item)?;
+            Some(Reference::to_data(name, &item, None, Cell::new()))
         });
         let files = table.required("files").and_then(|item| self.halves(&item, SELECTION_FILES));
         let method = table.required("method").and_then(|item| match method(&item)? {
@@ -37,16 +38,16 @@ impl Scope<'_> {
             None => Some((None, None)),
             Some(_) => self.stage(table, "model", MODELS).map(|(model, reference)| (Some(model), Some(reference))),
         };
-        let (model, reference) = model?;
+        let ((model, reference), data) = (model?, data?);
         let settings = Settings::ImportSelection {
-            data: data?,
+            data: StageRef { stage: data.stage.clone(), cell: Cell::new() },
             files: files?,
             predictions: predictions?,
             model,
             method: method?,
             count: count?,
         };
-        Some((settings, reference.into_iter().collect()))
+        Some((settings, reference.into_iter().chain([data]).collect()))
     }
 
     /// A path for one half of a data set, or for both.

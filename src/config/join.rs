@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::spec::{AxisValue, Cell};
+use crate::spec::{AxisValue, Cell, DataSource};
 
 use super::catalog::Catalog;
 use super::experiment::{Instance, StageRef, StageSpec};
@@ -25,8 +25,10 @@ impl DraftStage {
         self.groups.iter().flatten()
     }
 
-    fn references(&self) -> impl Iterator<Item = &Reference> {
-        self.drafts().flat_map(|draft| &draft.references)
+    /// The stages that it refers to; data sets are there before any stage.
+    fn references<'a>(&'a self, catalog: &'a Catalog<'_>) -> impl Iterator<Item = &'a Reference> {
+        let references = self.drafts().flat_map(|draft| &draft.references);
+        references.filter(|reference| !catalog.has_data(&reference.stage))
     }
 }
 
@@ -36,10 +38,10 @@ pub(super) fn order(stages: Vec<DraftStage>, catalog: &Catalog<'_>, sink: &Sink)
     let mut ordered: Vec<DraftStage> = Vec::new();
     while !waiting.is_empty() {
         let ready = waiting.iter().position(|stage| {
-            !stage.references().any(|reference| waiting.iter().any(|other| other.name == reference.stage))
+            !stage.references(catalog).any(|reference| waiting.iter().any(|other| other.name == reference.stage))
         });
         let next = ready.unwrap_or_else(|| {
-            let cycle = find_cycle(&waiting);
+            let cycle = find_cycle(&waiting, catalog);
             report_cycle(&waiting, &cycle, catalog, sink);
             cycle[0]
         });
@@ -49,12 +51,13 @@ pub(super) fn order(stages: Vec<DraftStage>, catalog: &Catalog<'_>, sink: &Sink)
 }
 
 /// A circle of references; every waiting stage refers to a waiting one.
-fn find_cycle(waiting: &[DraftStage]) -> Vec<usize> {
+fn find_cycle(waiting: &[DraftStage], catalog: &Catalog<'_>) -> Vec<usize> {
     let mut path = vec![0];
     loop {
         let stage = &waiting[path[path.len() - 1]];
-        let next =
-            stage.references().find_map(|reference| waiting.iter().position(|other| other.name == reference.stage));
+        let next = stage
+            .references(catalog)
+            .find_map(|reference| waiting.iter().position(|other| other.name == reference.stage));
         let Some(next) = next else { return path };
         if let Some(start) = path.iter().position(|&seen| seen == next) {
             path.drain(..start);
@@ -71,7 +74,8 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
     let mut problem = Problem::at(place, format!("stages refer to each other in a circle: {}", chain.join(" -> ")));
     for pair in names.windows(2) {
         let stage = waiting.iter().find(|stage| stage.name == pair[0]);
-        if let Some(reference) = stage.and_then(|stage| stage.references().find(|reference| reference.stage == pair[1]))
+        if let Some(reference) =
+            stage.and_then(|stage| stage.references(catalog).find(|reference| reference.stage == pair[1]))
         {
             problem = problem.note(reference.place, format!("`{}` needs `{}`", pair[0], pair[1]));
         }
@@ -79,9 +83,12 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
     sink.report(problem.help("remove one of these references"));
 }
 
-/// Turns ordered drafts into stages with an instance for each cell.
-pub(super) fn join(stages: &[DraftStage], sweep: &Sweep) -> Vec<StageSpec> {
+/// Turns ordered drafts into stages with an instance for each cell. Data sets join as stages do.
+pub(super) fn join(stages: &[DraftStage], data: &[DataSource], sweep: &Sweep) -> Vec<StageSpec> {
     let mut joiner = Joiner { sweep, done: BTreeMap::new(), indexes: BTreeMap::new(), occurring: BTreeMap::new() };
+    for source in data {
+        joiner.done.entry(&source.name).or_default().push(source.cell.clone());
+    }
     let mut specs = Vec::new();
     for stage in stages {
         let mut instances: Vec<Instance> = Vec::new();
@@ -122,10 +129,10 @@ pub(super) fn check_over(drafts: &[DraftStage], specs: &[StageSpec], sink: &Sink
     }
 }
 
-/// Stages that are joined already, and indexes that keep large sweeps from being searched pair by pair.
+/// Data sets, stages that are joined already, and indexes that keep large sweeps from being searched pair by pair.
 struct Joiner<'a> {
     sweep: &'a Sweep,
-    /// The cells of each stage.
+    /// The cells of each data set and stage.
     done: BTreeMap<&'a str, Vec<Cell>>,
     /// By stage, pins and axes already bound: its cells.
     indexes: BTreeMap<(String, Cell, Vec<String>), Vec<Index>>,

@@ -113,12 +113,8 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item));
     let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: folders };
     let catalog = Catalog::read(root, sink);
-    let scope = Scope { catalog: &catalog, sweep: &sweep, folders };
-
-    let data = catalog.data.iter().filter_map(|entry| {
-        dataset::read(&entry.key, &Item::new(&entry.node, format!("data.{}", entry.key), sink), folders)
-    });
-    let data: Vec<_> = data.collect();
+    let data = dataset::read_all(&catalog, &sweep, folders, sink);
+    let scope = Scope { catalog: &catalog, sweep: &sweep, data: &data, folders };
 
     let mut evaluated = Evaluated { pairs: BTreeSet::new(), analyses: BTreeMap::new(), complete: true };
     let mut drafts: Vec<DraftStage> = Vec::new();
@@ -133,7 +129,12 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         } else {
             vec![read_variants(entry, kind, &scope, sink)]
         };
-        if matches!(kind, StageKind::Evaluate | StageKind::Analyse | StageKind::Temperature) && sink.len() > before {
+        if kind == StageKind::Human {
+            let images = entry.node.get("images").and_then(Node::text).map(str::to_owned);
+            evaluated.pairs.extend(images.map(|images| (entry.name.to_owned(), images)));
+        }
+        let measured = [StageKind::Evaluate, StageKind::Analyse, StageKind::Temperature, StageKind::Human];
+        if measured.contains(&kind) && sink.len() > before {
             evaluated.complete = false;
         }
         for draft in groups.iter().flatten() {
@@ -156,7 +157,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     if !sink.is_empty() {
         return None;
     }
-    let stages = join::join(&ordered, &sweep);
+    let stages = join::join(&ordered, &data, &sweep);
     join::check_over(&ordered, &stages, sink);
     Some(Experiment {
         name: name?,

@@ -64,6 +64,9 @@ pub(super) const DATA: &[Field] = &[
     value("resize", "256"),
     value("crop", "224"),
     value("skip-unreadable", "true"),
+    value("corruption", "\"${corruption}\""),
+    value("severity", "\"${severity}\""),
+    keys("sample", "{ count = 2000, seed = 1234 }", SAMPLE),
 ];
 
 /// Keys of `[data.NAME]` that only photographs have.
@@ -71,6 +74,9 @@ pub(super) const PHOTOGRAPHS: [&str; 3] = ["resize", "crop", "skip-unreadable"];
 
 /// `limit` of a data set.
 pub(super) const LIMIT: &[Field] = &[value("train", "2000"), value("test", "500")];
+
+/// `sample` of a data set.
+pub(super) const SAMPLE: &[Field] = &[value("count", "2000"), value("seed", "1234")];
 
 /// Names of [`Below::Axes`] under `[sweep]` that are no axes.
 pub(super) const SWEEP_RULES: [&str; 3] = ["zip", "exclude", "include"];
@@ -147,6 +153,7 @@ pub(super) const SELECT: &[Field] = &[
     value("model", "\"full\""),
     pins("model-where"),
     value("images", "[\"cifar10.train\", \"cifar10.test\"]"),
+    pins("images-where"),
     keys("method", "{ kind = \"backward\" }", METHOD),
     value("count", "100"),
 ];
@@ -230,6 +237,7 @@ pub(super) const COLLECTION: &[Field] = &[
     value("model", "\"full\""),
     pins("model-where"),
     value("images", "[\"cifar10.test\"]"),
+    pins("images-where"),
     value("threshold", "0.99"),
     value("count", "100"),
 ];
@@ -320,6 +328,15 @@ impl QuestionKind {
     }
 }
 
+/// `kind = "human"`.
+pub(super) const HUMAN: &[Field] = &[
+    KIND,
+    value("images", "\"subset.test\""),
+    pins("images-where"),
+    value("answers", "\"human_study/answers.csv\""),
+    value("key", "\"human_study.key.csv\""),
+];
+
 /// `[table.NAME]`.
 pub(super) const TABLE: &[Field] = &[
     value("title", "\"Accuracy on full images and on subsets\""),
@@ -400,11 +417,13 @@ pub(super) enum StageKind {
     Collection,
     /// Questions to what others left.
     Analyse,
+    /// What people answered.
+    Human,
 }
 
 impl StageKind {
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("train", Self::Train),
         ("import", Self::Import),
         ("ensemble", Self::Ensemble),
@@ -416,6 +435,7 @@ impl StageKind {
         ("sis", Self::Sis),
         ("collection", Self::Collection),
         ("analyse", Self::Analyse),
+        ("human", Self::Human),
     ];
 
     /// Its name in TOML.
@@ -432,6 +452,7 @@ impl StageKind {
             Self::Sis => "sis",
             Self::Collection => "collection",
             Self::Analyse => "analyse",
+            Self::Human => "human",
         }
     }
 
@@ -449,6 +470,7 @@ impl StageKind {
             Self::Sis => SIS,
             Self::Collection => COLLECTION,
             Self::Analyse => ANALYSE,
+            Self::Human => HUMAN,
         }
     }
 }

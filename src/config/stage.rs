@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::{Arch, Cell, Fraction, Keep, Seed, Selection, Split};
+use crate::spec::{Arch, Cell, DataSource, Fraction, Keep, Seed, Selection, Split};
 
 use super::appearance::appearance;
 use super::axis::axis_value;
@@ -27,7 +27,7 @@ pub(super) struct Draft {
     pub references: Vec<Reference>,
 }
 
-/// A stage that another one names.
+/// A stage or a data set that a stage names.
 #[derive(Clone, Debug)]
 pub(super) struct Reference {
     /// Its name.
@@ -48,6 +48,8 @@ pub(super) struct Scope<'a> {
     pub catalog: &'a Catalog<'a>,
     /// The axes.
     pub sweep: &'a Sweep,
+    /// The data sets in which no problem was found.
+    pub data: &'a [DataSource],
     /// What paths are relative to.
     pub folders: Folders<'a>,
 }
@@ -70,6 +72,9 @@ impl Folders<'_> {
         Some(self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path))))
     }
 }
+
+/// Halves of one data set.
+type Splits = Vec<(StageRef, Split)>;
 
 /// Kinds of stages that rank pixels.
 const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
@@ -96,6 +101,7 @@ impl Scope<'_> {
             StageKind::Mask => self.mask(&table),
             StageKind::Sis => self.sis(&table),
             StageKind::Collection => self.collection(&table),
+            StageKind::Human => self.human(&table),
             StageKind::Evaluate | StageKind::Analyse => None,
         }?;
         Some(Draft { cell, settings, references })
@@ -131,7 +137,13 @@ impl Scope<'_> {
         let arch = table.required("arch").and_then(|item| arch(&item));
         let data = table.required("data").and_then(|item| {
             let name = item.text()?;
-            self.catalog.find_images(name, &[], &item).map(|_| name.to_owned())
+            self.catalog.find_images(name, &[], &item)?;
+            if self.lacks(name, Split::Train) {
+                let problem = item.problem(format!("names `{name}`, which has no training half"));
+                item.sink().report(problem.help("name the data set that the network was trained on"));
+                return None;
+            }
+            Some((unjoined(name), Reference::to_data(name, &item, None, Cell::new())))
         });
         let input_dropout = table.or("input-dropout", None, |item| {
             let table = item.table(SEEDED_DROPOUT)?;
@@ -141,9 +153,10 @@ impl Scope<'_> {
         });
         let transform_input = arch.map(|arch| transform_input(arch, table));
         let (file, arch, data) = (file?, arch?, data?);
+        let (data, reference) = data;
         let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
         let settings = Settings::Import { file, arch, data, input_dropout, transform_input };
-        Some((settings, Vec::new()))
+        Some((settings, vec![reference]))
     }
 
     fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
@@ -234,7 +247,7 @@ impl Scope<'_> {
     }
 
     fn select(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let images = table.required("images").and_then(|item| self.splits(&item));
+        let images = self.splits(table);
         let method = table.required("method").and_then(|item| method(&item));
         let count = table.or("count", None, |item| item.whole(1).map(Some));
         let model = match (&method, table.optional("model")) {
@@ -248,9 +261,9 @@ impl Scope<'_> {
             (None, None) => None,
             _ => self.stage(table, "model", MODELS).map(|(model, reference)| (Some(model), Some(reference))),
         };
-        let (model, reference) = model?;
-        let settings = Settings::Select { model, images: images?, method: method?, count: count? };
-        Some((settings, reference.into_iter().collect()))
+        let ((model, reference), (images, references)) = (model?, images?);
+        let settings = Settings::Select { model, images, method: method?, count: count? };
+        Some((settings, reference.into_iter().chain(references).collect()))
     }
 
     fn mask(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
@@ -273,12 +286,34 @@ impl Scope<'_> {
 
     fn collection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
         let model = self.stage(table, "model", MODELS);
-        let images = table.required("images").and_then(|item| self.splits(&item));
+        let images = self.splits(table);
         let threshold = threshold(table);
         let count = table.or("count", None, |item| item.whole(1).map(Some));
-        let (model, reference) = model?;
-        let settings = Settings::Collection { model, images: images?, threshold: threshold?, count: count? };
-        Some((settings, vec![reference]))
+        let ((model, reference), (images, references)) = (model?, images?);
+        let settings = Settings::Collection { model, images, threshold: threshold?, count: count? };
+        Some((settings, std::iter::once(reference).chain(references).collect()))
+    }
+
+    fn human(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let images = self.subset_images(table);
+        let [answers, key] = ["answers", "key"].map(|file| {
+            let item = table.required(file)?;
+            let path = self.folders.resolve(&item)?;
+            if path.is_dir() { item.fault("is a folder, not a CSV file") } else { Some(path) }
+        });
+        let (images, references) = images?;
+        Some((Settings::Human { images, answers: answers?, key: key? }, references))
+    }
+
+    /// `images = "NAME.split"` of a `mask` stage, with its `images-where`.
+    fn subset_images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+        let pins = self.pins(table, "images-where");
+        let item = table.required("images")?;
+        let (name, split) = split_name(&item)?;
+        self.catalog.find_stage(name, &[StageKind::Mask], &item)?;
+        let (stage, place, split_used) = (name.to_owned(), written(&item), Some(split));
+        let reference = Reference { stage, place, split: split_used, pins: pins?, over: Vec::new() };
+        Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
     }
 
     /// The stage that `key` names, with its `key-where`.
@@ -299,8 +334,9 @@ impl Scope<'_> {
         let (name, split) = split_name(&item)?;
         match self.catalog.find_images(name, &[StageKind::Mask], &item)? {
             Found::Data => {
-                pins?;
-                Some((ImagesRef::Data { source: name.to_owned(), split }, Vec::new()))
+                self.check_half(name, split, &item)?;
+                let reference = Reference::to_data(name, &item, Some(split), pins?);
+                Some((ImagesRef::Data { source: unjoined(name), split }, vec![reference]))
             }
             Found::Stage | Found::Unclear => {
                 let place = written(&item);
@@ -311,30 +347,52 @@ impl Scope<'_> {
         }
     }
 
-    /// Splits of one data set.
-    fn splits(&self, item: &Item<'_>) -> Option<Vec<(String, Split)>> {
-        let mut splits: Vec<(String, Split)> = Vec::new();
+    /// `images = ["NAME.split", ...]`, splits of one data set, with its `images-where`.
+    fn splits(&self, table: &Reader<'_>) -> Option<(Splits, Vec<Reference>)> {
+        let pins = self.pins(table, "images-where");
+        let mut splits: Vec<(&str, Split)> = Vec::new();
+        let mut references = Vec::new();
         let mut sound = true;
-        for item in item.full_list()? {
+        for item in table.required("images")?.full_list()? {
             let Some((name, split)) = split_name(&item) else {
                 sound = false;
                 continue;
             };
-            if self.catalog.find_images(name, &[], &item).is_none() {
+            if self.catalog.find_images(name, &[], &item).is_none() || self.check_half(name, split, &item).is_none() {
                 sound = false;
-            } else if splits.contains(&(name.to_owned(), split)) {
+            } else if splits.contains(&(name, split)) {
                 sound = false;
                 item.fault::<()>("is there twice");
             } else if let Some((first, _)) = splits.first()
-                && first != name
+                && *first != name
             {
                 sound = false;
                 item.fault::<()>(format!("is of another data set than `{first}`: write one stage for each"));
             } else {
-                splits.push((name.to_owned(), split));
+                splits.push((name, split));
+                references.push(Reference::to_data(name, &item, Some(split), pins.clone().unwrap_or_default()));
             }
         }
-        sound.then_some(splits)
+        pins?;
+        let splits = splits.into_iter().map(|(name, split)| (unjoined(name), split)).collect();
+        sound.then_some((splits, references))
+    }
+
+    /// Reports a half that a data set does not have.
+    pub(super) fn check_half(&self, name: &str, split: Split, item: &Item<'_>) -> Option<()> {
+        if !self.lacks(name, split) {
+            return Some(());
+        }
+        let problem = item.problem(format!("names the {split} half of `{name}`, which has none"));
+        let halves = Split::ALL.into_iter().filter(|half| !self.lacks(name, *half));
+        let halves: Vec<String> = halves.map(|half| format!("write `{name}.{half}`")).collect();
+        item.sink().report(problem.help(halves.join(" or ")));
+        None
+    }
+
+    /// Whether a data set has no such half.
+    fn lacks(&self, name: &str, split: Split) -> bool {
+        self.data.iter().any(|source| source.name == name && !source.kind.has(split))
     }
 
     /// A `where`: axes with the values that they must have.
@@ -377,26 +435,39 @@ impl Settings {
 
     fn references_mut(&mut self) -> Vec<&mut StageRef> {
         match self {
-            Self::Train { images, init, .. } => images.reference_mut().into_iter().chain(init).collect(),
-            Self::Import { .. } => Vec::new(),
+            Self::Train { images, init, .. } => std::iter::once(images.reference_mut()).chain(init).collect(),
+            Self::Human { images, .. } => vec![images.reference_mut()],
+            Self::Import { data, .. } => vec![data],
             Self::Ensemble { members } => members.iter_mut().collect(),
-            Self::Select { model, .. } | Self::ImportSelection { model, .. } => model.iter_mut().collect(),
+            Self::Select { model, images, .. } => model.iter_mut().chain(sources_mut(images)).collect(),
+            Self::ImportSelection { model, data, .. } => model.iter_mut().chain([data]).collect(),
             Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
-            Self::Evaluate { model, images } => std::iter::once(model).chain(images.reference_mut()).collect(),
-            Self::Collection { model, .. } | Self::Temperature { model, .. } => vec![model],
+            Self::Evaluate { model, images } => vec![model, images.reference_mut()],
+            Self::Collection { model, images, .. } => std::iter::once(model).chain(sources_mut(images)).collect(),
+            Self::Temperature { model, images, .. } => vec![model, &mut images.0],
             Self::Analyse { question } => question.references_mut(),
         }
     }
 }
 
 impl ImagesRef {
-    /// The stage that it refers to.
-    pub(super) const fn reference_mut(&mut self) -> Option<&mut StageRef> {
+    /// The stage or data set that it refers to.
+    pub(super) const fn reference_mut(&mut self) -> &mut StageRef {
         match self {
-            Self::Data { .. } => None,
-            Self::Subset { mask, .. } => Some(mask),
+            Self::Data { source: reference, .. } | Self::Subset { mask: reference, .. } => reference,
         }
     }
+}
+
+impl Reference {
+    /// A data set, as `item` names it.
+    pub fn to_data(name: &str, item: &Item<'_>, split: Option<Split>, pins: Cell) -> Self {
+        Self { stage: name.to_owned(), place: written(item), split, pins, over: Vec::new() }
+    }
+}
+
+fn sources_mut(images: &mut [(StageRef, Split)]) -> impl Iterator<Item = &mut StageRef> {
+    images.iter_mut().map(|(source, _)| source)
 }
 
 /// A stage whose cell is not known yet.

@@ -1,10 +1,10 @@
 //! Reads `kind = "temperature"`.
 
-use crate::spec::Split;
+use crate::spec::{Cell, Split};
 
 use super::experiment::Settings;
 use super::read::Reader;
-use super::stage::{MODELS, Reference, Scope, split_name};
+use super::stage::{MODELS, Reference, Scope, split_name, unjoined};
 
 impl Scope<'_> {
     /// Reads `model`, `images` and `last`. Test images are refused: what is fitted to them cannot be tested on them.
@@ -13,16 +13,18 @@ impl Scope<'_> {
         let images = table.required("images").and_then(|item| {
             let (name, split) = split_name(&item)?;
             self.catalog.find_images(name, &[], &item)?;
+            self.check_half(name, split, &item)?;
             if split == Split::Test {
                 let problem = item.problem("must be training images: test images would test what was fitted to them");
                 let help = format!("write `{name}.train`, with `last` for those that the model is not trained on");
                 item.sink().report(problem.help(help));
                 return None;
             }
-            Some((name.to_owned(), split))
+            let reference = Reference::to_data(name, &item, Some(split), Cell::new());
+            Some(((unjoined(name), split), reference))
         });
         let last = table.or("last", None, |item| item.whole(1).map(Some));
-        let (model, reference) = model?;
-        Some((Settings::Temperature { model, images: images?, last: last? }, vec![reference]))
+        let ((model, reference), (images, data)) = (model?, images?);
+        Some((Settings::Temperature { model, images, last: last? }, vec![reference, data]))
     }
 }

@@ -255,7 +255,8 @@ fn stages_come_after_those_they_refer_to_and_otherwise_in_file_order() {
     else {
         panic!()
     };
-    assert_eq!((model.stage.as_str(), images.as_slice(), *count), ("z", &[("set".to_owned(), Split::Test)][..], None));
+    let [(source, Split::Test)] = &images[..] else { panic!("{images:?}") };
+    assert_eq!((model.stage.as_str(), source.stage.as_str(), *count), ("z", "set", None));
     assert_eq!(*method, Selection::BatchedGradient { per_round: 3, noise: 0.0 });
     let Settings::Import { file, .. } = &experiment.stages[3].instances[0].settings else { panic!() };
     assert_eq!(*file, PathBuf::from("some/folder/w/a.safetensors"));
@@ -523,4 +524,71 @@ proptest! {
         let fresh = after.len() - all_instances(&before).len();
         prop_assert!(fresh > 0);
     }
+}
+
+const CORRUPTED: &str = "data.bad = { kind = 'cifar10-c', corruption = '${corruption}', severity = '${severity}' }
+data.drawn = { kind = 'cifar10-c', sample = { count = 2000, seed = 1234 } }
+[sweep]
+corruption = ['snow', 'fog']
+severity = { from = 1, to = 5 }
+seed = [0, 1]
+[stage.full]
+kind = 'train'
+images = 'set.train'
+arch = 'resnet20'
+seed = '${seed}'
+";
+
+#[test]
+fn a_data_set_has_the_axes_that_it_mentions_and_hands_them_to_what_uses_its_images() {
+    let rest = "
+[stage.accuracy]
+kind = 'evaluate'
+pairs = [
+  { model = 'full', images = 'bad.test' },
+  { model = 'full', images = 'bad.test', images-where = { severity = 3 } },
+  { model = 'full', images = 'drawn.test' },
+]
+[stage.ranking]
+kind = 'select'
+model = 'full'
+model-where = { seed = 0 }
+images = ['bad.test']
+images-where = { severity = 5 }
+method = { kind = 'backward' }
+[stage.subset]
+kind = 'mask'
+ranking = 'ranking'
+keep = 0.05
+[stage.own]
+kind = 'evaluate'
+pairs = [{ model = 'full', images = 'subset.test' }]
+[table.mean]
+title = 'mean'
+columns = 'severity'
+over = ['corruption', 'seed']
+rows = [{ label = 'full', model = 'full', images = 'bad.test' }]
+";
+    let experiment = experiment(&format!("{CORRUPTED}{RECIPE}\n{rest}"));
+    let sources: Vec<String> =
+        experiment.data.iter().map(|source| format!("{} {}", source.name, show(&source.cell))).collect();
+    assert_eq!((sources.len(), sources[0].as_str()), (12, "set "));
+    assert_eq!(sources[1], "bad corruption=snow,severity=1");
+    assert_eq!((sources[10].as_str(), sources[11].as_str()), ("bad corruption=fog,severity=5", "drawn "));
+    // Two seeds at ten places, then two seeds with one severity, then two with the sample.
+    let accuracy = cells(&experiment, "accuracy");
+    assert_eq!(accuracy.len(), 20 + 4 + 2);
+    assert_eq!(accuracy[0], "corruption=snow,seed=0,severity=1");
+    assert_eq!((accuracy[20].as_str(), accuracy[25].as_str()), ("corruption=snow,seed=0", "seed=1"));
+    for instance in instances(&experiment, "accuracy") {
+        let Settings::Evaluate { model, images: ImagesRef::Data { source, .. } } = &instance.settings else { panic!() };
+        assert_eq!(model.cell["seed"], instance.cell["seed"]);
+        assert_eq!(source.cell.get("corruption"), instance.cell.get("corruption"));
+        let severity = instance.cell.get("severity").cloned();
+        let pinned = (source.stage == "bad").then_some(AxisValue::Int(3));
+        assert_eq!(source.cell.get("severity"), severity.or(pinned).as_ref());
+    }
+    assert_eq!(cells(&experiment, "ranking"), ["corruption=snow", "corruption=fog"]);
+    assert_eq!(cells(&experiment, "subset"), ["corruption=snow", "corruption=fog"]);
+    assert_eq!(cells(&experiment, "own").len(), 4);
 }

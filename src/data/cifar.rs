@@ -52,7 +52,11 @@ impl Layout {
         match kind {
             DataKind::Cifar10 => Some(&CIFAR10),
             DataKind::Cifar100 => Some(&CIFAR100),
-            DataKind::FashionMnist | DataKind::Mnist | DataKind::Folder | DataKind::ImageFolder(_) => None,
+            DataKind::Cifar10C
+            | DataKind::FashionMnist
+            | DataKind::Mnist
+            | DataKind::Folder
+            | DataKind::ImageFolder(_) => None,
         }
     }
 

@@ -80,6 +80,8 @@ impl Serialize for ContentHash {
 pub enum Provenance {
     /// Byte for byte what the authors published.
     Official,
+    /// In the published layout and number; the published checksum is that of an archive that is not read as a whole.
+    Unchecked,
     /// The first images of Fashion-MNIST that come with this program.
     Excerpt,
     /// Something else in the same layout.
@@ -90,8 +92,9 @@ pub enum Provenance {
 
 impl Provenance {
     /// Every provenance with its name in files.
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("official", Self::Official),
+        ("unchecked", Self::Unchecked),
         ("excerpt", Self::Excerpt),
         ("unofficial", Self::Unofficial),
         ("own", Self::Own),
@@ -102,6 +105,7 @@ impl Provenance {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Official => "official",
+            Self::Unchecked => "unchecked",
             Self::Excerpt => "excerpt",
             Self::Unofficial => "unofficial",
             Self::Own => "own",
@@ -119,6 +123,7 @@ impl Provenance {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Official => "the published files",
+            Self::Unchecked => "as many as published, not compared with a published checksum",
             Self::Excerpt => "the excerpt that comes with overinterp",
             Self::Unofficial => "not the published files",
             Self::Own => "own images",

@@ -14,7 +14,7 @@ use super::content::{Content, ContentHash, Provenance};
 use super::index::Entry;
 use super::locate::{self, Files};
 use super::official::{Official, fashion_mnist_small};
-use super::{DataError, cifar, folder, idx, photographs};
+use super::{DataError, cifar, cifar10c, folder, idx, photographs};
 
 /// Raised whenever the same files would be read as something else.
 const READER_VERSION: u32 = 1;
@@ -82,6 +82,18 @@ impl Dataset {
                     labels,
                 };
                 (images, provenance(official, split, &decoded.checksums))
+            }
+            Files::Cifar10C { .. } if !self.source.kind.has(split) => {
+                return Err(DataError::NoHalf { name: self.source.name.clone(), split });
+            }
+            Files::Cifar10C { official, at, images } => {
+                let decoded = cifar10c::load(&self.source.name, at, *images, official.classes.len())?;
+                let published = decoded.of_file == cifar10c::PUBLISHED;
+                let (pixels, labels) = (decoded.pixels, decoded.labels);
+                let classes = owned(official.classes);
+                let (shape, pixels, normalise) = (cifar::SHAPE, pixels.into(), official.normalise());
+                let images = ImageSet { shape, classes, normalise, pixels, labels };
+                (images, if published { Provenance::Unchecked } else { Provenance::Unofficial })
             }
             Files::Idx { official, train, test } => {
                 let files = if split == Split::Train { train } else { test };
@@ -157,6 +169,9 @@ impl Dataset {
         let mut hasher = blake3::Hasher::new_derive_key("overinterp data files v1");
         let limits = Split::ALL.map(|split| self.source.limit.of(split));
         hasher.update(format!("{READER_VERSION} {} {split} {limits:?}\n", self.source.kind.name()).as_bytes());
+        if let Some(images) = self.source.corrupted {
+            hasher.update(format!("{images:?}\n").as_bytes());
+        }
         if let Files::Photographs(splits) = &self.files {
             return self.fingerprint_photographs(splits, split, hasher);
         }

@@ -27,6 +27,12 @@ pub enum DataError {
         /// Its kind.
         kind: &'static str,
     },
+    /// The source does not say which images of CIFAR-10-C it means.
+    #[error("data `{name}` of kind `cifar10-c` needs a `corruption` and a `severity`, or a `sample`")]
+    WhichImages {
+        /// The source's name.
+        name: String,
+    },
     /// Some, but not all of its files are there.
     #[error("{folder} lacks {}; {remedy}", joined(missing))]
     Incomplete {
@@ -84,6 +90,24 @@ pub enum DataError {
         split: Split,
         /// What the experiment says.
         limit: usize,
+        /// What the files hold.
+        available: usize,
+    },
+    /// The data set has no such half.
+    #[error("data `{name}` has no {split} images")]
+    NoHalf {
+        /// The source's name.
+        name: String,
+        /// Which half.
+        split: Split,
+    },
+    /// More images are drawn than there are, or none.
+    #[error("data `{name}` asks for a sample of {count} images, but there are {available}; draw from 1 to that")]
+    Sample {
+        /// The source's name.
+        name: String,
+        /// What the experiment says.
+        count: usize,
         /// What the files hold.
         available: usize,
     },

@@ -1,10 +1,10 @@
-//! The data sets of a run, each split decoded at most once.
+//! The data sets of a run, each split decoded at most once where it can be kept.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::artifacts::ImageSet;
-use crate::spec::{DataKind, DataSource, Limit, Split};
+use crate::spec::{Corrupted, DataKind, DataSource, Limit, Split};
 
 use super::content::Content;
 use super::index::{Entry, Index};
@@ -23,6 +23,7 @@ struct Shelf {
     kind: DataKind,
     root: Option<PathBuf>,
     limit: Limit,
+    corrupted: Option<Corrupted>,
     split: Split,
     held: Mutex<Held>,
 }
@@ -30,7 +31,32 @@ struct Shelf {
 #[derive(Debug, Default)]
 struct Held {
     content: Option<Content>,
-    images: Option<Arc<ImageSet>>,
+    images: Option<Kept>,
+}
+
+/// Images that were read.
+#[derive(Debug)]
+enum Kept {
+    /// For as long as the library lives.
+    Always(Arc<ImageSet>),
+    /// For as long as a step uses them: those of every corruption and severity together are too many to be held.
+    InUse(Weak<ImageSet>),
+}
+
+impl Kept {
+    fn new(source: &DataSource, images: &Arc<ImageSet>) -> Self {
+        match source.corrupted {
+            Some(Corrupted::One { .. }) => Self::InUse(Arc::downgrade(images)),
+            Some(Corrupted::Sample { .. }) | None => Self::Always(Arc::clone(images)),
+        }
+    }
+
+    fn get(&self) -> Option<Arc<ImageSet>> {
+        match self {
+            Self::Always(images) => Some(Arc::clone(images)),
+            Self::InUse(images) => images.upgrade(),
+        }
+    }
 }
 
 impl Library {
@@ -61,15 +87,16 @@ impl Library {
         }
     }
 
-    /// The images of a split, decoded when first asked for and then kept.
+    /// The images of a split, decoded when first asked for and then kept; those of one corruption and severity while
+    /// they are in use.
     ///
     /// # Errors
     /// As [`Library::content`]; also when the files are no longer what `content` said they are.
     pub fn images(&self, source: &DataSource, split: Split) -> Result<Arc<ImageSet>, DataError> {
         let shelf = self.shelf(source, split);
         let mut held = lock(&shelf.held);
-        if let Some(images) = &held.images {
-            return Ok(Arc::clone(images));
+        if let Some(images) = held.images.as_ref().and_then(Kept::get) {
+            return Ok(images);
         }
         let dataset = Dataset::locate(source)?;
         if dataset.is_read_on_demand()
@@ -78,7 +105,7 @@ impl Library {
             && let Some(images) = dataset.open(split, &known)?
         {
             let images = Arc::new(images);
-            *held = Held { content: Some(known.content), images: Some(Arc::clone(&images)) };
+            *held = Held { content: Some(known.content), images: Some(Kept::new(source, &images)) };
             return Ok(images);
         }
         self.load(source, split, &dataset, &mut held).map(|(images, _)| images)
@@ -114,7 +141,7 @@ impl Library {
             return Err(DataError::Changed { name: source.name.clone(), split });
         }
         let images = Arc::new(images);
-        *held = Held { content: Some(content), images: Some(Arc::clone(&images)) };
+        *held = Held { content: Some(content), images: Some(Kept::new(source, &images)) };
         Ok((images, content))
     }
 
@@ -124,13 +151,14 @@ impl Library {
             shelf.kind == source.kind
                 && shelf.root == source.root
                 && shelf.limit == source.limit
+                && shelf.corrupted == source.corrupted
                 && shelf.split == split
         };
         if let Some(shelf) = shelves.iter().find(same) {
             return Arc::clone(shelf);
         }
-        let (kind, root, limit) = (source.kind, source.root.clone(), source.limit);
-        let shelf = Arc::new(Shelf { kind, root, limit, split, held: Mutex::default() });
+        let (kind, root, limit, corrupted) = (source.kind, source.root.clone(), source.limit, source.corrupted);
+        let shelf = Arc::new(Shelf { kind, root, limit, corrupted, split, held: Mutex::default() });
         shelves.push(Arc::clone(&shelf));
         shelf
     }

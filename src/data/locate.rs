@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::{DataKind, DataSource, Photographs, Split};
+use crate::spec::{Corrupted, DataKind, DataSource, Photographs, Split};
 
 use super::cifar::{Container, Layout};
 use super::official::{Official, official};
-use super::{DataError, folder, idx, photographs};
+use super::{DataError, cifar10c, folder, idx, photographs};
 
 /// Where Debian's packages put data sets.
 const SYSTEM: &str = "/usr/share/datasets";
@@ -15,6 +15,7 @@ const SYSTEM: &str = "/usr/share/datasets";
 #[derive(Clone, Debug)]
 pub(super) enum Files {
     Cifar { official: &'static Official, layout: &'static Layout, at: Container },
+    Cifar10C { official: &'static Official, at: Container, images: Corrupted },
     Idx { official: &'static Official, train: idx::Files, test: idx::Files },
     Folder { train: folder::Listing, test: folder::Listing },
     Photographs(photographs::Splits),
@@ -24,7 +25,11 @@ impl Files {
     /// The files from which a split is made.
     pub(super) fn of(&self, split: Split) -> Vec<PathBuf> {
         match self {
-            Self::Cifar { at: Container::Archive(archive), .. } => vec![archive.clone()],
+            Self::Cifar { at: Container::Archive(archive), .. }
+            | Self::Cifar10C { at: Container::Archive(archive), .. } => vec![archive.clone()],
+            Self::Cifar10C { at: Container::Folder(folder), images, .. } => {
+                cifar10c::files(*images).into_iter().map(|file| folder.join(file)).collect()
+            }
             Self::Cifar { at: Container::Folder(folder), layout, .. } => {
                 let files = layout.files(split).iter().map(|file| folder.join(file));
                 files.chain([folder.join(layout.names)].into_iter().filter(|path| path.exists())).collect()
@@ -61,40 +66,66 @@ pub fn usual_places(kind: DataKind) -> Vec<PathBuf> {
 /// Finds the files of both splits.
 pub(super) fn locate(source: &DataSource) -> Result<Files, DataError> {
     let roots = source.root.clone().map_or_else(|| usual_places(source.kind), |root| vec![root]);
-    match (official(source.kind), Layout::of(source.kind)) {
-        (Some(official), Some(layout)) => {
-            locate_cifar(source, layout, &roots).map(|at| Files::Cifar { official, layout, at })
+    match (official(source.kind), Layout::of(source.kind), source.corrupted) {
+        (Some(official), Some(layout), _) => {
+            let wanted: Vec<&str> = Split::ALL.iter().flat_map(|split| layout.files(*split)).copied().collect();
+            let place = Place { folder: layout.folder, archive: layout.archive, ending: ".tar.gz" };
+            locate_files(source, &place, &wanted, &roots).map(|at| Files::Cifar { official, layout, at })
         }
-        (Some(official), None) => locate_idx(source, &roots).map(|[train, test]| Files::Idx { official, train, test }),
-        (None, _) => match source.kind {
+        (Some(official), None, Some(images)) => {
+            let files = cifar10c::files(images);
+            let wanted: Vec<&str> = files.iter().map(String::as_str).collect();
+            let place = Place { folder: cifar10c::FOLDER, archive: cifar10c::ARCHIVE, ending: ".tar" };
+            locate_files(source, &place, &wanted, &roots).map(|at| Files::Cifar10C { official, at, images })
+        }
+        (Some(_), None, None) if source.kind == DataKind::Cifar10C => {
+            Err(DataError::WhichImages { name: source.name.clone() })
+        }
+        (Some(official), None, None) => {
+            locate_idx(source, &roots).map(|[train, test]| Files::Idx { official, train, test })
+        }
+        (None, ..) => match source.kind {
             DataKind::ImageFolder(how) => locate_photographs(source, how),
             _ => locate_folder(source),
         },
     }
 }
 
-fn locate_cifar(source: &DataSource, layout: &Layout, roots: &[PathBuf]) -> Result<Container, DataError> {
+/// Where the files of a data set that comes as an archive are looked for.
+struct Place {
+    /// The folder that the archive holds.
+    folder: &'static str,
+    archive: &'static str,
+    /// How the name of such an archive ends.
+    ending: &'static str,
+}
+
+fn locate_files(
+    source: &DataSource,
+    place: &Place,
+    wanted: &[&str],
+    roots: &[PathBuf],
+) -> Result<Container, DataError> {
     let mut looked = Vec::new();
     for root in roots {
         if root.is_file() {
-            if root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".tar.gz")) {
+            if root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(place.ending)) {
                 return Ok(Container::Archive(root.clone()));
             }
-            return Err(not_a_folder(root, &format!("a folder or {}", layout.archive)));
+            return Err(not_a_folder(root, &format!("a folder or {}", place.archive)));
         }
-        let wanted = || layout.files(Split::Train).iter().chain(layout.files(Split::Test));
-        for folder in [root.clone(), root.join(layout.folder)] {
+        for folder in [root.clone(), root.join(place.folder)] {
             let (present, missing): (Vec<_>, Vec<_>) =
-                wanted().map(PathBuf::from).partition(|file| folder.join(file).is_file());
+                wanted.iter().map(PathBuf::from).partition(|file| folder.join(file).is_file());
             if missing.is_empty() {
                 return Ok(Container::Folder(folder));
             }
-            if !present.is_empty() && !root.join(layout.archive).is_file() {
+            if !present.is_empty() && !root.join(place.archive).is_file() {
                 return Err(DataError::Incomplete { folder, missing, remedy: remedy(source) });
             }
             looked.push(folder);
         }
-        let archive = root.join(layout.archive);
+        let archive = root.join(place.archive);
         if archive.is_file() {
             return Ok(Container::Archive(archive));
         }

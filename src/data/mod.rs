@@ -7,10 +7,13 @@
 //! Loaders check structure, and name the file and what was expected when it is wrong. Content need not be the
 //! published one: [`Provenance`] says whether it is. What is known of the published sets is in [`Official`].
 //!
+//! [`study`] reads and writes what a study with people consists of.
+//!
 //! Augmentation is not here: it belongs to training.
 
 mod checksum;
 mod cifar;
+mod cifar10c;
 mod content;
 mod dataset;
 mod error;
@@ -25,6 +28,7 @@ mod official;
 mod payload;
 mod photographs;
 mod resample;
+pub mod study;
 
 #[cfg(test)]
 mod tests;

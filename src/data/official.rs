@@ -2,6 +2,8 @@
 
 use crate::spec::{DataKind, Normalise, Split};
 
+use super::cifar10c;
+
 /// The facts about a published data set.
 #[derive(Debug)]
 pub struct Official {
@@ -44,6 +46,7 @@ pub const fn official(kind: DataKind) -> Option<&'static Official> {
     match kind {
         DataKind::Cifar10 => Some(&CIFAR10),
         DataKind::Cifar100 => Some(&CIFAR100),
+        DataKind::Cifar10C => Some(&CIFAR10_C),
         DataKind::FashionMnist => Some(&FASHION_MNIST),
         DataKind::Mnist => Some(&MNIST),
         DataKind::Folder | DataKind::ImageFolder(_) => None,
@@ -104,6 +107,22 @@ const CIFAR100: Official = Official {
     downloads: &[Download { file: "cifar-100-binary.tar.gz", md5: "03b5dce01913d631647c71ecec9e9cb8" }],
     train: &["6172c7755cfe09b2fe270c85cebc1b15"],
     test: &["4499cfba6c016c1be1438163640a0898"],
+    debian_package: None,
+};
+
+/// Archive checksum: as Zenodo lists it. Nothing is published of its single files. Classes and normalisation are those of
+/// CIFAR-10.
+const CIFAR10_C: Official = Official {
+    kind: DataKind::Cifar10C,
+    title: "CIFAR-10-C",
+    page: "https://zenodo.org/records/2535967",
+    classes: CIFAR10.classes,
+    mean: &CIFAR_MEAN,
+    std: &CIFAR_STD,
+    addresses: &["https://zenodo.org/records/2535967/files/"],
+    downloads: &[Download { file: cifar10c::ARCHIVE, md5: "56bf5dcef84df0e2308c6dcbcbbd8499" }],
+    train: &[],
+    test: &[],
     debian_package: None,
 };
 

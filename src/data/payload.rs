@@ -56,7 +56,7 @@ pub(super) fn visit_archive(
 }
 
 /// How a file in an archive is named in messages: `ARCHIVE:MEMBER`.
-fn member_path(archive: &Path, member: &Path) -> PathBuf {
+pub(super) fn member_path(archive: &Path, member: &Path) -> PathBuf {
     PathBuf::from(format!("{}:{}", archive.display(), member.display()))
 }
 

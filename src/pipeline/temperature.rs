@@ -7,12 +7,12 @@ use crate::stages::{FitTemperature, ScaleModel};
 
 use super::{Analysed, KnownSplit, Outcome, Planner, label};
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     pub(super) fn temperature(
         &mut self,
         at: StageRef,
         model: &StageRef,
-        source: &'a str,
+        source: &StageRef,
         half: Split,
         last: Option<usize>,
     ) {
@@ -28,7 +28,7 @@ impl<'a> Planner<'a> {
         let outcome = Outcome {
             stage: at.stage.clone(),
             model: model.stage.clone(),
-            images: format!("{source}.{half}"),
+            images: format!("{}.{half}", source.stage),
             data: Some(split.data),
             cell: at.cell.clone(),
             key: fitted,

@@ -14,6 +14,8 @@
 //! An *order* always runs from the feature masked first, the least needed, to the one masked last; a subset of n
 //! features is its last n ([`subset_of_order()`]).
 
+pub use crate::numpy::RandomState;
+
 mod agreement;
 mod attribution;
 mod back_select;
@@ -22,7 +24,6 @@ mod collection;
 mod curve;
 mod find;
 mod noise;
-mod numpy;
 mod order;
 mod scorer;
 #[cfg(test)]
@@ -36,6 +37,5 @@ pub use collection::{Collection, Ending, Member, collection};
 pub use curve::{Perturbation, area_under, mask_in_order, perturb};
 pub use find::{FindSisError, Sis, find_sis};
 pub use noise::GradientNoise;
-pub use numpy::RandomState;
 pub use order::{random_order, subset_of_order};
 pub use scorer::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};

@@ -5,8 +5,10 @@
 mod analyses;
 mod bench;
 mod controls;
+mod corruptions;
 mod damage;
 mod edits;
+mod human_study;
 mod interchange;
 mod interruption;
 mod models;

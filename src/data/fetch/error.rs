@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The kind is not that of a published set.
-    #[error("there is nothing to download for `{kind}`; known are cifar10, cifar100, fashion-mnist and mnist")]
+    #[error(
+        "there is nothing to download for `{kind}`; known are cifar10, cifar100, cifar10-c, fashion-mnist and mnist"
+    )]
     NothingPublished {
         /// The kind.
         kind: &'static str,

@@ -8,10 +8,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::data::{DataError, Dataset, Loaded};
-use crate::spec::{DataKind, DataSource, Limit, Split};
+use crate::spec::{Cell, Corrupted, DataKind, DataSource, Limit, Split};
 
 pub fn source(kind: DataKind, root: &Path) -> DataSource {
-    DataSource { name: "mine".to_owned(), kind, root: Some(root.to_owned()), limit: Limit::default() }
+    DataSource {
+        name: "mine".to_owned(),
+        cell: Cell::new(),
+        kind,
+        root: Some(root.to_owned()),
+        limit: Limit::default(),
+        corrupted: (kind == DataKind::Cifar10C).then_some(Corrupted::Sample { count: 20, seed: 1234 }),
+    }
 }
 
 pub fn load(kind: DataKind, root: &Path, split: Split) -> Result<Loaded, DataError> {

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::fixtures::{cifar10_files, source, write_files, write_idx};
 use crate::data::{DataError, Dataset, official};
-use crate::spec::{DataKind, DataSource, Limit, Photographs, Split};
+use crate::spec::{DataKind, DataSource, Photographs, Split};
 
 fn error(kind: DataKind, root: &Path) -> DataError {
     Dataset::locate(&source(kind, root)).map(|dataset| format!("{dataset:?}")).unwrap_err()
@@ -22,7 +22,7 @@ fn missing_data_say_where_they_were_looked_for_and_how_to_get_them() {
 
 #[test]
 fn without_a_root_the_usual_places_are_searched() {
-    let source = DataSource { name: "m".to_owned(), kind: DataKind::Mnist, root: None, limit: Limit::default() };
+    let source = DataSource { root: None, ..source(DataKind::Mnist, Path::new("")) };
     // Neither this repository nor Debian has MNIST; a machine that does has nothing to say here.
     if let Err(error) = Dataset::locate(&source) {
         let message = error.to_string();
@@ -66,7 +66,7 @@ fn a_regular_file_where_a_folder_should_be_is_named() {
 
 #[test]
 fn a_folder_set_needs_a_root_with_both_splits() {
-    let none = DataSource { name: "m".to_owned(), kind: DataKind::Folder, root: None, limit: Limit::default() };
+    let none = DataSource { root: None, ..source(DataKind::Folder, Path::new("")) };
     assert!(matches!(Dataset::locate(&none).unwrap_err(), DataError::NoRoot { .. }));
     let dir = tempfile::tempdir().unwrap();
     let message = error(DataKind::Folder, dir.path()).to_string();

@@ -1,6 +1,7 @@
 //! What loaders make of good files and of bad ones.
 
 mod cifar;
+mod cifar10c;
 mod fixtures;
 mod folder;
 mod idx;

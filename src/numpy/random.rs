@@ -1,4 +1,4 @@
-//! numpy's legacy random numbers, so that the authors' random subsets come out.
+//! numpy's legacy random numbers, so that the authors' random subsets and samples come out.
 
 /// Words of the generator's state.
 const WORDS: usize = 624;
