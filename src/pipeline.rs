@@ -200,13 +200,15 @@ impl<'a> Planner<'a> {
         self.models.insert(at, key);
     }
 
-    fn import(&mut self, at: StageRef, file: &Path, arch: Arch, data: &'a str, input_dropout: Option<SeededDropout>) {
+    fn import(&mut self, at: StageRef, file: &Path, arch: Arch, data: &'a str, stated: Option<SeededDropout>) {
+        // What keeps every pixel is no dropout, and no part of a manifest.
+        let input_dropout = stated.filter(SeededDropout::drops);
         let like = self.split(data, Split::Train);
         let (content, absent) = match self.files.file(file) {
             Ok(content) => (content, like.absent),
             Err(why) => (format!("absent: {}", file.display()), Some(why)),
         };
-        let import = Import { content, file: file.to_owned(), arch, like: like.data, input_dropout };
+        let import = Import { content, file: file.to_owned(), arch, like: like.data, input_dropout, stated };
         let key = self.step(import, label(&at), absent);
         self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
         self.model(at, key);

@@ -19,6 +19,6 @@ mod training_log;
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use images::{ImageSet, Subsets};
-pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
+pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor, recorded_input_dropout};
 pub use ranking::{Curve, Ranking};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};

@@ -19,6 +19,6 @@ mod tensor;
 mod zip_archive;
 
 pub use error::{CheckpointError, Fault};
-pub use names::{FitError, Misfit, fit_names};
+pub use names::{FitError, Misfit, fit_names, under_input_dropout};
 pub use read::read;
 pub use selection_file::SelectionFile;

@@ -107,7 +107,7 @@ pub enum Settings {
         arch: Arch,
         /// The data set whose shape, classes and normalisation the network takes.
         data: String,
-        /// What it was trained not to see.
+        /// What it was trained not to see, if the file says; it may say that it saw every pixel.
         input_dropout: Option<SeededDropout>,
     },
     /// `kind = "ensemble"`: models whose logits are averaged.
