@@ -253,7 +253,9 @@ impl<'a> Planner<'a> {
     }
 
     fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &StageRef) {
-        let File { path, input_dropout, transform_input } = file;
+        let File { path, input_dropout: stated, transform_input } = file;
+        // What keeps every pixel is no dropout, and no part of a manifest.
+        let input_dropout = stated.filter(SeededDropout::drops);
         let mut like = self.split(data, Split::Train);
         if let (DataKind::ImageFolder(_), Some(_)) = (like.data.source.kind, &like.absent) {
             // Photographs may be there to be classified only.
@@ -264,7 +266,7 @@ impl<'a> Planner<'a> {
             Err(why) => (format!("absent: {}", path.display()), Some(why)),
         };
         let file = path.to_owned();
-        let import = Import { content, file, arch, like: like.data, input_dropout, transform_input };
+        let import = Import { content, file, arch, like: like.data, input_dropout, stated, transform_input };
         let key = self.step(import, label(&at), absent);
         self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
         self.model(at, key);

@@ -23,6 +23,6 @@ pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use human::{AnsweredPicture, HumanAnswers};
 pub use images::{ImageSet, Pixels, ReadImages, Subsets, UnreadableImage};
-pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
+pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor, recorded_input_dropout};
 pub use ranking::{Curve, Ranking};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};

@@ -109,7 +109,8 @@ pub(super) struct TensorFile<'a> {
 }
 
 impl<'a> TensorFile<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, Damage> {
+    /// Reads the header of a whole file.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Damage> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(Damage::Tensors)?;
         let facts = header.metadata().as_ref().and_then(|entries| entries.get(FACTS)).cloned();
         let tensors = SafeTensors::deserialize(bytes).map_err(Damage::Tensors)?;

@@ -25,7 +25,7 @@ mod zip_archive;
 
 pub use error::{CheckpointError, Fault};
 pub use gradient_file::GradientFile;
-pub use names::{FitError, Misfit, fit_names, fit_names_without};
+pub use names::{FitError, Misfit, fit_names, fit_names_without, under_input_dropout};
 pub use packed_file::{PackedFile, PackedSelection, write_packed};
 pub use predictions_file::{Prediction, read_predictions, write_predictions};
 pub use read::read;

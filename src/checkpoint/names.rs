@@ -8,7 +8,9 @@ use super::state_dict::is_bookkeeping;
 use crate::artifacts::ParameterTensor;
 
 /// What wrappers put before every name: PyTorch's `DataParallel`, and the authors' input dropout.
-const PREFIXES: [&str; 2] = ["module.", "model."];
+const PREFIXES: [&str; 2] = ["module.", INPUT_DROPOUT];
+/// The latter: `ModelWithInputDropout` holds the network as its `model`.
+const INPUT_DROPOUT: &str = "model.";
 /// Names longer than this are not compared; no architecture has any.
 const LONGEST_NAME: usize = 256;
 
@@ -101,21 +103,38 @@ pub fn fit_names_without(
     if misfits.is_empty() { Ok(tensors) } else { Err(FitError { misfits }) }
 }
 
-/// Takes each prefix off at most once, while every name has it.
+/// Whether [`fit_names`] takes off these names the prefix that the authors' input dropout puts before them.
+#[must_use]
+pub fn under_input_dropout(tensors: &BTreeMap<String, ParameterTensor>, expected: &[(String, Vec<usize>)]) -> bool {
+    let names: Vec<&str> = tensors.keys().map(String::as_str).filter(|name| !is_bookkeeping(name)).collect();
+    common_prefixes(&names, expected).contains(&INPUT_DROPOUT)
+}
+
+/// Takes the common prefixes off.
 fn strip_prefixes(
-    mut tensors: BTreeMap<String, ParameterTensor>,
+    tensors: BTreeMap<String, ParameterTensor>,
     expected: &[(String, Vec<usize>)],
 ) -> BTreeMap<String, ParameterTensor> {
-    let mut prefixes: BTreeSet<&str> =
+    let names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+    let length: usize = common_prefixes(&names, expected).into_iter().map(str::len).sum();
+    tensors.into_iter().map(|(name, tensor)| (name[length..].to_owned(), tensor)).collect()
+}
+
+/// The prefixes that all names have, one after the other, each at most once.
+fn common_prefixes(names: &[&str], expected: &[(String, Vec<usize>)]) -> Vec<&'static str> {
+    let mut left: BTreeSet<&'static str> =
         PREFIXES.into_iter().filter(|prefix| !expected.iter().any(|(name, _)| name.starts_with(prefix))).collect();
-    while !tensors.is_empty()
+    let mut found = Vec::new();
+    let mut length = 0;
+    while !names.is_empty()
         && let Some(prefix) =
-            prefixes.iter().copied().find(|prefix| tensors.keys().all(|name| name.starts_with(prefix)))
+            left.iter().copied().find(|prefix| names.iter().all(|name| name[length..].starts_with(prefix)))
     {
-        prefixes.remove(prefix);
-        tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+        left.remove(prefix);
+        length += prefix.len();
+        found.push(prefix);
     }
-    tensors
+    found
 }
 
 /// The candidate that is most like `name`, if any is at all.
@@ -180,7 +199,9 @@ mod tests {
     fn one_common_prefix_of_either_kind_or_both_is_taken_off() {
         let fitting = tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
         for prefix in ["module.", "model.", "module.model.", "model.module."] {
-            let prefixed = fitting.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+            let prefixed: BTreeMap<_, _> =
+                fitting.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+            assert_eq!(under_input_dropout(&prefixed, &expected()), prefix.contains("model."), "{prefix}");
             assert_eq!(fit_names(prefixed, &expected()), Ok(fitting.clone()), "{prefix}");
         }
     }
@@ -197,6 +218,7 @@ mod tests {
     fn a_prefix_of_the_architecture_itself_stays() {
         let expected = vec![("model.conv1.weight".to_owned(), vec![1])];
         let fitting = tensors(&[("model.conv1.weight", &[1])]);
+        assert!(!under_input_dropout(&fitting, &expected));
         assert_eq!(fit_names(fitting.clone(), &expected), Ok(fitting));
     }
 

@@ -233,8 +233,11 @@ pub(super) struct BenchArguments {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Changes a value of the files, as in `run`.
-    #[arg(long, value_name = "PATH=VALUE", requires = "files")]
+    #[arg(long, value_name = "PATH=VALUE", requires = "files", conflicts_with = "arch")]
     pub set: Vec<Override>,
+    /// Only this stage of the files and what it needs; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "files", conflicts_with = "arch")]
+    pub stage: Vec<String>,
     /// A network to measure, on images of 32x32x3 (`cnn`: 28x28x1); may be repeated. Without it and without files, all
     /// but `wideresnet`.
     #[arg(long, value_name = "ARCH", conflicts_with = "files", value_parser = arch)]

@@ -24,10 +24,11 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     }
     let MachineArguments { cache, device, threads } = &arguments.machine;
     let machine = MachineArguments { cache: cache.clone(), device: device.clone(), threads: *threads };
-    let experiment = ExperimentArguments { set: arguments.set.clone(), stage: Vec::new(), machine };
+    let experiment = ExperimentArguments { set: arguments.set.clone(), stage: arguments.stage.clone(), machine };
     let session = Session::open(&arguments.files, &experiment)?;
     let mut networks: Vec<(Arch, ImageShape)> = Vec::new();
-    for work in session.planned.work.values().flatten() {
+    let steps = session.planned.plan.steps();
+    for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())).flatten() {
         if !networks.contains(&(work.arch, work.shape)) {
             networks.push((work.arch, work.shape));
         }

@@ -1,20 +1,21 @@
-//! `doctor`: what this machine has, and whether every kernel computes what plain Rust does.
+//! `doctor`: what this machine has, and whether it computes what plain Rust does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::kernels::checkup::{Finding, TOLERANCE, examine};
-use crate::nn::rates::processor;
+use crate::nn::rates::{model_of_processor, processor};
 
 use super::args::{DoctorArguments, EventFormat};
 use super::failure::{Failure, Status};
-use super::session::{choose_device, model_of_processor, use_threads};
+use super::session::{choose_device, use_threads};
 use super::{json, text};
 
 /// Libraries that the CUDA build loads.
-const LIBRARIES: [&str; 5] = ["libcuda.so", "libcudart.so", "libcublas.so", "libcurand.so", "libcudnn.so"];
+const LIBRARIES: [&str; 6] =
+    ["libcuda.so", "libcudart.so", "libcublas.so", "libcurand.so", "libnvrtc.so", "libcudnn.so"];
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<Status, Failure> {
     use_threads(arguments.threads)?;
@@ -25,14 +26,25 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<Status, Failure> {
             outln!("{name:<12}{fact}");
         }
     }
-    let device = choose_device(&arguments.device)?;
-    let findings = examine(&device).map_err(|error| Failure::because(Status::Internal, &error))?;
+    let facts: serde_json::Map<String, Value> =
+        facts.into_iter().map(|(name, fact)| (name.to_owned(), json!(fact))).collect();
+    let examined = choose_device(&arguments.device).and_then(|device| {
+        let findings = examine(&device).map_err(|error| Failure::because(Status::Internal, &error))?;
+        Ok((device, findings))
+    });
+    let (device, findings) = match examined {
+        Ok(examined) => examined,
+        Err(failure) => {
+            if !human {
+                json::line(&json!({"machine": facts, "device": null, "kernels": [], "error": failure.message}));
+            }
+            return Err(failure);
+        }
+    };
     let wrong = findings.iter().filter(|finding| !finding.agrees()).count();
     if human {
         print_human(&processor(&device), &findings);
     } else {
-        let facts: serde_json::Map<String, Value> =
-            facts.into_iter().map(|(name, fact)| (name.to_owned(), json!(fact))).collect();
         let findings: Vec<Value> = findings.iter().map(as_json).collect();
         json::line(&json!({"machine": facts, "device": processor(&device), "kernels": findings}));
     }
@@ -54,6 +66,7 @@ fn as_json(finding: &Finding) -> Value {
     json!({
         "operation": finding.operation,
         "error": finding.error,
+        "tolerance": finding.tolerance,
         "agrees": finding.agrees(),
         "milliseconds": finding.milliseconds,
         "portable_milliseconds": finding.portable_milliseconds,
@@ -66,7 +79,7 @@ fn print_human(device: &str, findings: &[Finding]) {
     );
     let width = findings.iter().map(|finding| finding.operation.len()).max().unwrap_or(0);
     for finding in findings {
-        let Finding { operation, error, milliseconds, portable_milliseconds } = finding;
+        let Finding { operation, error, milliseconds, portable_milliseconds, .. } = finding;
         outln!(
             "  {operation:<width$}  {}  error {error:.1e}  {milliseconds:>8.2} ms, {:.1}x one thread of plain Rust",
             if finding.agrees() { "agrees" } else { "WRONG " },
@@ -79,7 +92,7 @@ fn print_human(device: &str, findings: &[Finding]) {
 fn facts() -> Vec<(&'static str, String)> {
     vec![
         ("program", concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("processor", model_of_processor().unwrap_or_else(|| "unknown".to_owned())),
+        ("processor", model_of_processor()),
         ("kernels", processor(&candle_core::Device::Cpu)),
         ("threads", rayon::current_num_threads().to_string()),
         ("memory", memory().unwrap_or_else(|| "unknown".to_owned())),
@@ -129,10 +142,37 @@ fn gpu() -> String {
     }
 }
 
-/// Which of CUDA's libraries the loader knows.
+/// Which of CUDA's libraries the loader finds, in its cache or where `LD_LIBRARY_PATH` says.
 fn libraries() -> String {
-    let Ok(output) = Command::new("ldconfig").arg("-p").output() else { return "unknown: no ldconfig".to_owned() };
-    let known = String::from_utf8_lossy(&output.stdout);
-    let found: Vec<&str> = LIBRARIES.into_iter().filter(|library| known.contains(library)).collect();
+    let known = Command::new("ldconfig").arg("-p").output().map(|output| output.stdout).unwrap_or_default();
+    let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let found = found(&String::from_utf8_lossy(&known), &folders);
     if found.is_empty() { "none of CUDA's".to_owned() } else { found.join(", ") }
+}
+
+/// Those of the libraries that the loader's cache names, or of which some version lies in a folder.
+fn found(known: &str, folders: &[PathBuf]) -> Vec<&'static str> {
+    let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    let lies = |library: &str| names.iter().any(|name| name.starts_with(library));
+    LIBRARIES.into_iter().filter(|library| known.contains(library) || lies(library)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found_in_the_loaders_cache_and_in_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["libnvrtc.so.13", "libcudnn_ops.so.9", "libcudart.so"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let known = "\tlibcuda.so.1 (libc6,x86-64) => /usr/lib/libcuda.so.1\n";
+        let folders = [folder.path().join("absent"), folder.path().to_owned()];
+        assert_eq!(found(known, &folders), ["libcuda.so", "libcudart.so", "libnvrtc.so"]);
+        assert_eq!(found(known, &[]), ["libcuda.so"]);
+        assert!(found("", &[]).is_empty());
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::schedule::{Basis, Estimate, Schedule};
 use crate::engine::view::View;
-use crate::nn::rates::processor;
+use crate::nn::rates::{model_of_processor, processor};
 use crate::spec::{Activity, Rates, Work};
 
 use super::failure::{Failure, Status};
@@ -26,7 +26,8 @@ pub(super) fn load(cache: &Path) -> Vec<Rates> {
 
 /// Remembers what was measured, in the place of what was measured earlier under the same circumstances.
 pub(super) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
-    let circumstances = |rates: &Rates| (rates.arch, rates.image, rates.threads, rates.isa.clone());
+    let circumstances =
+        |rates: &Rates| (rates.arch, rates.image, rates.processor.clone(), rates.threads, rates.isa.clone());
     let mut all = load(cache);
     all.retain(|old| measured.iter().all(|new| circumstances(new) != circumstances(old)));
     all.extend_from_slice(measured);
@@ -52,7 +53,9 @@ pub(super) fn seconds(work: &[Work], rates: &[Rates]) -> Option<f64> {
 
 /// Those of `rates` that hold for `threads` threads of this machine or its GPU.
 pub(super) fn present(mut rates: Vec<Rates>, isa: &str) -> Vec<Rates> {
-    rates.retain(|rates| rates.isa == isa && rates.threads == rayon::current_num_threads());
+    let processor = model_of_processor();
+    let here = (processor.as_str(), isa, rayon::current_num_threads());
+    rates.retain(|rates| (rates.processor.as_str(), rates.isa.as_str(), rates.threads) == here);
     rates
 }
 

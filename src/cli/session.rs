@@ -8,7 +8,7 @@ use crate::config::experiment::Experiment;
 use crate::config::{Look, Override, load};
 use crate::data::Library;
 use crate::engine::store::{Maker, Store};
-use crate::nn::rates::processor;
+use crate::nn::rates::{model_of_processor, processor};
 use crate::pipeline::{Planned, plan};
 use crate::stages::Env;
 
@@ -123,13 +123,5 @@ pub(super) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
 
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let processor = model_of_processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    format!("{} ({processor})", name.trim())
-}
-
-/// What the processor calls itself.
-pub(super) fn model_of_processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned()))
+    format!("{} ({})", name.trim(), model_of_processor())
 }

@@ -109,7 +109,7 @@ pub enum Settings {
         arch: Arch,
         /// The data set whose shape, classes and normalisation the network takes.
         data: StageRef,
-        /// What it was trained not to see.
+        /// What it was trained not to see, if the file says; it may say that it saw every pixel.
         input_dropout: Option<SeededDropout>,
         /// For Inception v3: whether the weights expect its input to be brought to -1..1.
         transform_input: Option<bool>,

@@ -49,6 +49,8 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
 
 /// How many draws the authors average (the default of their `num_samples`).
 const AUTHORS_SAMPLES: usize = 1;
+/// The most draws: each has its own set of a network's maps in memory, on every thread.
+const MOST_SAMPLES: usize = 1000;
 
 /// Reads `keep` and `samples`. What keeps every pixel is no dropout, and no part of a manifest.
 pub(super) fn input_dropout(table: &Reader<'_>) -> Option<InputDropout> {
@@ -57,7 +59,15 @@ pub(super) fn input_dropout(table: &Reader<'_>) -> Option<InputDropout> {
         let fault = || item.fault(format!("must be above 0 and at most 1, not {value}"));
         Fraction::try_from(value).map_or_else(|_| fault(), Some)
     });
-    let samples = table.or("samples", AUTHORS_SAMPLES, |item| item.whole(1));
+    let samples = table.or("samples", AUTHORS_SAMPLES, |item| {
+        let samples = item.whole(1)?;
+        if samples > MOST_SAMPLES {
+            return item.fault(format!(
+                "must be at most {MOST_SAMPLES}, not {samples}: each sample keeps the network's maps in memory and takes a pass"
+            ));
+        }
+        Some(samples)
+    });
     Some(InputDropout { keep: keep?, samples: samples? })
 }
 

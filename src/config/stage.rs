@@ -149,7 +149,7 @@ impl Scope<'_> {
             let table = item.table(SEEDED_DROPOUT)?;
             let dropout = input_dropout(&table);
             let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
-            dropout.zip(seed).map(|(dropout, seed)| dropout.drops().then(|| dropout.seeded(seed)))
+            dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(seed)))
         });
         let transform_input = arch.map(|arch| transform_input(arch, table));
         let (file, arch, data) = (file?, arch?, data?);

@@ -1,4 +1,10 @@
-//! Every operation on a device against plain Rust on the CPU, on random input: what `doctor` runs.
+//! What computes on a device against plain Rust on the CPU, on random input: what `doctor` runs.
+//!
+//! On any device these are the operations of training and inference as candle sees them. The CPU does not select and
+//! train by those, but by the incremental engine and the tape, so there these are checked, too.
+
+mod engine;
+mod tape;
 
 use std::time::Instant;
 
@@ -14,7 +20,8 @@ const BATCH: usize = 32;
 /// Runs that are timed, the fastest of which counts.
 const RUNS: usize = 3;
 /// The largest error that is no fault, relative to the largest value of the same tensor: sums of thousands of products
-/// of rounded numbers, in another order, and by Winograd's transforms.
+/// of rounded numbers, in another order, and by Winograd's transforms. Whole passes must agree with the incremental
+/// engine to the bit.
 pub const TOLERANCE: f64 = 2e-4;
 
 /// How an operation did.
@@ -25,17 +32,19 @@ pub struct Finding {
     /// The largest difference of its values and gradients from those of plain Rust, relative to the largest value of
     /// each tensor; infinite where something is not a number.
     pub error: f64,
-    /// Milliseconds of one run forward.
+    /// The largest error that is no fault.
+    pub tolerance: f64,
+    /// Milliseconds of one run: forward, but for a training step.
     pub milliseconds: f64,
     /// The same in plain Rust, on one thread.
     pub portable_milliseconds: f64,
 }
 
 impl Finding {
-    /// Whether the error is within [`TOLERANCE`].
+    /// Whether the error is no fault.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        self.error <= TOLERANCE
+        self.error <= self.tolerance
     }
 }
 
@@ -85,12 +94,30 @@ impl Case {
     }
 }
 
-/// Compares each operation on `device`, as it is used there, with plain Rust on the CPU.
+/// Compares each operation on `device`, as it is used there, with plain Rust on the CPU; for the CPU itself also the
+/// incremental engine and a training step on the tape.
 ///
 /// # Errors
 /// When the device cannot do an operation.
 pub fn examine(device: &Device) -> Result<Vec<Finding>> {
-    cases().iter().map(|case| finding(case, device)).collect()
+    let mut findings: Vec<Finding> = cases().iter().map(|case| finding(case, device)).collect::<Result<_>>()?;
+    if device.is_cpu() {
+        findings.extend(engine::examine()?);
+        findings.push(tape::examine()?);
+    }
+    Ok(findings)
+}
+
+/// Milliseconds of the fastest of some runs.
+fn fastest(mut work: impl FnMut()) -> f64 {
+    (0..RUNS).map(|_| once(&mut work)).fold(f64::INFINITY, f64::min)
+}
+
+/// Milliseconds of one run.
+fn once(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    1e3 * start.elapsed().as_secs_f64()
 }
 
 fn finding(case: &Case, device: &Device) -> Result<Finding> {
@@ -101,6 +128,7 @@ fn finding(case: &Case, device: &Device) -> Result<Finding> {
     Ok(Finding {
         operation: case.operation.clone(),
         error: errors.fold(0.0, f64::max),
+        tolerance: TOLERANCE,
         milliseconds,
         portable_milliseconds,
     })
@@ -118,11 +146,13 @@ fn error(actual: &[f32], expected: &[f32]) -> f64 {
 
 /// Values in -1..1 from a seed, the same on every device.
 fn random(dims: &[usize], seed: u64, device: &Device) -> Result<Tensor> {
-    let mut stream = ChaCha8Rng::seed_from_u64(seed);
-    let count: usize = dims.iter().product();
-    let values: Vec<f32> =
-        (0..count).map(|_| (f64::from(stream.next_u32() >> 8) / f64::from(1 << 23) - 1.0) as f32).collect();
+    let values = draws(&mut ChaCha8Rng::seed_from_u64(seed), dims.iter().product());
     Tensor::from_vec(values, dims, device)
+}
+
+/// So many values in -1..1.
+fn draws(stream: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| (f64::from(stream.next_u32() >> 8) / f64::from(1 << 23) - 1.0) as f32).collect()
 }
 
 /// The shapes of the architectures, one of each kind.
@@ -177,9 +207,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_agrees_with_plain_rust() {
+    fn every_operation_the_engine_and_the_tape_agree_with_plain_rust() {
         let findings = examine(&Device::Cpu).unwrap();
-        assert_eq!(findings.len(), cases().len());
+        assert_eq!(findings.len(), cases().len() + 6);
+        assert_eq!(findings.iter().filter(|finding| finding.tolerance <= 0.0).count(), 2);
         for finding in findings {
             assert!(finding.agrees(), "{finding:?}");
         }

@@ -4,6 +4,7 @@
 //! samples; the softmax comes after. Each pass, of one member on one sample, keeps its own state in the incremental
 //! engine, so that a candidate costs each of them no more than it would alone.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::arch::{self, ArchError};
@@ -183,8 +184,23 @@ impl ModelWorkspace {
     /// # Panics
     /// When `logits` has another length, or there is no such pixel, or there are more candidates than pixels.
     pub fn candidates(&mut self, pixels: &[u32], logits: &mut [f32]) {
+        let _ = self.candidates_while(pixels, logits, &mut || ControlFlow::Continue(()));
+    }
+
+    /// [`ModelWorkspace::candidates`], but asks `go_on` before each group of candidates of each pass: those of five
+    /// large networks take minutes together. If it says no, what is in `logits` is of no use; the current image is as
+    /// it was.
+    ///
+    /// # Panics
+    /// As [`ModelWorkspace::candidates`].
+    pub fn candidates_while(
+        &mut self,
+        pixels: &[u32],
+        logits: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let Self { members, part, .. } = self;
-        mean(members, logits, part, |member, logits| member.candidates(pixels, logits));
+        mean_while(members, logits, part, |member, logits| member.candidates(pixels, logits, go_on))
     }
 
     /// The gradient `[height, width, channels]` of a function of the current logits with respect to the current
@@ -267,17 +283,22 @@ impl Member {
     }
 
     /// The mean over the samples, of each candidate.
-    fn candidates(&mut self, pixels: &[u32], logits: &mut [f32]) {
+    fn candidates(
+        &mut self,
+        pixels: &[u32],
+        logits: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let Self { workspace, samples, part, kept: seen, .. } = self;
-        mean(samples, logits, part, |sample, logits| {
+        mean_while(samples, logits, part, |sample, logits| {
             sample.visit(workspace, |workspace, kept| {
                 if kept.is_empty() {
-                    workspace.candidates(pixels, logits);
+                    workspace.candidates_while(pixels, logits, go_on)
                 } else {
-                    candidates_of_sample(workspace, kept, pixels, seen, logits);
+                    candidates_of_sample(workspace, kept, pixels, seen, logits, go_on)
                 }
-            });
-        });
+            })
+        })
     }
 }
 
@@ -288,12 +309,13 @@ fn candidates_of_sample(
     pixels: &[u32],
     seen: &mut Vec<u32>,
     logits: &mut [f32],
-) {
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let classes = workspace.program().classes();
     assert_eq!(logits.len(), pixels.len() * classes, "one row of logits per pixel");
     seen.clear();
     seen.extend(pixels.iter().filter(|pixel| kept[**pixel as usize]));
-    workspace.candidates(seen, &mut logits[..seen.len() * classes]);
+    workspace.candidates_while(seen, &mut logits[..seen.len() * classes], go_on)?;
     // From the last row on, so that each moves into a place from which the row has moved on already.
     let mut next = seen.len();
     for (place, pixel) in pixels.iter().enumerate().rev() {
@@ -304,6 +326,7 @@ fn candidates_of_sample(
             logits[place * classes..][..classes].copy_from_slice(workspace.logits());
         }
     }
+    ControlFlow::Continue(())
 }
 
 impl Sample {
@@ -321,20 +344,34 @@ impl Sample {
 
 /// Writes the mean of what each of `items` writes. Of one item it is what that writes; `part` is only used for more.
 pub(super) fn mean<T>(items: &mut [T], total: &mut [f32], part: &mut [f32], mut write: impl FnMut(&mut T, &mut [f32])) {
+    let _ = mean_while(items, total, part, |item, part| {
+        write(item, part);
+        ControlFlow::Continue(())
+    });
+}
+
+/// [`mean`], until `write` breaks off.
+fn mean_while<T>(
+    items: &mut [T],
+    total: &mut [f32],
+    part: &mut [f32],
+    mut write: impl FnMut(&mut T, &mut [f32]) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let count = items.len() as f32;
-    let Some((first, others)) = items.split_first_mut() else { return };
-    write(first, total);
+    let Some((first, others)) = items.split_first_mut() else { return ControlFlow::Continue(()) };
+    write(first, total)?;
     if others.is_empty() {
-        return;
+        return ControlFlow::Continue(());
     }
     let part = &mut part[..total.len()];
     for item in others {
-        write(item, part);
+        write(item, part)?;
         total.iter_mut().zip(&*part).for_each(|(total, part)| *total += part);
     }
     for total in total {
         *total /= count;
     }
+    ControlFlow::Continue(())
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
     Ok(Rates {
         arch,
         image,
+        processor: model_of_processor(),
         threads: rayon::current_num_threads(),
         isa: processor(device),
         batch: subject.batch,
@@ -99,13 +100,23 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
     })
 }
 
-/// What computes: the CPU's instruction set, or which GPU.
+/// What computes: the CPU's instruction set, or the GPU's name.
 #[must_use]
 pub fn processor(device: &Device) -> String {
     match device {
         Device::Cpu => Isa::detect().to_string(),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(gpu) => gpu.cuda_stream().context().name().unwrap_or_else(|_| format!("{:?}", device.location())),
         other => format!("{:?}", other.location()),
     }
+}
+
+/// What the CPU calls itself, or the architecture where it does not.
+#[must_use]
+pub fn model_of_processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
 /// What is measured.

@@ -3,6 +3,8 @@
 //! f is the softmax probability of the class that the model predicts on the full image (METHOD section 3). A
 //! scorer borrows a [`ModelWorkspace`], so that a thread that scores one image after another allocates once.
 
+use std::ops::ControlFlow;
+
 use super::compiled_model::ModelWorkspace;
 use crate::sis::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
 
@@ -87,12 +89,22 @@ impl Scorer for NetworkScorer<'_> {
     }
 
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        let _ = self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(()));
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let classes = self.workspace.classes();
         let logits = &mut self.logits[..candidates.len() * classes];
-        self.workspace.candidates(candidates, logits);
+        self.workspace.candidates_while(candidates, logits, go_on)?;
         for (score, logits) in scores.iter_mut().zip(logits.chunks_exact(classes)) {
             *score = probability(logits, self.class);
         }
+        ControlFlow::Continue(())
     }
 
     fn mask(&mut self, feature: u32) {

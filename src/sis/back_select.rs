@@ -42,7 +42,7 @@ pub const fn watch_nothing(_: Step) -> ControlFlow<()> {
 /// on, so this rule decides which pixels go first (top rows, for images). For d features f is evaluated
 /// d(d+1)/2 times.
 ///
-/// `watch` is called before each step and may stop the selection.
+/// `watch` is called before each step, and, by a scorer that takes long, again within it; it may stop the selection.
 ///
 /// # Errors
 /// [`Stopped`], when `watch` said so.
@@ -70,11 +70,13 @@ pub fn back_select_among<S: Scorer>(
         BackSelection { full: scorer.current(), order: Vec::with_capacity(total), values: Vec::with_capacity(total) };
     // Nothing in this loop allocates: it runs 1024 times for each 32x32 image of a data set.
     while !kept.is_empty() {
-        if watch(Step { masked: selection.order.len(), total }).is_break() {
+        let step = Step { masked: selection.order.len(), total };
+        let scores = &mut scores[..kept.len()];
+        let scored =
+            watch(step).is_continue() && scorer.candidates_while(&kept, scores, &mut || watch(step)).is_continue();
+        if !scored {
             return Err(Stopped);
         }
-        let scores = &mut scores[..kept.len()];
-        scorer.candidates(&kept, scores);
         let best = first_highest(scores);
         let feature = kept.remove(best);
         scorer.mask(feature);
@@ -161,6 +163,56 @@ mod tests {
         });
         assert_eq!(stopped, Err(Stopped));
         assert_eq!(seen, [0, 1, 2].map(|masked| Step { masked, total: 5 }));
+    }
+
+    /// A scorer that asks before each candidate.
+    struct Slow(MaskedArray);
+
+    impl Scorer for Slow {
+        fn features(&self) -> usize {
+            self.0.features()
+        }
+
+        fn current(&mut self) -> f32 {
+            self.0.current()
+        }
+
+        fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+            self.0.candidates(candidates, scores);
+        }
+
+        fn candidates_while(
+            &mut self,
+            candidates: &[u32],
+            scores: &mut [f32],
+            go_on: &mut dyn FnMut() -> ControlFlow<()>,
+        ) -> ControlFlow<()> {
+            for (candidate, score) in candidates.chunks(1).zip(scores.chunks_mut(1)) {
+                go_on()?;
+                self.0.candidates(candidate, score);
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn mask(&mut self, feature: u32) {
+            self.0.mask(feature);
+        }
+    }
+
+    #[test]
+    fn a_slow_scorer_can_be_stopped_within_a_step_and_is_otherwise_the_same() {
+        let x = [0.1, 10.0, 5.0, 1.0];
+        let slow = back_select(&mut Slow(MaskedArray::new(l2, &x)), watch_nothing).expect("nothing stops it");
+        assert_eq!(slow, select(MaskedArray::new(l2, &x)));
+        let mut seen = Vec::new();
+        let mut scorer = Slow(MaskedArray::new(l2, &x));
+        let stopped = back_select(&mut scorer, |step| {
+            seen.push(step.masked);
+            // Before the step, before each of four candidates, before the next step, before its first candidate.
+            if seen.len() < 7 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert_eq!((stopped, seen), (Err(Stopped), vec![0, 0, 0, 0, 0, 1, 1]));
+        assert_eq!(scorer.0.evaluated, 4);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum Ending {
 ///
 /// Finds one, masks it for good, and selects anew among what is left, until f of the rest is below `threshold` or
 /// the subset found is empty. Each member costs a backward selection of its own. `restart` puts the scorer back to
-/// nothing masked; `watch` is called before each step of each selection and may stop the whole.
+/// nothing masked; `watch` is called as in each selection and may stop the whole.
 ///
 /// # Errors
 /// [`Stopped`], when `watch` said so.

@@ -1,5 +1,7 @@
 //! The function whose decision is explained.
 
+use std::ops::ControlFlow;
+
 /// A function of which features are masked, positioned at a current mask.
 ///
 /// A *feature* is what is masked as one: a pixel (all its channels), or a group. Features are numbered from 0;
@@ -15,6 +17,19 @@ pub trait Scorer {
     ///
     /// A candidate's score has the same bits whatever its place in `candidates` and whatever the others are.
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]);
+
+    /// [`Scorer::candidates`] by a scorer that may take long: it asks `go_on` now and then, and breaks off if that says
+    /// no, which leaves `scores` of no use. One that does not take long need not ask.
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let _ = go_on;
+        self.candidates(candidates, scores);
+        ControlFlow::Continue(())
+    }
 
     /// Masks one more feature for good.
     fn mask(&mut self, feature: u32);

@@ -30,6 +30,14 @@ pub struct SeededDropout {
     pub seed: Seed,
 }
 
+impl SeededDropout {
+    /// Whether there is a pixel that it can drop.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        self.keep.get() < 1.0
+    }
+}
+
 impl InputDropout {
     /// Whether there is a pixel that it can drop.
     #[must_use]

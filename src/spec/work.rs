@@ -37,6 +37,9 @@ pub struct Rates {
     pub arch: Arch,
     /// The images.
     pub image: ImageShape,
+    /// The CPU, as it calls itself; empty in rates that were kept before it was noted.
+    #[serde(default)]
+    pub processor: String,
     /// Threads that computed; on a GPU, those that fed it.
     pub threads: usize,
     /// The instruction set, or the GPU.
@@ -79,6 +82,7 @@ mod tests {
     const RATES: Rates = Rates {
         arch: Arch::Resnet20,
         image: CIFAR,
+        processor: String::new(),
         threads: 2,
         isa: String::new(),
         batch: 128,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::artifacts::{Model, Network, ParameterTensor};
-use crate::checkpoint::{FitError, fit_names_without, read};
+use crate::artifacts::{Model, Network, ParameterTensor, recorded_input_dropout};
+use crate::checkpoint::{FitError, fit_names_without, read, under_input_dropout};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
@@ -29,6 +29,9 @@ pub struct Import {
     /// What the network was trained not to see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_dropout: Option<SeededDropout>,
+    /// The same, if the experiment says anything of it, be it that every pixel is kept.
+    #[serde(skip)]
+    pub stated: Option<SeededDropout>,
     /// For Inception v3: whether the weights expect torchvision's `transform_input` before them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform_input: Option<bool>,
@@ -50,12 +53,21 @@ impl Stage<Env> for Import {
             let file = self.file.display();
             return Err(StageError::failed(format!("{file} changed since this run was planned: run again")));
         }
+        self.compare_with(recorded_input_dropout(&bytes), context)?;
         drop(bytes);
         let classes = images.classes.len();
         let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
         let expected: Vec<(String, Vec<usize>)> =
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
         let tensors = read(&self.file).map_err(StageError::failed)?;
+        if self.stated.is_none() && under_input_dropout(&tensors, &expected) {
+            context.log(&format!(
+                "the names in {} begin with `model.`, as they do under input dropout, of which this stage says nothing: \
+                 the network is taken for one that sees every pixel. Write `input-dropout = {{ keep = 1.0 }}` if it is, \
+                 or else the share of the pixels that it keeps",
+                self.file.display()
+            ));
+        }
         let shapes: BTreeMap<String, Vec<usize>> =
             tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
         let mut tensors = fit_names_without(tensors, &expected, arch::left_out(self.arch)).map_err(|source| {
@@ -104,6 +116,24 @@ fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
 }
 
 impl Import {
+    /// Compares what the experiment says of input dropout with what the file records.
+    fn compare_with(&self, recorded: Option<SeededDropout>, context: &Context<'_, Env>) -> Result<(), StageError> {
+        let Some(recorded) = recorded.filter(|recorded| Some(*recorded) != self.stated) else { return Ok(()) };
+        let file = self.file.display();
+        let in_words = |SeededDropout { keep, samples, seed }: SeededDropout| {
+            format!("`input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}`", keep.get(), seed.0)
+        };
+        let Some(stated) = self.stated else {
+            return Err(StageError::failed(format!(
+                "{file} records a network with input dropout, of which this stage says nothing: add {}, or \
+                 `input-dropout = {{ keep = 1.0 }}` to have it see every pixel",
+                in_words(recorded)
+            )));
+        };
+        context.log(&format!("{file} records {}; here the network has {}", in_words(recorded), in_words(stated)));
+        Ok(())
+    }
+
     /// The architecture that tensors of these shapes fit, if it is one that there is.
     fn fitting(&self, shapes: &BTreeMap<String, Vec<usize>>, input: ImageShape, classes: usize) -> Option<Arch> {
         Arch::ALL.into_iter().filter(|&other| other != self.arch).find(|&other| {

@@ -4,6 +4,7 @@
 
 mod analyses;
 mod bench;
+mod blind_models;
 mod controls;
 mod corruptions;
 mod damage;

@@ -117,7 +117,7 @@ fn one_stage_is_run_with_what_it_needs() {
 }
 
 /// Every file below `dir` but the records, which say when and where a step was made.
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -206,6 +206,14 @@ fn rates_that_were_measured_estimate_steps_that_never_ran() {
             assert!(basis.is_null(), "{stage}");
         }
     }
+    // What another machine did says nothing of this one.
+    let kept = bench.path("cache/v1/rates.json");
+    let processor = format!(r#""processor": {}"#, rates["processor"]);
+    let text = fs::read_to_string(&kept).unwrap();
+    assert!(text.contains(&processor), "{text}");
+    fs::write(&kept, text.replace(&processor, r#""processor": "another""#)).unwrap();
+    assert!(estimates(&bench).all(|(_, basis, estimate)| basis.is_null() && estimate.is_null()));
+    fs::write(&kept, text).unwrap();
     // A run says more than the rates, of other work of the same network too.
     bench.ok("run tiny.toml --stage full");
     let retrained: Vec<_> = estimates(&bench).filter(|(stage, ..)| stage == "retrained").collect();
@@ -214,4 +222,32 @@ fn rates_that_were_measured_estimate_steps_that_never_ran() {
     for stage in ["full", "ranking", "random-ranking", "accuracy"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(stage)), "{stage}: {text}");
     }
+    assert!(estimates(&bench).any(|(_, basis, _)| basis == "rates"));
+}
+
+#[test]
+fn one_stage_can_be_timed_with_what_it_needs() {
+    let bench = Bench::new();
+    let said = bench.ok("bench tiny.toml --stage ranking --seconds 0 --format json").out;
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stages: Vec<&str> = lines.iter().filter_map(|line| line["stage"].as_str()).collect();
+    assert_eq!(stages, ["full", "ranking"]);
+    assert_eq!(lines.iter().filter(|line| line["arch"] == "cnn").count(), 1);
+    // Random orders ask no network, so there is none to measure.
+    let said = bench.ok("bench tiny.toml --stage random-ranking --seconds 0 --format json").json();
+    assert_eq!(said["stage"], "random-ranking");
+    assert_eq!(bench.say("bench tiny.toml --stage rankng").code, Some(2));
+    assert_eq!(bench.say("bench --arch cnn --stage full").code, Some(2));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error_in_json_too() {
+    let bench = Bench::new();
+    let said = bench.say("doctor --device cuda:99 --format json");
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    let report = said.json();
+    assert_eq!((&report["device"], &report["kernels"]), (&Value::Null, &json!([])));
+    assert!(report["error"].as_str().unwrap().contains("cuda:99"), "{report}");
+    assert!(report["machine"]["processor"].is_string(), "{report}");
+    assert!(said.err.contains("cuda:99"), "{}", said.err);
 }

@@ -1,5 +1,6 @@
 //! The values of a program's maps for one image, on one thread.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::backward::Gradients;
@@ -117,6 +118,20 @@ impl Workspace {
     /// # Panics
     /// When `logits` has another length, or there is no such pixel.
     pub fn candidates(&mut self, pixels: &[u32], logits: &mut [f32]) {
+        let _ = self.candidates_while(pixels, logits, &mut || ControlFlow::Continue(()));
+    }
+
+    /// [`Workspace::candidates`], but asks `go_on` before each group of candidates. If it says no, what is in `logits`
+    /// is of no use; the current image is as it was.
+    ///
+    /// # Panics
+    /// As [`Workspace::candidates`].
+    pub fn candidates_while(
+        &mut self,
+        pixels: &[u32],
+        logits: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let program = Arc::clone(&self.program);
         let classes = program.classes();
         assert_eq!(logits.len(), pixels.len() * classes, "one row of logits per pixel");
@@ -126,12 +141,14 @@ impl Workspace {
         let group = program.slots.group();
         let Home { slot, stride, .. } = program.slots.homes[program.layers.len()];
         for (pixels, logits) in pixels.chunks(group).zip(logits.chunks_mut(group * classes)) {
+            go_on()?;
             self.group(&program, program.slots.segments.len(), pixels, 0);
             let parts = self.slots[slot].chunks_exact(stride);
             for (logits, part) in logits.chunks_exact_mut(classes).zip(parts) {
                 logits.copy_from_slice(&part[..classes]);
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// The gradient `[height, width, channels]` of a function of the current logits with respect to the current

@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn composed_convolution_follows_the_definition() {
-        for case in [CASES[0], CASES[3], CASES[9], CASES[12]] {
+        for case in CASES {
             check(
                 &operands(&case),
                 |inputs| oracle(&case, inputs),

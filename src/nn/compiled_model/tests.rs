@@ -152,6 +152,37 @@ fn candidates_and_masks_have_the_bits_of_whole_passes() {
     assert_close(stepwise.logits(), &reference(&model, Use::Selection, 4, &masked(&image(), &[3, 20, 21])));
 }
 
+#[test]
+fn scoring_stops_between_passes_and_leaves_the_image_alone() {
+    let model = mixed();
+    let mut workspace = workspace(&model, Purpose::Scores);
+    workspace.draw(Use::Selection, 4);
+    workspace.set_image(&image());
+    workspace.mask(3);
+    let candidates: Vec<u32> = (0..36).filter(|pixel| *pixel != 3).collect();
+    let mut expected = vec![f32::NAN; candidates.len() * 4];
+    workspace.candidates(&candidates, &mut expected);
+    let mut asked = 0;
+    let mut found = vec![f32::NAN; candidates.len() * 4];
+    let all = workspace.candidates_while(&candidates, &mut found, &mut || {
+        asked += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((all, &found), (ControlFlow::Continue(()), &expected));
+    // One network sees the image as it is, the other by three samples; there may be several groups in each.
+    assert!(asked >= 4, "{asked}");
+    for stop_at in 1..=asked {
+        let mut asked = 0;
+        let stopped = workspace.candidates_while(&candidates, &mut found, &mut || {
+            asked += 1;
+            if asked < stop_at { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert_eq!((stopped, asked), (ControlFlow::Break(()), stop_at));
+        workspace.candidates(&candidates, &mut found);
+        assert_eq!(found, expected, "after {stop_at}");
+    }
+}
+
 /// Backward selection over whole passes, as the reference knows them.
 struct Dense<'a> {
     model: &'a Model,
