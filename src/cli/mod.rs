@@ -13,15 +13,18 @@ mod cache;
 mod compare_selection;
 mod data;
 mod doctor;
+mod drawings;
 mod explain;
 mod export;
 mod failure;
+mod figures;
 mod files;
 mod json;
 mod measure;
 mod plan;
 mod progress;
 mod rates;
+mod report;
 mod results;
 mod run;
 mod session;
@@ -64,6 +67,7 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Results(arguments) => results::run(&arguments),
+        Verb::Report(arguments) => report::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::CompareSelection(arguments) => compare_selection::run(&arguments),

@@ -11,5 +11,6 @@ mod interruption;
 mod models;
 mod photographs;
 mod refusals;
+mod report;
 mod results;
 mod runs;
