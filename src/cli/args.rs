@@ -28,6 +28,8 @@ pub(super) enum Verb {
     Explain(ExplainArguments),
     /// Prints the results that are in the cache.
     Results(ResultsArguments),
+    /// Makes one HTML page of the results that are in the cache, with figures beside it.
+    Report(ReportArguments),
     /// Shows what a cached step produced.
     Show(ShowArguments),
     /// Copies a stage's results into a folder, with pictures of its subsets.
@@ -154,6 +156,17 @@ pub(super) struct ResultsArguments {
     /// What is printed; csv has one row an evaluation and metric, the others the file's tables and claims.
     #[arg(long, value_enum, default_value_t = ResultsFormat::Human)]
     pub format: ResultsFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// Experiment file.
+    pub file: PathBuf,
+    /// The folder for the page, which needs no other file, and for each figure as SVG and as CSV.
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
 }
 
 #[derive(Debug, Args)]

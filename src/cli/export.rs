@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::{ImageSet, UnreadableImage};
+use crate::artifacts::{ImageSet, ImageSis, UnreadableImage};
 use crate::engine::plan::Label;
 use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
@@ -35,6 +35,16 @@ enum Seen {
     Only(Vec<u32>),
     /// An image of its own.
     Picture(Vec<u8>),
+}
+
+impl Seen {
+    /// It, of `image`.
+    fn panel<'a>(&'a self, image: &'a [u8]) -> Panel<'a> {
+        match self {
+            Self::Only(pixels) => Panel { image, shown: Shown::Only(pixels) },
+            Self::Picture(picture) => Panel { image: picture, shown: Shown::All },
+        }
+    }
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
@@ -92,16 +102,22 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     copied.map(drop).map_err(|error| Failure::usage(format!("cannot write {}: {error}", to.display())))
 }
 
-/// A contact sheet for every set of subsets of the stage: each image beside what its subset leaves of it.
+/// A contact sheet for every set of subsets of the stage: each image beside what its subset leaves of it. What
+/// suffices of each image is also a picture of its own, in a folder beside the sheet.
 fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut sheets: Vec<(String, &DataSplit, Drawn)> = Vec::new();
+    let mut single: Vec<(String, &DataSplit, Drawn)> = Vec::new();
     let results = &session.planned.results[0];
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(set)) = (&outcome.data, session.store.load(&outcome.key)) {
-            let subsets = set.images.iter().enumerate().take(MOST_DRAWN);
-            let subsets =
-                subsets.map(|(place, image)| (set.first + place, Seen::Only(image.subset.clone().unwrap_or_default())));
-            sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, subsets.collect()));
+            let set = &set;
+            let drawn = || set.images.iter().enumerate().take(MOST_DRAWN);
+            let seen = |(place, image): (usize, &ImageSis)| {
+                (set.first + place, Seen::Only(image.subset.clone().unwrap_or_default()))
+            };
+            let name = sheet_name(&outcome.stage, &outcome.images, &outcome.cell);
+            single.push((name.clone(), data, drawn().filter(|(_, image)| image.subset.is_some()).map(seen).collect()));
+            sheets.push((name, data, drawn().map(seen).collect()));
         }
     }
     for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
@@ -118,10 +134,19 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
     for (name, data, subsets) in sheets {
         let images = images(session, data)?;
         let path = into.join(name);
-        let png = sheet(&images, &subsets)?;
-        fs::write(&path, png)
-            .map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))?;
+        write(&path, &sheet(&images, &subsets)?)?;
         paths.push(path);
+    }
+    for (name, data, subsets) in single {
+        let images = images(session, data)?;
+        let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape));
+        let folder = into.join(name).with_extension("");
+        for (number, seen) in &subsets {
+            let image = images.image(*number).map_err(|error| Failure::because(Status::Usage, &error))?;
+            let png = drawing.image(seen.panel(&image)).map_err(|error| Failure::because(Status::Internal, &error))?;
+            write(&folder.join(format!("{number:05}.png")), &png)?;
+        }
+        paths.push(folder);
     }
     Ok(paths)
 }
@@ -130,6 +155,11 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
 pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
     let images = session.env.library.images(&data.source, data.split);
     images.map_err(|error| Failure::because(Status::Usage, &error))
+}
+
+fn write(path: &Path, png: &[u8]) -> Result<(), Failure> {
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, png));
+    written.map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))
 }
 
 fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
@@ -147,16 +177,8 @@ fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, Failure> {
     let read = subsets.iter().map(|(&index, subset)| Ok((images.image(index)?, subset)));
     let read: Vec<_> =
         read.collect::<Result<_, UnreadableImage>>().map_err(|error| Failure::because(Status::Usage, &error))?;
-    let rows: Vec<Vec<Panel<'_>>> = read
-        .iter()
-        .map(|(image, subset)| {
-            let beside = match subset {
-                Seen::Only(pixels) => Panel { image, shown: Shown::Only(pixels) },
-                Seen::Picture(picture) => Panel { image: picture, shown: Shown::All },
-            };
-            vec![Panel { image, shown: Shown::All }, beside]
-        })
-        .collect();
+    let rows: Vec<Vec<Panel<'_>>> =
+        read.iter().map(|(image, subset)| vec![Panel { image, shown: Shown::All }, subset.panel(image)]).collect();
     let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);
     drawing.map_err(|error| Failure::because(Status::Internal, &error))
 }

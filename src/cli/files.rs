@@ -7,7 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::checkpoint::list_selections;
-use crate::data::{Library, Provenance};
+use crate::data::{Content, Library, Provenance};
 use crate::pipeline::{Files, SplitFacts};
 use crate::spec::{DataSource, Split};
 use crate::stages::{HashedFile, SelectionFiles, hash_file};
@@ -19,7 +19,11 @@ pub(super) struct KnownFiles<'a> {
     library: &'a Library,
     damaged: RefCell<Vec<String>>,
     origins: RefCell<Origins>,
+    contents: RefCell<Contents>,
 }
+
+/// What each half of a data set is known by, of those that were asked for, by the data set's name.
+pub(super) type Contents = BTreeMap<(String, Split), Content>;
 
 /// Where the images of each data set come from, by its name.
 pub(super) type Origins = BTreeMap<String, Origin>;
@@ -35,12 +39,12 @@ pub(super) struct Origin {
 
 impl<'a> KnownFiles<'a> {
     pub fn new(library: &'a Library) -> Self {
-        Self { library, damaged: RefCell::default(), origins: RefCell::default() }
+        Self { library, damaged: RefCell::default(), origins: RefCell::default(), contents: RefCell::default() }
     }
 
-    /// What was there but could not be used, and where the rest comes from.
-    pub fn into_findings(self) -> (Vec<String>, Origins) {
-        (self.damaged.into_inner(), self.origins.into_inner())
+    /// What was there but could not be used, where the rest comes from, and what it is known by.
+    pub fn into_findings(self) -> (Vec<String>, Origins, Contents) {
+        (self.damaged.into_inner(), self.origins.into_inner(), self.contents.into_inner())
     }
 }
 
@@ -48,6 +52,7 @@ impl Files for KnownFiles<'_> {
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
         match self.library.content(source, split) {
             Ok(content) => {
+                self.contents.borrow_mut().insert((source.name.clone(), split), content);
                 let mut origins = self.origins.borrow_mut();
                 let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new() };
                 let origin = origins.entry(source.name.clone()).or_insert_with(first);

@@ -13,9 +13,11 @@ mod cache;
 mod compare_selection;
 mod data;
 mod doctor;
+mod drawings;
 mod explain;
 mod export;
 mod failure;
+mod figures;
 mod files;
 mod human_study;
 mod json;
@@ -23,6 +25,7 @@ mod measure;
 mod plan;
 mod progress;
 mod rates;
+mod report;
 mod results;
 mod run;
 mod session;
@@ -65,6 +68,7 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Results(arguments) => results::run(&arguments),
+        Verb::Report(arguments) => report::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::CompareSelection(arguments) => compare_selection::run(&arguments),

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::artifacts::ImageSis;
 use crate::config::Experiment;
 use crate::data::Provenance;
 use crate::pipeline::{Analysed, Results};
@@ -80,14 +81,6 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
     for outcome in &results.sufficient {
         let in_plan = session.planned.plan.find(outcome.key.step()).is_some();
         let Some(set) = in_plan.then(|| session.store.load(&outcome.key).ok()).flatten() else { continue };
-        let sizes: Vec<String> = set
-            .images
-            .iter()
-            .map(|image| match &image.subset {
-                None => "none suffices".to_owned(),
-                Some(subset) => subset.len().to_string(),
-            })
-            .collect();
         lines.push(format!(
             "Sufficient input subsets at {} of the first {} of {} ({}), in pixels of {}: {}",
             set.threshold,
@@ -95,10 +88,32 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
             outcome.images,
             outcome.stage,
             set.pixels,
-            sizes.join(", ")
+            sizes(&set.images)
         ));
     }
     lines
+}
+
+/// The size of each subset; of more than a line of them, how they are distributed.
+fn sizes(images: &[ImageSis]) -> String {
+    const IN_A_LINE: usize = 24;
+    if images.len() <= IN_A_LINE {
+        let size = |image: &ImageSis| {
+            image.subset.as_ref().map_or_else(|| "none suffices".to_owned(), |subset| subset.len().to_string())
+        };
+        return images.iter().map(size).collect::<Vec<_>>().join(", ");
+    }
+    let mut sizes: Vec<usize> = images.iter().filter_map(|image| Some(image.subset.as_ref()?.len())).collect();
+    sizes.sort_unstable();
+    let none = images.len() - sizes.len();
+    match &sizes[..] {
+        [] => "none suffices for any".to_owned(),
+        [least, ..] => {
+            let (median, most) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+            let empty = sizes.iter().filter(|size| **size == 0).count();
+            format!("median {median}, from {least} to {most}; none suffices for {none}, the empty one for {empty}")
+        }
+    }
 }
 
 /// Prints tables, subsets and claims for people; nothing of an experiment that has evaluated nothing yet.
@@ -181,6 +196,9 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
             ResultsFormat::Human => {
                 print_human(&answers);
                 warn_of_gaps(&answers, arguments);
+                if !experiment.figures.is_empty() {
+                    errln!("\nfigures: `overinterp report {}` draws them on one page", arguments.file.display());
+                }
             }
             ResultsFormat::Csv => out!("{}", measurements_csv(&axes(experiment), &answers.measurements)),
             ResultsFormat::Json => json::line(&json!({
@@ -210,5 +228,24 @@ fn warn_of_gaps(answers: &Answers, arguments: &ResultsArguments) {
             text::count(answers.measurements.len(), "number"),
             arguments.file.display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_sizes_are_told_by_their_distribution() {
+        let image = |size: Option<u32>| ImageSis {
+            class: 0,
+            full: 1.0,
+            alone: None,
+            subset: size.map(|size| (0..size).collect()),
+        };
+        let few = [Some(3), None, Some(0)].map(image);
+        assert_eq!(sizes(&few), "3, none suffices, 0");
+        let many: Vec<ImageSis> = (0..30).map(|size| image((size > 4).then(|| size - 5))).collect();
+        assert_eq!(sizes(&many), "median 12, from 0 to 24; none suffices for 5, the empty one for 1");
     }
 }

@@ -14,7 +14,7 @@ use crate::stages::Env;
 
 use super::args::{ExperimentArguments, MachineArguments};
 use super::failure::{Failure, Status};
-use super::files::{KnownFiles, Origins};
+use super::files::{Contents, KnownFiles, Origins};
 
 /// Experiments, planned.
 pub(super) struct Session {
@@ -27,6 +27,7 @@ pub(super) struct Session {
     /// Data that are there but cannot be used.
     pub damaged: Vec<String>,
     pub origins: Origins,
+    pub contents: Contents,
 }
 
 impl Session {
@@ -40,12 +41,13 @@ impl Session {
         let library = library(cache);
         let known = KnownFiles::new(&library);
         let mut planned = plan(&experiments, &known);
-        let (damaged, origins) = known.into_findings();
+        let (damaged, origins, contents) = known.into_findings();
         check_stages(&experiments, &arguments.stage)?;
         if !arguments.stage.is_empty() {
             planned.plan = planned.plan.restricted(|label| arguments.stage.contains(&label.stage));
         }
-        Ok(Self { experiments, planned, store, cache: cache.clone(), env: Env { device, library }, damaged, origins })
+        let env = Env { device, library };
+        Ok(Self { experiments, planned, store, cache: cache.clone(), env, damaged, origins, contents })
     }
 
     /// What is recorded with each result.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::analysis::Question;
 use crate::spec::{
-    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Keep, Recipe, Seed, SeededDropout, Selection, Split, Table,
+    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Figure, Keep, Recipe, Seed, SeededDropout, Selection, Split,
+    Table,
 };
 
 /// One experiment file, with what it extends, `--set` overrides applied.
@@ -26,6 +27,8 @@ pub struct Experiment {
     pub stages: Vec<StageSpec>,
     /// `[table.*]` in file order.
     pub tables: Vec<Table>,
+    /// `[figure.*]` in file order.
+    pub figures: Vec<Figure>,
     /// `[claim.*]` in file order.
     pub claims: Vec<Claim>,
 }

@@ -3,7 +3,7 @@
 //! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
 //! `--set`, [`sweep`] reads the axes,
 //! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] (with [`analysis`]) reads each variant,
-//! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims. Passes report to one sink and
+//! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims, [`figure`] figures. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
 pub mod analysis;
@@ -15,6 +15,7 @@ mod dataset;
 mod document;
 pub mod experiment;
 mod extends;
+mod figure;
 mod imported_selection;
 mod join;
 mod merged;
@@ -152,6 +153,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
 
     let questions = Questions { scope: &scope, evaluated };
     let tables = section(root, "table", sink, |entry, item| questions.table(entry, item));
+    let figures = section(root, "figure", sink, |entry, item| questions.figure(entry, item));
     let claims = section(root, "claim", sink, |entry, item| questions.claim(entry, item));
 
     if !sink.is_empty() {
@@ -167,6 +169,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         data,
         stages,
         tables,
+        figures,
         claims,
     })
 }

@@ -184,7 +184,13 @@ impl Questions<'_> {
         None
     }
 
-    fn check_evaluated(&self, model_item: &Item<'_>, model: &str, images_item: &Item<'_>, images: &str) -> Option<()> {
+    pub fn check_evaluated(
+        &self,
+        model_item: &Item<'_>,
+        model: &str,
+        images_item: &Item<'_>,
+        images: &str,
+    ) -> Option<()> {
         let pairs = &self.evaluated.pairs;
         if !self.evaluated.complete || pairs.contains(&(model.to_owned(), images.to_owned())) {
             return Some(());
@@ -211,7 +217,7 @@ impl Questions<'_> {
     }
 
     /// The axes averaged over; `taken` is spoken for.
-    fn over(&self, table: &Reader<'_>, taken: Option<&str>) -> Option<Vec<String>> {
+    pub fn over(&self, table: &Reader<'_>, taken: Option<&str>) -> Option<Vec<String>> {
         let Some(item) = table.optional("over") else {
             let replicated = self.scope.sweep.has(REPLICATES) && taken != Some(REPLICATES);
             return Some(replicated.then(|| REPLICATES.to_owned()).into_iter().collect());
@@ -233,7 +239,7 @@ fn published(item: &Item<'_>, unit: Unit) -> Option<f64> {
 }
 
 /// Reads every item of a list that has some; none if one of them has a problem.
-fn all<T>(item: &Item<'_>, read: impl Fn(&Item<'_>) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn all<T>(item: &Item<'_>, read: impl Fn(&Item<'_>) -> Option<T>) -> Option<Vec<T>> {
     let read: Vec<Option<T>> = item.full_list()?.iter().map(read).collect();
     read.into_iter().collect()
 }

@@ -53,6 +53,7 @@ pub(super) const EXPERIMENT: &[Field] = &[
     Field { name: "data", example: "{ cifar10 = { kind = \"cifar10\" } }", below: Below::Named(DATA) },
     Field { name: "stage", example: "{ full = { kind = \"train\" } }", below: Below::Stages },
     Field { name: "table", example: "{ one = { title = \"Accuracy\", rows = [] } }", below: Below::Named(TABLE) },
+    Field { name: "figure", example: "{ sis = { kind = \"images\", shows = [] } }", below: Below::Named(FIGURE) },
     Field { name: "claim", example: "{ chance = { says = \"...\", check = [] } }", below: Below::Named(CLAIM) },
 ];
 
@@ -364,6 +365,40 @@ pub(super) const MEASURE: &[Field] = &[
     value("metric", "\"accuracy\""),
     value("analysis", "\"size\""),
 ];
+
+/// `[figure.NAME]`, whatever its kind.
+pub(super) const FIGURE: &[Field] = &[
+    value("kind", "\"images\""),
+    value("title", "\"SIS at threshold .99\""),
+    rows("shows", "[{ stage = \"sufficient\" }]", SHOWS),
+    value("drawing", "\"confidence\""),
+    value("over", "[\"seed\"]"),
+    value("count", "6"),
+];
+
+/// `kind = "curves"` and `kind = "heat-maps"` of a figure.
+pub(super) const DRAWINGS: &[Field] =
+    &[FIGURE[0], FIGURE[1], rows("shows", "[{ stage = \"sizes\" }]", SHOWN), FIGURE[3], FIGURE[4]];
+
+/// `kind = "images"` of a figure.
+pub(super) const IMAGES: &[Field] =
+    &[FIGURE[0], FIGURE[1], rows("shows", "[{ stage = \"sufficient\" }]", PICTURED), FIGURE[5]];
+
+/// One of the stages that a figure shows, whatever the figure's kind.
+const SHOWS: &[Field] = &[
+    value("stage", "\"sufficient\""),
+    value("label", "\"ResNet20\""),
+    pins("where"),
+    value("names", "[\"correct\"]"),
+    value("split", "\"test\""),
+    value("model", "\"full\""),
+];
+
+/// An analysis that a figure shows.
+pub(super) const SHOWN: &[Field] = &[value("stage", "\"sizes\""), SHOWS[1], SHOWS[2], SHOWS[3]];
+
+/// Subsets that a figure shows.
+pub(super) const PICTURED: &[Field] = &[SHOWS[0], SHOWS[1], SHOWS[2], SHOWS[4], SHOWS[5]];
 
 /// `[claim.NAME]`.
 pub(super) const CLAIM: &[Field] = &[

@@ -129,6 +129,7 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
         ("retrained", 10),
         ("random-retrained", 10),
         ("accuracy", 10 + 2 + 10 + 10 + 10),
+        ("sufficient", 2),
     ];
     assert_eq!(counts(&experiment), expected);
     assert_eq!(cells(&experiment, "ranking"), ["arch=resnet20", "arch=resnet18"]);

@@ -187,6 +187,16 @@ impl Drawing {
     }
 }
 
+/// Colours row by row, `width` in each, as a PNG file in which each is a square of side `scale`.
+///
+/// # Errors
+/// When there are no colours, too many, or they cannot be encoded.
+pub(super) fn png(colours: &[[u8; 3]], width: usize, scale: NonZeroU32) -> Result<Vec<u8>, DrawingError> {
+    let shape = ImageShape { height: colours.len().checked_div(width).unwrap_or(0), width, channels: 3 };
+    let drawing = Drawing { shape, masked: [0; 3], scale };
+    drawing.image(Panel { image: colours.as_flattened(), shown: Shown::All })
+}
+
 fn encode(canvas: &RgbImage) -> Result<Vec<u8>, DrawingError> {
     let mut png = Vec::new();
     let (width, height) = canvas.dimensions();

@@ -2,7 +2,9 @@
 
 mod claim;
 pub mod drawing;
+pub mod figure;
 mod measurement;
+pub mod page;
 mod render;
 mod statistic;
 mod table;

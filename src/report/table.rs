@@ -24,6 +24,10 @@ pub struct FilledTable {
     pub over: Vec<String>,
     /// What guessing would score, where all rows agree on it.
     pub chance: Option<f64>,
+    /// How many numbers its means are of, those that have yet to be computed included.
+    pub evaluations: usize,
+    /// How many of them have yet to be computed.
+    pub missing: usize,
 }
 
 /// One row of a [`FilledTable`].
@@ -49,6 +53,7 @@ pub fn fill(table: &Table, axes: &Axes, measurements: &[Measurement]) -> FilledT
     let headings = headings(table, axes);
     let rows: Vec<FilledRow> =
         table.rows.iter().flat_map(|row| fill_row(table, row, &headings, measurements)).collect();
+    let behind = || measurements.iter().filter(|m| table.rows.iter().any(|row| m.belongs_to(&row.measure)));
     FilledTable {
         name: table.name.clone(),
         title: table.title.clone(),
@@ -57,6 +62,8 @@ pub fn fill(table: &Table, axes: &Axes, measurements: &[Measurement]) -> FilledT
         rows,
         over: table.over.clone(),
         chance: common_chance(table, measurements),
+        evaluations: behind().count(),
+        missing: behind().filter(|measurement| measurement.value.is_none()).count(),
     }
 }
 
@@ -153,6 +160,16 @@ mod tests {
         assert_eq!(means, [vec![Some(0.85), Some(0.85)], vec![Some(0.4), Some(0.7)], vec![None, None]]);
         assert_eq!(filled.rows[1].cells[0].unwrap().n, 2);
         assert_eq!(filled.chance, Some(0.1));
+    }
+
+    #[test]
+    fn numbers_that_have_yet_to_be_computed_are_counted() {
+        let mut unfinished = measurement("full", "test", &[("seed", 1.0)], 0.0);
+        unfinished.value = None;
+        let measurements =
+            [measurement("full", "test", &[("seed", 0.0)], 0.8), unfinished, measurement("full", "else", &[], 0.1)];
+        let filled = fill(&table(), &axes(), &measurements);
+        assert_eq!((filled.evaluations, filled.missing), (2, 1));
     }
 
     #[test]

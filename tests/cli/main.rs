@@ -15,5 +15,6 @@ mod interruption;
 mod models;
 mod photographs;
 mod refusals;
+mod report;
 mod results;
 mod runs;

@@ -43,7 +43,7 @@ pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
 }
 
 /// A field, quoted where RFC 4180 demands it.
-fn quoted(field: &str) -> String {
+pub(in crate::report) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -6,6 +6,7 @@ mod latex;
 mod markdown;
 
 pub use csv::measurements_csv;
+pub(super) use csv::quoted;
 pub use human::{claims_human, table_human};
 pub use latex::table_latex;
 pub use markdown::table_markdown;
@@ -36,7 +37,7 @@ pub fn interval_text(value: f64, interval: Option<[f64; 2]>, unit: Unit) -> Stri
 }
 
 /// `.853 +- .012`, the deviation only where there is one; `61.2 [58.0, 64.1]` where there is an interval.
-fn number(statistic: Option<Statistic>, unit: Unit, plus_minus: &str, absent: &str) -> String {
+pub(super) fn number(statistic: Option<Statistic>, unit: Unit, plus_minus: &str, absent: &str) -> String {
     match statistic {
         None => absent.to_owned(),
         Some(Statistic { mean, deviation: None, interval, .. }) => interval_text(mean, interval, unit),
@@ -47,13 +48,13 @@ fn number(statistic: Option<Statistic>, unit: Unit, plus_minus: &str, absent: &s
 }
 
 /// The row's label, with the axis values that tell it from its siblings.
-fn label(row: &FilledRow) -> String {
+pub(super) fn label(row: &FilledRow) -> String {
     let cell: Vec<String> = row.cell.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     if cell.is_empty() { row.label.clone() } else { format!("{} ({})", row.label, cell.join(", ")) }
 }
 
 /// What stands below a table: what the numbers are means over, and what guessing would score.
-fn footnote(table: &FilledTable, plus_minus: &str) -> String {
+pub(super) fn footnote(table: &FilledTable, plus_minus: &str) -> String {
     let mut notes = Vec::new();
     if !table.over.is_empty() {
         notes.push(format!("mean {plus_minus} deviation over {}", table.over.join(", ")));
@@ -71,6 +72,6 @@ fn footnote(table: &FilledTable, plus_minus: &str) -> String {
     notes.join("; ")
 }
 
-fn has_published(table: &FilledTable) -> bool {
+pub(super) fn has_published(table: &FilledTable) -> bool {
     table.rows.iter().any(|row| row.published.is_some())
 }

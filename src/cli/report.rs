@@ -1,0 +1,168 @@
+//! `report`: one HTML page with all that the cache holds of an experiment, and its figures beside it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::experiment::{ImagesRef, Settings};
+use crate::config::{Experiment, merged};
+use crate::data::Provenance;
+use crate::engine::store::{Lookup, Maker};
+use crate::engine::view::View;
+use crate::report::page::{Caveat, DataOrigin, MadeBy, Page, SplitOrigin};
+use crate::spec::{Selection, Split};
+
+use super::args::ReportArguments;
+use super::failure::{Failure, Status};
+use super::figures::figures;
+use super::results::answers;
+use super::session::Session;
+use super::text;
+
+pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
+    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    let (experiment, results) = (&session.experiments[0], &session.planned.results[0]);
+    let answers = answers(&session, experiment, results)?;
+    let figures = figures(&session, experiment, results)?;
+    let view = View::of(&session.planned.plan, &session.store).map_err(Failure::from)?;
+    let source =
+        merged(&arguments.file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))?;
+    let (made, there) = made(&session, &view);
+    let remarks = [answers.sufficient, answers.analyses].concat();
+    let page = Page {
+        name: &experiment.name,
+        description: &experiment.description,
+        file: arguments.file.display().to_string(),
+        steps: (there, session.planned.plan.len()),
+        data: data(&session, experiment),
+        made,
+        tables: &answers.tables,
+        claims: &answers.claims,
+        figures: &figures,
+        measurements: &answers.measurements,
+        remarks: &remarks,
+        caveats: caveats(&session, experiment),
+        source,
+    };
+
+    let name = file_name(&experiment.name);
+    fs::create_dir_all(&arguments.out)
+        .map_err(|error| Failure::usage(format!("cannot create {}: {error}", arguments.out.display())))?;
+    outln!("{}", write(&arguments.out, &format!("{name}.html"), &page.html())?.display());
+    for figure in &figures {
+        let name = format!("{name}-{}", figure.name);
+        if let Some(svg) = figure.svg_file() {
+            outln!("{}", write(&arguments.out, &format!("{name}.svg"), &svg)?.display());
+            outln!("{}", write(&arguments.out, &format!("{name}.csv"), &figure.numbers.csv())?.display());
+        }
+    }
+    let (there, all) = page.steps;
+    if there < all {
+        errln!(
+            "{} of {} are not in the cache and left empty: `overinterp run {}` computes them",
+            all - there,
+            text::count(all, "step"),
+            page.file
+        );
+    }
+    Ok(Status::Success)
+}
+
+fn write(folder: &Path, name: &str, content: &str) -> Result<PathBuf, Failure> {
+    let path = folder.join(name);
+    fs::write(&path, content).map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
+}
+
+/// An experiment's name as that of a file: letters and digits stay, and what lies between them becomes a dash.
+fn file_name(name: &str) -> String {
+    let parts = name.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|part| !part.is_empty());
+    let name = parts.collect::<Vec<_>>().join("-");
+    if name.is_empty() { "report".to_owned() } else { name }
+}
+
+/// What made the results that are there, and how many there are.
+fn made(session: &Session, view: &View) -> (Vec<MadeBy>, usize) {
+    let mut makers: BTreeMap<(&str, &str, &str), (MadeBy, f64)> = BTreeMap::new();
+    let mut there = 0;
+    for (_, step) in session.planned.plan.steps() {
+        let Lookup::Intact(record) = view.entry(step.identity()) else { continue };
+        there += 1;
+        let Maker { program, host, device } = &record.made.by;
+        let date = &record.made.date;
+        let (made, seconds) = makers.entry((program, host, device)).or_insert_with(|| {
+            let (program, host, device) = (program.clone(), host.clone(), device.clone());
+            let dates = (date.clone(), date.clone());
+            (MadeBy { program, host, device, dates, steps: 0, took: String::new() }, 0.0)
+        });
+        made.steps += 1;
+        // Dates are written so that their order as text is that of time.
+        if *date < made.dates.0 {
+            made.dates.0.clone_from(date);
+        }
+        if *date > made.dates.1 {
+            made.dates.1.clone_from(date);
+        }
+        if record.taken_from.is_none() {
+            *seconds += record.seconds;
+        }
+    }
+    let made = makers.into_values().map(|(made, seconds)| MadeBy { took: text::duration(seconds), ..made });
+    (made.collect(), there)
+}
+
+fn data(session: &Session, experiment: &Experiment) -> Vec<DataOrigin> {
+    let origin = |split: Split, name: &str| {
+        let content = session.contents.get(&(name.to_owned(), split))?;
+        Some(SplitOrigin {
+            split: split.name().to_owned(),
+            images: content.images,
+            origin: match content.skipped {
+                0 => content.provenance.describe().to_owned(),
+                skipped => format!("{}; {} left out", content.provenance.describe(), text::count(skipped, "file")),
+            },
+            content: content.hash.to_string(),
+        })
+    };
+    let sets = experiment.data.iter().map(|source| DataOrigin {
+        name: source.name.clone(),
+        kind: source.kind.name().to_owned(),
+        splits: Split::ALL.into_iter().filter_map(|split| origin(split, &source.name)).collect(),
+    });
+    sets.collect()
+}
+
+/// What the results must be read with, by what the experiment does.
+fn caveats(session: &Session, experiment: &Experiment) -> Vec<Caveat> {
+    let settings = || experiment.stages.iter().flat_map(|stage| &stage.instances).map(|instance| &instance.settings);
+    let by_model = |settings: &Settings| match settings {
+        Settings::Select { method, .. } => !matches!(method, Selection::Random { .. }),
+        other => matches!(other, Settings::Collection { .. }),
+    };
+    let masks = |settings: &Settings| {
+        matches!(settings, Settings::Mask { .. } | Settings::Sis { .. } | Settings::Collection { .. })
+    };
+    let retrains = |settings: &Settings| matches!(settings, Settings::Train { images: ImagesRef::Subset { .. }, .. });
+    let partial = experiment.data.iter().any(|source| {
+        source.limit.train.is_some()
+            || source.limit.test.is_some()
+            || session.origins.get(&source.name).is_some_and(|origin| origin.provenance == Provenance::Excerpt)
+    });
+    let candidates = [
+        (Caveat::Ties, settings().any(by_model)),
+        (Caveat::Edges, settings().any(masks)),
+        (Caveat::Positions, settings().any(retrains)),
+        (Caveat::Scale, partial),
+    ];
+    candidates.into_iter().filter(|(_, holds)| *holds).map(|(caveat, _)| caveat).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_become_names_of_files() {
+        for (name, file) in [("cifar-resnet", "cifar-resnet"), ("Table 1: a/b", "Table-1-a-b"), ("../..", "report")] {
+            assert_eq!(super::file_name(name), file);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Reads `[figure.*]`.
+
+use crate::spec::{Drawings, Figure, FigureKind, PicturedStage, ShownStage, Split};
+
+use super::catalog::check_name;
+use super::document::Entry;
+use super::question::{Questions, all};
+use super::read::{Item, Reader};
+use super::schema::{DRAWINGS, FIGURE, IMAGES, PICTURED, SHOWN, StageKind};
+
+/// Images in a row when a file does not say.
+const COUNT: usize = 6;
+/// More would make a picture that nobody can look at.
+const MOST: usize = 60;
+
+/// Kinds of figures by their names.
+#[derive(Clone, Copy)]
+enum Kind {
+    Curves,
+    HeatMaps,
+    Images,
+}
+
+const KINDS: [(&str, Kind); 3] = [("curves", Kind::Curves), ("heat-maps", Kind::HeatMaps), ("images", Kind::Images)];
+const SPLITS: [(&str, Split); 2] = [("train", Split::Train), ("test", Split::Test)];
+
+impl Questions<'_> {
+    /// Reads a `[figure.NAME]`.
+    pub fn figure(&self, entry: &Entry, item: &Item<'_>) -> Option<Figure> {
+        check_name(entry, "a figure", item.sink());
+        let Some(kind) = item.node.get("kind") else {
+            return item.table(FIGURE)?.required("kind").and(None);
+        };
+        let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("kinds of figures", &KINDS)?;
+        let table = item.table(match kind {
+            Kind::Curves | Kind::HeatMaps => DRAWINGS,
+            Kind::Images => IMAGES,
+        })?;
+        let title = table.required("title").and_then(|item| item.words());
+        let kind = match kind {
+            Kind::Curves => self.drawings(&table).map(FigureKind::Curves),
+            Kind::HeatMaps => self.drawings(&table).map(FigureKind::HeatMaps),
+            Kind::Images => self.images(&table),
+        };
+        Some(Figure { name: entry.key.clone(), title: title?, kind: kind? })
+    }
+
+    fn drawings(&self, table: &Reader<'_>) -> Option<Drawings> {
+        let shows = table.required("shows").and_then(|item| all(&item, |item| self.shown(item)));
+        let drawing = table.or("drawing", None, |item| item.words().map(Some));
+        let over = self.over(table, None);
+        Some(Drawings { shows: shows?, drawing: drawing?, over: over? })
+    }
+
+    fn shown(&self, item: &Item<'_>) -> Option<ShownStage> {
+        let table = item.table(SHOWN)?;
+        let pins = self.scope.pins(&table, "where");
+        let label = table.or("label", None, |item| item.words().map(Some));
+        let names = table.or("names", Vec::new(), |item| all(&item, words));
+        let stage = self.figure_stage(&table, &[StageKind::Analyse]);
+        Some(ShownStage { stage: stage?.0, label: label?, pins: pins?, names: names? })
+    }
+
+    fn images(&self, table: &Reader<'_>) -> Option<FigureKind> {
+        let shows = table.required("shows").and_then(|item| all(&item, |item| self.pictured(item)));
+        let count = table.or("count", COUNT, |item| {
+            let count: usize = item.whole(1)?;
+            if count > MOST { item.fault(format!("must be at most {MOST}, not {count}")) } else { Some(count) }
+        });
+        Some(FigureKind::Images { shows: shows?, count: count? })
+    }
+
+    fn pictured(&self, item: &Item<'_>) -> Option<PicturedStage> {
+        let table = item.table(PICTURED)?;
+        let pins = self.scope.pins(&table, "where");
+        let label = table.or("label", None, |item| item.words().map(Some));
+        let split = table.or("split", Split::Test, |item| item.choice("halves", &SPLITS));
+        let stage = self.figure_stage(&table, &[StageKind::Sis, StageKind::Mask]);
+        let ((stage, kind), split) = (stage?, split?);
+        let model = table.or("model", None, |item| {
+            if kind == Some(StageKind::Sis) {
+                return item.fault("has no place here: a stage of kind `sis` knows what its model says");
+            }
+            let (model, images) = (item.text()?.to_owned(), format!("{stage}.{split}"));
+            self.check_evaluated(&item, &model, &item, &images)?;
+            Some(Some(model))
+        });
+        Some(PicturedStage { stage, label: label?, pins: pins?, split, model: model? })
+    }
+
+    /// The stage that is shown, and its kind if that is clear.
+    fn figure_stage(&self, table: &Reader<'_>, kinds: &[StageKind]) -> Option<(String, Option<StageKind>)> {
+        let item = table.required("stage")?;
+        let name = item.text()?;
+        self.scope.catalog.find_stage(name, kinds, &item)?;
+        Some((name.to_owned(), self.scope.catalog.stage(name).and_then(|stage| stage.kind)))
+    }
+}
+
+fn words(item: &Item<'_>) -> Option<String> {
+    item.words()
+}
