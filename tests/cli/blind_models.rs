@@ -174,7 +174,7 @@ fn test_images(model: &Model) -> Vec<Vec<f32>> {
         labels: numbers(TEST).map(|(_, class)| class as u16).collect(),
     };
     let levels = Levels::new(&model.normalise);
-    (0..set.len() as u32).map(|index| Samples::whole(&set).input(&levels, &[index], None)).collect()
+    (0..set.len() as u32).map(|index| Samples::whole(&set).input(&levels, &[index], None).unwrap()).collect()
 }
 
 /// The artifacts of a stage's steps, in the order of their shards.

@@ -73,7 +73,7 @@ fn a_severity_is_a_fifth_of_its_corruptions_file() {
     for (array, corruption, severity) in
         [(0, Corruption::Brightness, 1), (4, Corruption::Fog, 4), (18, Corruption::ZoomBlur, 5)]
     {
-        let Loaded { images, content } = load(&one(dir.path(), corruption, severity)).unwrap();
+        let Loaded { images, content, .. } = load(&one(dir.path(), corruption, severity)).unwrap();
         assert_eq!((images.len(), images.shape.bytes()), (2, 3072));
         for index in 0..2 {
             assert_is(&images, index, array, usize::from(severity - 1) * 2 + index);

@@ -117,7 +117,7 @@ mod tests {
             shape: ImageShape { height: 2, width: 2, channels: 1 },
             classes: ["cat", "dog", "frog"].map(str::to_owned).to_vec(),
             normalise: Normalise { mean: vec![0.0], std: vec![1.0] },
-            pixels: vec![0; 16],
+            pixels: vec![0; 16].into(),
             labels: vec![2, 0, 2, 2],
         };
         let mut subsets = Subsets::new(4);
