@@ -78,7 +78,8 @@ type Splits = Vec<(StageRef, Split)>;
 
 /// Kinds of stages that rank pixels.
 const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
-const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import, StageKind::Temperature];
+/// Kinds of stages that make one network: those that may vote in an ensemble or start a training.
+const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
 /// Kinds of stages that make models.
 pub(super) const MODELS: &[StageKind] =
     &[StageKind::Train, StageKind::Import, StageKind::Ensemble, StageKind::Temperature];
