@@ -5,7 +5,7 @@ use crate::spec::{Bootstrap, Fraction, Metric, Seed, Split};
 use super::experiment::{ImagesRef, Settings, StageRef};
 use super::read::{Item, Reader};
 use super::schema::{ANALYSE, BOOTSTRAP, QUESTIONS, QuestionKind, StageKind};
-use super::stage::{MODELS, Reference, Scope, fraction, split_name, threshold, unjoined, written};
+use super::stage::{MODELS, RANKINGS, Reference, Scope, fraction, split_name, threshold, unjoined, written};
 
 /// One half of what a stage hands on: `ranking.test`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,7 +211,7 @@ impl Scope<'_> {
     }
 
     fn ranking(&self, table: &Reader<'_>) -> Option<(Half, Reference)> {
-        self.half(table, "ranking", &[StageKind::Select])
+        self.half(table, "ranking", RANKINGS)
     }
 
     /// `key = "STAGE.split"` with its `key-where`.

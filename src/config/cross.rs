@@ -65,6 +65,7 @@ fn data_set<'a>(stages: &'a [DraftStage], mask: &str) -> Option<&'a str> {
     let rankings = mask.drafts().flat_map(|draft| &draft.references);
     rankings.flat_map(|ranking| selections(stages, &ranking.stage)).find_map(|settings| match settings {
         Settings::Select { images, .. } => images.first().map(|(source, _)| source.stage.as_str()),
+        Settings::ImportSelection { data, .. } => Some(data.stage.as_str()),
         _ => None,
     })
 }

@@ -77,7 +77,7 @@ impl Folders<'_> {
 type Splits = Vec<(StageRef, Split)>;
 
 /// Kinds of stages that rank pixels.
-const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
+pub(super) const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
 /// Kinds of stages that make one network: those that may vote in an ensemble or start a training.
 const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
 /// Kinds of stages that make models.

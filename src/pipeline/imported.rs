@@ -13,6 +13,7 @@ impl<'a> Planner<'a> {
     /// Plans an `import-selection`, which `settings` are of.
     pub(super) fn import_selection(&mut self, at: &StageRef, settings: &'a Settings) {
         let Settings::ImportSelection { data, files, predictions, model, method, count } = settings else { return };
+        self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
         let model = model.as_ref().map(|model| self.models[model].clone());
         let mut shards = Vec::new();
         for (half, path) in files {
