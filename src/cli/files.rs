@@ -22,8 +22,14 @@ pub(super) struct KnownFiles<'a> {
     contents: RefCell<Contents>,
 }
 
-/// What each half of a data set is known by, of those that were asked for, by the data set's name.
+/// What each half of a data set is known by, of those that were asked for, by the data set's [`full_name`].
 pub(super) type Contents = BTreeMap<(String, Split), Content>;
+
+/// A data set's name with the values of the axes that it mentions.
+pub(super) fn full_name(source: &DataSource) -> String {
+    let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+    format!("{}{}", source.name, cell.concat())
+}
 
 /// Where the images of each data set come from, by its name.
 pub(super) type Origins = BTreeMap<String, Origin>;
@@ -52,7 +58,7 @@ impl Files for KnownFiles<'_> {
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
         match self.library.content(source, split) {
             Ok(content) => {
-                self.contents.borrow_mut().insert((source.name.clone(), split), content);
+                self.contents.borrow_mut().insert((full_name(source), split), content);
                 let mut origins = self.origins.borrow_mut();
                 let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new() };
                 let origin = origins.entry(source.name.clone()).or_insert_with(first);

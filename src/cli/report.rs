@@ -15,6 +15,7 @@ use crate::spec::{Selection, Split};
 use super::args::ReportArguments;
 use super::failure::{Failure, Status};
 use super::figures::figures;
+use super::files::full_name;
 use super::results::answers;
 use super::session::Session;
 use super::text;
@@ -124,10 +125,10 @@ fn data(session: &Session, experiment: &Experiment) -> Vec<DataOrigin> {
             content: content.hash.to_string(),
         })
     };
-    let sets = experiment.data.iter().map(|source| DataOrigin {
-        name: source.name.clone(),
-        kind: source.kind.name().to_owned(),
-        splits: Split::ALL.into_iter().filter_map(|split| origin(split, &source.name)).collect(),
+    let sets = experiment.data.iter().map(|source| {
+        let name = full_name(source);
+        let splits = Split::ALL.into_iter().filter_map(|split| origin(split, &name)).collect();
+        DataOrigin { name, kind: source.kind.name().to_owned(), splits }
     });
     sets.collect()
 }

@@ -127,6 +127,14 @@ fn accuracy_comes_by_corruption_and_severity_and_as_a_mean_of_all() {
     assert_eq!(json["origins"].as_array().unwrap().len(), 2, "each data set is named once: {json}");
     let human = bench.ok("results tiny.toml").out;
     assert!(human.contains("Images of corrupted: not the published files"), "{human}");
+    bench.ok("report tiny.toml --out out");
+    let page = fs::read_to_string(bench.path("out/tiny.html")).unwrap();
+    let of_set = |severity: usize| {
+        let name = format!("corrupted corruption=fog severity={severity}");
+        let (_, row) = page.split_once(&name).unwrap_or_else(|| panic!("{name} is not on the page"));
+        row.split_once("<code title=\"").unwrap().1[..64].to_owned()
+    };
+    assert_ne!(of_set(1), of_set(2), "each is known by its own content");
     assert_eq!(bench.run("").total("ran"), 0);
 }
 
