@@ -199,14 +199,14 @@ pub(super) struct ExportArguments {
     /// Instead of a copy: a new folder of pictures of the stage's subsets, in every size, for people to name, and a key.
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub human_study: Option<PathBuf>,
-    /// How many images people are shown.
-    #[arg(long, value_name = "N", default_value_t = 50, requires = "human_study", value_parser = at_least_one)]
-    pub images: usize,
-    /// From where the images and their order are drawn.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "human_study")]
-    pub seed: u32,
-    /// Only subsets of cells with these values, for people: `arch=resnet20,seed=0`.
-    #[arg(long, value_delimiter = ',', value_name = "AXIS=VALUE", requires = "human_study")]
+    /// With `--human-study`: how many images people are shown; 50 if not given.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub images: Option<usize>,
+    /// With `--human-study`: from where the images and their order are drawn; 0 if not given.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u32>,
+    /// With `--human-study`: only subsets of cells with these values, such as `arch=resnet20,seed=0`.
+    #[arg(long, value_delimiter = ',', value_name = "AXIS=VALUE")]
     pub cell: Vec<String>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,

@@ -50,6 +50,11 @@ impl Seen {
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    // Not clap's `requires`, which gives way to what conflicts with `--to`.
+    let of_study = [arguments.images.is_some(), arguments.seed.is_some(), !arguments.cell.is_empty()];
+    if arguments.human_study.is_none() && of_study.contains(&true) {
+        return Err(Failure::usage("`--images`, `--seed` and `--cell` go with `--human-study`"));
+    }
     match (&arguments.human_study, &arguments.to, arguments.layout, arguments.packed) {
         (Some(into), ..) => human_study::write(&session, arguments, into),
         (None, Some(into), Layout::Authors, _) => authors::run(&session, arguments, into),

@@ -41,11 +41,11 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
     let data = first.outcome.data.as_ref().ok_or_else(|| Failure::usage("the images of this stage are unknown"))?;
     let images = super::export::images(session, data)?;
     let available = sets.iter().map(|set| set.subsets.len()).min().unwrap_or(0).min(images.len());
-    let count = arguments.images;
+    let count = arguments.images.unwrap_or(50);
     if count > available {
         return Err(Failure::usage(format!("cannot show {count} images: there are {available} with subsets")));
     }
-    let shown = pictures(available as u32, count, sets.len(), arguments.seed);
+    let shown = pictures(available as u32, count, sets.len(), arguments.seed.unwrap_or(0));
     let key_file = key_beside(into)?;
     if key_file.exists() || fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some()) {
         let (into, key_file) = (into.display(), key_file.display());
