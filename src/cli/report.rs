@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     let source =
         merged(&arguments.file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))?;
     let (made, there) = made(&session, &view);
-    let remarks = [answers.sufficient, answers.analyses].concat();
+    let remarks = [answers.sufficient, answers.analyses, answers.answered].concat();
     let page = Page {
         name: &experiment.name,
         description: &experiment.description,

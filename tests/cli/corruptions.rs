@@ -128,7 +128,7 @@ fn accuracy_comes_by_corruption_and_severity_and_as_a_mean_of_all() {
     let human = bench.ok("results tiny.toml").out;
     assert!(human.contains("Images of corrupted: not the published files"), "{human}");
     bench.ok("report tiny.toml --out out");
-    let page = fs::read_to_string(bench.path("out/tiny.html")).unwrap();
+    let page = fs::read_to_string(bench.path("out/corruptions.html")).unwrap();
     let of_set = |severity: usize| {
         let name = format!("corrupted corruption=fog severity={severity}");
         let (_, row) = page.split_once(&name).unwrap_or_else(|| panic!("{name} is not on the page"));
