@@ -38,7 +38,7 @@ const CLASSES: usize = 10;
 /// The steps of a selection at which candidates are scored, in sixteenths of the way through it.
 const STAGES: [usize; 4] = [2, 10, 6, 14];
 /// Candidates scored at each, at most.
-const CANDIDATES: usize = 256;
+const CANDIDATES: usize = 1024;
 
 /// Why a network could not be measured.
 #[derive(Debug, thiserror::Error)]
