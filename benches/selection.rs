@@ -1,7 +1,7 @@
 //! Times what selections are made of: `cargo bench --bench selection [-- ARCH...]`.
 //!
 //! For each architecture, with fresh weights, the best of several runs on one thread: images evaluated, rounds of
-//! batched gradient, and candidates of backward selection a second, masking included; then candidates with an image on
+//! batched gradient (the time an image has in one), and candidates of backward selection a second, masking included; then candidates with an image on
 //! each of two threads.
 
 use std::sync::Arc;
@@ -11,10 +11,13 @@ use overinterp::kernels::engine::{Program, Purpose};
 use overinterp::kernels::isa::Isa;
 use overinterp::nn::arch;
 use overinterp::nn::compile::compile;
-use overinterp::nn::compiled_model::ModelWorkspace;
+use overinterp::nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp::nn::group_scorer::GroupScorer;
 use overinterp::nn::init::initial_tensors;
-use overinterp::nn::scorer::{NetworkGradient, NetworkScorer, predict};
-use overinterp::sis::{GradientScorer, Scorer};
+use overinterp::nn::input_dropout::Use;
+use overinterp::nn::model_passes::{Group, ModelPasses};
+use overinterp::nn::scorer::{NetworkScorer, predict};
+use overinterp::sis::{CurveScorer, GradientScorer, Scorer};
 use overinterp::spec::{Arch, ImageShape, Seed};
 
 /// Timings of which the best counts.
@@ -51,17 +54,20 @@ fn measure(arch: Arch) {
         }
     }) / images as f64;
 
-    let gradients = program(Purpose::Gradients);
-    let mut workspace = ModelWorkspace::new(&gradients.into());
-    let mut slopes = vec![0.0; shape.pixels()];
-    let rounds = images.div_ceil(3);
+    let model: CompiledModel = program(Purpose::Gradients).into();
+    let together = ModelPasses::together(&model);
+    let mut passes = ModelPasses::new(&model, together);
+    let numbers: Vec<u32> = (0..together as u32).collect();
+    let (mut values, mut slopes) = (vec![0.0; together], vec![0.0; together * shape.bytes()]);
+    let rounds = images.div_ceil(3 * together);
     let round = best(|| {
-        let mut scorer = NetworkGradient::new(&mut workspace, &image);
+        let group = Group { purpose: Use::Selection, numbers: &numbers };
+        let mut scorer = GroupScorer::new(&mut passes, group, image.repeat(together));
         for round in 0..rounds {
-            scorer.mask(&[(round % shape.pixels()) as u32]);
-            scorer.gradient(&mut slopes);
+            (0..together).for_each(|image| scorer.mask(image, &[(round % shape.pixels()) as u32]));
+            scorer.gradients(&mut values, &mut slopes);
         }
-    }) / rounds as f64;
+    }) / (rounds * together) as f64;
 
     let one = candidates_per_second(&scores, &image, 1);
     let two = candidates_per_second(&scores, &image, 2);

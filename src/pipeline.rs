@@ -6,7 +6,10 @@
 //! computes what, and to cut long work into shards.
 
 mod analyse;
+mod images;
 mod imported;
+mod models;
+mod select;
 mod temperature;
 mod work;
 
@@ -19,16 +22,14 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{
-    Appearance, Arch, Cell, DataKind, DataSource, Fraction, ImageShape, Keep, SeededDropout, Selection, Split, Work,
-};
-use crate::stages::{
-    Collect, DataSplit, Ensemble, Env, Evaluate, FindSis, Human, Images, Import, Mask, Range, Select, SelectionFiles,
-    Train,
-};
+use crate::spec::{Appearance, Cell, DataSource, Fraction, Keep, Split, Work};
+use crate::stages::{DataSplit, Env, Evaluate, FindSis, Human, Mask, SelectionFiles, Train};
 
 pub use analyse::Analysed;
 
+use images::{KnownSplit, data_ref};
+use models::File;
+use select::RankedSplit;
 use work::Workload;
 
 /// What planning needs to know of the files that an experiment names.
@@ -107,15 +108,6 @@ pub struct Outcome<A> {
     pub key: Key<A>,
 }
 
-/// Images of a shard when each costs d(d+1)/2 forward passes: what a crash may cost.
-const BACKWARD_SHARD: usize = 16;
-/// Images of a shard when each costs a few hundred forward and backward passes.
-const GRADIENT_SHARD: usize = 512;
-/// Pixels of all images of a shard, whose orders are in memory together: 41 photographs of 224x224.
-const SHARD_PIXELS: usize = 1 << 21;
-/// Images of a shard when each costs several backward selections.
-const COLLECTION_SHARD: usize = 4;
-
 /// Plans experiments together: a step that several need is there once.
 #[must_use]
 pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
@@ -131,28 +123,6 @@ pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
         planned.work.append(&mut planner.workload.into_work());
     }
     planned
-}
-
-/// A split in use: what the manifest says of it, how many images it has, and why it is absent if it is.
-#[derive(Clone)]
-struct KnownSplit {
-    data: DataSplit,
-    images: usize,
-    absent: Option<String>,
-}
-
-/// The shards of one split's ranking.
-struct RankedSplit {
-    shards: Vec<Key<Ranking>>,
-    split: KnownSplit,
-}
-
-/// A file of weights, and what is not in it.
-#[derive(Clone, Copy)]
-struct File<'a> {
-    path: &'a Path,
-    input_dropout: Option<SeededDropout>,
-    transform_input: Option<bool>,
 }
 
 /// The shards of one split's collections.
@@ -240,101 +210,6 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn model(&mut self, at: StageRef, key: Key<Model>) {
-        self.results.models.push(Outcome {
-            stage: at.stage.clone(),
-            model: at.stage.clone(),
-            images: String::new(),
-            data: None,
-            cell: at.cell.clone(),
-            key: key.clone(),
-        });
-        self.models.insert(at, key);
-    }
-
-    fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &StageRef) {
-        let File { path, input_dropout: stated, transform_input } = file;
-        // What keeps every pixel is no dropout, and no part of a manifest.
-        let input_dropout = stated.filter(SeededDropout::drops);
-        let mut like = self.split(data, Split::Train);
-        if let (DataKind::ImageFolder(_), Some(_)) = (like.data.source.kind, &like.absent) {
-            // Photographs may be there to be classified only.
-            like = self.split(data, Split::Test);
-        }
-        let (content, absent) = match self.files.file("model file", path) {
-            Ok(content) => (content, like.absent),
-            Err(why) => (format!("absent: {}", path.display()), Some(why)),
-        };
-        let file = path.to_owned();
-        let import = Import { content, file, arch, like: like.data, input_dropout, stated, transform_input };
-        let key = self.step(import, label(&at), absent);
-        self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
-        self.model(at, key);
-    }
-
-    fn ensemble(&mut self, at: StageRef, members: &[StageRef]) {
-        let members: Vec<Key<Model>> = members.iter().map(|member| self.models[member].clone()).collect();
-        let networks: Vec<StepKey> = members.iter().map(|member| member.step().clone()).collect();
-        let key = self.step(Ensemble { members }, label(&at), None);
-        self.workload.ensemble(key.step(), &networks);
-        self.model(at, key);
-    }
-
-    fn select(
-        &mut self,
-        at: &StageRef,
-        model: Option<&StageRef>,
-        images: &[(StageRef, Split)],
-        method: &Selection,
-        count: Option<usize>,
-    ) {
-        let splits: Vec<(KnownSplit, Vec<Range>)> = images
-            .iter()
-            .map(|(source, split)| {
-                let split = self.split(source, *split);
-                let images = count.map_or(split.images, |count| count.min(split.images));
-                let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
-                (split, Range::shards(images, shard_size(method, images, pixels)))
-            })
-            .collect();
-        let shards: usize = splits.iter().map(|(_, ranges)| ranges.len()).sum();
-        self.asked.extend(model.map(|model| (at.clone(), model.stage.clone())));
-        let model = model.map(|model| self.models[model].clone());
-        let mut place = 0;
-        let mut ranked = Vec::new();
-        for (split, ranges) in splits {
-            let mut keys = Vec::new();
-            for range in ranges {
-                let select = Select { model: model.clone(), images: split.data.clone(), range, method: method.clone() };
-                let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, split.data.split) };
-                let count = select.range.count;
-                let key = self.step(select, label, split.absent.clone());
-                if let Some(model) = &model {
-                    self.workload.select(key.step(), model.step(), &split.data, method, count);
-                }
-                keys.push(key);
-                place += 1;
-            }
-            ranked.push(RankedSplit { shards: keys, split });
-        }
-        self.ranking(at, ranked);
-    }
-
-    /// Notes where the rankings of a stage will be found.
-    fn ranking(&mut self, at: &StageRef, ranked: Vec<RankedSplit>) {
-        for RankedSplit { shards, split } in &ranked {
-            self.results.rankings.extend(shards.iter().map(|key| Outcome {
-                stage: at.stage.clone(),
-                model: String::new(),
-                images: format!("{}.{}", split.data.source.name, split.data.split),
-                data: Some(split.data.clone()),
-                cell: at.cell.clone(),
-                key: key.clone(),
-            }));
-        }
-        self.rankings.insert(at.clone(), ranked);
-    }
-
     fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Keep, appearance: Appearance) {
         if let Some(asked) = self.asked.get(ranking).cloned() {
             self.asked.insert(at.clone(), asked);
@@ -404,31 +279,6 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn collection(
-        &mut self,
-        at: &StageRef,
-        model: &StageRef,
-        images: &[(StageRef, Split)],
-        threshold: f64,
-        count: Option<usize>,
-    ) {
-        self.asked.insert(at.clone(), model.stage.clone());
-        let model = self.models[model].clone();
-        for (source, half) in images {
-            let split = self.split(source, *half);
-            let images = count.map_or(split.images, |count| count.min(split.images));
-            let ranges = Range::shards(images, COLLECTION_SHARD);
-            let shards = ranges.len();
-            let mut keys = Vec::with_capacity(shards);
-            for (place, range) in ranges.into_iter().enumerate() {
-                let collect = Collect { model: model.clone(), images: split.data.clone(), range, threshold };
-                let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
-                keys.push(self.step(collect, label, split.absent.clone()));
-            }
-            self.collections.insert((at.clone(), *half), (keys, split));
-        }
-    }
-
     fn human(&mut self, at: &StageRef, images: &ImagesRef, answers: &Path, key: &Path) {
         let ImagesRef::Subset { mask, .. } = images else { return };
         let (name, keep) = (images_name(images), self.keeps[mask]);
@@ -460,98 +310,6 @@ impl<'a> Planner<'a> {
             cell: at.cell.clone(),
             key,
         });
-    }
-
-    /// The shards of every split that a stage ranks.
-    fn ranked(&self, ranking: &StageRef) -> Vec<(Vec<Key<Ranking>>, KnownSplit)> {
-        self.rankings[ranking].iter().map(|ranked| (ranked.shards.clone(), ranked.split.clone())).collect()
-    }
-
-    /// Images as a stage's manifest names them, and why their data are absent if they are.
-    fn images(&mut self, images: &ImagesRef) -> (Images, Option<String>) {
-        match images {
-            ImagesRef::Data { source, split } => {
-                let split = self.split(source, *split);
-                (Images { data: split.data, subset: None }, split.absent)
-            }
-            ImagesRef::Subset { mask, split } => {
-                let (key, split) = self.subsets[&(mask.clone(), *split)].clone();
-                (Images { data: split.data, subset: Some(key) }, split.absent)
-            }
-        }
-    }
-
-    /// What a training on `images` is tested on after each epoch: the test images masked alike, or, where there are
-    /// none, `images` themselves.
-    fn monitor(&mut self, images: &Images) -> (Images, Option<String>) {
-        match &images.subset {
-            None => {
-                let source = data_ref(&images.data.source);
-                let split = self.sources.contains_key(&source).then(|| self.split(&source, Split::Test));
-                split.map_or_else(
-                    || (images.clone(), None),
-                    |split| (Images { data: split.data, subset: None }, split.absent),
-                )
-            }
-            Some(subset) => {
-                let trained_on = self.subsets.iter().find(|(_, (key, _))| key.step() == subset.step());
-                let tested_on = trained_on.and_then(|((mask, _), _)| self.subsets.get(&(mask.clone(), Split::Test)));
-                tested_on.map_or_else(
-                    || (images.clone(), None),
-                    |(key, split)| {
-                        (Images { data: split.data.clone(), subset: Some(key.clone()) }, split.absent.clone())
-                    },
-                )
-            }
-        }
-    }
-
-    /// The split behind images.
-    fn known(&self, images: &Images) -> Option<KnownSplit> {
-        self.splits.values().find(|known| known.data == images.data).cloned()
-    }
-
-    fn split(&mut self, at: &StageRef, split: Split) -> KnownSplit {
-        let source = self.sources[at];
-        let files = self.files;
-        let known = self.splits.entry((at.clone(), split)).or_insert_with(|| match files.split(source, split) {
-            Ok(facts) => KnownSplit {
-                data: DataSplit { content: facts.content, split, source: source.clone() },
-                images: facts.images,
-                absent: None,
-            },
-            Err(why) => {
-                // Images that are not there yet are told apart by their name and cell.
-                let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
-                KnownSplit {
-                    data: DataSplit {
-                        content: format!("absent: {}{}.{split}", source.name, cell.concat()),
-                        split,
-                        source: source.clone(),
-                    },
-                    images: source.published_images(split).unwrap_or(1),
-                    absent: Some(why),
-                }
-            }
-        });
-        known.clone()
-    }
-}
-
-/// What a data set is known by in its experiment.
-fn data_ref(source: &DataSource) -> StageRef {
-    StageRef { stage: source.name.clone(), cell: source.cell.clone() }
-}
-
-/// Images of a shard, of so many pixels each if that is known. Random orders are one stream, drawn in one go.
-fn shard_size(method: &Selection, images: usize, pixels: Option<usize>) -> usize {
-    let bounded = pixels.map_or(GRADIENT_SHARD, |pixels| (SHARD_PIXELS / pixels.max(1)).max(1));
-    match method {
-        Selection::Backward => BACKWARD_SHARD.min(bounded),
-        Selection::BatchedGradient { .. } | Selection::Gradient { .. } | Selection::IntegratedGradients { .. } => {
-            GRADIENT_SHARD.min(bounded)
-        }
-        Selection::Random { .. } => images.max(1),
     }
 }
 

@@ -348,7 +348,7 @@ pub(super) enum DataVerb {
     Fetch {
         /// cifar10, cifar100, cifar10-c, fashion-mnist or mnist.
         name: String,
-        /// The folder to put it in; `data/NAME` if not given.
+        /// The folder to put it in; the one in `data` where experiments look for it, if not given.
         #[arg(long, value_name = "DIR")]
         root: Option<PathBuf>,
         /// A mirror: the address under which the files have their official names.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::data::{FetchNotice, FetchOptions, fetch};
+use crate::data::{FetchNotice, FetchOptions, fetch, usual_places};
 use crate::engine::cancel::Cancel;
 use crate::spec::DataKind;
 
@@ -24,7 +24,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
         let nearest = session::suggestion(&name, &published);
         return Err(Failure::usage(format!("there is no published data set `{name}`: {nearest}")));
     };
-    let root = root.unwrap_or_else(|| PathBuf::from("data").join(&name));
+    let root = root.or_else(|| usual_places(kind).into_iter().next()).unwrap_or_else(|| PathBuf::from("data"));
     let cancel = Cancel::default();
     run::stop_on_interrupt(&cancel)?;
     let terminal = std::io::stderr().is_terminal();

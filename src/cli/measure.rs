@@ -62,6 +62,7 @@ fn of_analysis(analysed: &Analysed, step: &Step, analysis: Option<&Analysis>) ->
         n: number(metric).map(|number| number.count),
         chance: match metric {
             Metric::Overlap => number(Metric::OverlapChance).and_then(|number| number.value),
+            Metric::Border => number(Metric::BorderChance).and_then(|number| number.value),
             _ => None,
         },
         ..unmeasured(&analysed.outcome, step, metric)

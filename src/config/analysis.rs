@@ -4,8 +4,9 @@ use crate::spec::{Bootstrap, Fraction, Metric, Seed, Split};
 
 use super::experiment::{ImagesRef, Settings, StageRef};
 use super::read::{Item, Reader};
+use super::reference::{Reference, unjoined, written};
 use super::schema::{ANALYSE, BOOTSTRAP, QUESTIONS, QuestionKind, StageKind};
-use super::stage::{MODELS, RANKINGS, Reference, Scope, fraction, split_name, threshold, unjoined, written};
+use super::stage::{MODELS, RANKINGS, Scope, fraction, split_name, threshold};
 
 /// One half of what a stage hands on: `ranking.test`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,13 +103,27 @@ impl Question {
             ],
             Self::ConfidenceCurve { .. } => &[Metric::ConfidenceArea],
             Self::MaskedConfidence { .. } => &[Metric::MaskedConfidence],
-            Self::HeatMap { .. } => &[],
+            Self::HeatMap { .. } => &[Metric::Border, Metric::BorderChance],
             Self::Overlap { .. } => {
                 &[Metric::Overlap, Metric::OverlapUnion, Metric::OverlapChance, Metric::OverlapElsewhere]
             }
             Self::Collections { .. } => &[Metric::CollectionCount, Metric::CollectionSize, Metric::CollectionCoverage],
             Self::DeletionInsertion { .. } => &[Metric::DeletionArea, Metric::InsertionArea],
             Self::Calibration { .. } => &[Metric::CalibrationError],
+        }
+    }
+
+    /// The drawings that the answer has.
+    pub(super) const fn drawings(&self) -> &'static [&'static str] {
+        match self {
+            Self::SisSize { .. } => &["sis-size", "sis-size-difference", "sis-found"],
+            Self::ConfidenceCurve { .. } => &["confidence"],
+            Self::MaskedConfidence { .. } => &["masked-confidence"],
+            Self::HeatMap { .. } => &["kept-pixels"],
+            Self::Overlap { .. } => &[],
+            Self::Collections { .. } => &["collection-counts", "collection-sizes"],
+            Self::DeletionInsertion { .. } => &["deletion-insertion"],
+            Self::Calibration { .. } => &["reliability"],
         }
     }
 

@@ -6,10 +6,10 @@ use crate::spec::{Cell, Corrupted, Corruption, DataKind, DataSource, Limit, Phot
 
 use super::catalog::Catalog;
 use super::document::Entry;
+use super::folders::Folders;
 use super::problem::Sink;
 use super::read::{Item, Reader};
 use super::schema::{DATA, LIMIT, PHOTOGRAPHS, SAMPLE};
-use super::stage::Folders;
 use super::sweep::Sweep;
 use super::variants;
 

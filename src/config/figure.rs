@@ -4,6 +4,7 @@ use crate::spec::{Drawings, Figure, FigureKind, PicturedStage, ShownStage, Split
 
 use super::catalog::check_name;
 use super::document::Entry;
+use super::nearest::suggestion;
 use super::question::{Questions, all};
 use super::read::{Item, Reader};
 use super::schema::{DRAWINGS, FIGURE, IMAGES, PICTURED, SHOWN, StageKind};
@@ -47,7 +48,19 @@ impl Questions<'_> {
 
     fn drawings(&self, table: &Reader<'_>) -> Option<Drawings> {
         let shows = table.required("shows").and_then(|item| all(&item, |item| self.shown(item)));
-        let drawing = table.or("drawing", None, |item| item.words().map(Some));
+        let drawing = table.or("drawing", None, |item| {
+            let name = item.words()?;
+            let shown = shows.iter().flatten().map(|shown| shown.stage.as_str());
+            let mut known = shown.filter_map(|stage| self.evaluated.drawings.get(stage).map(|known| (stage, known)));
+            match known.find(|(_, known)| !known.contains(name.as_str())) {
+                None => Some(Some(name)),
+                Some((stage, known)) => {
+                    let problem = item.problem(format!("cannot be `{name}`, which `{stage}` does not draw"));
+                    item.sink().report(problem.help(suggestion(&name, "its drawings", known.iter().copied())));
+                    None
+                }
+            }
+        });
         let over = self.over(table, None);
         Some(Drawings { shows: shows?, drawing: drawing?, over: over? })
     }

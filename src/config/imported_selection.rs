@@ -7,8 +7,9 @@ use crate::spec::{Cell, Selection, Split};
 use super::experiment::{Settings, StageRef};
 use super::method::method;
 use super::read::{Item, Reader};
+use super::reference::Reference;
 use super::schema::{Field, PREDICTION_FILES, SELECTION_FILES};
-use super::stage::{MODELS, Reference, Scope};
+use super::stage::{MODELS, Scope};
 
 impl Scope<'_> {
     pub(super) fn import_selection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {

@@ -7,7 +7,8 @@ use crate::spec::{AxisValue, Cell, DataSource};
 use super::catalog::Catalog;
 use super::experiment::{Instance, StageRef, StageSpec};
 use super::problem::{Problem, Sink};
-use super::stage::{Draft, Reference};
+use super::reference::Reference;
+use super::stage::Draft;
 use super::sweep::Sweep;
 
 /// The drafts of one stage: for an evaluation a group for each pair, for others one group.

@@ -16,16 +16,19 @@ mod document;
 pub mod experiment;
 mod extends;
 mod figure;
+mod folders;
 mod imported_selection;
 mod join;
 mod merged;
 mod method;
+mod model;
 mod nearest;
 mod overrides;
 mod problem;
 mod question;
 mod read;
 mod recipe;
+mod reference;
 mod schema;
 mod stage;
 mod sweep;
@@ -46,12 +49,13 @@ use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
 use experiment::Settings;
 use extends::Files;
+use folders::Folders;
 use join::DraftStage;
 use problem::{Sink, Source};
 use question::{Evaluated, Questions};
 use read::Item;
 use schema::{EXPERIMENT, StageKind};
-use stage::{Folders, Scope};
+use stage::Scope;
 use sweep::Sweep;
 
 /// Reads an experiment file with what it extends, and applies `overrides` in order.
@@ -117,7 +121,8 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     let data = dataset::read_all(&catalog, &sweep, folders, sink);
     let scope = Scope { catalog: &catalog, sweep: &sweep, data: &data, folders };
 
-    let mut evaluated = Evaluated { pairs: BTreeSet::new(), analyses: BTreeMap::new(), complete: true };
+    let mut evaluated =
+        Evaluated { pairs: BTreeSet::new(), analyses: BTreeMap::new(), drawings: BTreeMap::new(), complete: true };
     let mut drafts: Vec<DraftStage> = Vec::new();
     for entry in &catalog.stages {
         let before = sink.len();
@@ -140,7 +145,10 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
         }
         for draft in groups.iter().flatten() {
             let metrics = match &draft.settings {
-                Settings::Analyse { question } => question.metrics(),
+                Settings::Analyse { question } => {
+                    evaluated.drawings.entry(entry.name.to_owned()).or_default().extend(question.drawings());
+                    question.metrics()
+                }
                 Settings::Temperature { .. } => &[Metric::Temperature],
                 _ => continue,
             };

@@ -1,19 +1,17 @@
 //! Reads one variant of a `[stage.NAME]` table.
 
-use std::path::{Path, PathBuf};
-
-use crate::spec::{Arch, Cell, DataSource, Fraction, Keep, Seed, Selection, Split};
+use crate::spec::{AxisValue, Cell, DataSource, Fraction, Keep, Selection, Split};
 
 use super::appearance::appearance;
 use super::axis::axis_value;
 use super::catalog::{Catalog, Found};
 use super::document::Value;
 use super::experiment::{ImagesRef, Settings, StageRef};
+use super::folders::Folders;
 use super::method::method;
-use super::problem::Place;
 use super::read::{Item, Reader};
-use super::recipe::{input_dropout, recipe};
-use super::schema::{KEEP, PAIR, SEEDED_DROPOUT, StageKind};
+use super::reference::{Reference, unjoined, written};
+use super::schema::{KEEP, PAIR, StageKind};
 use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
@@ -25,21 +23,6 @@ pub(super) struct Draft {
     pub settings: Settings,
     /// What those references ask for, in the order of [`Settings::resolve`].
     pub references: Vec<Reference>,
-}
-
-/// A stage or a data set that a stage names.
-#[derive(Clone, Debug)]
-pub(super) struct Reference {
-    /// Its name.
-    pub stage: String,
-    /// Where it is named.
-    pub place: Place,
-    /// The split that is used of it, for images.
-    pub split: Option<Split>,
-    /// Axes with the values that they must have (`*-where`).
-    pub pins: Cell,
-    /// Axes whose values are taken together (`over`), and where they are named.
-    pub over: Vec<(String, Place)>,
 }
 
 /// What stages are read against.
@@ -54,32 +37,11 @@ pub(super) struct Scope<'a> {
     pub folders: Folders<'a>,
 }
 
-/// The folders of the files that an experiment comes from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Folders<'a> {
-    /// That of the experiment file.
-    pub own: &'a Path,
-    /// That of each source, relative to it.
-    pub sources: &'a [PathBuf],
-}
-
-impl Folders<'_> {
-    /// The path that `item` names, relative to the file in which it is written. An override counts as written in the
-    /// experiment file.
-    pub fn resolve(&self, item: &Item<'_>) -> Option<PathBuf> {
-        let path = item.words()?;
-        let folder = self.sources.get(item.node.place.source);
-        Some(self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path))))
-    }
-}
-
 /// Halves of one data set.
 type Splits = Vec<(StageRef, Split)>;
 
 /// Kinds of stages that rank pixels.
 pub(super) const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
-/// Kinds of stages that make one network: those that may vote in an ensemble or start a training.
-const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
 /// Kinds of stages that make models.
 pub(super) const MODELS: &[StageKind] =
     &[StageKind::Train, StageKind::Import, StageKind::Ensemble, StageKind::Temperature];
@@ -118,94 +80,6 @@ impl Scope<'_> {
         Some(Draft { cell, settings: Settings::Evaluate { model, images }, references })
     }
 
-    fn train(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let images = self.images(table);
-        let arch = table.required("arch").and_then(|item| arch(&item));
-        let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
-        let recipe = table.required("recipe").and_then(|item| recipe(&item));
-        let init = match table.optional("init") {
-            Some(_) => self.stage(table, "init", WEIGHTS).map(Some),
-            None => self.pins(table, "init-where").map(|_| None),
-        };
-        let ((images, mut references), init) = (images?, init?);
-        let (init, reference) = init.unzip();
-        references.extend(reference);
-        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe?, init }, references))
-    }
-
-    fn import(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let file = table.required("file").and_then(|item| self.weights_file(&item));
-        let arch = table.required("arch").and_then(|item| arch(&item));
-        let data = table.required("data").and_then(|item| {
-            let name = item.text()?;
-            self.catalog.find_images(name, &[], &item)?;
-            if self.lacks(name, Split::Train) {
-                let problem = item.problem(format!("names `{name}`, which has no training half"));
-                item.sink().report(problem.help("name the data set that the network was trained on"));
-                return None;
-            }
-            Some((unjoined(name), Reference::to_data(name, &item, None, Cell::new())))
-        });
-        let input_dropout = table.or("input-dropout", None, |item| {
-            let table = item.table(SEEDED_DROPOUT)?;
-            let dropout = input_dropout(&table);
-            let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
-            dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(seed)))
-        });
-        let transform_input = arch.map(|arch| transform_input(arch, table));
-        let (file, arch, data) = (file?, arch?, data?);
-        let (data, reference) = data;
-        let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
-        let settings = Settings::Import { file, arch, data, input_dropout, transform_input };
-        Some((settings, vec![reference]))
-    }
-
-    fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
-        let pins = self.pins(table, "members-where");
-        let over = table.or("over", Vec::new(), |item| {
-            let axes = self.axes(&item)?;
-            let fixed = |axis: &String| pins.as_ref().is_some_and(|pins| pins.contains_key(axis));
-            for (axis, item) in &axes {
-                if cell.contains_key(axis) {
-                    return item.fault(format!("cannot be `{axis}`, of which this stage mentions the value itself"));
-                }
-                if fixed(axis) {
-                    return item.fault(format!("cannot be `{axis}`, which `members-where` fixes"));
-                }
-            }
-            Some(axes.into_iter().map(|(axis, item)| (axis, written(&item))).collect())
-        });
-        let members = table.required("members").and_then(|item| self.members(&item));
-        let (members, pins, over) = (members?, pins?, over?);
-        let references = members.iter().map(|(name, place)| Reference {
-            stage: name.clone(),
-            place: *place,
-            split: None,
-            pins: pins.clone(),
-            over: over.clone(),
-        });
-        let references = references.collect();
-        Some((Settings::Ensemble { members: members.iter().map(|(name, _)| unjoined(name)).collect() }, references))
-    }
-
-    /// The stages that make an ensemble's members, and where each is named.
-    fn members(&self, item: &Item<'_>) -> Option<Vec<(String, Place)>> {
-        let mut members: Vec<(String, Place)> = Vec::new();
-        let mut sound = true;
-        for item in item.full_list()? {
-            let name = item.text().filter(|name| self.catalog.find_stage(name, WEIGHTS, &item).is_some());
-            match name {
-                Some(name) if members.iter().any(|(known, _)| known == name) => {
-                    sound = false;
-                    item.fault::<()>("is there twice");
-                }
-                Some(name) => members.push((name.to_owned(), written(&item))),
-                None => sound = false,
-            }
-        }
-        sound.then_some(members)
-    }
-
     /// A list of axes, each with the item that names it.
     pub fn axes<'a>(&self, item: &Item<'a>) -> Option<Vec<(String, Item<'a>)>> {
         let mut axes: Vec<(String, Item<'a>)> = Vec::new();
@@ -231,20 +105,6 @@ impl Scope<'_> {
             return None;
         }
         Some(name.to_owned())
-    }
-
-    fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
-        let file = self.folders.resolve(item)?;
-        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if !["safetensors", "pt", "pth"].contains(&extension) {
-            let problem = item.problem("is not a file of weights by its name");
-            item.sink().report(problem.help("it must end in `.safetensors`, `.pt` or `.pth`"));
-            return None;
-        }
-        if file.is_dir() {
-            return item.fault("is a folder, not a file of weights");
-        }
-        Some(file)
     }
 
     fn select(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
@@ -392,7 +252,7 @@ impl Scope<'_> {
     }
 
     /// Whether a data set has no such half.
-    fn lacks(&self, name: &str, split: Split) -> bool {
+    pub(super) fn lacks(&self, name: &str, split: Split) -> bool {
         self.data.iter().any(|source| source.name == name && !source.kind.has(split))
     }
 
@@ -405,13 +265,20 @@ impl Scope<'_> {
         let mut pins = Cell::new();
         let mut sound = true;
         for entry in entries {
-            let value = axis_value(&Item::new(&entry.node, format!("{}.{}", item.path, entry.key), item.sink()));
+            let entry_item = Item::new(&entry.node, format!("{}.{}", item.path, entry.key), item.sink());
+            let value = axis_value(&entry_item);
             if !self.sweep.has(&entry.key) {
                 self.sweep.unknown(&entry.key, entry.place, item.sink());
                 sound = false;
             }
             match value {
                 Some(value) => {
+                    if let Some(known) = self.sweep.other_kind(&entry.key, &value) {
+                        let kind = if matches!(known, AxisValue::Text(_)) { "names" } else { "numbers" };
+                        entry_item
+                            .fault::<()>(format!("must be of the axis' kind, whose values are {kind}, like {known}"));
+                        sound = false;
+                    }
                     let value = self.sweep.canonical(&entry.key, &value).unwrap_or(value);
                     pins.insert(entry.key.clone(), value);
                 }
@@ -422,65 +289,6 @@ impl Scope<'_> {
     }
 }
 
-impl Settings {
-    /// Puts the instances that were chosen in place of the references: model before images, one for each; any number
-    /// for a member of an ensemble.
-    pub(super) fn resolve(&mut self, chosen: Vec<Vec<StageRef>>) {
-        let chosen = chosen.into_iter().flatten();
-        if let Self::Ensemble { members } = self {
-            *members = chosen.collect();
-        } else {
-            self.references_mut().into_iter().zip(chosen).for_each(|(slot, stage)| *slot = stage);
-        }
-    }
-
-    fn references_mut(&mut self) -> Vec<&mut StageRef> {
-        match self {
-            Self::Train { images, init, .. } => std::iter::once(images.reference_mut()).chain(init).collect(),
-            Self::Human { images, .. } => vec![images.reference_mut()],
-            Self::Import { data, .. } => vec![data],
-            Self::Ensemble { members } => members.iter_mut().collect(),
-            Self::Select { model, images, .. } => model.iter_mut().chain(sources_mut(images)).collect(),
-            Self::ImportSelection { model, data, .. } => model.iter_mut().chain([data]).collect(),
-            Self::Mask { ranking, .. } | Self::Sis { ranking, .. } => vec![ranking],
-            Self::Evaluate { model, images } => vec![model, images.reference_mut()],
-            Self::Collection { model, images, .. } => std::iter::once(model).chain(sources_mut(images)).collect(),
-            Self::Temperature { model, images, .. } => vec![model, &mut images.0],
-            Self::Analyse { question } => question.references_mut(),
-        }
-    }
-}
-
-impl ImagesRef {
-    /// The stage or data set that it refers to.
-    pub(super) const fn reference_mut(&mut self) -> &mut StageRef {
-        match self {
-            Self::Data { source: reference, .. } | Self::Subset { mask: reference, .. } => reference,
-        }
-    }
-}
-
-impl Reference {
-    /// A data set, as `item` names it.
-    pub fn to_data(name: &str, item: &Item<'_>, split: Option<Split>, pins: Cell) -> Self {
-        Self { stage: name.to_owned(), place: written(item), split, pins, over: Vec::new() }
-    }
-}
-
-fn sources_mut(images: &mut [(StageRef, Split)]) -> impl Iterator<Item = &mut StageRef> {
-    images.iter_mut().map(|(source, _)| source)
-}
-
-/// A stage whose cell is not known yet.
-pub(super) fn unjoined(name: &str) -> StageRef {
-    StageRef { stage: name.to_owned(), cell: Cell::new() }
-}
-
-/// Where a value is written, also if it came from an axis.
-pub(super) fn written(item: &Item<'_>) -> Place {
-    item.node.via.unwrap_or(item.node.place)
-}
-
 /// A share of an image's pixels.
 pub(super) fn fraction(item: &Item<'_>) -> Option<Fraction> {
     let value = item.number()?;
@@ -488,31 +296,9 @@ pub(super) fn fraction(item: &Item<'_>) -> Option<Fraction> {
     Fraction::try_from(value).map_or_else(fault, Some)
 }
 
-/// Whether imported weights expect the input that torchvision's `transform_input` makes. Nothing in a file tells, so
-/// that Inception v3 needs it said; no other network has it.
-fn transform_input(arch: Arch, table: &Reader<'_>) -> Result<Option<bool>, Reported> {
-    if arch == Arch::ImagenetInceptionV3 {
-        return table.required("transform-input").and_then(|item| item.boolean()).map(Some).ok_or(Reported);
-    }
-    match table.optional("transform-input") {
-        None => Ok(None),
-        Some(item) => {
-            item.fault::<()>(format!("is for `{}`, not for `{arch}`", Arch::ImagenetInceptionV3));
-            Err(Reported)
-        }
-    }
-}
-
-/// A problem that was reported.
-struct Reported;
-
 /// The confidence that a sufficient subset must reach.
 pub(super) fn threshold(table: &Reader<'_>) -> Option<f64> {
     table.required("threshold")?.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0)
-}
-
-fn arch(item: &Item<'_>) -> Option<Arch> {
-    item.choice("architectures", &Arch::ALL.map(|arch| (arch.name(), arch)))
 }
 
 /// Takes `cifar10.train` apart.

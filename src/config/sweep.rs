@@ -95,6 +95,14 @@ impl Sweep {
         axis.position(value).map(|position| axis.values[position].0.clone())
     }
 
+    /// A value of the axis, if they are all numbers and `value` is a text, or the other way round.
+    pub fn other_kind(&self, name: &str, value: &AxisValue) -> Option<&AxisValue> {
+        let is_text = |value: &AxisValue| matches!(value, AxisValue::Text(_));
+        let values = &self.axes[self.index(name)?].values;
+        let differ = values.iter().all(|(known, _)| is_text(known) != is_text(value));
+        values.first().filter(|_| differ).map(|(first, _)| first)
+    }
+
     /// Where a value of an axis is written.
     pub fn place(&self, name: &str, value: &AxisValue) -> Option<Place> {
         let axis = &self.axes[self.index(name)?];

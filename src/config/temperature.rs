@@ -4,7 +4,8 @@ use crate::spec::{Cell, Split};
 
 use super::experiment::Settings;
 use super::read::Reader;
-use super::stage::{MODELS, Reference, Scope, split_name, unjoined};
+use super::reference::{Reference, unjoined};
+use super::stage::{MODELS, Scope, split_name};
 
 impl Scope<'_> {
     /// Reads `model`, `images` and `last`. Test images are refused: what is fitted to them cannot be tested on them.

@@ -400,7 +400,7 @@ fn paths_are_relative_to_the_file_in_which_they_are_written() {
         other => panic!("{other:?}"),
     };
     let experiment = read(&[]);
-    assert_eq!(experiment.data[0].root, Some(folder.path().join("bases/../images")));
+    assert_eq!(experiment.data[0].root, Some(folder.path().join("images")), "bases/../images is shown short");
     assert_eq!(file(&experiment, "imported"), folder.path().join("own.pt"));
     assert_eq!(file(&experiment, "other"), folder.path().join("bases/other.pt"));
     let experiment = read(&[Override::new("data.set.root=elsewhere")]);

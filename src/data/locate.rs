@@ -59,7 +59,22 @@ impl Files {
 pub fn usual_places(kind: DataKind) -> Vec<PathBuf> {
     match kind {
         DataKind::Folder | DataKind::ImageFolder(_) => Vec::new(),
-        kind => vec![Path::new("data").join(kind.name()), PathBuf::from("data"), Path::new(SYSTEM).join(kind.name())],
+        kind => vec![
+            Path::new("data").join(home(kind)),
+            Path::new("data").join(kind.name()),
+            PathBuf::from("data"),
+            Path::new(SYSTEM).join(kind.name()),
+        ],
+    }
+}
+
+/// The folder in `data` of a published data set: by the name of the folder in its archive, if it is one.
+const fn home(kind: DataKind) -> &'static str {
+    match kind {
+        DataKind::Cifar10 => "cifar-10-batches-bin",
+        DataKind::Cifar100 => "cifar-100-binary",
+        DataKind::Cifar10C => "cifar-10-c",
+        kind => kind.name(),
     }
 }
 

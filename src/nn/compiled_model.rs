@@ -69,10 +69,6 @@ pub struct ModelWorkspace {
     input: MapShape,
     /// The mean over the members, for the current image.
     logits: Vec<f32>,
-    /// The gradient with respect to the current image, summed over all passes.
-    gradient: Vec<f32>,
-    /// The gradient with respect to the logits of one pass.
-    slopes: Vec<f32>,
     /// The logits of one member, for the current image or for candidates.
     part: Vec<f32>,
 }
@@ -110,8 +106,7 @@ impl ModelWorkspace {
             (member.workspace.program().input(), member.workspace.program().classes())
         });
         let part = if members.len() > 1 { input.height * input.width * classes } else { 0 };
-        let (gradient, part) = (vec![0.0; input.values()], vec![0.0; part]);
-        Self { members, input, logits: vec![0.0; classes], gradient, slopes: vec![0.0; classes], part }
+        Self { members, input, logits: vec![0.0; classes], part: vec![0.0; part] }
     }
 
     /// The size of the images it takes.
@@ -201,36 +196,6 @@ impl ModelWorkspace {
     ) -> ControlFlow<()> {
         let Self { members, part, .. } = self;
         mean_while(members, logits, part, |member, logits| member.candidates(pixels, logits, go_on))
-    }
-
-    /// The gradient `[height, width, channels]` of a function of the current logits with respect to the current
-    /// image, given its gradient with respect to the logits. A pixel that every sample has dropped has none.
-    ///
-    /// # Panics
-    /// When the model was not compiled for gradients, or there is not one value per logit.
-    pub fn gradient(&mut self, logits: &[f32]) -> &[f32] {
-        let Self { members, gradient, slopes, input, .. } = self;
-        let count = members.len() as f32;
-        let mut first = true;
-        for member in members {
-            // Each pass has its share in the mean.
-            let share = count * member.samples.len() as f32;
-            slopes.iter_mut().zip(logits).for_each(|(slope, logit)| *slope = logit / share);
-            member.for_each_sample(|workspace, kept| {
-                let pass = workspace.gradient(slopes).chunks_exact(input.channels).enumerate();
-                for ((pixel, pass), sum) in pass.zip(gradient.chunks_exact_mut(input.channels)) {
-                    let seen = kept.is_empty() || kept[pixel];
-                    match (first, seen) {
-                        (true, true) => sum.copy_from_slice(pass),
-                        (true, false) => sum.fill(0.0),
-                        (false, true) => sum.iter_mut().zip(pass).for_each(|(sum, slope)| *sum += slope),
-                        (false, false) => {}
-                    }
-                }
-                first = false;
-            });
-        }
-        gradient
     }
 }
 

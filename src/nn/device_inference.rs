@@ -1,13 +1,21 @@
-//! A trained model at work on a candle device, one image after the other.
+//! A trained model at work on a candle device: one image with many candidates, or many images side by side.
 
-use candle_core::Device;
+use std::ops::Range;
+
+use candle_core::{Device, Error, Result};
 
 use super::batches::{Levels, Samples};
+use super::device_group::DeviceGroup;
 use super::device_model::DeviceModel;
 use super::device_scorer::DeviceScorer;
 use super::inference::{InferenceError, checked};
 use super::input_dropout::Use;
 use crate::artifacts::{ImageSet, Model};
+
+/// Pixels of the images of a group: 256 images of 32x32, five photographs. A round keeps every map of theirs.
+const PIXELS: usize = 1 << 18;
+/// The most images of a group.
+const IMAGES: usize = 256;
 
 /// A model on a device, with the images that it is asked about.
 pub struct DeviceInference<'a> {
@@ -21,7 +29,7 @@ impl<'a> DeviceInference<'a> {
     ///
     /// # Errors
     /// When the model does not fit its architecture or the images, or the device fails.
-    pub fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, InferenceError> {
+    pub fn new(model: &Model, images: &'a ImageSet, device: &Device) -> std::result::Result<Self, InferenceError> {
         let samples = checked(model, images)?;
         let levels = Levels::new(&model.normalise);
         Ok(Self { model: DeviceModel::new(model, device)?, levels, samples })
@@ -31,18 +39,30 @@ impl<'a> DeviceInference<'a> {
     ///
     /// # Errors
     /// When the image cannot be read from its file, or the device fails.
-    pub fn scorer(&self, index: usize) -> candle_core::Result<DeviceScorer<'_>> {
-        self.scorer_for(Use::Selection, index)
+    pub fn scorer(&self, index: usize) -> Result<DeviceScorer<'_>> {
+        let shape = self.samples.images.shape;
+        let numbers = [index as u32];
+        let seen = self.model.draw(Use::Selection, &numbers)?;
+        DeviceScorer::new(&self.model, seen, &self.read(&numbers)?, [shape.height, shape.width, shape.channels])
     }
 
-    /// Evaluates image `index` with nothing masked, and what input dropout keeps of it for `purpose`.
+    /// The images that it pays to evaluate together, from `indexes` in turn; only the last group may have fewer.
+    pub fn groups(&self, indexes: Range<usize>) -> impl Iterator<Item = Vec<u32>> {
+        let size = (PIXELS / self.samples.images.shape.pixels().max(1)).clamp(1, IMAGES);
+        let numbers: Vec<u32> = indexes.map(|index| index as u32).collect();
+        (0..numbers.len()).step_by(size).map(move |first| numbers[first..numbers.len().min(first + size)].to_vec())
+    }
+
+    /// Evaluates images with nothing masked, and what input dropout keeps of each for `purpose`.
     ///
     /// # Errors
-    /// When the image cannot be read from its file, or the device fails.
-    pub fn scorer_for(&self, purpose: Use, index: usize) -> candle_core::Result<DeviceScorer<'_>> {
-        let shape = self.samples.images.shape;
-        let image = self.samples.input(&self.levels, &[index as u32], None).map_err(candle_core::Error::wrap)?;
-        let seen = self.model.draw(purpose, &[index as u32])?;
-        DeviceScorer::new(&self.model, seen, &image, [shape.height, shape.width, shape.channels])
+    /// When an image cannot be read from its file, or the device fails.
+    pub fn group(&self, purpose: Use, numbers: &[u32]) -> Result<DeviceGroup<'_>> {
+        let seen = self.model.draw(purpose, numbers)?;
+        DeviceGroup::new(&self.model, seen, self.read(numbers)?, self.samples.images.shape)
+    }
+
+    fn read(&self, numbers: &[u32]) -> Result<Vec<f32>> {
+        self.samples.input(&self.levels, numbers, None).map_err(Error::wrap)
     }
 }

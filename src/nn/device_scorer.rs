@@ -1,22 +1,20 @@
-//! The answers of a model on a candle device to [`crate::sis`], for devices without the fused engine.
+//! The answers of a model on a candle device to [`crate::sis`] on one image, for devices without the fused engine.
 //!
 //! The traits of `sis` have no way to fail, so a failing device scores 0 from then on, and [`DeviceScorer::finish`]
 //! tells why: ask it before using what the scores led to.
 
-use candle_core::{DType, Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor};
 
 use super::device_model::{DeviceModel, Kept};
 use super::scorer::{argmax, probability};
-use crate::sis::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
+use crate::sis::Scorer;
 
 /// Pixels of the images of a batch: 256 images of 32 x 32. A map of 64 channels then takes 64 MiB.
 const PIXELS: usize = 1 << 18;
 /// The fewest and the most images of a batch.
 const IMAGES: [usize; 2] = [16, 256];
-/// Features that are masked for good in one go, to bound the table that it takes.
-const MASKED: usize = 64;
 
-/// Scores one image's pixels, by evaluation or by gradient.
+/// Scores one image's pixels by evaluation.
 ///
 /// The image and what is masked of it lie on the device, where candidates are made; only their numbers are sent there,
 /// and their scores come back, once for all candidates of a call.
@@ -26,10 +24,6 @@ pub struct DeviceScorer<'n> {
     seen: Kept,
     /// The normalised image, `[pixels, channels]`.
     image: Tensor,
-    /// The same on the host.
-    values: Vec<f32>,
-    /// By what the image is multiplied.
-    share: f64,
     dims: [usize; 3],
     /// 1 where a pixel is kept, 0 where it is masked, `[pixels]`.
     kept: Tensor,
@@ -48,12 +42,10 @@ impl<'n> DeviceScorer<'n> {
     pub fn new(model: &'n DeviceModel, seen: Kept, image: &[f32], dims: [usize; 3]) -> Result<Self> {
         let [height, width, channels] = dims;
         let (pixels, device) = (height * width, model.device());
-        let values = image.to_vec();
         let image = Tensor::from_slice(image, (pixels, channels), device)?;
         let kept = Tensor::ones(pixels, DType::F32, device)?;
         let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
-        let mut scorer =
-            Self { model, seen, image, values, share: 1.0, dims, kept, numbers, class: 0, full: 0.0, failure: None };
+        let mut scorer = Self { model, seen, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
         let nothing = scorer.upload(&[])?;
         let logits = scorer.logits(&nothing)?.get(0)?.to_vec1::<f32>()?;
         scorer.class = argmax(&logits);
@@ -75,12 +67,6 @@ impl<'n> DeviceScorer<'n> {
 
     /// Starts again with nothing masked; the class stays.
     pub fn restart(&mut self) {
-        self.start_from(1.0);
-    }
-
-    /// Starts again with the image multiplied by `share` and nothing masked.
-    fn start_from(&mut self, share: f32) {
-        self.share = f64::from(share);
         let answer = self.kept.ones_like().map(|kept| self.kept = kept);
         self.or_zero(answer);
     }
@@ -115,26 +101,7 @@ impl<'n> DeviceScorer<'n> {
 
     /// The image with what is masked so far, `[pixels, channels]`.
     fn current_image(&self) -> Result<Tensor> {
-        let image = self.image.broadcast_mul(&self.kept.unsqueeze(1)?)?;
-        // Only integrated gradients scale the image; for others it would be one more operation.
-        if self.share < 1.0 { image * self.share } else { Ok(image) }
-    }
-
-    /// f of the current image, and df/dinput `[height, width, channels]` into `gradient`.
-    fn input_slopes(&self, gradient: &mut [f32]) -> Result<f32> {
-        let [height, width, channels] = self.dims;
-        let x = Var::from_tensor(&self.current_image()?.reshape((1, height, width, channels))?)?;
-        let score = self.score(&self.model.logits(&x, &self.seen)?)?;
-        let slopes = score.backward()?.get(&x).map(|slopes| slopes.flatten_all()?.to_vec1::<f32>()).transpose()?;
-        for (gradient, slope) in gradient.iter_mut().zip(slopes.unwrap_or_default()) {
-            *gradient = slope;
-        }
-        score.to_scalar()
-    }
-
-    /// f by the logits `[1, classes]`.
-    fn score(&self, logits: &Tensor) -> Result<Tensor> {
-        candle_nn::ops::softmax(logits, 1)?.narrow(1, self.class, 1)?.sum_all()
+        self.image.broadcast_mul(&self.kept.unsqueeze(1)?)
     }
 
     /// The logits of the first batch of `candidates`, `[batch, classes]`.
@@ -162,26 +129,10 @@ impl<'n> DeviceScorer<'n> {
         Tensor::cat(&scores, 0)?.to_vec1()
     }
 
-    fn hide(&mut self, features: &[u32]) -> Result<()> {
-        for features in features.chunks(MASKED) {
-            let features = Tensor::new(features, self.model.device())?;
-            self.kept = (&self.kept * self.spared(&features)?.min(0)?)?;
-        }
+    fn hide(&mut self, feature: u32) -> Result<()> {
+        let feature = Tensor::new(&[feature], self.model.device())?;
+        self.kept = (&self.kept * self.spared(&feature)?.squeeze(0)?)?;
         Ok(())
-    }
-
-    fn slopes(&self, gradient: &mut [f32]) -> Result<f32> {
-        let [height, width, channels] = self.dims;
-        let kept = Var::from_tensor(&self.kept.reshape(((), 1))?)?;
-        let x = self.image.broadcast_mul(&kept)?.reshape((1, height, width, channels))?;
-        let logits = self.model.logits(&x, &self.seen)?;
-        let score = self.score(&logits)?;
-        let slopes = score.backward()?.get(&kept).map(|slopes| slopes.flatten_all()?.to_vec1::<f32>()).transpose()?;
-        // What is kept is 1 - m, so df/dm is minus the slope.
-        for (gradient, slope) in gradient.iter_mut().zip(slopes.unwrap_or_default()) {
-            *gradient = -slope;
-        }
-        score.to_scalar()
     }
 
     fn or_zero<T: Default>(&mut self, answer: Result<T>) -> T {
@@ -216,63 +167,8 @@ impl Scorer for DeviceScorer<'_> {
     }
 
     fn mask(&mut self, feature: u32) {
-        let answer = self.hide(&[feature]);
+        let answer = self.hide(feature);
         self.or_zero(answer);
-    }
-}
-
-impl GradientScorer for DeviceScorer<'_> {
-    fn features(&self) -> usize {
-        self.kept.elem_count()
-    }
-
-    fn gradient(&mut self, gradient: &mut [f32]) -> f32 {
-        gradient.fill(0.0);
-        if self.failure.is_some() {
-            return 0.0;
-        }
-        let answer = self.slopes(gradient);
-        self.or_zero(answer)
-    }
-
-    fn mask(&mut self, features: &[u32]) {
-        let answer = self.hide(features);
-        self.or_zero(answer);
-    }
-}
-
-impl CurveScorer for DeviceScorer<'_> {
-    fn restart(&mut self) {
-        self.start_from(1.0);
-    }
-
-    fn mask_all(&mut self, features: &[u32]) {
-        GradientScorer::mask(self, features);
-    }
-
-    fn value(&mut self) -> f32 {
-        self.current()
-    }
-}
-
-impl InputGradientScorer for DeviceScorer<'_> {
-    fn input(&self) -> &[f32] {
-        &self.values
-    }
-
-    fn channels(&self) -> usize {
-        let [.., channels] = self.dims;
-        channels
-    }
-
-    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32 {
-        gradient.fill(0.0);
-        self.start_from(share);
-        if self.failure.is_some() {
-            return 0.0;
-        }
-        let answer = self.input_slopes(gradient);
-        self.or_zero(answer)
     }
 }
 
@@ -322,7 +218,7 @@ mod tests {
         let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
         let class = scorer.class();
         assert_near(scorer.full(), score(&model, &image, &[], class));
-        Scorer::mask(&mut scorer, 9);
+        scorer.mask(9);
         let mut scores = [0.0; 3];
         scorer.candidates(&[0, 63, 10], &mut scores);
         for (found, candidate) in scores.iter().zip([0, 63, 10]) {
@@ -348,71 +244,5 @@ mod tests {
             scorer.candidates(&[candidate], &mut alone);
             assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
         }
-    }
-
-    #[test]
-    fn any_number_of_features_is_masked_at_once() {
-        let (model, image) = (model(), formula::images(1, SHAPE));
-        let [mut one_by_one, mut at_once] =
-            [0, 1].map(|_| DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap());
-        let features: Vec<u32> = (0..64).filter(|feature| feature % 11 != 3).chain([3]).collect();
-        for &feature in &features {
-            Scorer::mask(&mut one_by_one, feature);
-        }
-        GradientScorer::mask(&mut at_once, &features);
-        assert_eq!(one_by_one.current().to_bits(), at_once.current().to_bits());
-        GradientScorer::mask(&mut at_once, &[]);
-        assert!(at_once.finish().is_ok());
-    }
-
-    #[test]
-    fn gradients_agree_with_masking_a_little() {
-        let (model, image) = (model(), formula::images(1, SHAPE));
-        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
-        GradientScorer::mask(&mut scorer, &[3, 40]);
-        let mut gradient = [0.0; 64];
-        scorer.gradient(&mut gradient);
-        let class = scorer.class();
-        for pixel in [0, 20, 63] {
-            let at = |kept: f32| {
-                let mut image = image.clone();
-                image[pixel * 3..pixel * 3 + 3].iter_mut().for_each(|value| *value *= kept);
-                score(&model, &image, &[3, 40], class)
-            };
-            let difference = (at(0.99) - at(1.01)) / 0.02;
-            assert!(
-                (difference - gradient[pixel]).abs() < 1e-3 + 0.05 * gradient[pixel].abs(),
-                "{pixel}: {difference} {}",
-                gradient[pixel]
-            );
-        }
-    }
-
-    #[test]
-    fn gradients_of_the_input_agree_with_differences_on_the_way_to_the_image() {
-        let (model, image) = (model(), formula::images(1, SHAPE));
-        let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
-        let class = scorer.class();
-        let mut gradient = vec![0.0; image.len()];
-        GradientScorer::mask(&mut scorer, &[3]);
-        for share in [0.5, 1.0] {
-            let scaled: Vec<f32> = image.iter().map(|value| value * share).collect();
-            let value = scorer.input_gradient(share, &mut gradient);
-            assert_near(value, score(&model, &scaled, &[], class));
-            assert_near(scorer.value(), value);
-            for place in [0, 61, 190] {
-                let at = |offset: f32| {
-                    let mut moved = scaled.clone();
-                    moved[place] += offset;
-                    score(&model, &moved, &[], class)
-                };
-                let difference = (at(0.01) - at(-0.01)) / 0.02;
-                let error = (difference - gradient[place]).abs();
-                assert!(error < 1e-3 + 0.05 * gradient[place].abs(), "{place}: {difference} {}", gradient[place]);
-            }
-        }
-        scorer.restart();
-        assert_near(scorer.value(), scorer.full());
-        scorer.finish().unwrap();
     }
 }

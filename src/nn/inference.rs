@@ -1,4 +1,4 @@
-//! A trained model at work on the CPU: compiled once, shared by all threads, one image a thread.
+//! A trained model at work on the CPU: compiled once, shared by all threads, one image a thread, or one group.
 
 use rayon::prelude::*;
 
@@ -6,6 +6,7 @@ use super::batches::{Levels, Samples, SamplesError};
 use super::compiled_model::{CompileModelError, CompiledModel, ModelWorkspace};
 use super::device_model::DeviceModelError;
 use super::input_dropout::Use;
+use super::model_passes::ModelPasses;
 use super::pool::Pool;
 use crate::artifacts::{ImageSet, Model};
 use crate::kernels::engine::Purpose;
@@ -45,6 +46,7 @@ pub enum InferenceError {
 pub struct Inference<'a> {
     model: CompiledModel,
     idle: Pool<ModelWorkspace>,
+    idle_passes: Pool<ModelPasses>,
     levels: Levels,
     samples: Samples<'a>,
 }
@@ -69,7 +71,13 @@ impl<'a> Inference<'a> {
     fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
         let samples = checked(model, images)?;
         let compiled = CompiledModel::new(model, purpose)?;
-        Ok(Self { model: compiled, idle: Pool::default(), levels: Levels::new(&model.normalise), samples })
+        Ok(Self {
+            model: compiled,
+            idle: Pool::default(),
+            idle_passes: Pool::default(),
+            levels: Levels::new(&model.normalise),
+            samples,
+        })
     }
 
     /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
@@ -99,6 +107,42 @@ impl<'a> Inference<'a> {
             })
             .collect()
     }
+
+    /// Does `work` for groups of images of `indexes`, one group a thread, and returns the results in the images' order;
+    /// `work` has one for each image. Of how many images a group is depends on the number of threads, and what `work`
+    /// finds of an image must not depend on its group.
+    ///
+    /// `work` is given passes for the group, the images' numbers, and their normalised values
+    /// `[images, height, width, channels]`.
+    ///
+    /// # Errors
+    /// The first error of `work`, or when an image cannot be read from its file.
+    pub fn for_groups<T: Send, E: Send + From<SamplesError>>(
+        &self,
+        indexes: std::ops::Range<usize>,
+        work: impl Fn(&mut ModelPasses, &[u32], Vec<f32>) -> Result<Vec<T>, E> + Sync,
+    ) -> Result<Vec<T>, E> {
+        let numbers: Vec<u32> = indexes.map(|index| index as u32).collect();
+        let together = ModelPasses::together(&self.model);
+        let size = group_size(numbers.len(), together, rayon::current_num_threads());
+        let groups: Vec<Vec<T>> = numbers
+            .par_chunks(size)
+            .with_max_len(1)
+            .map(|numbers| {
+                let images = self.samples.input(&self.levels, numbers, None)?;
+                self.idle_passes
+                    .with(|| ModelPasses::new(&self.model, together), |passes| work(passes, numbers, images))
+            })
+            .collect::<Result<_, E>>()?;
+        Ok(groups.into_iter().flatten().collect())
+    }
+}
+
+/// How many of `count` images a thread takes at a time: at most as many as it pays to pass `together`, and so few that
+/// all threads have as much to do.
+fn group_size(count: usize, together: usize, threads: usize) -> usize {
+    let rounds = count.div_ceil(threads * together).max(1);
+    count.div_ceil(threads * rounds).max(1)
 }
 
 /// The images, which are of the kind that the model takes.
@@ -114,4 +158,22 @@ pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<Samples
         });
     }
     Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_size;
+
+    #[test]
+    fn groups_are_as_large_as_it_pays_and_all_threads_have_as_much() {
+        assert_eq!(group_size(500, 32, 2), 32);
+        assert_eq!(group_size(500, 20, 16), 16);
+        assert_eq!(group_size(10, 32, 2), 5);
+        assert_eq!(group_size(3, 32, 16), 1);
+        assert_eq!(group_size(0, 1, 4), 1);
+        for (count, together, threads) in [(499, 7, 3), (64, 64, 1), (65, 64, 1), (1, 1, 1)] {
+            let size = group_size(count, together, threads);
+            assert!((1..=together).contains(&size), "{size} of {together}");
+        }
+    }
 }

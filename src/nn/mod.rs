@@ -3,13 +3,12 @@
 pub mod agreement;
 pub mod appearance;
 pub mod arch;
-#[cfg(test)]
-mod attribution_tests;
 pub mod augment;
 pub mod batches;
 pub mod checkpoint;
 pub mod compile;
 pub mod compiled_model;
+pub mod device_group;
 pub mod device_inference;
 mod device_learner;
 pub mod device_model;
@@ -21,12 +20,16 @@ pub mod fit;
 mod formula;
 pub mod fusion;
 pub mod graph;
+pub mod group_scorer;
+#[cfg(test)]
+mod group_tests;
 pub mod inference;
 pub mod init;
 pub mod input_dropout;
 mod learner;
 #[cfg(test)]
 mod learner_tests;
+mod masked_images;
 pub mod model_passes;
 pub mod observer;
 pub mod optimiser;

@@ -1,11 +1,11 @@
 //! A model compiled for the CPU, and at work there on whole images, several at a time.
 //!
-//! The counterpart of [`super::compiled_model::ModelWorkspace`] where no candidates are scored: evaluation. Logits are
-//! the same mean, to the bit.
+//! The counterpart of [`super::compiled_model::ModelWorkspace`] where no candidates are scored: evaluation, and rankings
+//! by gradients. Logits are the same mean, to the bit.
 
 use super::compiled_model::{CompiledModel, mean};
 use super::input_dropout::{Use, draw, drop_pixels};
-use crate::kernels::engine::Passes;
+use crate::kernels::engine::{MapShape, Passes};
 use crate::spec::SeededDropout;
 
 /// The state of a model on some images, on one thread, with every buffer that it will ever need.
@@ -16,6 +16,17 @@ pub struct ModelPasses {
     logits: Vec<f32>,
     /// The logits of one member.
     part: Vec<f32>,
+    /// The gradient with respect to the images, summed over all passes; empty until it is asked for.
+    gradient: Vec<f32>,
+}
+
+/// Images, and what they are looked at for.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// By which input dropout draws what it keeps.
+    pub purpose: Use,
+    /// The images' numbers in their set, by which it draws, too.
+    pub numbers: &'a [u32],
 }
 
 /// One network.
@@ -58,41 +69,122 @@ impl ModelPasses {
             .collect();
         let classes = members.first().map_or(0, |member| member.passes.program().classes());
         let part = if members.len() > 1 { images * classes } else { 0 };
-        Self { members, logits: vec![0.0; images * classes], part: vec![0.0; part] }
+        Self { members, logits: vec![0.0; images * classes], part: vec![0.0; part], gradient: Vec::new() }
     }
 
-    /// The logits `[images, classes]` of normalised images `[images, height, width, channels]`, looked at for `purpose`;
-    /// `numbers` are those of the images in their set, by which input dropout draws what it keeps of each.
+    /// The size of the images it takes.
+    #[must_use]
+    pub fn input(&self) -> MapShape {
+        let none = MapShape { height: 0, width: 0, channels: 0 };
+        self.members.first().map_or(none, |member| member.passes.program().input())
+    }
+
+    /// The number of logits an image.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.members.first().map_or(0, |member| member.passes.program().classes())
+    }
+
+    /// The logits `[images, classes]` of normalised images `[images, height, width, channels]`.
     ///
     /// # Panics
     /// When there is not one number an image, or there are more images than it was made for.
-    pub fn pass(&mut self, purpose: Use, numbers: &[u32], images: &[f32]) -> &[f32] {
-        let Self { members, logits, part } = self;
-        let classes = members.first().map_or(0, |member| member.passes.program().classes());
-        let logits = &mut logits[..numbers.len() * classes];
-        mean(members, logits, part, |member, logits| member.pass(purpose, numbers, images, logits));
+    pub fn pass(&mut self, group: Group<'_>, images: &[f32]) -> &[f32] {
+        let count = group.numbers.len() * self.classes();
+        let Self { members, logits, part, .. } = self;
+        let logits = &mut logits[..count];
+        mean(members, logits, part, |member, logits| member.pass(group, images, logits));
         logits
+    }
+
+    /// The gradients `[images, height, width, channels]` of a function of the logits with respect to the images that passed
+    /// last, which are given again, given its gradient `[images, classes]` with respect to the logits. A pixel that every
+    /// sample has dropped has none.
+    ///
+    /// # Panics
+    /// When the model was not compiled for gradients, or there is not one value per logit.
+    pub fn gradient(&mut self, group: Group<'_>, images: &[f32], logits: &[f32]) -> &[f32] {
+        let Self { members, gradient, .. } = self;
+        let count = members.len() as f32;
+        gradient.clear();
+        for member in members {
+            // Each pass has its share in the mean.
+            let share = count * member.samples() as f32;
+            let slopes: Vec<f32> = logits.iter().map(|logit| logit / share).collect();
+            member.add_gradient(group, images, &slopes, gradient);
+        }
+        gradient
     }
 }
 
 impl Member {
+    fn samples(&self) -> usize {
+        self.dropout.map_or(1, |dropout| dropout.samples.max(1))
+    }
+
     /// The mean over the samples.
-    fn pass(&mut self, purpose: Use, numbers: &[u32], images: &[f32], logits: &mut [f32]) {
-        let Self { passes, dropout, images: seen, kept, part } = self;
-        let Some(dropout) = *dropout else {
-            logits.copy_from_slice(passes.pass(images));
+    fn pass(&mut self, group: Group<'_>, images: &[f32], logits: &mut [f32]) {
+        let mut samples: Vec<usize> = (0..self.samples()).collect();
+        let mut part = std::mem::take(&mut self.part);
+        mean(&mut samples, logits, &mut part, |sample, logits| {
+            self.pass_sample(group, *sample, images);
+            logits.copy_from_slice(self.passes.logits());
+        });
+        self.part = part;
+    }
+
+    /// Passes what a sample sees of the images.
+    fn pass_sample(&mut self, group: Group<'_>, sample: usize, images: &[f32]) {
+        let Some(dropout) = self.dropout else {
+            self.passes.pass(images);
             return;
         };
-        let seen = &mut seen[..images.len()];
-        let values = passes.program().input().values();
-        let mut samples: Vec<usize> = (0..dropout.samples.max(1)).collect();
-        mean(&mut samples, logits, part, |sample, logits| {
-            seen.copy_from_slice(images);
-            for (number, image) in numbers.iter().zip(seen.chunks_exact_mut(values)) {
-                draw(dropout, purpose, *sample, *number as usize, kept);
-                drop_pixels(kept, image);
+        let seen = &mut self.images[..images.len()];
+        let values = self.passes.program().input().values();
+        seen.copy_from_slice(images);
+        for (number, image) in group.numbers.iter().zip(seen.chunks_exact_mut(values)) {
+            draw(dropout, group.purpose, sample, *number as usize, &mut self.kept);
+            drop_pixels(&self.kept, image);
+        }
+        self.passes.pass(seen);
+    }
+
+    /// Adds the gradients of all samples to `sum`, which is empty if there are none yet.
+    fn add_gradient(&mut self, group: Group<'_>, images: &[f32], logits: &[f32], sum: &mut Vec<f32>) {
+        let samples = self.samples();
+        let values = self.passes.program().input().values();
+        for sample in 0..samples {
+            // The maps are those of the sample that passed last.
+            if samples > 1 {
+                self.pass_sample(group, sample, images);
             }
-            logits.copy_from_slice(passes.pass(seen));
-        });
+            let slopes = self.passes.gradient(logits);
+            let first = sum.is_empty();
+            if first {
+                sum.extend_from_slice(slopes);
+            }
+            for ((number, slopes), sum) in
+                group.numbers.iter().zip(slopes.chunks_exact(values)).zip(sum.chunks_exact_mut(values))
+            {
+                match self.dropout {
+                    Some(dropout) => {
+                        draw(dropout, group.purpose, sample, *number as usize, &mut self.kept);
+                        if first { drop_pixels(&self.kept, sum) } else { add_where(&self.kept, slopes, sum) }
+                    }
+                    None if first => {}
+                    None => sum.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope),
+                }
+            }
+        }
+    }
+}
+
+/// Adds the gradients of the pixels that are kept.
+fn add_where(kept: &[bool], slopes: &[f32], sum: &mut [f32]) {
+    let channels = sum.len() / kept.len();
+    for ((slopes, sum), _) in
+        slopes.chunks_exact(channels).zip(sum.chunks_exact_mut(channels)).zip(kept).filter(|(_, kept)| **kept)
+    {
+        sum.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope);
     }
 }

@@ -7,7 +7,7 @@ use super::batches::{Levels, Samples, SamplesError};
 use super::compiled_model::{CompileModelError, CompiledModel};
 use super::device_model::{DeviceModel, DeviceModelError};
 use super::input_dropout::Use;
-use super::model_passes::ModelPasses;
+use super::model_passes::{Group, ModelPasses};
 use super::observer::Observer;
 use super::pool::Pool;
 use super::scorer::{argmax, probability};
@@ -187,7 +187,8 @@ fn on_engine(
         |passes| {
             let images = images.chunks(together * shape.bytes());
             let batches = indexes.chunks(together).zip(images);
-            batches.flat_map(|(indexes, images)| passes.pass(Use::Evaluation, indexes, images).to_vec()).collect()
+            let group = |numbers| Group { purpose: Use::Evaluation, numbers };
+            batches.flat_map(|(indexes, images)| passes.pass(group(indexes), images).to_vec()).collect()
         },
     )
 }

@@ -10,18 +10,21 @@ use candle_core::Device;
 
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
+use super::device_group::DeviceGroup;
 use super::device_model::{DeviceModel, DeviceModelError};
 use super::device_scorer::DeviceScorer;
 use super::dropout::DropoutDraw;
 use super::graph::Graph;
+use super::group_scorer::GroupScorer;
 use super::inference::{Inference, InferenceError};
 use super::init::initial_tensors;
 use super::input_dropout::Use;
 use super::learner::{Batch, learner};
+use super::model_passes::Group;
 use super::observer::Unobserved;
 use super::optimiser::Sgd;
 use super::predict::{PredictError, Predictor};
-use super::scorer::{NetworkGradient, NetworkScorer};
+use super::scorer::NetworkScorer;
 use super::tensors::TensorsError;
 use crate::artifacts::{ImageSet, Model, Network};
 use crate::kernels::isa::Isa;
@@ -192,19 +195,15 @@ impl Subject {
         failure.map_or(Ok(self.images.len() as f64 / seconds), Err)
     }
 
-    /// Milliseconds of a gradient round on a batch, an image on each thread.
+    /// Milliseconds of a gradient round on a batch, in groups on each thread.
     fn differentiated(&self, inference: &Inference<'_>) -> Result<f64, SamplesError> {
         let round = || {
-            let slopes = inference.for_each(0..self.batch, |workspace, _, image| {
-                let mut slopes = vec![0.0; self.images.shape.pixels()];
-                let mut scorer = NetworkGradient::new(workspace, image);
-                let start = Instant::now();
-                scorer.gradient(&mut slopes);
-                scorer.mask(&[0]);
-                black_box(slopes);
-                Ok::<_, SamplesError>(start.elapsed())
+            let groups = inference.for_groups(0..self.batch, |passes, numbers, images| {
+                let group = Group { purpose: Use::Selection, numbers };
+                let taken = timed_round(&mut GroupScorer::new(passes, group, images));
+                Ok::<_, SamplesError>(numbers.iter().map(|_| taken / numbers.len() as u32).collect())
             });
-            slopes.map(|slopes| slopes.iter().sum::<Duration>())
+            groups.map(|taken| taken.iter().sum::<Duration>())
         };
         let mut total: Result<Duration, SamplesError> = Ok(Duration::ZERO);
         let rounds = repeated(self.budget, || total = total.clone().and_then(|total| Ok(total + round()?)));
@@ -277,15 +276,14 @@ impl Subject {
     }
 
     fn differentiated_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
-        let ImageShape { height, width, channels } = self.images.shape;
-        let mut slopes = vec![0.0; self.images.shape.pixels()];
-        let mut scorer =
-            DeviceScorer::new(model, model.draw(Use::Selection, &[0])?, &self.input(1)?, [height, width, channels])?;
+        let numbers: Vec<u32> = (0..self.batch as u32).collect();
+        let seen = model.draw(Use::Selection, &numbers)?;
+        let mut scorer = DeviceGroup::new(model, seen, self.input(self.batch)?, self.images.shape)?;
         let seconds = typical(self.budget, || {
-            scorer.gradient(&mut slopes);
+            timed_round(&mut scorer);
         });
         scorer.finish()?;
-        Ok(1e3 * seconds * self.batch as f64)
+        Ok(1e3 * seconds)
     }
 }
 
@@ -323,6 +321,16 @@ fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32
     scorer.mask(candidates[0]);
     black_box(scores);
     scored + start.elapsed() * 2 * candidates.len() as u32 / (scorer.features() as u32 + 1)
+}
+
+/// The time of a gradient round: masking a pixel of each image, and asking for the gradients.
+fn timed_round<S: GradientScorer>(scorer: &mut S) -> Duration {
+    let (mut values, mut slopes) = (vec![0.0; scorer.inputs()], vec![0.0; scorer.unmasked().len()]);
+    let start = Instant::now();
+    (0..values.len()).for_each(|image| scorer.mask(image, &[0]));
+    scorer.gradients(&mut values, &mut slopes);
+    black_box((values, slopes));
+    start.elapsed()
 }
 
 /// Does `work` until `budget` is spent, but at least once; says how often.

@@ -11,7 +11,8 @@ use crate::stages::{
     AnalyseOverlap, AnalysePerturbation, AnalyseSisSize, DataSplit, Env,
 };
 
-use super::{Collected, KnownSplit, Outcome, Planner, label};
+use super::images::KnownSplit;
+use super::{Collected, Outcome, Planner, label};
 
 /// An analysis of an experiment.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use crate::config::experiment::{Settings, StageRef};
 use crate::engine::plan::Label;
 use crate::stages::{HashedFile, ImportSelection, Range, SelectionFiles};
 
-use super::{Planner, RankedSplit, part};
+use super::select::RankedSplit;
+use super::{Planner, part};
 
 /// Images of a shard: each costs no more than reading its file.
 const SHARD: usize = 4096;

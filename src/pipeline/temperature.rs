@@ -5,7 +5,8 @@ use crate::engine::plan::Label;
 use crate::spec::{Metric, Split};
 use crate::stages::{FitTemperature, ScaleModel};
 
-use super::{Analysed, KnownSplit, Outcome, Planner, label};
+use super::images::KnownSplit;
+use super::{Analysed, Outcome, Planner, label};
 
 impl Planner<'_> {
     pub(super) fn temperature(

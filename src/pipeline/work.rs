@@ -6,7 +6,7 @@ use crate::engine::key::StepKey;
 use crate::spec::{Activity, Arch, ImageShape, Recipe, Selection, Work};
 use crate::stages::DataSplit;
 
-use super::KnownSplit;
+use super::images::KnownSplit;
 
 /// The work of a plan's steps. Steps that a network has no part in (masking, random orders) are not in it.
 #[derive(Debug, Default)]

@@ -7,44 +7,66 @@ use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{InputGradientScorer, Step, Stopped};
+use super::{GradientScorer, Step, Stopped};
 
-/// The magnitude of the gradient of f at the unmasked input (Simonyan et al. 2014), one value a feature: the Euclidean
-/// norm over the feature's channels of df/dinput.
-pub fn gradient_magnitudes<S: InputGradientScorer>(scorer: &mut S) -> Vec<f64> {
-    let mut gradient = vec![0.0; scorer.input().len()];
-    scorer.input_gradient(1.0, &mut gradient);
-    gradient.chunks_exact(scorer.channels()).map(|slopes| square_sum(slopes).sqrt()).collect()
+/// The magnitude of the gradient of f at the unmasked input (Simonyan et al. 2014), one value a feature of each input: the
+/// Euclidean norm over the feature's channels of df/dinput.
+pub fn gradient_magnitudes<S: GradientScorer>(scorer: &mut S) -> Vec<Vec<f64>> {
+    let mut slopes = Slopes::new(scorer);
+    slopes.ask(scorer, 1.0);
+    let magnitude = |slopes: &[f32]| square_sum(slopes).sqrt();
+    let of_input = |slopes: &[f32]| slopes.chunks_exact(scorer.channels()).map(magnitude).collect();
+    slopes.of_input.chunks_exact(scorer.features() * scorer.channels()).map(of_input).collect()
 }
 
-/// Integrated gradients (Sundararajan et al. 2017) with the fully masked input as the baseline, one value a feature:
-/// the sum over the feature's channels of input times the mean of df/dinput on the way from the baseline to the input.
+/// Integrated gradients (Sundararajan et al. 2017) with the fully masked input as the baseline, one value a feature of
+/// each input: the sum over the feature's channels of input times the mean of df/dinput on the way from the baseline to
+/// the input.
 ///
 /// The mean is taken at the middles of `steps` equal parts of the way. The attributions then sum up to
 /// f(input) - f(baseline) within the error of that rule, which falls with the square of `steps` where f is smooth.
 ///
 /// # Errors
 /// [`Stopped`], when `watch`, which is called before each step, said so.
-pub fn integrated_gradients<S: InputGradientScorer>(
+pub fn integrated_gradients<S: GradientScorer>(
     scorer: &mut S,
     steps: NonZeroUsize,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<f64>, Stopped> {
-    let mut gradient = vec![0.0; scorer.input().len()];
-    let mut sums = vec![0.0; gradient.len()];
-    let total = gradient.len() / scorer.channels();
+) -> Result<Vec<Vec<f64>>, Stopped> {
+    let mut slopes = Slopes::new(scorer);
+    let mut sums = vec![0.0; slopes.of_input.len()];
     for step in 0..steps.get() {
-        if watch(Step { masked: 0, total }).is_break() {
+        if watch(Step { masked: 0, total: scorer.features() }).is_break() {
             return Err(Stopped);
         }
-        scorer.input_gradient(((step as f64 + 0.5) / steps.get() as f64) as f32, &mut gradient);
-        sums.iter_mut().zip(&gradient).for_each(|(sum, slope)| *sum += f64::from(*slope));
+        slopes.ask(scorer, ((step as f64 + 0.5) / steps.get() as f64) as f32);
+        sums.iter_mut().zip(&slopes.of_input).for_each(|(sum, slope)| *sum += f64::from(*slope));
     }
-    let values = scorer.input().chunks_exact(scorer.channels()).zip(sums.chunks_exact(scorer.channels()));
+    let channels = scorer.channels();
+    let features = scorer.unmasked().chunks_exact(channels).zip(sums.chunks_exact(channels));
     let attribution = |(values, sums): (&[f32], &[f64])| {
         values.iter().zip(sums).map(|(value, sum)| f64::from(*value) * sum / steps.get() as f64).sum()
     };
-    Ok(values.map(attribution).collect())
+    let attributions: Vec<f64> = features.map(attribution).collect();
+    Ok(attributions.chunks_exact(scorer.features()).map(<[f64]>::to_vec).collect())
+}
+
+/// f and df/dinput of every input.
+struct Slopes {
+    values: Vec<f32>,
+    /// `[inputs, features, channels]`
+    of_input: Vec<f32>,
+}
+
+impl Slopes {
+    fn new<S: GradientScorer>(scorer: &S) -> Self {
+        Self { values: vec![0.0; scorer.inputs()], of_input: vec![0.0; scorer.unmasked().len()] }
+    }
+
+    fn ask<S: GradientScorer>(&mut self, scorer: &mut S, share: f32) {
+        scorer.restart_at(share);
+        scorer.gradients(&mut self.values, &mut self.of_input);
+    }
 }
 
 /// The order that attributions define: the least first, the lowest feature first on ties. NaN is below every number.
@@ -81,14 +103,14 @@ mod tests {
     fn a_magnitude_is_the_euclidean_norm_over_a_features_channels() {
         // f = the sum of w x: its gradient is w, whatever x is. Features of two channels.
         let mut scorer = Polynomial::linear(&[3.0, -4.0, 0.0, 1.0, -5.0, -12.0], &[9.0, 9.0, 1.0, 1.0, 0.0, 0.0], 2);
-        assert_eq!(gradient_magnitudes(&mut scorer), [5.0, 1.0, 13.0]);
+        assert_eq!(gradient_magnitudes(&mut scorer), [[5.0, 1.0, 13.0]]);
     }
 
     #[test]
     fn integrated_gradients_of_a_linear_function_are_its_terms() {
         let mut scorer = Polynomial::linear(&[3.0, -4.0, 2.0, 1.0], &[1.0, 2.0, 0.0, 5.0], 2);
         let attributions = integrated_gradients(&mut scorer, count(1), watch_nothing).expect("nothing stops it");
-        assert_eq!(attributions, [3.0 - 8.0, 5.0]);
+        assert_eq!(attributions, [[3.0 - 8.0, 5.0]]);
     }
 
     /// f = a x^3 + b y^3: df/dx at share s is 3 a s^2 x^2, whose mean on the way is a x^2.
@@ -96,7 +118,7 @@ mod tests {
     fn integrated_gradients_sum_up_to_the_difference_of_f_the_better_the_more_steps() {
         let f = |steps| {
             let mut scorer = Polynomial::cubic(&[2.0, -1.0], &[1.5, 2.0], 1);
-            integrated_gradients(&mut scorer, count(steps), watch_nothing).expect("nothing stops it")
+            integrated_gradients(&mut scorer, count(steps), watch_nothing).expect("nothing stops it").remove(0)
         };
         // The middle of one part: share .5, so 3/4 of the difference. Of two: shares 1/4 and 3/4, (1/16 + 9/16) / 2 * 3 = 15/16.
         let whole = [2.0 * 1.5_f64.powi(3), -8.0];
@@ -108,6 +130,19 @@ mod tests {
         let error = |steps| (f(steps).iter().sum::<f64>() - whole.iter().sum::<f64>()).abs();
         assert!(error(50) < 1e-3);
         assert!((error(10) / error(20) - 4.0).abs() < 0.01, "the error falls with the square of the steps");
+    }
+
+    #[test]
+    fn every_input_has_attributions_of_its_own() {
+        let mut scorer = Polynomial::cubic(&[2.0, -1.0], &[1.5, 2.0, 0.5, -1.0], 1);
+        let together = integrated_gradients(&mut scorer, count(4), watch_nothing).expect("nothing stops it");
+        let magnitudes = gradient_magnitudes(&mut scorer);
+        for (place, input) in [[1.5, 2.0], [0.5, -1.0]].iter().enumerate() {
+            let mut alone = Polynomial::cubic(&[2.0, -1.0], input, 1);
+            assert_eq!(gradient_magnitudes(&mut alone), magnitudes[place..][..1]);
+            let alone = integrated_gradients(&mut alone, count(4), watch_nothing).expect("nothing stops it");
+            assert_eq!(alone, together[place..][..1]);
+        }
     }
 
     #[test]

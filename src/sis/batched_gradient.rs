@@ -6,42 +6,99 @@ use std::ops::ControlFlow;
 
 use super::{BackSelection, GradientNoise, GradientScorer, Step, Stopped};
 
-/// Orders all features by batched gradient backward selection (Carter et al. 2021, section 3.1).
+/// Orders all features of each input by batched gradient backward selection (Carter et al. 2021, section 3.1).
 ///
 /// Each round asks once for df/dm, where m is 1 at a masked feature, and masks the `per_round` features with the
 /// **largest** value: those whose masking, to first order, raises f most or lowers it least. The last round may be
 /// smaller, so there are ceil(d / `per_round`) of them. Within a round the largest gradient counts as masked first,
-/// and **ties go to the lowest feature**, so that the order is total. `noise` is added to the gradient before it
-/// is compared.
+/// and **ties go to the lowest feature**, so that the order is total. The noise of `noises`, one an input, is added to the
+/// gradient before it is compared.
 ///
 /// `watch` is called before each round and may stop the selection.
 ///
 /// # Errors
 /// [`Stopped`], when `watch` said so.
+///
+/// # Panics
+/// When there is not one noise an input.
 pub fn batched_gradient<S: GradientScorer>(
     scorer: &mut S,
     per_round: NonZeroUsize,
-    mut noise: GradientNoise,
+    noises: Vec<GradientNoise>,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<BackSelection, Stopped> {
+) -> Result<Vec<BackSelection>, Stopped> {
+    assert_eq!(noises.len(), scorer.inputs(), "one noise an input");
     let total = scorer.features();
-    let mut kept: Vec<u32> = (0..total as u32).collect();
-    let mut gradient = vec![0.0; total];
-    let mut order = Vec::with_capacity(total);
-    let mut values = Vec::with_capacity(total.div_ceil(per_round.get()));
-    let full = scorer.gradient(&mut gradient);
-    while !kept.is_empty() {
-        if watch(Step { masked: order.len(), total }).is_break() {
+    let mut slopes = MaskSlopes::new(scorer);
+    slopes.ask(scorer);
+    let mut ways: Vec<Way> =
+        noises.into_iter().zip(&slopes.values).map(|(noise, f)| Way::new(total, noise, *f)).collect();
+    for masked in (0..total).step_by(per_round.get()) {
+        if watch(Step { masked, total }).is_break() {
             return Err(Stopped);
         }
-        noise.add_to(&mut gradient);
-        let round = per_round.get().min(kept.len());
-        move_largest_to_front(&mut kept, &gradient, round);
-        scorer.mask(&kept[..round]);
-        order.extend(kept.drain(..round));
-        values.push(scorer.gradient(&mut gradient));
+        let round = per_round.get().min(total - masked);
+        for ((input, way), slopes) in ways.iter_mut().enumerate().zip(slopes.slopes.chunks_exact_mut(total)) {
+            scorer.mask(input, way.round(slopes, round));
+        }
+        slopes.ask(scorer);
+        ways.iter_mut().zip(&slopes.values).for_each(|(way, f)| way.selection.values.push(*f));
     }
-    Ok(BackSelection { full, order, values })
+    Ok(ways.into_iter().map(|way| way.selection).collect())
+}
+
+/// What is masked of one input so far.
+struct Way {
+    kept: Vec<u32>,
+    noise: GradientNoise,
+    selection: BackSelection,
+}
+
+impl Way {
+    fn new(features: usize, noise: GradientNoise, full: f32) -> Self {
+        let selection = BackSelection { full, order: Vec::with_capacity(features), values: Vec::new() };
+        Self { kept: (0..features as u32).collect(), noise, selection }
+    }
+
+    /// The features that go next, given df/dm of all.
+    fn round(&mut self, slopes: &mut [f32], count: usize) -> &[u32] {
+        self.noise.add_to(slopes);
+        move_largest_to_front(&mut self.kept, slopes, count);
+        let masked = self.selection.order.len();
+        self.selection.order.extend(self.kept.drain(..count));
+        &self.selection.order[masked..]
+    }
+}
+
+/// f and df/dm of every input.
+struct MaskSlopes {
+    /// `[inputs]`
+    values: Vec<f32>,
+    /// df/dm, `[inputs, features]`.
+    slopes: Vec<f32>,
+    /// df/dinput, `[inputs, features, channels]`.
+    of_input: Vec<f32>,
+}
+
+impl MaskSlopes {
+    fn new<S: GradientScorer>(scorer: &S) -> Self {
+        let features = scorer.inputs() * scorer.features();
+        Self {
+            values: vec![0.0; scorer.inputs()],
+            slopes: vec![0.0; features],
+            of_input: vec![0.0; features * scorer.channels()],
+        }
+    }
+
+    /// With input (1 - m) x, df/dm of a feature is minus the sum over its channels of x df/dinput.
+    fn ask<S: GradientScorer>(&mut self, scorer: &mut S) {
+        scorer.gradients(&mut self.values, &mut self.of_input);
+        let channels = scorer.channels();
+        let of_input = self.of_input.chunks_exact(channels).zip(scorer.unmasked().chunks_exact(channels));
+        for (slope, (of_input, unmasked)) in self.slopes.iter_mut().zip(of_input) {
+            *slope = -of_input.iter().zip(unmasked).map(|(slope, value)| slope * value).sum::<f32>();
+        }
+    }
 }
 
 /// Brings the `count` features of largest gradient to the front, sorted: largest first, lowest feature on ties.
@@ -66,7 +123,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    use super::super::support::{Additive, assert_close};
+    use super::super::support::{Polynomial, assert_close};
     use super::super::watch_nothing;
     use super::*;
 
@@ -74,30 +131,49 @@ mod tests {
         NonZeroUsize::new(count).expect("a round masks something")
     }
 
-    #[test]
-    fn rounds_mask_the_largest_gradients_and_the_last_round_is_smaller() {
-        let mut scorer = Additive::new(&[3.0, -1.0, 2.0, 5.0, 0.0]);
-        let selection =
-            batched_gradient(&mut scorer, per_round(2), GradientNoise::None, watch_nothing).expect("nothing stops it");
-        assert_eq!(selection.order, [1, 4, 2, 0, 3]);
-        assert_eq!(scorer.rounds, [vec![1, 4], vec![2, 0], vec![3]]);
+    /// The selection of an additive function, without noise.
+    fn selection(weights: &[f32], round: usize) -> BackSelection {
+        let mut scorer = Polynomial::linear(weights, &vec![1.0; weights.len()], 1);
+        let noises = vec![GradientNoise::None];
+        let found = batched_gradient(&mut scorer, per_round(round), noises, watch_nothing);
+        found.expect("nothing stops it").remove(0)
     }
 
     #[test]
-    fn values_follow_each_round_and_end_with_everything_masked() {
-        let mut scorer = Additive::new(&[3.0, -1.0, 2.0, 5.0, 0.0]);
-        let selection =
-            batched_gradient(&mut scorer, per_round(2), GradientNoise::None, watch_nothing).expect("nothing stops it");
+    fn rounds_mask_the_largest_gradients_and_the_last_round_is_smaller() {
+        let selection = selection(&[3.0, -1.0, 2.0, 5.0, 0.0], 2);
+        assert_eq!(selection.order, [1, 4, 2, 0, 3]);
+        // After each round, and with everything masked in the end.
         assert_close(&[selection.full], &[9.0]);
         assert_close(&selection.values, &[10.0, 5.0, 0.0]);
     }
 
     #[test]
+    fn a_features_slope_is_that_of_all_its_channels_from_their_unmasked_values() {
+        // f = the sum of w x. Features of two channels are worth 7, 1 and -2.
+        let mut scorer = Polynomial::linear(&[1.0, 2.0, 3.0, -1.0, 0.5, 1.0], &[1.0, 3.0, 1.0, 2.0, 2.0, -3.0], 2);
+        let mut slopes = MaskSlopes::new(&scorer);
+        scorer.mask(0, &[0]);
+        slopes.ask(&mut scorer);
+        assert_close(&slopes.values, &[-1.0]);
+        assert_close(&slopes.slopes, &[-7.0, -1.0, 2.0]);
+    }
+
+    #[test]
+    fn inputs_go_their_own_ways_side_by_side() {
+        let rows: [&[f32]; 3] = [&[3.0, -1.0, 2.0, 5.0, 0.5], &[0.0; 5], &[1.0, 2.0, 3.0, 4.0, -5.0]];
+        // One function of the inputs, whose weights are all 1: the values of a row are its features' worth.
+        let mut scorer = Polynomial::linear(&[1.0; 5], &rows.concat(), 1);
+        let noises = (0..3).map(|_| GradientNoise::None).collect();
+        let together = batched_gradient(&mut scorer, per_round(2), noises, watch_nothing).expect("nothing stops it");
+        for (found, row) in together.iter().zip(rows) {
+            assert_eq!(*found, selection(row, 2));
+        }
+    }
+
+    #[test]
     fn equal_gradients_are_masked_from_the_lowest_feature() {
-        let selection =
-            batched_gradient(&mut Additive::new(&[0.0; 7]), per_round(3), GradientNoise::None, watch_nothing)
-                .expect("nothing stops it");
-        assert_eq!(selection.order, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(selection(&[0.0; 7], 3).order, [0, 1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -109,33 +185,34 @@ mod tests {
 
     #[test]
     fn noise_breaks_ties_and_is_a_matter_of_its_stream() {
-        let run = |seed| {
-            let noise = GradientNoise::of_variance(ChaCha8Rng::seed_from_u64(seed), 1e-12);
-            batched_gradient(&mut Additive::new(&[0.0; 64]), per_round(8), noise, watch_nothing)
-                .expect("nothing stops it")
-                .order
-        };
-        assert_eq!(run(1), run(1));
-        assert_ne!(run(1), run(2));
-        assert_ne!(run(1), (0..64).collect::<Vec<u32>>());
+        let seeds = [1, 1, 2];
+        let noises = seeds.map(|seed| GradientNoise::of_variance(ChaCha8Rng::seed_from_u64(seed), 1e-12)).into();
+        let mut scorer = Polynomial::linear(&[0.0; 64], &[1.0; 3 * 64], 1);
+        let found = batched_gradient(&mut scorer, per_round(8), noises, watch_nothing).expect("nothing stops it");
+        assert_eq!(found[0].order, found[1].order);
+        assert_ne!(found[0].order, found[2].order);
+        assert_ne!(found[0].order, (0..64).collect::<Vec<u32>>());
     }
 
     #[test]
     fn noise_of_the_authors_variance_leaves_distinct_gradients_in_order() {
         let noise = GradientNoise::of_variance(ChaCha8Rng::seed_from_u64(3), 1e-12);
-        let selection = batched_gradient(&mut Additive::new(&[0.3, 0.1, 0.2]), per_round(1), noise, watch_nothing)
-            .expect("nothing stops it");
-        assert_eq!(selection.order, [1, 2, 0]);
+        let mut scorer = Polynomial::linear(&[0.3, 0.1, 0.2], &[1.0; 3], 1);
+        let found = batched_gradient(&mut scorer, per_round(1), vec![noise], watch_nothing).expect("nothing stops it");
+        assert_eq!(found[0].order, [1, 2, 0]);
     }
 
     #[test]
     fn the_watcher_can_stop_between_rounds() {
-        let mut scorer = Additive::new(&[1.0; 6]);
-        let stopped = batched_gradient(&mut scorer, per_round(2), GradientNoise::None, |step| {
+        let mut steps = Vec::new();
+        let mut scorer = Polynomial::linear(&[1.0; 6], &[1.0; 6], 1);
+        let stopped = batched_gradient(&mut scorer, per_round(2), vec![GradientNoise::None], |step| {
+            steps.push(step.masked);
             if step.masked < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         assert_eq!(stopped, Err(Stopped));
-        assert_eq!(scorer.rounds.len(), 2);
+        assert_eq!(steps, [0, 2, 4]);
+        assert_close(&[scorer.value(0)], &[2.0]);
     }
 
     proptest! {
@@ -144,9 +221,7 @@ mod tests {
             weights in proptest::collection::vec((-9_i8..=9).prop_map(f32::from), 1..60),
             round in 1_usize..70,
         ) {
-            let mut scorer = Additive::new(&weights);
-            let selection = batched_gradient(&mut scorer, per_round(round), GradientNoise::None, watch_nothing)
-                .expect("nothing stops it");
+            let selection = selection(&weights, round);
             let mut by_weight: Vec<u32> = (0..weights.len() as u32).collect();
             by_weight.sort_by(|&a, &b| weights[a as usize].total_cmp(&weights[b as usize]));
             prop_assert_eq!(selection.order, by_weight);

@@ -35,41 +35,37 @@ pub trait Scorer {
     fn mask(&mut self, feature: u32);
 }
 
-/// A function whose gradient with respect to the mask is at hand (paper section 3.1).
-pub trait GradientScorer {
-    /// The number of features.
+/// A function of each of several inputs, evaluated side by side as their features are masked.
+///
+/// All inputs have as many features. What is found of one does not depend on which others there are.
+pub trait CurveScorer {
+    /// The number of inputs.
+    fn inputs(&self) -> usize;
+
+    /// The number of features of each.
     fn features(&self) -> usize;
 
-    /// f at the current mask; writes df/dm, m being 1 where masked, into `gradient`, one value a feature.
-    fn gradient(&mut self, gradient: &mut [f32]) -> f32;
-
-    /// Masks more features for good.
-    fn mask(&mut self, features: &[u32]);
-}
-
-/// A function that is evaluated as features are masked in an order that is known beforehand.
-pub trait CurveScorer {
-    /// Masks nothing.
+    /// Unmasks everything.
     fn restart(&mut self);
 
-    /// Masks more features for good.
-    fn mask_all(&mut self, features: &[u32]);
+    /// Masks more features of an input.
+    fn mask(&mut self, input: usize, features: &[u32]);
 
-    /// f at the current mask.
-    fn value(&mut self) -> f32;
+    /// f of each input at its current mask.
+    fn values(&mut self, values: &mut [f32]);
 }
 
-/// A function whose gradient with respect to its input is at hand, also on the way from the fully masked input to the
-/// unmasked one. A feature's values are its *channels*; masking sets them to 0.
-pub trait InputGradientScorer: CurveScorer {
-    /// The unmasked input, `[features, channels]`.
-    fn input(&self) -> &[f32];
-
+/// The same with the gradients with respect to the inputs. A feature's values are its *channels*; masking sets them to 0.
+pub trait GradientScorer: CurveScorer {
     /// Values of a feature.
     fn channels(&self) -> usize;
 
-    /// Makes `share` times the unmasked input the current one (0 is fully masked, 1 the input itself); f there, and
-    /// df/dinput `[features, channels]` into `gradient`. Until [`CurveScorer::restart`], other gradients have no
-    /// meaning.
-    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32;
+    /// The unmasked inputs, `[inputs, features, channels]`.
+    fn unmasked(&self) -> &[f32];
+
+    /// Makes `share` times the unmasked inputs the current ones: 0 is fully masked, 1 is [`CurveScorer::restart`].
+    fn restart_at(&mut self, share: f32);
+
+    /// f of each input at its current mask, and df/dinput there, `[inputs, features, channels]`.
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]);
 }

@@ -1,6 +1,6 @@
 //! Scorers for tests: a plain function of an array whose masked elements are zero.
 
-use super::{CurveScorer, GradientScorer, InputGradientScorer, Scorer};
+use super::{CurveScorer, GradientScorer, Scorer};
 
 /// The Euclidean norm.
 pub fn l2(x: &[f32]) -> f32 {
@@ -63,100 +63,86 @@ impl Scorer for MaskedArray {
     }
 }
 
-/// f = the sum of the weights that are kept, so df/dm is minus the weight, masked or not.
-#[derive(Clone)]
-pub struct Additive {
-    weights: Vec<f32>,
-    kept: Vec<bool>,
-    /// The features masked in each round.
-    pub rounds: Vec<Vec<u32>>,
-}
-
-impl Additive {
-    /// Nothing is masked yet.
-    pub fn new(weights: &[f32]) -> Self {
-        Self { weights: weights.to_vec(), kept: vec![true; weights.len()], rounds: Vec::new() }
-    }
-}
-
-impl GradientScorer for Additive {
-    fn features(&self) -> usize {
-        self.weights.len()
-    }
-
-    fn gradient(&mut self, gradient: &mut [f32]) -> f32 {
-        for (slope, weight) in gradient.iter_mut().zip(&self.weights) {
-            *slope = -weight;
-        }
-        self.weights.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(weight, _)| weight).sum()
-    }
-
-    fn mask(&mut self, features: &[u32]) {
-        for &feature in features {
-            assert!(std::mem::replace(&mut self.kept[feature as usize], false), "{feature} is masked twice");
-        }
-        self.rounds.push(features.to_vec());
-    }
-}
-
 /// Asserts that two lists of numbers agree within a few units in the last place.
 pub fn assert_close(actual: &[f32], expected: &[f32]) {
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs().max(1.0);
     assert!(actual.len() == expected.len() && actual.iter().zip(expected).all(close), "{actual:?} is not {expected:?}");
 }
 
-/// f = the sum of weight times input to some power.
+/// f = the sum of weight times input to some power, with the same weights for every input.
 #[derive(Clone)]
 pub struct Polynomial {
     weights: Vec<f32>,
     power: i32,
-    input: Vec<f32>,
+    /// `[inputs, features, channels]`
+    unmasked: Vec<f32>,
     current: Vec<f32>,
     channels: usize,
 }
 
 impl Polynomial {
     /// The sum of w x.
-    pub fn linear(weights: &[f32], input: &[f32], channels: usize) -> Self {
-        Self { weights: weights.to_vec(), power: 1, input: input.to_vec(), current: input.to_vec(), channels }
+    pub fn linear(weights: &[f32], inputs: &[f32], channels: usize) -> Self {
+        assert!(inputs.len().is_multiple_of(weights.len()));
+        Self { weights: weights.to_vec(), power: 1, unmasked: inputs.to_vec(), current: inputs.to_vec(), channels }
     }
 
     /// The sum of w x^3.
-    pub fn cubic(weights: &[f32], input: &[f32], channels: usize) -> Self {
-        Self { power: 3, ..Self::linear(weights, input, channels) }
+    pub fn cubic(weights: &[f32], inputs: &[f32], channels: usize) -> Self {
+        Self { power: 3, ..Self::linear(weights, inputs, channels) }
+    }
+
+    /// f of one input.
+    pub fn value(&self, input: usize) -> f32 {
+        let current = &self.current[input * self.weights.len()..];
+        self.weights.iter().zip(current).map(|(weight, value)| weight * value.powi(self.power)).sum()
     }
 }
 
 impl CurveScorer for Polynomial {
-    fn restart(&mut self) {
-        self.current.clone_from(&self.input);
+    fn inputs(&self) -> usize {
+        self.unmasked.len() / self.weights.len()
     }
 
-    fn mask_all(&mut self, features: &[u32]) {
+    fn features(&self) -> usize {
+        self.weights.len() / self.channels
+    }
+
+    fn restart(&mut self) {
+        self.restart_at(1.0);
+    }
+
+    fn mask(&mut self, input: usize, features: &[u32]) {
         for &feature in features {
-            self.current[feature as usize * self.channels..][..self.channels].fill(0.0);
+            let place = input * self.weights.len() + feature as usize * self.channels;
+            self.current[place..][..self.channels].fill(0.0);
         }
     }
 
-    fn value(&mut self) -> f32 {
-        self.weights.iter().zip(&self.current).map(|(weight, value)| weight * value.powi(self.power)).sum()
+    fn values(&mut self, values: &mut [f32]) {
+        for (input, value) in values.iter_mut().enumerate() {
+            *value = self.value(input);
+        }
     }
 }
 
-impl InputGradientScorer for Polynomial {
-    fn input(&self) -> &[f32] {
-        &self.input
-    }
-
+impl GradientScorer for Polynomial {
     fn channels(&self) -> usize {
         self.channels
     }
 
-    fn input_gradient(&mut self, share: f32, gradient: &mut [f32]) -> f32 {
-        self.current = self.input.iter().map(|value| value * share).collect();
-        for ((slope, weight), value) in gradient.iter_mut().zip(&self.weights).zip(&self.current) {
+    fn unmasked(&self) -> &[f32] {
+        &self.unmasked
+    }
+
+    fn restart_at(&mut self, share: f32) {
+        self.current = self.unmasked.iter().map(|value| value * share).collect();
+    }
+
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
+        for ((slope, weight), value) in gradients.iter_mut().zip(self.weights.iter().cycle()).zip(&self.current) {
             *slope = weight * self.power as f32 * value.powi(self.power - 1);
         }
-        self.value()
+        self.values(values);
     }
 }

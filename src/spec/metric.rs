@@ -34,6 +34,10 @@ pub enum Metric {
     OverlapChance,
     /// The overlap of subsets of *different* images: what comes of the places alone where models like to keep pixels.
     OverlapElsewhere,
+    /// Mean share of a subset's pixels that lie in the border: no further from an edge than a tenth of the shorter side.
+    Border,
+    /// The same of subsets drawn at random: the border's share of the image.
+    BorderChance,
     /// Mean number of disjoint sufficient input subsets of an image.
     CollectionCount,
     /// Mean size of these subsets.
@@ -65,7 +69,7 @@ pub enum Unit {
 
 impl Metric {
     /// Every metric with its name in TOML.
-    pub const ALL: [(&'static str, Self); 21] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("accuracy", Self::Accuracy),
         ("confidence", Self::Confidence),
         ("sis-size", Self::SisSize),
@@ -80,6 +84,8 @@ impl Metric {
         ("overlap-union", Self::OverlapUnion),
         ("overlap-chance", Self::OverlapChance),
         ("overlap-elsewhere", Self::OverlapElsewhere),
+        ("border", Self::Border),
+        ("border-chance", Self::BorderChance),
         ("collection-count", Self::CollectionCount),
         ("collection-size", Self::CollectionSize),
         ("collection-coverage", Self::CollectionCoverage),
@@ -110,6 +116,8 @@ impl Metric {
             Self::OverlapUnion => "overlap-union",
             Self::OverlapChance => "overlap-chance",
             Self::OverlapElsewhere => "overlap-elsewhere",
+            Self::Border => "border",
+            Self::BorderChance => "border-chance",
             Self::CollectionCount => "collection-count",
             Self::CollectionSize => "collection-size",
             Self::CollectionCoverage => "collection-coverage",
@@ -123,7 +131,7 @@ impl Metric {
     /// Whether there is a number that chance would give.
     #[must_use]
     pub const fn has_chance(self) -> bool {
-        matches!(self, Self::Accuracy | Self::Confidence | Self::Overlap)
+        matches!(self, Self::Accuracy | Self::Confidence | Self::Overlap | Self::Border)
     }
 
     /// What it counts.
@@ -144,6 +152,8 @@ impl Metric {
             | Self::OverlapUnion
             | Self::OverlapChance
             | Self::OverlapElsewhere
+            | Self::Border
+            | Self::BorderChance
             | Self::CollectionCoverage
             | Self::DeletionArea
             | Self::InsertionArea

@@ -48,9 +48,14 @@ impl<'a> Masking<'a> {
 
     /// A watcher for the selection of one image.
     pub(super) fn of_image(&self) -> impl FnMut(Step) -> ControlFlow<()> + '_ {
+        self.of_images(1)
+    }
+
+    /// A watcher for the selection of some images side by side.
+    pub(super) fn of_images(&self, images: usize) -> impl FnMut(Step) -> ControlFlow<()> + '_ {
         let mut counted = 0;
         move |step: Step| {
-            let new = step.masked.saturating_sub(counted);
+            let new = step.masked.saturating_sub(counted) * images;
             counted = step.masked;
             let done = self.done.fetch_add(new, Ordering::Relaxed) + new;
             self.context.progress("pixels", done.min(self.total), self.total);

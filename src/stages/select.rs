@@ -9,11 +9,14 @@ use crate::artifacts::{Curve, ImageSet, Model, Ranking};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
+use crate::nn::group_scorer::GroupScorer;
 use crate::nn::inference::Inference;
-use crate::nn::scorer::{NetworkGradient, NetworkScorer};
+use crate::nn::input_dropout::Use;
+use crate::nn::model_passes::Group;
+use crate::nn::scorer::NetworkScorer;
 use crate::sis::{
-    BackSelection, GradientNoise, GradientScorer, InputGradientScorer, RandomState, Step, Stopped, ascending,
-    back_select, batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select, batched_gradient,
+    gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
 };
 use crate::spec::{RandomSeeds, Seed, Selection, Split};
 
@@ -112,12 +115,13 @@ impl Select {
         }
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
         match Gradients::of(method)? {
-            Some(gradients) => Inference::for_gradients(model, images).map_err(StageError::failed)?.for_each(
+            Some(gradients) => Inference::for_gradients(model, images).map_err(StageError::failed)?.for_groups(
                 self.range.indexes(),
-                |workspace, index, image| {
-                    let mut scorer = NetworkGradient::new(workspace, image);
-                    let selection = gradients.rank(&mut scorer, index, masking.of_image()).map_err(stopped)?;
-                    Ok((scorer.class(), selection))
+                |passes, numbers, images| {
+                    let group = Group { purpose: Use::Selection, numbers };
+                    let mut scorer = GroupScorer::new(passes, group, images);
+                    let found = gradients.rank(&mut scorer, numbers, masking.of_images(numbers.len()));
+                    Ok(ranked(scorer.predicted(), found.map_err(stopped)?))
                 },
             ),
             None => Inference::for_scores(model, images).map_err(StageError::failed)?.for_each(
@@ -133,7 +137,8 @@ impl Select {
 }
 
 impl Select {
-    /// The same on a device without the fused engine: one image after the other, many candidates at once.
+    /// The same on a device without the fused engine: one image after the other with many candidates at once, or as many
+    /// images as it pays.
     fn ranked_on_device(
         &self,
         method: &Selection,
@@ -143,19 +148,29 @@ impl Select {
     ) -> Result<Vec<Ranked>, StageError> {
         let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
         let masking = Masking::new(context, self.range.count * images.shape.pixels());
-        let gradients = Gradients::of(method)?;
-        let mut ranked = Vec::with_capacity(self.range.count);
-        for index in self.range.indexes() {
-            let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-            let selection = match &gradients {
-                Some(gradients) => gradients.rank(&mut scorer, index, masking.of_image()),
-                None => back_select(&mut scorer, masking.of_image()),
-            };
-            ranked.push((scorer.class(), selection.map_err(stopped)?));
-            scorer.finish().map_err(StageError::failed)?;
+        let mut all = Vec::with_capacity(self.range.count);
+        if let Some(gradients) = Gradients::of(method)? {
+            for numbers in inference.groups(self.range.indexes()) {
+                let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
+                let found = gradients.rank(&mut scorer, &numbers, masking.of_images(numbers.len()));
+                all.extend(ranked(scorer.predicted(), found.map_err(stopped)?));
+                scorer.finish().map_err(StageError::failed)?;
+            }
+        } else {
+            for index in self.range.indexes() {
+                let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
+                let selection = back_select(&mut scorer, masking.of_image()).map_err(stopped)?;
+                all.push((scorer.class(), selection));
+                scorer.finish().map_err(StageError::failed)?;
+            }
         }
-        Ok(ranked)
+        Ok(all)
     }
+}
+
+/// Each image's class with its selection.
+fn ranked(classes: &[usize], selections: Vec<BackSelection>) -> Vec<Ranked> {
+    classes.iter().copied().zip(selections).collect()
 }
 
 /// A method that ranks by gradients.
@@ -181,22 +196,26 @@ impl Gradients {
         })
     }
 
-    /// Ranks the pixels of image number `index`.
-    fn rank<S: GradientScorer + InputGradientScorer>(
+    /// Ranks the pixels of some images, of which `numbers` are the numbers.
+    fn rank<S: GradientScorer>(
         &self,
         scorer: &mut S,
-        index: usize,
+        numbers: &[u32],
         mut watch: impl FnMut(Step) -> ControlFlow<()>,
-    ) -> Result<BackSelection, Stopped> {
+    ) -> Result<Vec<BackSelection>, Stopped> {
+        let orders = |attributions: Vec<Vec<f64>>| attributions.iter().map(|values| ascending(values)).collect();
         match *self {
-            Self::Batched(per_round, noise) => batched_gradient(scorer, per_round, noise_of(index, noise), watch),
+            Self::Batched(per_round, noise) => {
+                let noises = numbers.iter().map(|&number| noise_of(number as usize, noise)).collect();
+                batched_gradient(scorer, per_round, noises, watch)
+            }
             Self::Magnitude(per_step) => {
-                let order = ascending(&gradient_magnitudes(scorer));
-                mask_in_order(scorer, order, per_step, watch)
+                let orders = orders(gradient_magnitudes(scorer));
+                mask_in_order(scorer, orders, per_step, watch)
             }
             Self::Integrated(steps, per_step) => {
-                let order = ascending(&integrated_gradients(scorer, steps, &mut watch)?);
-                mask_in_order(scorer, order, per_step, watch)
+                let orders = orders(integrated_gradients(scorer, steps, &mut watch)?);
+                mask_in_order(scorer, orders, per_step, watch)
             }
         }
     }

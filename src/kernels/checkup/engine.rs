@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::{Finding, TOLERANCE, draws, error, fastest, once};
-use crate::kernels::engine::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose, Workspace};
+use crate::kernels::engine::{ConvLayer, MapId, MapShape, Passes, Program, ProgramBuilder, Purpose, Workspace};
 use crate::kernels::isa::Isa;
 
 /// The images.
@@ -117,8 +117,8 @@ fn maskings() -> Answer {
 /// The gradient of a weighted sum of the logits with respect to the image.
 fn gradient() -> (Vec<f32>, f64) {
     let program = network(Purpose::Gradients);
-    let mut engine = Workspace::new(&program);
-    engine.set_image(&image());
+    let mut engine = Passes::new(&program, 1);
+    engine.pass(&image());
     let slopes = draws(&mut ChaCha8Rng::seed_from_u64(3), CLASSES);
     let mut gradient = Vec::new();
     let milliseconds = fastest(|| gradient = engine.gradient(&slopes).to_vec());

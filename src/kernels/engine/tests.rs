@@ -404,10 +404,10 @@ fn a_candidates_bits_do_not_depend_on_the_others() {
 fn gradients_equal_finite_differences() {
     for (name, net, program) in cases(Purpose::Gradients) {
         let image = image(net.shape, 5);
-        let mut workspace = Workspace::new(&program);
-        workspace.set_image(&image);
+        let mut passes = Passes::new(&program, 1);
+        passes.pass(&image);
         let slope = random(&mut ChaCha8Rng::seed_from_u64(6), program.classes());
-        let gradient = workspace.gradient(&slope).to_vec();
+        let gradient = passes.gradient(&slope).to_vec();
         let mut image: Vec<f64> = image.iter().map(|value| f64::from(*value)).collect();
         let value = |image: &[f64]| -> f64 {
             let logits = net.evaluate(image).pop().unwrap();
@@ -437,16 +437,17 @@ fn an_images_bits_do_not_depend_on_what_passes_with_it() {
         let (classes, values) = (program.classes(), program.input().values());
         let images: Vec<f32> = (0..5).flat_map(|seed| image(net.shape, seed)).collect();
         let slopes = random(&mut ChaCha8Rng::seed_from_u64(6), 5 * classes);
-        let mut alone = Workspace::new(&program);
-        let mut passes = Passes::new(&program, 5);
+        let mut workspace = Workspace::new(&program);
+        let (mut passes, mut alone) = (Passes::new(&program, 5), Passes::new(&program, 1));
         // As many as there is place for, then fewer, so that maps hold values of images that are gone.
         for together in [5, 1, 3] {
             let logits = passes.pass(&images[..together * values]).to_vec();
             let gradients = passes.gradient(&slopes[..together * classes]);
             for number in 0..together {
-                alone.set_image(&images[number * values..][..values]);
+                workspace.set_image(&images[number * values..][..values]);
                 let of_image = &logits[number * classes..][..classes];
-                assert_eq!(bits(of_image), bits(alone.logits()), "{name}, {number} of {together}");
+                assert_eq!(bits(of_image), bits(workspace.logits()), "{name}, {number} of {together}");
+                alone.pass(&images[number * values..][..values]);
                 let gradient = alone.gradient(&slopes[number * classes..][..classes]);
                 let of_image = &gradients[number * values..][..values];
                 assert_eq!(bits(of_image), bits(gradient), "{name}, gradient, {number} of {together}");

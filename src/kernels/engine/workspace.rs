@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::backward::Gradients;
 use super::forward::place;
-use super::program::{MapId, Program, Purpose, whole};
+use super::program::{MapId, Program, whole};
 use super::slots::Home;
 use crate::kernels::conv::{Job, Layout, Window};
 
@@ -20,7 +19,6 @@ pub struct Workspace {
     slots: Vec<Vec<f32>>,
     /// The windows that a layer is to compute.
     jobs: Vec<Job>,
-    gradients: Option<Gradients>,
 }
 
 /// The values of every map for an image that is not the current one.
@@ -36,10 +34,6 @@ impl Workspace {
             current: program.maps.iter().map(|map| vec![0.0; map.values()]).collect(),
             slots: Vec::new(),
             jobs: Vec::with_capacity(program.slots.group()),
-            gradients: match program.purpose() {
-                Purpose::Scores => None,
-                Purpose::Gradients => Some(Gradients::new(program, 1)),
-            },
         };
         workspace.compute_whole();
         workspace
@@ -149,16 +143,6 @@ impl Workspace {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    /// The gradient `[height, width, channels]` of a function of the current logits with respect to the current
-    /// image, given its gradient with respect to the logits.
-    ///
-    /// # Panics
-    /// When the program was not compiled for gradients, or there is not one value per logit.
-    pub fn gradient(&mut self, logits: &[f32]) -> &[f32] {
-        let gradients = self.gradients.as_mut().expect("the program must be compiled for gradients");
-        gradients.compute(&self.program, 1, &self.current, logits)
     }
 
     fn clear_pixel(&mut self, pixel: u32) {

@@ -11,9 +11,12 @@ use crate::kernels::isa::Isa;
 use crate::nn::arch;
 use crate::nn::compiled_model::ModelWorkspace;
 use crate::nn::graph::{Graph, Init, Op, Window};
+use crate::nn::group_scorer::GroupScorer;
 use crate::nn::init::initial_tensors;
-use crate::nn::scorer::{NetworkGradient, NetworkScorer, argmax, predict, probability};
-use crate::sis::{GradientScorer, Scorer};
+use crate::nn::input_dropout::Use;
+use crate::nn::model_passes::{Group, ModelPasses};
+use crate::nn::scorer::{NetworkScorer, argmax, predict, probability};
+use crate::sis::{CurveScorer, GradientScorer, Scorer};
 use crate::spec::{Arch, ImageShape, Seed};
 
 type Tensors = BTreeMap<String, ParameterTensor>;
@@ -244,12 +247,15 @@ fn scores_of_resnet20_have_the_bits_of_whole_passes() {
 fn the_mask_gradient_points_where_masking_moves_the_score() {
     let (graph, tensors) = build(Arch::Cnn, 28, 28, 1);
     let image = image(ImageShape { height: 28, width: 28, channels: 1 });
-    let mut workspace = ModelWorkspace::new(&program(&graph, &tensors, Purpose::Gradients).into());
-    let mut scorer = NetworkGradient::new(&mut workspace, &image);
-    scorer.mask(&[3, 100]);
-    let mut gradient = vec![f32::NAN; 784];
-    let score = scorer.gradient(&mut gradient);
-    let class = scorer.class();
+    let mut passes = ModelPasses::new(&program(&graph, &tensors, Purpose::Gradients).into(), 1);
+    let group = Group { purpose: Use::Selection, numbers: &[0] };
+    let mut scorer = GroupScorer::new(&mut passes, group, image.clone());
+    scorer.mask(0, &[3, 100]);
+    let (mut score, mut gradient) = ([f32::NAN], vec![f32::NAN; 784]);
+    scorer.gradients(&mut score, &mut gradient);
+    // With input (1 - m) x, df/dm is minus x df/dinput.
+    gradient.iter_mut().zip(&image).for_each(|(slope, value)| *slope *= -value);
+    let ([score], class) = (score, scorer.predicted()[0]);
     assert_eq!([gradient[3], gradient[100]].map(f32::is_finite), [true; 2]);
     // A hundredth of a pixel masked: its value times .99. The walk in double precision gives the difference.
     let value = |pixel: usize, masked: f32| {

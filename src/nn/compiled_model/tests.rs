@@ -11,8 +11,8 @@ use crate::nn::formula;
 use crate::nn::init::initial_tensors;
 use crate::nn::observer::Unobserved;
 use crate::nn::predict;
-use crate::nn::scorer::{NetworkGradient, NetworkScorer, argmax, probability};
-use crate::sis::{GradientScorer, Scorer, back_select, watch_nothing};
+use crate::nn::scorer::{NetworkScorer, argmax, probability};
+use crate::sis::{Scorer, back_select, watch_nothing};
 use crate::spec::{Arch, Fraction, ImageShape, Normalise, Seed};
 
 const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
@@ -37,8 +37,8 @@ fn mixed() -> Model {
     model(vec![network(Arch::Cnn, 1, None), network(Arch::Resnet20, 2, Some(dropout(0.7, 3)))])
 }
 
-fn workspace(model: &Model, purpose: Purpose) -> ModelWorkspace {
-    ModelWorkspace::new(&CompiledModel::new(model, purpose).unwrap())
+fn workspace(model: &Model) -> ModelWorkspace {
+    ModelWorkspace::new(&CompiledModel::new(model).unwrap())
 }
 
 fn image() -> Vec<f32> {
@@ -58,7 +58,7 @@ fn reference(model: &Model, purpose: Use, number: usize, image: &[f32]) -> Vec<f
     let mut total = [0.0; 4];
     for network in &model.networks {
         let alone = Network { input_dropout: None, ..network.clone() };
-        let mut workspace = workspace(&self::model(vec![alone]), Purpose::Scores);
+        let mut workspace = workspace(&self::model(vec![alone]));
         let samples = network.input_dropout.map_or(1, |dropout| dropout.samples);
         for sample in 0..samples {
             let mut image = image.to_vec();
@@ -87,9 +87,9 @@ fn assert_close(found: &[f32], expected: &[f64]) {
 fn an_ensemble_of_one_has_the_bits_of_its_member() {
     let one = model(vec![network(Arch::Resnet20, 3, None)]);
     let graph = arch::build(Arch::Resnet20, SHAPE, 4).unwrap();
-    let program = Arc::new(compile(&graph, &one.networks[0].tensors, Isa::detect(), Purpose::Gradients).unwrap());
+    let program = Arc::new(compile(&graph, &one.networks[0].tensors, Isa::detect(), Purpose::Scores).unwrap());
     let mut engine = Workspace::new(&program);
-    let mut ensemble = workspace(&Model::ensemble([one]).unwrap(), Purpose::Gradients);
+    let mut ensemble = workspace(&Model::ensemble([one]).unwrap());
     engine.set_image(&image());
     ensemble.set_image(&image());
     engine.mask(7);
@@ -100,14 +100,12 @@ fn an_ensemble_of_one_has_the_bits_of_its_member() {
     ensemble.candidates(&pixels, &mut found);
     engine.candidates(&pixels, &mut expected);
     assert_eq!(found, expected);
-    let slopes = [0.5, -0.25, 1.0 / 3.0, 0.1];
-    assert_eq!(ensemble.gradient(&slopes), engine.gradient(&slopes));
 }
 
 #[test]
 fn keeping_every_pixel_has_the_bits_of_no_dropout() {
-    let [mut seen, mut all] = [Some(dropout(1.0, 3)), None]
-        .map(|dropout| workspace(&model(vec![network(Arch::Cnn, 3, dropout)]), Purpose::Scores));
+    let [mut seen, mut all] =
+        [Some(dropout(1.0, 3)), None].map(|dropout| workspace(&model(vec![network(Arch::Cnn, 3, dropout)])));
     seen.draw(Use::Selection, 5);
     seen.set_image(&image());
     all.set_image(&image());
@@ -119,7 +117,7 @@ fn logits_are_the_mean_over_members_and_samples() {
     for model in
         [mixed(), model(vec![network(Arch::Cnn, 1, None), network(Arch::Cnn, 2, None), network(Arch::Cnn, 3, None)])]
     {
-        let mut workspace = workspace(&model, Purpose::Scores);
+        let mut workspace = workspace(&model);
         for number in [0, 8] {
             workspace.draw(Use::Evaluation, number);
             workspace.set_image(&image());
@@ -131,7 +129,7 @@ fn logits_are_the_mean_over_members_and_samples() {
 #[test]
 fn candidates_and_masks_have_the_bits_of_whole_passes() {
     let model = mixed();
-    let [mut stepwise, mut whole] = [(); 2].map(|()| workspace(&model, Purpose::Scores));
+    let [mut stepwise, mut whole] = [(); 2].map(|()| workspace(&model));
     stepwise.draw(Use::Selection, 4);
     whole.draw(Use::Selection, 4);
     stepwise.set_image(&image());
@@ -155,7 +153,7 @@ fn candidates_and_masks_have_the_bits_of_whole_passes() {
 #[test]
 fn scoring_stops_between_passes_and_leaves_the_image_alone() {
     let model = mixed();
-    let mut workspace = workspace(&model, Purpose::Scores);
+    let mut workspace = workspace(&model);
     workspace.draw(Use::Selection, 4);
     workspace.set_image(&image());
     workspace.mask(3);
@@ -222,7 +220,7 @@ impl Scorer for Dense<'_> {
 #[test]
 fn a_selection_agrees_with_whole_passes_at_every_step() {
     let model = mixed();
-    let mut workspace = workspace(&model, Purpose::Scores);
+    let mut workspace = workspace(&model);
     workspace.draw(Use::Selection, 2);
     let image = image();
     let mut scorer = NetworkScorer::new(&mut workspace, &image);
@@ -247,40 +245,24 @@ fn a_selection_agrees_with_whole_passes_at_every_step() {
 }
 
 #[test]
-fn the_gradient_is_that_of_the_mean() {
-    let model = mixed();
-    let mut workspace = workspace(&model, Purpose::Gradients);
-    workspace.draw(Use::Selection, 1);
-    let image = image();
-    let mut scorer = NetworkGradient::new(&mut workspace, &image);
-    scorer.mask(&[4, 30]);
-    let mut gradient = vec![f32::NAN; 36];
-    let score = scorer.gradient(&mut gradient);
-    let class = scorer.class();
-    // The same from candle, which is exact up to rounding.
+fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
+    let (model, image) = (mixed(), image());
     let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &[1]).unwrap();
-    let mut other = DeviceScorer::new(&device, seen, &image, [6, 6, 3]).unwrap();
-    assert_eq!(other.class(), class);
-    GradientScorer::mask(&mut other, &[4, 30]);
-    let mut expected = vec![f32::NAN; 36];
-    assert!((other.gradient(&mut expected) - score).abs() < 1e-5);
-    let largest = expected.iter().fold(0.0_f32, |largest, slope| largest.max(slope.abs()));
-    assert!(largest > 1e-4);
-    for (found, expected) in gradient.iter().zip(&expected) {
-        assert!((found - expected).abs() < 1e-4 * largest, "{found} for {expected}");
-    }
+    let mut scorer = DeviceScorer::new(&device, seen, &image, [6, 6, 3]).unwrap();
+    let class = scorer.class();
+    scorer.mask(4);
     let mut scores = [0.0; 36];
     let pixels: Vec<u32> = (0..36).collect();
-    other.candidates(&pixels, &mut scores);
+    scorer.candidates(&pixels, &mut scores);
     for (&pixel, score) in pixels.iter().zip(scores) {
-        let logits: Vec<f32> = reference(&model, Use::Selection, 1, &masked(&image, &[4, 30, pixel]))
+        let logits: Vec<f32> = reference(&model, Use::Selection, 1, &masked(&image, &[4, pixel]))
             .into_iter()
             .map(|logit| logit as f32)
             .collect();
         assert!((probability(&logits, class) - score).abs() < 1e-5, "pixel {pixel}");
     }
-    other.finish().unwrap();
+    scorer.finish().unwrap();
 }
 
 #[test]

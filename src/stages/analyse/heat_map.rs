@@ -1,10 +1,12 @@
-//! Where subsets lie: the share of images that keep each pixel, in all and by true class (paper section 4.1).
+//! Where subsets lie: the share of images that keep each pixel, in all and by true class (paper section 4.1), and how much
+//! of a subset lies in the border.
 
 use serde::Serialize;
 
-use crate::artifacts::{Analysis, HeatMap, ImageSet, Subsets};
+use crate::artifacts::{Analysis, HeatMap, ImageSet, Number, Subsets};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
+use crate::spec::{ImageShape, Metric};
 
 use super::super::{DataSplit, Env};
 use super::{go_on, labels};
@@ -25,7 +27,7 @@ pub struct AnalyseHeatMap {
 
 impl Stage<Env> for AnalyseHeatMap {
     const KIND: &'static str = "analyse-heat-map";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Output = Analysis;
 
     fn inputs(&self) -> Vec<StepKey> {
@@ -41,7 +43,8 @@ impl Stage<Env> for AnalyseHeatMap {
                 images.classes.len()
             )));
         }
-        let mut kept = Kept::new(if self.per_class { images.classes.len() } else { 0 }, pixels);
+        let border = Border::new(images.shape);
+        let mut kept = Kept::new(if self.per_class { images.classes.len() } else { 0 }, pixels, border);
         for (index, &label) in labels(&images, 0, subsets.len())?.iter().enumerate() {
             if index % 1024 == 0 {
                 go_on(context)?;
@@ -49,7 +52,8 @@ impl Stage<Env> for AnalyseHeatMap {
             }
             kept.add(&subsets, index, usize::from(label))?;
         }
-        Ok(Analysis { maps: kept.maps(&images), ..Analysis::default() })
+        let numbers = vec![kept.border.number(Metric::Border), kept.border.chance()];
+        Ok(Analysis { numbers, maps: kept.maps(&images), ..Analysis::default() })
     }
 }
 
@@ -59,6 +63,45 @@ struct Kept {
     pixels: usize,
     all: Count,
     of_class: Vec<Count>,
+    border: Border,
+}
+
+/// How much of each subset lies in the border.
+#[derive(Debug)]
+struct Border {
+    /// Whether each pixel does.
+    holds: Vec<bool>,
+    /// The sum over all subsets that keep a pixel.
+    shares: f64,
+    subsets: usize,
+}
+
+impl Border {
+    fn new(shape: ImageShape) -> Self {
+        let width = (shape.height.min(shape.width) / 10).max(1);
+        let at_edge = |place: usize, extent: usize| place < width || place + width >= extent;
+        let row = |y| (0..shape.width).map(move |x| at_edge(y, shape.height) || at_edge(x, shape.width));
+        Self { holds: (0..shape.height).flat_map(row).collect(), shares: 0.0, subsets: 0 }
+    }
+
+    /// Counts a subset of `all` pixels, `inside` of them in the border.
+    fn add(&mut self, inside: usize, all: usize) {
+        if all > 0 {
+            self.shares += inside as f64 / all as f64;
+            self.subsets += 1;
+        }
+    }
+
+    fn number(&self, metric: Metric) -> Number {
+        let value = (self.subsets > 0).then(|| self.shares / self.subsets as f64);
+        Number { metric, value, interval: None, count: self.subsets }
+    }
+
+    fn chance(&self) -> Number {
+        let inside = self.holds.iter().filter(|holds| **holds).count();
+        let value = (self.subsets > 0).then(|| inside as f64 / self.holds.len() as f64);
+        Number { value, ..self.number(Metric::BorderChance) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,9 +111,9 @@ struct Count {
 }
 
 impl Kept {
-    fn new(classes: usize, pixels: usize) -> Self {
+    fn new(classes: usize, pixels: usize, border: Border) -> Self {
         let none = Count { images: 0, kept: vec![0; pixels] };
-        Self { pixels, all: none.clone(), of_class: vec![none; classes] }
+        Self { pixels, all: none.clone(), of_class: vec![none; classes], border }
     }
 
     fn add(&mut self, subsets: &Subsets, index: usize, class: usize) -> Result<(), StageError> {
@@ -81,12 +124,12 @@ impl Kept {
                 self.pixels
             )));
         }
+        let kept: Vec<usize> = (0..self.pixels).filter(|pixel| subsets.keeps(index, *pixel)).collect();
         for count in [Some(&mut self.all), self.of_class.get_mut(class)].into_iter().flatten() {
             count.images += 1;
-            for (pixel, kept) in count.kept.iter_mut().enumerate() {
-                *kept += u32::from(subsets.keeps(index, pixel));
-            }
+            kept.iter().for_each(|&pixel| count.kept[pixel] += 1);
         }
+        self.border.add(kept.iter().filter(|pixel| self.border.holds[**pixel]).count(), kept.len());
         Ok(())
     }
 
@@ -109,7 +152,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{ImageShape, Normalise};
+    use crate::spec::Normalise;
 
     #[test]
     fn maps_give_the_share_of_images_that_keep_a_pixel() {
@@ -124,7 +167,7 @@ mod tests {
         for kept in [&[0, 3][..], &[0, 1], &[0, 2], &[0, 3]] {
             subsets.push(kept);
         }
-        let mut kept = Kept::new(3, 4);
+        let mut kept = Kept::new(3, 4, Border::new(images.shape));
         for (index, &label) in images.labels.iter().enumerate() {
             kept.add(&subsets, index, usize::from(label)).unwrap();
         }
@@ -140,5 +183,25 @@ mod tests {
                 ("frog", 3, &[1.0, 0.0, third, (2.0_f64 / 3.0) as f32]),
             ]
         );
+    }
+
+    #[test]
+    fn the_border_is_a_tenth_of_the_shorter_side_wide_and_empty_subsets_are_left_out() {
+        let mut border = Border::new(ImageShape { height: 20, width: 30, channels: 3 });
+        // Two rows and columns on each side.
+        assert_eq!(border.holds.iter().filter(|holds| **holds).count(), 20 * 30 - 16 * 26);
+        assert!(border.holds[1] && border.holds[2 * 30 + 1] && border.holds[10 * 30 + 28] && border.holds[599]);
+        assert!(!border.holds[2 * 30 + 2] && !border.holds[17 * 30 + 27]);
+        border.add(1, 4);
+        border.add(0, 0);
+        border.add(3, 4);
+        assert_eq!(border.number(Metric::Border).value, Some(0.5));
+        assert_eq!(border.number(Metric::Border).count, 2);
+        assert_eq!(border.chance().value, Some(184.0 / 600.0));
+        assert_eq!(
+            Border::new(ImageShape { height: 3, width: 3, channels: 1 }).holds.iter().filter(|h| **h).count(),
+            8
+        );
+        assert_eq!(Border::new(ImageShape { height: 3, width: 3, channels: 1 }).number(Metric::Border).value, None);
     }
 }

@@ -7,9 +7,10 @@ use crate::artifacts::{Analysis, ImageSet, Model, Ranking, Series};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
+use crate::nn::group_scorer::GroupScorer;
 use crate::nn::inference::Inference;
 use crate::nn::input_dropout::Use;
-use crate::nn::scorer::NetworkCurve;
+use crate::nn::model_passes::Group;
 use crate::sis::{Perturbation, area_under, perturb};
 use crate::spec::{Bootstrap, Fraction, Metric};
 
@@ -18,7 +19,7 @@ use super::estimate::{Estimate, Resampled};
 use super::{go_on, labels, shares};
 
 /// Images between two looks at whether the user asks to stop.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 
 /// The manifest of an analysis by deletion and insertion.
 #[derive(Debug, Serialize)]
@@ -80,9 +81,9 @@ fn counts(fractions: &[Fraction], pixels: usize) -> Vec<usize> {
 
 /// The model at work.
 enum Asked<'a> {
-    /// On the CPU, one image a thread.
+    /// On the CPU, some images a thread.
     Cpu(Inference<'a>),
-    /// Elsewhere, one image after the other.
+    /// Elsewhere, all images of a group at once.
     Device(DeviceInference<'a>),
 }
 
@@ -105,20 +106,23 @@ impl<'a> Asked<'a> {
         counts: &[usize],
     ) -> Result<Vec<Perturbation>, StageError> {
         let first = ranking.first();
+        let orders = |numbers: &[u32]| -> Vec<&[u32]> {
+            numbers.iter().map(|&number| ranking.order(number as usize - first)).collect()
+        };
+        let indexes = first + places.start..first + places.end;
         match self {
-            Self::Cpu(inference) => {
-                inference.for_each(first + places.start..first + places.end, |workspace, index, image| {
-                    workspace.draw(Use::Evaluation, index);
-                    Ok(perturb(&mut NetworkCurve::new(workspace, image), ranking.order(index - first), counts))
-                })
-            }
+            Self::Cpu(inference) => inference.for_groups(indexes, |passes, numbers, images| {
+                let group = Group { purpose: Use::Evaluation, numbers };
+                Ok(perturb(&mut GroupScorer::new(passes, group, images), &orders(numbers), counts))
+            }),
             Self::Device(inference) => {
-                let of_image = |place: usize| {
-                    let mut scorer = inference.scorer_for(Use::Evaluation, first + place)?;
-                    let found = perturb(&mut scorer, ranking.order(place), counts);
+                let of_group = |numbers: Vec<u32>| {
+                    let mut scorer = inference.group(Use::Evaluation, &numbers)?;
+                    let found = perturb(&mut scorer, &orders(&numbers), counts);
                     scorer.finish().map(|()| found)
                 };
-                places.map(of_image).collect::<Result<_, _>>().map_err(StageError::failed)
+                let groups: Result<Vec<_>, _> = inference.groups(indexes).map(of_group).collect();
+                Ok(groups.map_err(StageError::failed)?.into_iter().flatten().collect())
             }
         }
     }

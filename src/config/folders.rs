@@ -1,0 +1,39 @@
+//! What paths in an experiment are relative to.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::read::Item;
+
+/// The folders of the files that an experiment comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Folders<'a> {
+    /// That of the experiment file.
+    pub own: &'a Path,
+    /// That of each source, relative to it.
+    pub sources: &'a [PathBuf],
+}
+
+impl Folders<'_> {
+    /// The path that `item` names, relative to the file in which it is written. An override counts as written in the
+    /// experiment file.
+    pub fn resolve(&self, item: &Item<'_>) -> Option<PathBuf> {
+        let path = item.words()?;
+        let folder = self.sources.get(item.node.place.source);
+        Some(shortened(&self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path)))))
+    }
+}
+
+/// The same place without `folder/..`, as far as `folder` is one and no link, behind which `..` may be elsewhere.
+fn shortened(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let is_back = part == Component::ParentDir;
+        let is_named = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if is_back && is_named && short.symlink_metadata().is_ok_and(|folder| folder.is_dir()) {
+            short.pop();
+        } else {
+            short.push(part);
+        }
+    }
+    if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
+}

@@ -1,0 +1,142 @@
+//! Reads the stages that make a network or put several together: `train`, `import` and `ensemble`.
+
+use std::path::PathBuf;
+
+use crate::spec::{Arch, Cell, Seed, Split};
+
+use super::experiment::Settings;
+use super::problem::Place;
+use super::read::{Item, Reader};
+use super::recipe::{input_dropout, recipe};
+use super::reference::{Reference, unjoined, written};
+use super::schema::{SEEDED_DROPOUT, StageKind};
+use super::stage::Scope;
+
+/// Kinds of stages that make one network: those that may vote in an ensemble or start a training.
+const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
+
+impl Scope<'_> {
+    pub(super) fn train(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let images = self.images(table);
+        let arch = table.required("arch").and_then(|item| arch(&item));
+        let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
+        let recipe = table.required("recipe").and_then(|item| recipe(&item));
+        let init = match table.optional("init") {
+            Some(_) => self.stage(table, "init", WEIGHTS).map(Some),
+            None => self.pins(table, "init-where").map(|_| None),
+        };
+        let ((images, mut references), init) = (images?, init?);
+        let (init, reference) = init.unzip();
+        references.extend(reference);
+        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe?, init }, references))
+    }
+
+    pub(super) fn import(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let file = table.required("file").and_then(|item| self.weights_file(&item));
+        let arch = table.required("arch").and_then(|item| arch(&item));
+        let data = table.required("data").and_then(|item| {
+            let name = item.text()?;
+            self.catalog.find_images(name, &[], &item)?;
+            if self.lacks(name, Split::Train) {
+                let problem = item.problem(format!("names `{name}`, which has no training half"));
+                item.sink().report(problem.help("name the data set that the network was trained on"));
+                return None;
+            }
+            Some((unjoined(name), Reference::to_data(name, &item, None, Cell::new())))
+        });
+        let input_dropout = table.or("input-dropout", None, |item| {
+            let table = item.table(SEEDED_DROPOUT)?;
+            let dropout = input_dropout(&table);
+            let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
+            dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(seed)))
+        });
+        let transform_input = arch.map(|arch| transform_input(arch, table));
+        let (file, arch, data) = (file?, arch?, data?);
+        let (data, reference) = data;
+        let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
+        let settings = Settings::Import { file, arch, data, input_dropout, transform_input };
+        Some((settings, vec![reference]))
+    }
+
+    pub(super) fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+        let pins = self.pins(table, "members-where");
+        let over = table.or("over", Vec::new(), |item| {
+            let axes = self.axes(&item)?;
+            let fixed = |axis: &String| pins.as_ref().is_some_and(|pins| pins.contains_key(axis));
+            for (axis, item) in &axes {
+                if cell.contains_key(axis) {
+                    return item.fault(format!("cannot be `{axis}`, of which this stage mentions the value itself"));
+                }
+                if fixed(axis) {
+                    return item.fault(format!("cannot be `{axis}`, which `members-where` fixes"));
+                }
+            }
+            Some(axes.into_iter().map(|(axis, item)| (axis, written(&item))).collect())
+        });
+        let members = table.required("members").and_then(|item| self.members(&item));
+        let (members, pins, over) = (members?, pins?, over?);
+        let references = members.iter().map(|(name, place)| Reference {
+            stage: name.clone(),
+            place: *place,
+            split: None,
+            pins: pins.clone(),
+            over: over.clone(),
+        });
+        let references = references.collect();
+        Some((Settings::Ensemble { members: members.iter().map(|(name, _)| unjoined(name)).collect() }, references))
+    }
+
+    /// The stages that make an ensemble's members, and where each is named.
+    fn members(&self, item: &Item<'_>) -> Option<Vec<(String, Place)>> {
+        let mut members: Vec<(String, Place)> = Vec::new();
+        let mut sound = true;
+        for item in item.full_list()? {
+            let name = item.text().filter(|name| self.catalog.find_stage(name, WEIGHTS, &item).is_some());
+            match name {
+                Some(name) if members.iter().any(|(known, _)| known == name) => {
+                    sound = false;
+                    item.fault::<()>("is there twice");
+                }
+                Some(name) => members.push((name.to_owned(), written(&item))),
+                None => sound = false,
+            }
+        }
+        sound.then_some(members)
+    }
+
+    fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
+        let file = self.folders.resolve(item)?;
+        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if !["safetensors", "pt", "pth"].contains(&extension) {
+            let problem = item.problem("is not a file of weights by its name");
+            item.sink().report(problem.help("it must end in `.safetensors`, `.pt` or `.pth`"));
+            return None;
+        }
+        if file.is_dir() {
+            return item.fault("is a folder, not a file of weights");
+        }
+        Some(file)
+    }
+}
+
+/// Whether imported weights expect the input that torchvision's `transform_input` makes. Nothing in a file tells, so
+/// that Inception v3 needs it said; no other network has it.
+fn transform_input(arch: Arch, table: &Reader<'_>) -> Result<Option<bool>, Reported> {
+    if arch == Arch::ImagenetInceptionV3 {
+        return table.required("transform-input").and_then(|item| item.boolean()).map(Some).ok_or(Reported);
+    }
+    match table.optional("transform-input") {
+        None => Ok(None),
+        Some(item) => {
+            item.fault::<()>(format!("is for `{}`, not for `{arch}`", Arch::ImagenetInceptionV3));
+            Err(Reported)
+        }
+    }
+}
+
+/// A problem that was reported.
+struct Reported;
+
+fn arch(item: &Item<'_>) -> Option<Arch> {
+    item.choice("architectures", &Arch::ALL.map(|arch| (arch.name(), arch)))
+}

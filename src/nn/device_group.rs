@@ -1,0 +1,209 @@
+//! The answers of a model on a candle device to [`crate::sis`] on several images side by side.
+//!
+//! As in [`super::device_scorer`], a failing device scores 0 from then on, and [`DeviceGroup::finish`] tells why: ask it
+//! before using what the scores led to.
+
+use candle_core::{Result, Tensor, Var};
+
+use super::device_model::{DeviceModel, Kept};
+use super::masked_images::MaskedImages;
+use super::scorer::argmax;
+use crate::sis::{CurveScorer, GradientScorer};
+use crate::spec::ImageShape;
+
+/// Scores some images as their pixels are masked, by evaluation or by gradient.
+///
+/// Images are masked on the host and go to the device in each round: that is little beside a pass over all of them.
+pub struct DeviceGroup<'m> {
+    model: &'m DeviceModel,
+    /// What input dropout keeps of each image.
+    seen: Kept,
+    images: MaskedImages,
+    /// The classes that are predicted on the full images.
+    predicted: Vec<usize>,
+    /// For each image a row with 1 at that class and 0 elsewhere, `[images, classes]`.
+    chosen: Tensor,
+    failure: Option<candle_core::Error>,
+}
+
+impl<'m> DeviceGroup<'m> {
+    /// Evaluates normalised images `[images, height, width, channels]` with nothing masked; `seen` is drawn for them.
+    ///
+    /// # Errors
+    /// When the model does not take such images, or the device fails.
+    pub fn new(model: &'m DeviceModel, seen: Kept, images: Vec<f32>, shape: ImageShape) -> Result<Self> {
+        let images = MaskedImages::new(images, shape);
+        let logits = model.logits(&upload(model, &images)?, &seen)?;
+        let classes = logits.dim(1)?;
+        let predicted: Vec<usize> = logits.to_vec2()?.iter().map(|logits| argmax(logits)).collect();
+        let chosen =
+            predicted.iter().flat_map(|class| (0..classes).map(move |other| f32::from(u8::from(other == *class))));
+        let chosen = Tensor::from_iter(chosen, model.device())?.reshape(((), classes))?;
+        Ok(Self { model, seen, images, predicted, chosen, failure: None })
+    }
+
+    /// The class that is predicted on each full image.
+    #[must_use]
+    pub fn predicted(&self) -> &[usize] {
+        &self.predicted
+    }
+
+    /// Says whether the device served every score.
+    ///
+    /// # Errors
+    /// The device's first failure.
+    pub fn finish(self) -> Result<()> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    /// f of each image of `x`.
+    fn scores(&self, x: &Tensor) -> Result<Tensor> {
+        let logits = self.model.logits(x, &self.seen)?;
+        (candle_nn::ops::softmax(&logits, 1)? * &self.chosen)?.sum(1)
+    }
+
+    /// f of each image, and df/dinput.
+    fn slopes(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let x = Var::from_tensor(&upload(self.model, &self.images)?)?;
+        let scores = self.scores(&x)?;
+        // Each image's score depends on that image alone, so the sum has the gradients of all.
+        let mut slopes = scores.sum_all()?.backward()?;
+        let slopes = match slopes.remove(&x) {
+            Some(slopes) => slopes.flatten_all()?.to_vec1()?,
+            None => vec![0.0; x.elem_count()],
+        };
+        Ok((scores.to_vec1()?, slopes))
+    }
+
+    /// Writes an answer, or zeros once the device has failed.
+    fn answer<T>(&mut self, asked: impl FnOnce(&Self) -> Result<T>) -> Option<T> {
+        if self.failure.is_some() {
+            return None;
+        }
+        asked(self).map_err(|error| self.failure = Some(error)).ok()
+    }
+}
+
+/// The images as they are now, `[images, height, width, channels]`.
+fn upload(model: &DeviceModel, images: &MaskedImages) -> Result<Tensor> {
+    let ImageShape { height, width, channels } = images.shape();
+    Tensor::from_slice(images.current(), (images.count(), height, width, channels), model.device())
+}
+
+impl CurveScorer for DeviceGroup<'_> {
+    fn inputs(&self) -> usize {
+        self.images.count()
+    }
+
+    fn features(&self) -> usize {
+        self.images.shape().pixels()
+    }
+
+    fn restart(&mut self) {
+        self.restart_at(1.0);
+    }
+
+    fn mask(&mut self, input: usize, features: &[u32]) {
+        self.images.mask(input, features);
+    }
+
+    fn values(&mut self, values: &mut [f32]) {
+        let asked = |group: &Self| group.scores(&upload(group.model, &group.images)?)?.to_vec1::<f32>();
+        match self.answer(asked) {
+            Some(scores) => values.copy_from_slice(&scores),
+            None => values.fill(0.0),
+        }
+    }
+}
+
+impl GradientScorer for DeviceGroup<'_> {
+    fn channels(&self) -> usize {
+        self.images.shape().channels
+    }
+
+    fn unmasked(&self) -> &[f32] {
+        self.images.unmasked()
+    }
+
+    fn restart_at(&mut self, share: f32) {
+        self.images.restart_at(share);
+    }
+
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
+        if let Some((scores, slopes)) = self.answer(Self::slopes) {
+            values.copy_from_slice(&scores);
+            gradients.copy_from_slice(&slopes);
+        } else {
+            values.fill(0.0);
+            gradients.fill(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::artifacts::{Model, Network};
+    use crate::nn::input_dropout::Use;
+    use crate::nn::scorer::probability;
+    use crate::nn::{arch, formula};
+    use crate::spec::{Arch, Normalise};
+
+    const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 3 };
+
+    fn model() -> DeviceModel {
+        let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
+        let tensors = formula::tensors(&graph, 0.5);
+        let network = Network { arch: Arch::Resnet20, input_dropout: None, tensors, log: Vec::new() };
+        let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
+        let model = Model { shape: SHAPE, classes: 5, normalise, networks: vec![network] };
+        DeviceModel::new(&model, &Device::Cpu).unwrap()
+    }
+
+    fn score(model: &DeviceModel, image: &[f32], class: usize) -> f32 {
+        let x = Tensor::from_slice(image, (1, 8, 8, 3), &Device::Cpu).unwrap();
+        let all = model.draw(Use::Selection, &[0]).unwrap();
+        probability(&model.logits(&x, &all).unwrap().to_vec2().unwrap()[0], class)
+    }
+
+    #[test]
+    fn gradients_of_each_image_agree_with_differences_on_the_way_to_it() {
+        let (model, images) = (model(), formula::images(2, SHAPE));
+        let seen = model.draw(Use::Selection, &[0, 1]).unwrap();
+        let mut group = DeviceGroup::new(&model, seen, images.clone(), SHAPE).unwrap();
+        let predicted = group.predicted().to_vec();
+        let (mut values, mut gradients) = ([0.0; 2], vec![0.0; images.len()]);
+        for share in [0.5, 1.0] {
+            group.restart_at(share);
+            group.mask(1, &[3, 40]);
+            group.gradients(&mut values, &mut gradients);
+            let mut again = [0.0; 2];
+            group.values(&mut again);
+            assert_eq!(values.map(f32::to_bits), again.map(f32::to_bits));
+            for image in 0..2 {
+                let mut at: Vec<f32> = images[image * 192..][..192].iter().map(|value| value * share).collect();
+                if image == 1 {
+                    at[9..12].fill(0.0);
+                    at[120..123].fill(0.0);
+                }
+                assert!((score(&model, &at, predicted[image]) - values[image]).abs() <= 1e-6);
+                for place in [0, 10, 61, 190] {
+                    let gradient = gradients[image * 192 + place];
+                    let mut moved = |offset: f32| {
+                        let mut moved = at.clone();
+                        moved[place] += offset;
+                        score(&model, &moved, predicted[image])
+                    };
+                    let difference = (moved(0.01) - moved(-0.01)) / 0.02;
+                    assert!(
+                        (difference - gradient).abs() < 1e-3 + 0.05 * gradient.abs(),
+                        "{place}: {difference} {gradient}"
+                    );
+                }
+            }
+        }
+        group.finish().unwrap();
+    }
+}

@@ -1,0 +1,92 @@
+//! The images of an experiment: halves of data sets, and subsets of them.
+
+use crate::config::experiment::{ImagesRef, StageRef};
+use crate::spec::{DataSource, Split};
+use crate::stages::{DataSplit, Images};
+
+use super::Planner;
+
+/// A split in use: what the manifest says of it, how many images it has, and why it is absent if it is.
+#[derive(Clone)]
+pub(super) struct KnownSplit {
+    pub data: DataSplit,
+    pub images: usize,
+    pub absent: Option<String>,
+}
+
+impl Planner<'_> {
+    /// Images as a stage's manifest names them, and why their data are absent if they are.
+    pub(super) fn images(&mut self, images: &ImagesRef) -> (Images, Option<String>) {
+        match images {
+            ImagesRef::Data { source, split } => {
+                let split = self.split(source, *split);
+                (Images { data: split.data, subset: None }, split.absent)
+            }
+            ImagesRef::Subset { mask, split } => {
+                let (key, split) = self.subsets[&(mask.clone(), *split)].clone();
+                (Images { data: split.data, subset: Some(key) }, split.absent)
+            }
+        }
+    }
+
+    /// What a training on `images` is tested on after each epoch: the test images masked alike, or, where there are
+    /// none, `images` themselves.
+    pub(super) fn monitor(&mut self, images: &Images) -> (Images, Option<String>) {
+        match &images.subset {
+            None => {
+                let source = data_ref(&images.data.source);
+                let split = self.sources.contains_key(&source).then(|| self.split(&source, Split::Test));
+                split.map_or_else(
+                    || (images.clone(), None),
+                    |split| (Images { data: split.data, subset: None }, split.absent),
+                )
+            }
+            Some(subset) => {
+                let trained_on = self.subsets.iter().find(|(_, (key, _))| key.step() == subset.step());
+                let tested_on = trained_on.and_then(|((mask, _), _)| self.subsets.get(&(mask.clone(), Split::Test)));
+                tested_on.map_or_else(
+                    || (images.clone(), None),
+                    |(key, split)| {
+                        (Images { data: split.data.clone(), subset: Some(key.clone()) }, split.absent.clone())
+                    },
+                )
+            }
+        }
+    }
+
+    /// The split behind images.
+    pub(super) fn known(&self, images: &Images) -> Option<KnownSplit> {
+        self.splits.values().find(|known| known.data == images.data).cloned()
+    }
+
+    pub(super) fn split(&mut self, at: &StageRef, split: Split) -> KnownSplit {
+        let source = self.sources[at];
+        let files = self.files;
+        let known = self.splits.entry((at.clone(), split)).or_insert_with(|| match files.split(source, split) {
+            Ok(facts) => KnownSplit {
+                data: DataSplit { content: facts.content, split, source: source.clone() },
+                images: facts.images,
+                absent: None,
+            },
+            Err(why) => {
+                // Images that are not there yet are told apart by their name and cell.
+                let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+                KnownSplit {
+                    data: DataSplit {
+                        content: format!("absent: {}{}.{split}", source.name, cell.concat()),
+                        split,
+                        source: source.clone(),
+                    },
+                    images: source.published_images(split).unwrap_or(1),
+                    absent: Some(why),
+                }
+            }
+        });
+        known.clone()
+    }
+}
+
+/// What a data set is known by in its experiment.
+pub(super) fn data_ref(source: &DataSource) -> StageRef {
+    StageRef { stage: source.name.clone(), cell: source.cell.clone() }
+}

@@ -1,0 +1,125 @@
+//! The stages whose work is long enough to be cut into shards: `select` and `collection`.
+
+use crate::artifacts::Ranking;
+use crate::config::experiment::StageRef;
+use crate::engine::key::Key;
+use crate::engine::plan::Label;
+use crate::spec::{ImageShape, Selection, Split};
+use crate::stages::{Collect, Range, Select};
+
+use super::images::KnownSplit;
+use super::{Outcome, Planner, part};
+
+/// Images of a shard when each costs d(d+1)/2 forward passes: what a crash may cost.
+const BACKWARD_SHARD: usize = 16;
+/// Images of a shard when each costs a few hundred forward and backward passes.
+const GRADIENT_SHARD: usize = 512;
+/// Pixels of all images of a shard, whose orders are in memory together: 41 photographs of 224x224.
+const SHARD_PIXELS: usize = 1 << 21;
+/// Images of a shard when each costs several backward selections.
+const COLLECTION_SHARD: usize = 4;
+
+/// The shards of one split's ranking.
+pub(super) struct RankedSplit {
+    pub shards: Vec<Key<Ranking>>,
+    pub split: KnownSplit,
+}
+
+impl Planner<'_> {
+    pub(super) fn select(
+        &mut self,
+        at: &StageRef,
+        model: Option<&StageRef>,
+        images: &[(StageRef, Split)],
+        method: &Selection,
+        count: Option<usize>,
+    ) {
+        let splits: Vec<(KnownSplit, Vec<Range>)> = images
+            .iter()
+            .map(|(source, split)| {
+                let split = self.split(source, *split);
+                let images = count.map_or(split.images, |count| count.min(split.images));
+                let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
+                (split, Range::shards(images, shard_size(method, images, pixels)))
+            })
+            .collect();
+        let shards: usize = splits.iter().map(|(_, ranges)| ranges.len()).sum();
+        self.asked.extend(model.map(|model| (at.clone(), model.stage.clone())));
+        let model = model.map(|model| self.models[model].clone());
+        let mut place = 0;
+        let mut ranked = Vec::new();
+        for (split, ranges) in splits {
+            let mut keys = Vec::new();
+            for range in ranges {
+                let select = Select { model: model.clone(), images: split.data.clone(), range, method: method.clone() };
+                let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, split.data.split) };
+                let count = select.range.count;
+                let key = self.step(select, label, split.absent.clone());
+                if let Some(model) = &model {
+                    self.workload.select(key.step(), model.step(), &split.data, method, count);
+                }
+                keys.push(key);
+                place += 1;
+            }
+            ranked.push(RankedSplit { shards: keys, split });
+        }
+        self.ranking(at, ranked);
+    }
+
+    /// Notes where the rankings of a stage will be found.
+    pub(super) fn ranking(&mut self, at: &StageRef, ranked: Vec<RankedSplit>) {
+        for RankedSplit { shards, split } in &ranked {
+            self.results.rankings.extend(shards.iter().map(|key| Outcome {
+                stage: at.stage.clone(),
+                model: String::new(),
+                images: format!("{}.{}", split.data.source.name, split.data.split),
+                data: Some(split.data.clone()),
+                cell: at.cell.clone(),
+                key: key.clone(),
+            }));
+        }
+        self.rankings.insert(at.clone(), ranked);
+    }
+
+    /// The shards of every split that a stage ranks.
+    pub(super) fn ranked(&self, ranking: &StageRef) -> Vec<(Vec<Key<Ranking>>, KnownSplit)> {
+        self.rankings[ranking].iter().map(|ranked| (ranked.shards.clone(), ranked.split.clone())).collect()
+    }
+
+    pub(super) fn collection(
+        &mut self,
+        at: &StageRef,
+        model: &StageRef,
+        images: &[(StageRef, Split)],
+        threshold: f64,
+        count: Option<usize>,
+    ) {
+        self.asked.insert(at.clone(), model.stage.clone());
+        let model = self.models[model].clone();
+        for (source, half) in images {
+            let split = self.split(source, *half);
+            let images = count.map_or(split.images, |count| count.min(split.images));
+            let ranges = Range::shards(images, COLLECTION_SHARD);
+            let shards = ranges.len();
+            let mut keys = Vec::with_capacity(shards);
+            for (place, range) in ranges.into_iter().enumerate() {
+                let collect = Collect { model: model.clone(), images: split.data.clone(), range, threshold };
+                let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
+                keys.push(self.step(collect, label, split.absent.clone()));
+            }
+            self.collections.insert((at.clone(), *half), (keys, split));
+        }
+    }
+}
+
+/// Images of a shard, of so many pixels each if that is known. Random orders are one stream, drawn in one go.
+fn shard_size(method: &Selection, images: usize, pixels: Option<usize>) -> usize {
+    let bounded = pixels.map_or(GRADIENT_SHARD, |pixels| (SHARD_PIXELS / pixels.max(1)).max(1));
+    match method {
+        Selection::Backward => BACKWARD_SHARD.min(bounded),
+        Selection::BatchedGradient { .. } | Selection::Gradient { .. } | Selection::IntegratedGradients { .. } => {
+            GRADIENT_SHARD.min(bounded)
+        }
+        Selection::Random { .. } => images.max(1),
+    }
+}
