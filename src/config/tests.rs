@@ -126,10 +126,10 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
         ("random-ranking", 1),
         ("subset", 2),
         ("random-subset", 1),
+        ("sufficient", 2),
         ("retrained", 10),
         ("random-retrained", 10),
         ("accuracy", 10 + 2 + 10 + 10 + 10),
-        ("sufficient", 2),
     ];
     assert_eq!(counts(&experiment), expected);
     assert_eq!(cells(&experiment, "ranking"), ["arch=resnet20", "arch=resnet18"]);
@@ -306,7 +306,7 @@ fn analyses_join_what_they_are_asked_about_and_claims_name_their_numbers() {
     let of = |half: &Half| show(&half.stage.cell);
     assert_eq!((of(subset), of(with)), ("arch=resnet20,fraction=0.05".into(), "arch=resnet18,fraction=0.05".into()));
     let claim = experiment.claims.iter().find(|claim| claim.name == "correct-need-more-pixels").unwrap();
-    assert_eq!((claim.checks[0].bound, claim.checks[0].value.metric), (Bound::Above(0.0), Metric::SisSizeCorrect));
+    assert_eq!((claim.checks[0].bound, claim.checks[0].value.metric), (Bound::Above(1.0), Metric::SisSizeCorrect));
     let Operand::Measure(of) = &claim.checks[0].of else { panic!() };
     assert_eq!(of.subject, Subject::Analysis { stage: "size".into() });
     assert_eq!(of.metric, Metric::SisSizeMisclassified);

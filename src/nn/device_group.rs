@@ -191,7 +191,7 @@ mod tests {
                 assert!((score(&model, &at, predicted[image]) - values[image]).abs() <= 1e-6);
                 for place in [0, 10, 61, 190] {
                     let gradient = gradients[image * 192 + place];
-                    let mut moved = |offset: f32| {
+                    let moved = |offset: f32| {
                         let mut moved = at.clone();
                         moved[place] += offset;
                         score(&model, &moved, predicted[image])

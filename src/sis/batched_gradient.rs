@@ -124,7 +124,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::super::support::{Polynomial, assert_close};
-    use super::super::watch_nothing;
+    use super::super::{CurveScorer, watch_nothing};
     use super::*;
 
     fn per_round(count: usize) -> NonZeroUsize {

@@ -38,7 +38,7 @@ fn mixed() -> Model {
 }
 
 fn workspace(model: &Model) -> ModelWorkspace {
-    ModelWorkspace::new(&CompiledModel::new(model).unwrap())
+    ModelWorkspace::new(&CompiledModel::new(model, Purpose::Scores).unwrap())
 }
 
 fn image() -> Vec<f32> {
