@@ -52,10 +52,9 @@ kind = "heat-maps"
 shows = [{ stage = "places", where = { fraction = 0.1 }, names = ["all"] }]
 
 [figure.unknown]
-title = "A drawing that there is not"
+title = "A curve that there is not"
 kind = "curves"
-drawing = "cofidence"
-shows = [{ stage = "fall" }]
+shows = [{ stage = "fall", names = ["maen"] }]
 
 [table.accuracy]"#;
 
@@ -106,7 +105,7 @@ fn a_report_is_one_page_with_every_table_claim_and_figure() {
         "[stage.sufficient]",
         "random-subset",
         "subset fraction=0.05 seed=0",
-        "No analysis has \u{201c}cofidence\u{201d}: there are confidence.",
+        "No analysis has \u{201c}maen\u{201d}: there are",
     ] {
         assert!(page.contains(text), "{text} is not in the page");
     }
