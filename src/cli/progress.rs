@@ -29,8 +29,17 @@ pub(super) struct Progress {
 /// A step that is running.
 struct Running {
     bar: ProgressBar,
-    began: Instant,
+    /// What was done when it first told, and when that was: a training that goes on has done much before.
+    first: Option<(u64, Instant)>,
     told: Instant,
+}
+
+impl Running {
+    /// How much is done in a second.
+    fn rate(&self, done: u64) -> f64 {
+        let since = |(first, at): (u64, Instant)| done.saturating_sub(first) as f64 / at.elapsed().as_secs_f64();
+        self.first.map_or(0.0, since)
+    }
 }
 
 impl Progress {
@@ -90,8 +99,7 @@ impl Progress {
         bar.set_style(style("{spinner} {wide_msg} {elapsed}"));
         bar.set_message(step.label().to_string());
         bar.enable_steady_tick(Duration::from_millis(200));
-        let now = Instant::now();
-        self.running().insert(id, Running { bar, began: now, told: now });
+        self.running().insert(id, Running { bar, first: None, told: Instant::now() });
     }
 
     fn advance(&self, id: StepId, step: &Step, progress: &crate::engine::stage::Progress<'_>, quiet: bool) {
@@ -104,17 +112,21 @@ impl Progress {
             bar.set_style(style(&format!("{{bar:24}} {{wide_msg}} {{pos}}/{{len}} {unit}, {{rate}}, {{eta}} left")));
         }
         bar.set_position(progress.done);
+        if running.first.is_none() {
+            running.first = Some((progress.done, Instant::now()));
+            bar.reset_eta();
+        }
         if self.plain && !quiet && running.told.elapsed() >= PLAIN_INTERVAL {
             running.told = Instant::now();
-            let elapsed = running.began.elapsed().as_secs_f64();
-            let rate = progress.done as f64 / elapsed;
+            let rate = running.rate(progress.done);
             let left = if rate > 0.0 {
                 text::duration((progress.total - progress.done) as f64 / rate)
             } else {
                 "?".to_owned()
             };
             let (done, total, unit) = (progress.done, progress.total, progress.unit);
-            errln!("        {}: {done}/{total} {unit}, {rate:.0}/s, {left} left", step.label());
+            let rate = per_second(rate);
+            errln!("        {}: {done}/{total} {unit}, {rate}, {left} left", step.label());
         }
     }
 
@@ -141,8 +153,26 @@ impl Progress {
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, line: &mut dyn Write| {
-        let rate = state.per_sec();
-        let _ = if rate < 10.0 { write!(line, "{rate:.2}/s") } else { write!(line, "{rate:.0}/s") };
+        let _ = line.write_str(&per_second(state.per_sec()));
     };
     style.with_key("rate", rate).progress_chars("=> ")
+}
+
+/// A rate, with digits where it is low.
+fn per_second(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.2}/s") } else { format!("{rate:.0}/s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_counts_from_where_the_step_went_on() {
+        let mut running = Running { bar: ProgressBar::hidden(), first: None, told: Instant::now() };
+        assert_eq!(per_second(running.rate(2_500)), "0.00/s");
+        running.first = Instant::now().checked_sub(Duration::from_secs(100)).map(|at| (2_400, at));
+        assert!(running.rate(2_500) <= 1.0 && running.rate(2_500) > 0.9, "{}", running.rate(2_500));
+        assert_eq!(per_second(150.4), "150/s");
+    }
 }
