@@ -7,7 +7,7 @@ use crate::config::Experiment;
 use crate::data::Provenance;
 use crate::pipeline::{Analysed, Results};
 use crate::report::{
-    CheckedClaim, FilledTable, Measurement, check, claims_human, fill, interval_text, measurements_csv, table_human,
+    CheckedClaim, FilledTable, Measurement, check, claims_human, claims_markdown, fill, interval_text, measurements_csv, table_human,
     table_latex, table_markdown,
 };
 
@@ -208,7 +208,12 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
                 "claims": answers.claims,
                 "measurements": answers.measurements,
             })),
-            ResultsFormat::Markdown => print_each(&answers.tables, table_markdown),
+            ResultsFormat::Markdown => {
+                print_each(&answers.tables, table_markdown);
+                if !answers.claims.is_empty() {
+                    out!("\n**Claims**\n\n{}", claims_markdown(&answers.claims));
+                }
+            }
             ResultsFormat::Latex => print_each(&answers.tables, table_latex),
         }
     }

@@ -48,11 +48,7 @@ pub fn table_human(table: &FilledTable) -> String {
 pub fn claims_human(claims: &[CheckedClaim]) -> String {
     let mut text = String::new();
     for claim in claims {
-        let verdict = match claim.verdict {
-            Verdict::Holds => "holds",
-            Verdict::Fails => "DOES NOT HOLD",
-            Verdict::NotEvaluated => "not evaluated",
-        };
+        let verdict = verdict_text(claim.verdict);
         let paper = claim.paper.as_ref().map_or_else(String::new, |place| format!("{place} "));
         let _ = writeln!(text, "  {verdict:<14} {paper}{}", claim.says);
         for comparison in &claim.comparisons {
@@ -62,7 +58,17 @@ pub fn claims_human(claims: &[CheckedClaim]) -> String {
     text
 }
 
-fn comparison_line(comparison: &Comparison) -> String {
+/// A verdict in words.
+pub(super) const fn verdict_text(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "holds",
+        Verdict::Fails => "DOES NOT HOLD",
+        Verdict::NotEvaluated => "not evaluated",
+    }
+}
+
+/// What was demanded at one cell, the numbers, and whether they meet it.
+pub(super) fn comparison_line(comparison: &Comparison) -> String {
     let cell: Vec<String> = comparison.cell.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     let at = if cell.is_empty() { String::new() } else { format!(" [{}]", cell.join(", ")) };
     let shown = |value: Option<f64>, interval: Option<[f64; 2]>| {

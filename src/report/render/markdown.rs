@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use super::super::claim::CheckedClaim;
 use super::super::table::FilledTable;
+use super::human::{comparison_line, verdict_text};
 use super::{footnote, has_published, label, number, value_text};
 
 /// The table in Markdown.
@@ -34,6 +36,20 @@ pub fn table_markdown(table: &FilledTable) -> String {
     let note = footnote(table, "±");
     if !note.is_empty() {
         let _ = writeln!(text, "\n{note}");
+    }
+    text
+}
+
+/// The claims as a list, each with its verdict and the numbers behind it.
+#[must_use]
+pub fn claims_markdown(claims: &[CheckedClaim]) -> String {
+    let mut text = String::new();
+    for claim in claims {
+        let paper = claim.paper.as_ref().map_or_else(String::new, |place| format!("{place} "));
+        let _ = writeln!(text, "- **{}**: {paper}{}", verdict_text(claim.verdict), claim.says);
+        for comparison in &claim.comparisons {
+            let _ = writeln!(text, "  - {}", comparison_line(comparison));
+        }
     }
     text
 }

@@ -9,7 +9,7 @@ pub use csv::measurements_csv;
 pub(super) use csv::quoted;
 pub use human::{claims_human, table_human};
 pub use latex::table_latex;
-pub use markdown::table_markdown;
+pub use markdown::{claims_markdown, table_markdown};
 
 use crate::spec::Unit;
 
