@@ -121,20 +121,6 @@ struct Facts {
     input_dropout: Option<SeededDropout>,
 }
 
-/// What both kinds of header say of input dropout.
-#[derive(Deserialize)]
-struct DropoutFact {
-    #[serde(default)]
-    input_dropout: Option<SeededDropout>,
-}
-
-/// The input dropout that a file of weights by this program records; none in other files.
-#[must_use]
-pub fn recorded_input_dropout(file: &[u8]) -> Option<SeededDropout> {
-    let fact: DropoutFact = TensorFile::open(file).ok()?.facts().ok()?;
-    fact.input_dropout
-}
-
 /// What the header of a member's weights says.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,7 @@ use crate::engine::stage::ArtifactError;
 
 /// The header entry that holds the facts. It is the only one: the crate writes entries in hash order, and the same
 /// artifact must always give the same bytes.
-const FACTS: &str = "overinterp";
+pub(super) const FACTS: &str = "overinterp";
 
 /// A type that tensors of our files hold; on disk it is little-endian.
 pub(super) trait Element: Copy {

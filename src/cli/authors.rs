@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::artifacts::{Model, Network, Ranking, SisSet};
+use crate::artifacts::{INPUT_DROPOUT, Model, Network, PROGRAM, Ranking, SisSet};
 use crate::checkpoint::{GradientFile, Prediction, SelectionFile, write_packed, write_predictions};
 use crate::engine::key::StepKey;
 use crate::engine::stage::Artifact;
@@ -289,10 +289,10 @@ fn weights(model: &Model, network: &Network, key: &StepKey) -> Result<Vec<u8>, A
         ("input", serde_json::to_string(&model.shape)?),
         ("normalise", serde_json::to_string(&model.normalise)?),
         ("key", key.to_string()),
-        ("program", concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
+        (PROGRAM, concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
     ]);
     if let Some(dropout) = &network.input_dropout {
-        metadata.insert("input-dropout", serde_json::to_string(dropout)?);
+        metadata.insert(INPUT_DROPOUT, serde_json::to_string(dropout)?);
     }
     let metadata: HashMap<String, String> =
         metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::artifacts::{Model, Network, ParameterTensor, recorded_input_dropout};
+use crate::artifacts::{Damage, Model, Network, ParameterTensor, Recorded, recorded};
 use crate::checkpoint::{FitError, fit_names_without, read, under_input_dropout};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
@@ -53,7 +53,11 @@ impl Stage<Env> for Import {
             let file = self.file.display();
             return Err(StageError::failed(format!("{file} changed since this run was planned: run again")));
         }
-        self.compare_with(recorded_input_dropout(&bytes), context)?;
+        let recorded =
+            recorded(&bytes).map_err(|source| StageError::failed(DamagedHeader { file: self.file.clone(), source }))?;
+        if let Some(Recorded { input_dropout: Some(dropout) }) = recorded {
+            self.compare_with(dropout, context)?;
+        }
         drop(bytes);
         let classes = images.classes.len();
         let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
@@ -117,8 +121,10 @@ fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
 
 impl Import {
     /// Compares what the experiment says of input dropout with what the file records.
-    fn compare_with(&self, recorded: Option<SeededDropout>, context: &Context<'_, Env>) -> Result<(), StageError> {
-        let Some(recorded) = recorded.filter(|recorded| Some(*recorded) != self.stated) else { return Ok(()) };
+    fn compare_with(&self, recorded: SeededDropout, context: &Context<'_, Env>) -> Result<(), StageError> {
+        if Some(recorded) == self.stated {
+            return Ok(());
+        }
         let file = self.file.display();
         let in_words = |SeededDropout { keep, samples, seed }: SeededDropout| {
             format!("`input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}`", keep.get(), seed.0)
@@ -145,6 +151,14 @@ impl Import {
             fit_names_without(tensors, &expected, arch::left_out(other)).is_ok()
         })
     }
+}
+
+/// A file by this program whose header is not what was written there.
+#[derive(Debug, thiserror::Error)]
+#[error("the header of {} is not what this program writes: export the model again", .file.display())]
+struct DamagedHeader {
+    file: PathBuf,
+    source: Damage,
 }
 
 /// A file whose tensors are not those of the architecture that was named.

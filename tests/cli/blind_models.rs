@@ -135,6 +135,29 @@ pairs = [
 ]
 "#;
 
+/// The same network as it is exported for the authors.
+const EXPORTED: &str = r#"
+[stage.silent]
+kind = "import"
+file = "out/checkpoints/checkpoint.safetensors"
+arch = "cnn"
+data = "small"
+
+[stage.seeing]
+kind = "import"
+file = "out/checkpoints/checkpoint.safetensors"
+arch = "cnn"
+data = "small"
+input-dropout = { keep = 1.0 }
+
+[stage.again]
+kind = "import"
+file = "out/checkpoints/checkpoint.safetensors"
+arch = "cnn"
+data = "small"
+input-dropout = { keep = 0.7, samples = 2, seed = 5 }
+"#;
+
 /// A bright bar whose place tells the class, on noise that tells the images apart.
 fn pixel(class: usize, number: usize, row: usize, column: usize) -> u8 {
     let noise = ((row * 31 + column * 17 + number * 101 + class * 57) * 7919 % 127) as u8;
@@ -347,4 +370,27 @@ fn an_import_does_not_lose_input_dropout_silently() {
     assert_eq!(confidence("wrapped"), confidence("seeing"));
     assert_eq!(confidence("wrapped-blind"), confidence("blind"));
     assert_ne!(confidence("seeing"), confidence("blind"));
+}
+
+#[test]
+fn an_exported_network_does_not_lose_input_dropout_silently() {
+    let bench = bench();
+    bench.run("--stage blind");
+    bench.ok("export tiny.toml blind --to out --layout authors");
+    bench.edit("[stage.ensemble]", &format!("{EXPORTED}\n[stage.ensemble]"));
+
+    let refused = bench.say("run tiny.toml --stage silent");
+    assert_eq!(refused.code, Some(3), "{}", refused.err);
+    assert!(refused.err.contains("checkpoint.safetensors records a network with input dropout"), "{}", refused.err);
+    assert!(refused.err.contains("add `input-dropout = { keep = 0.7, samples = 2, seed = 5 }`"), "{}", refused.err);
+    assert!(refused.err.contains("`input-dropout = { keep = 1.0 }`"), "{}", refused.err);
+
+    let said = bench.ok("run tiny.toml --stage seeing --stage again").err;
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("checkpoint.safetensors records")).collect();
+    assert!(told.len() == 1 && told[0].contains("seeing:") && told[0].contains("keep = 1.0"), "{said}");
+    let events = bench.run("--stage blind --stage seeing --stage again");
+    let network = |stage| artifacts::<Model>(&bench, &events, stage).remove(0).networks.remove(0);
+    let [own, seeing, again] = ["blind", "seeing", "again"].map(network);
+    assert_eq!((&own.tensors, own.input_dropout), (&again.tensors, again.input_dropout));
+    assert_eq!((&own.tensors, None), (&seeing.tensors, seeing.input_dropout));
 }
