@@ -120,17 +120,22 @@ impl Scope<'_> {
 }
 
 /// Whether imported weights expect the input that torchvision's `transform_input` makes. Nothing in a file tells, so
-/// that Inception v3 needs it said; no other network has it.
+/// that Inception v3 needs it said; no other network has it, and to say so is to say nothing.
 fn transform_input(arch: Arch, table: &Reader<'_>) -> Result<Option<bool>, Reported> {
     if arch == Arch::ImagenetInceptionV3 {
         return table.required("transform-input").and_then(|item| item.boolean()).map(Some).ok_or(Reported);
     }
     match table.optional("transform-input") {
         None => Ok(None),
-        Some(item) => {
-            item.fault::<()>(format!("is for `{}`, not for `{arch}`", Arch::ImagenetInceptionV3));
-            Err(Reported)
-        }
+        Some(item) => match item.boolean() {
+            Some(false) => Ok(None),
+            Some(true) => {
+                let problem = item.problem(format!("is for `{}`, not for `{arch}`", Arch::ImagenetInceptionV3));
+                item.sink().report(problem.help("write `transform-input = false`, or leave it out"));
+                Err(Reported)
+            }
+            None => Err(Reported),
+        },
     }
 }
 

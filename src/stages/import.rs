@@ -55,8 +55,8 @@ impl Stage<Env> for Import {
         }
         let recorded =
             recorded(&bytes).map_err(|source| StageError::failed(DamagedHeader { file: self.file.clone(), source }))?;
-        if let Some(Recorded { input_dropout: Some(dropout) }) = recorded {
-            self.compare_with(dropout, context)?;
+        if let Some(recorded) = recorded {
+            self.compare_with(recorded, context)?;
         }
         drop(bytes);
         let classes = images.classes.len();
@@ -120,12 +120,18 @@ fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
 }
 
 impl Import {
-    /// Compares what the experiment says of input dropout with what the file records.
-    fn compare_with(&self, recorded: SeededDropout, context: &Context<'_, Env>) -> Result<(), StageError> {
-        if Some(recorded) == self.stated {
-            return Ok(());
-        }
+    /// Compares what the experiment says of the network with what a file by this program records.
+    fn compare_with(&self, recorded: Recorded, context: &Context<'_, Env>) -> Result<(), StageError> {
         let file = self.file.display();
+        if self.transform_input == Some(true) {
+            return Err(StageError::failed(format!(
+                "{file} was written by this program, whose weights take normalised images as they are: \
+                 a transform before them would be done twice; write `transform-input = false`"
+            )));
+        }
+        let Some(recorded) = recorded.input_dropout.filter(|recorded| Some(*recorded) != self.stated) else {
+            return Ok(());
+        };
         let in_words = |SeededDropout { keep, samples, seed }: SeededDropout| {
             format!("`input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}`", keep.get(), seed.0)
         };
@@ -155,7 +161,7 @@ impl Import {
 
 /// A file by this program whose header is not what was written there.
 #[derive(Debug, thiserror::Error)]
-#[error("the header of {} is not what this program writes: export the model again", .file.display())]
+#[error("the header of {} is not what this program writes: copy or export the model again", .file.display())]
 struct DamagedHeader {
     file: PathBuf,
     source: Damage,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use overinterp::artifacts::Subsets;
+use overinterp::artifacts::{Model, Subsets};
 use overinterp::engine::stage::Artifact;
 use overinterp::nn::arch;
 use overinterp::nn::init::initial_tensors;
@@ -13,7 +13,7 @@ use overinterp::spec::{Arch, ImageShape, Seed};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize_to_file};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Events};
 
 const EXPERIMENT: &str = r#"name = "photographs"
 
@@ -74,11 +74,37 @@ fn photograph(root: &Path, name: &str, width: u32, height: u32) {
     image.save_with_format(path, format).unwrap();
 }
 
-/// Weights of a network for three classes that has learned nothing.
-fn weights(path: &Path) {
-    let shape = ImageShape { height: 32, width: 32, channels: 3 };
-    let graph = arch::build(Arch::ImagenetResnet18, shape, 3).unwrap();
-    let tensors = initial_tensors(&graph, Seed(3));
+/// Inception v3 and photographs of the smallest size that it takes.
+const INCEPTION: &str = r#"name = "inception"
+
+[data.photographs]
+kind = "image-folder"
+root = "images"
+resize = 75
+crop = 75
+
+[stage.full]
+kind = "import"
+file = "weights.safetensors"
+arch = "imagenet-inception-v3"
+data = "photographs"
+transform-input = true
+"#;
+
+/// Weights of a network that has learned nothing.
+fn weights(arch: Arch, side: usize, classes: usize, path: &Path) {
+    let shape = ImageShape { height: side, width: side, channels: 3 };
+    let graph = arch::build(arch, shape, classes).unwrap();
+    let mut tensors = initial_tensors(&graph, Seed(3));
+    if arch == Arch::ImagenetInceptionV3 {
+        // Its deviation of .1 whatever the inputs lets values grow without bounds over so many layers.
+        for tensor in tensors.values_mut() {
+            if let [_, inputs, height, width] = tensor.shape[..] {
+                let scale = 10.0 * (2.0 / (inputs * height * width) as f32).sqrt();
+                tensor.data.iter_mut().for_each(|weight| *weight *= scale);
+            }
+        }
+    }
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| (name, &tensor.shape, tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect()))
@@ -106,8 +132,22 @@ fn bench() -> Bench {
     let cut = root.join("images/train/cat/cut.jpg");
     let whole = fs::read(&cut).unwrap();
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    weights(&bench.path("weights.safetensors"));
+    weights(Arch::ImagenetResnet18, 32, 3, &bench.path("weights.safetensors"));
     fs::write(bench.path("tiny.toml"), EXPERIMENT).unwrap();
+    bench
+}
+
+/// Two photographs of each of two classes and one to test on, and the weights of an Inception v3.
+fn inception() -> Bench {
+    let bench = Bench::new();
+    let root = bench.path("");
+    for name in
+        ["train/owl/1.png", "train/owl/2.png", "train/fox/3.jpg", "train/fox/4.jpg", "val/owl/5.png", "val/fox/6.png"]
+    {
+        photograph(&root, name, 80, 90);
+    }
+    weights(Arch::ImagenetInceptionV3, 75, 2, &bench.path("weights.safetensors"));
+    fs::write(bench.path("tiny.toml"), INCEPTION).unwrap();
     bench
 }
 
@@ -135,6 +175,9 @@ fn photographs_are_selected_masked_by_rounds_and_trained_on_from_given_weights()
     let note = "Images of photographs: own images; 1 file of photographs.train left out, because they do not decode";
     assert!(said.contains(note) && said.contains("accuracy of retrained on subset.test"), "{said}");
     assert_eq!(bench.run("").total("ran"), 0);
+    // To say of another network that nothing is transformed is to say nothing.
+    bench.edit("arch = \"imagenet-resnet18\"\ndata", "arch = \"imagenet-resnet18\"\ntransform-input = false\ndata");
+    assert_eq!(bench.run("").total("ran"), 0);
 }
 
 #[test]
@@ -146,4 +189,26 @@ fn a_file_that_does_not_decode_fails_the_stages_that_read_it_and_is_named() {
     assert_eq!(said.code, Some(3), "{}", said.err);
     assert!(said.err.contains("train/cat/cut.jpg is damaged"), "{}", said.err);
     assert!(said.err.contains("it is truncated") && said.err.contains("skip-unreadable = true"), "{}", said.err);
+}
+
+#[test]
+fn the_input_of_inception_is_not_transformed_twice() {
+    let bench = inception();
+    let events = bench.run("");
+    let network =
+        |events: &Events| Model::load(&bench.step_dir("cache", events, "full")).unwrap().networks.remove(0).tensors;
+    let transformed = network(&events);
+    let cached = bench.step_dir("cache", &events, "full").join("model.safetensors");
+    fs::copy(cached, bench.path("cached.safetensors")).unwrap();
+    bench.ok("export tiny.toml full --to out --layout authors");
+    for file in ["cached.safetensors", "out/checkpoints/checkpoint.safetensors"] {
+        fs::write(bench.path("tiny.toml"), INCEPTION.replace("weights.safetensors", file)).unwrap();
+        let refused = bench.say("run tiny.toml");
+        assert_eq!(refused.code, Some(3), "{}", refused.err);
+        for words in [file, "was written by this program", "write `transform-input = false`"] {
+            assert!(refused.err.contains(words), "{words}: {}", refused.err);
+        }
+        bench.edit("transform-input = true", "transform-input = false");
+        assert!(network(&bench.run("")) == transformed, "{file}");
+    }
 }
