@@ -6,7 +6,7 @@
 //! places of the order, the last in front, and -1 says that nothing suffices. It is read and written image by image:
 //! 50,000 of them have two gigabytes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -167,7 +167,11 @@ impl<R: Read> Rows<R> {
     }
 }
 
-/// Writes a packed file of images of `[height, width]`: their numbers, and how many of their last pixels suffice.
+/// What is being written, beside the file that it becomes.
+const UNFINISHED: &str = "npz.unfinished";
+
+/// Writes a packed file of images of `[height, width]`: their numbers, and how many of their last pixels suffice. It is
+/// there complete or not at all.
 ///
 /// `walk` is called several times. Each time it hands the order and the values of every image, in the same sequence, to
 /// the function that it is given.
@@ -175,6 +179,20 @@ impl<R: Read> Rows<R> {
 /// # Errors
 /// When the file cannot be written, or `walk` fails.
 pub fn write_packed<E: From<io::Error>>(
+    path: &Path,
+    size: [usize; 2],
+    images: &[(usize, Option<usize>)],
+    walk: impl Fn(&mut dyn FnMut(&[u32], &[f32]) -> io::Result<()>) -> Result<(), E>,
+) -> Result<(), E> {
+    let unfinished = path.with_extension(UNFINISHED);
+    let written = write_archive(&unfinished, size, images, walk).and_then(|()| Ok(fs::rename(&unfinished, path)?));
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
+}
+
+fn write_archive<E: From<io::Error>>(
     path: &Path,
     [height, width]: [usize; 2],
     images: &[(usize, Option<usize>)],
@@ -281,6 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_of_a_file_that_could_not_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cifar10_test.npz");
+        let failed = write_packed::<io::Error>(&path, [2, 3], &[(4, Some(2))], |visit| {
+            rows().iter().take(1).try_for_each(|(order, values)| visit(order, values))?;
+            Err(io::Error::other("the images have gone"))
+        });
+        assert!(failed.is_err() && fs::read_dir(folder.path()).unwrap().next().is_none());
+        write(&path);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_single_file_and_a_file_cut_short_are_refused() {
         let single = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/selections/cifar10_0.npz");
         let refused = PackedFile::open(&single).unwrap_err();
@@ -288,8 +319,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("short.npz");
         write(&path);
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(PackedFile::open(&path).is_err());
     }
 }

@@ -50,7 +50,9 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     let name = &arguments.name;
     let mut written = Written::default();
     let mut known = false;
-    for split in splits(session, name, &mut written)? {
+    let splits = splits(session, name, &mut written)?;
+    check_methods(session, &splits, arguments.packed).map_err(|error| failed(&*error))?;
+    for split in splits {
         known = true;
         write_split(session, arguments, into, &split, &mut written).map_err(|error| failed(&*error))?;
     }
@@ -140,6 +142,25 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
     Ok(splits)
 }
 
+/// Refuses selections that have no such form, before anything is written. All shards of a split are of one method.
+fn check_methods(session: &Session, splits: &[RankedSplit<'_>], packed: bool) -> Result<(), AnyError> {
+    for split in splits {
+        let mut shards = split.shards.iter().map(|shard| load_shard(session, shard));
+        let Some(ranking) = shards.find_map(Result::transpose).transpose()? else { continue };
+        match ranking.method() {
+            Selection::Backward => {}
+            Selection::BatchedGradient { .. } if packed => {
+                return Err("only backward selections can be packed: leave `--packed` out".into());
+            }
+            Selection::BatchedGradient { .. } => {}
+            Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. } => {
+                return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+            }
+        }
+    }
+    Ok(())
+}
+
 fn write_split(
     session: &Session,
     arguments: &ExportArguments,
@@ -164,12 +185,6 @@ fn write_split(
             whole = false;
             continue;
         };
-        match ranking.method() {
-            Selection::Backward | Selection::BatchedGradient { .. } => {}
-            Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. } => {
-                return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
-            }
-        }
         for index in 0..ranking.len() {
             let image = ranking.first() + index;
             if let Some(curve) = ranking.curve(index) {
@@ -196,9 +211,6 @@ fn write_split(
         write_packed::<AnyError>(&path, size, &images, |visit| {
             for shard in &split.shards {
                 let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
-                if *ranking.method() != Selection::Backward {
-                    return Err("only backward selections can be packed: leave `--packed` out".into());
-                }
                 for index in 0..ranking.len() {
                     visit(ranking.order(index), ranking.curve(index).map_or(&[][..], |curve| curve.values))?;
                 }

@@ -203,6 +203,25 @@ method = { kind = \"batched-gradient\", per-round = 5 }
 }
 
 #[test]
+fn what_cannot_be_exported_leaves_nothing_behind() {
+    let bench = bench();
+    bench.edit(
+        "[stage.subset]",
+        "[stage.random]\nkind = \"select\"\nimages = [\"small.train\"]\nmethod = { kind = \"random\" }\n\n[stage.subset]",
+    );
+    bench.ok("run tiny.toml --stage rounds --stage random");
+    for (export, why) in [
+        ("rounds --to out --layout authors --packed", "only backward selections can be packed: leave `--packed` out"),
+        ("random --to out --layout authors", "selections by `backward` and `batched-gradient` alone"),
+    ] {
+        let refused = bench.say(&format!("export tiny.toml {export}"));
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains(why), "{}", refused.err);
+        assert!(!bench.path("out").exists(), "{export}");
+    }
+}
+
+#[test]
 fn sufficient_subsets_and_models_and_predictions_are_exported_for_the_authors() {
     let bench = bench();
     let events = bench.run("");
