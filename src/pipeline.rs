@@ -46,11 +46,11 @@ pub trait Files {
     /// When it cannot be read.
     fn file(&self, what: &str, path: &Path) -> Result<String, String>;
 
-    /// The files of the selections of the first `count` images at `path`, which is a folder or a packed file.
+    /// The files of the selections of the first `count` images of `split` at `path`, which is a folder or a packed file.
     ///
     /// # Errors
     /// When it cannot be read, or images have no file or two.
-    fn selections(&self, path: &Path, count: usize) -> Result<SelectionFiles, String>;
+    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String>;
 }
 
 /// What a split is known by.

@@ -30,4 +30,4 @@ pub use packed_file::{PackedFile, PackedSelection, write_packed};
 pub use predictions_file::{Prediction, read_predictions, write_predictions};
 pub use read::read;
 pub use selection_file::SelectionFile;
-pub use selection_folder::{SelectionFolderError, list_selections};
+pub use selection_folder::{SelectionFolderError, SelectionNames};

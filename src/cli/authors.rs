@@ -1,7 +1,7 @@
 //! `export --layout authors`: a stage's results as the authors' code has them, to be read by it or imported again.
 //!
 //! For every cell a folder as their `saved_models/NAME`: `sis/DATA_SPLIT/DATA_SPLIT_I.npz` for rankings and sufficient
-//! subsets (or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
+//! subsets (`sis/DATA_SPLIT/PHOTOGRAPH.npz` where images are files of their own; or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use crate::artifacts::{INPUT_DROPOUT, Model, Network, PROGRAM, Ranking, SisSet};
-use crate::checkpoint::{GradientFile, Prediction, SelectionFile, write_packed, write_predictions};
+use crate::checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use crate::engine::key::StepKey;
 use crate::engine::stage::Artifact;
 use crate::engine::store::StoreError;
@@ -22,6 +22,7 @@ use crate::stages::DataSplit;
 
 use super::args::ExportArguments;
 use super::failure::{Failure, Status};
+use super::files::selection_names;
 use super::session::Session;
 use super::text;
 
@@ -51,10 +52,10 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     let mut written = Written::default();
     let mut known = false;
     let splits = splits(session, name, &mut written)?;
-    check_methods(session, &splits, arguments.packed).map_err(|error| failed(&*error))?;
-    for split in splits {
+    let names = check(session, &splits, arguments.packed).map_err(|error| failed(&*error))?;
+    for (split, names) in splits.iter().zip(&names) {
         known = true;
-        write_split(session, arguments, into, &split, &mut written).map_err(|error| failed(&*error))?;
+        write_split(session, arguments, into, split, names, &mut written).map_err(|error| failed(&*error))?;
     }
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
@@ -142,23 +143,27 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
     Ok(splits)
 }
 
-/// Refuses selections that have no such form, before anything is written. All shards of a split are of one method.
-fn check_methods(session: &Session, splits: &[RankedSplit<'_>], packed: bool) -> Result<(), AnyError> {
-    for split in splits {
+/// Refuses selections that have no such form, before anything is written, and says what the files of each split will
+/// be called. All shards of a split are of one method.
+fn check(session: &Session, splits: &[RankedSplit<'_>], packed: bool) -> Result<Vec<SelectionNames>, AnyError> {
+    let names = splits.iter().map(|split| {
         let mut shards = split.shards.iter().map(|shard| load_shard(session, shard));
-        let Some(ranking) = shards.find_map(Result::transpose).transpose()? else { continue };
-        match ranking.method() {
-            Selection::Backward => {}
-            Selection::BatchedGradient { .. } if packed => {
+        let ranking = shards.find_map(Result::transpose).transpose()?;
+        match ranking.as_ref().map(Ranking::method) {
+            Some(Selection::BatchedGradient { .. }) if packed => {
                 return Err("only backward selections can be packed: leave `--packed` out".into());
             }
-            Selection::BatchedGradient { .. } => {}
-            Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. } => {
+            Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
                 return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
             }
+            Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
+                Ok(selection_names(&session.env.library, &split.data.source, split.data.split)?)
+            }
+            // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
+            Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => Ok(SelectionNames::Numbers),
         }
-    }
-    Ok(())
+    });
+    names.collect()
 }
 
 fn write_split(
@@ -166,6 +171,7 @@ fn write_split(
     arguments: &ExportArguments,
     into: &Path,
     split: &RankedSplit<'_>,
+    names: &SelectionNames,
     written: &mut Written,
 ) -> Result<(), AnyError> {
     let name = format!("{}_{}", split.data.source.name, split.data.split);
@@ -197,8 +203,8 @@ fn write_split(
         if !arguments.packed {
             fs::create_dir_all(&sis)?;
             (0..ranking.len()).into_par_iter().try_for_each(|index| {
-                let image = ranking.first() + index;
-                write_selection(&sis.join(format!("{name}_{image}.npz")), &ranking, index, size, split.sis.as_ref())
+                let file = names.file(&name, ranking.first() + index);
+                write_selection(&sis.join(file), &ranking, index, size, split.sis.as_ref())
             })?;
         }
     }

@@ -10,16 +10,17 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::artifacts::{ImageSet, Model};
-use crate::checkpoint::{PackedFile, Prediction, SelectionFile, list_selections, read_predictions};
+use crate::checkpoint::{PackedFile, Prediction, SelectionFile, read_predictions};
 use crate::config::experiment::{Settings, StageRef};
 use crate::engine::cancel::Cancel;
 use crate::engine::store::StoreError;
 use crate::nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
-use crate::spec::{Cell, Selection, Split};
+use crate::spec::{Cell, DataSource, Selection, Split};
 
 use super::args::{CompareSelectionArguments, EventFormat};
 use super::explain::read_cell;
 use super::failure::{Failure, Status, chain};
+use super::files::selection_names;
 use super::run::stop_on_interrupt;
 use super::session::{Session, check_stages};
 use super::{json, text};
@@ -141,7 +142,7 @@ fn compare(
         let images =
             session.env.library.images(source, *half).map_err(|error| Failure::because(Status::Usage, &error))?;
         let count = [*count, arguments.images].into_iter().flatten().fold(images.len(), usize::min);
-        let references = References::open(path, count)?;
+        let references = References::open(session, path, (source, *half), count)?;
         let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| predicted(path)).transpose()?;
         let comparison =
             Comparison::new(&imported.model, &images, &session.env.device).map_err(|error| failure(&error))?;
@@ -247,11 +248,12 @@ enum References {
 }
 
 impl References {
-    fn open(path: &Path, count: usize) -> Result<Self, Failure> {
+    /// Finds those of the first `count` images of a split.
+    fn open(session: &Session, path: &Path, split: (&DataSource, Split), count: usize) -> Result<Self, Failure> {
         if !path.is_file() {
-            return list_selections(path, count)
-                .map(Self::Single)
-                .map_err(|error| Failure::because(Status::Usage, &error));
+            let names = selection_names(&session.env.library, split.0, split.1).map_err(Failure::usage)?;
+            let files = names.list(path, count).map_err(|error| Failure::because(Status::Usage, &error))?;
+            return Ok(Self::Single(files));
         }
         let unreadable = |error| Failure::because(Status::Stage, &error);
         let packed = PackedFile::open(path).map_err(unreadable)?;

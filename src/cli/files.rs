@@ -6,11 +6,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::checkpoint::list_selections;
+use crate::checkpoint::SelectionNames;
 use crate::data::{Content, Library, Provenance};
 use crate::pipeline::{Files, SplitFacts};
 use crate::spec::{DataSource, Split};
-use crate::stages::{HashedFile, SelectionFiles, hash_file};
+use crate::stages::{DataSplit, HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
 
@@ -41,6 +41,15 @@ pub(super) struct Origin {
     pub provenance: Provenance,
     /// Files of each split that were left out because they do not decode.
     pub skipped: BTreeMap<Split, usize>,
+}
+
+/// What the files of a split's selections are called in the authors' layout.
+///
+/// # Errors
+/// When the data cannot be used, or do not tell their images apart.
+pub(super) fn selection_names(library: &Library, source: &DataSource, split: Split) -> Result<SelectionNames, String> {
+    let files = library.image_files(source, split).map_err(|error| chain(&error))?;
+    SelectionNames::of(files.as_deref()).map_err(|error| chain(&error))
 }
 
 impl<'a> KnownFiles<'a> {
@@ -85,7 +94,7 @@ impl Files for KnownFiles<'_> {
         })
     }
 
-    fn selections(&self, path: &Path, count: usize) -> Result<SelectionFiles, String> {
+    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String> {
         if path.is_file() {
             let hash = self.file("selections", path)?;
             return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
@@ -94,7 +103,8 @@ impl Files for KnownFiles<'_> {
             let path = path.display();
             return Err(format!("there is no folder and no packed file of selections at {path}: put them there"));
         }
-        let paths = list_selections(path, count).map_err(|error| chain(&error))?;
+        let names = selection_names(self.library, &split.source, split.split)?;
+        let paths = names.list(path, count).map_err(|error| chain(&error))?;
         let hashed = paths.into_par_iter().map(|path| {
             let hash = hash_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             Ok(HashedFile { path, hash })

@@ -143,6 +143,24 @@ impl Dataset {
         matches!(self.files, Files::Photographs(_))
     }
 
+    /// The file of each image of a split, without those at the places `skipped`; `None` where images share a file.
+    ///
+    /// # Errors
+    /// When the split is not there.
+    pub(super) fn image_files(&self, split: Split, skipped: &[usize]) -> Result<Option<Vec<PathBuf>>, DataError> {
+        let listing = match &self.files {
+            Files::Folder { train, test } => {
+                let listing = if split == Split::Train { train } else { test };
+                listing.first(self.limit(split, listing.len())?)
+            }
+            Files::Photographs(splits) => self.photographs(splits, split)?,
+            Files::Cifar { .. } | Files::Cifar10C { .. } | Files::Idx { .. } => return Ok(None),
+        };
+        let files = listing.files.into_iter().enumerate();
+        let kept = files.filter(|(place, _)| skipped.binary_search(place).is_err());
+        Ok(Some(kept.map(|(_, (_, path))| path).collect()))
+    }
+
     /// The files of a split of photographs that are used.
     fn photographs(&self, splits: &photographs::Splits, split: Split) -> Result<folder::Listing, DataError> {
         let listing = splits.of(split).ok_or_else(|| locate::absent(&self.source, split))?;

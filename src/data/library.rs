@@ -30,7 +30,7 @@ struct Shelf {
 
 #[derive(Debug, Default)]
 struct Held {
-    content: Option<Content>,
+    known: Option<Entry>,
     images: Option<Kept>,
 }
 
@@ -74,16 +74,36 @@ impl Library {
     pub fn content(&self, source: &DataSource, split: Split) -> Result<Content, DataError> {
         let shelf = self.shelf(source, split);
         let mut held = lock(&shelf.held);
-        if let Some(content) = held.content {
-            return Ok(content);
+        self.known(source, split, &mut held).map(|known| known.content)
+    }
+
+    /// The file of each image of a split, in the images' order, where every image has a file of its own; `None` where
+    /// many share one.
+    ///
+    /// # Errors
+    /// As [`Library::content`].
+    pub fn image_files(&self, source: &DataSource, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
+        if source.kind.is_published() {
+            return Ok(None);
+        }
+        let shelf = self.shelf(source, split);
+        let mut held = lock(&shelf.held);
+        let known = self.known(source, split, &mut held)?;
+        Dataset::locate(source)?.image_files(split, &known.skipped)
+    }
+
+    /// What a split is known by and which of its files are left out; also noted in `held`, which is the split's.
+    fn known(&self, source: &DataSource, split: Split, held: &mut Held) -> Result<Entry, DataError> {
+        if let Some(known) = &held.known {
+            return Ok(known.clone());
         }
         let dataset = Dataset::locate(source)?;
         match self.remembered(&dataset, split)? {
-            Some(Entry { content, .. }) => {
-                held.content = Some(content);
-                Ok(content)
+            Some(known) => {
+                held.known = Some(known.clone());
+                Ok(known)
             }
-            None => self.load(source, split, &dataset, &mut held).map(|(_, content)| content),
+            None => self.load(source, split, &dataset, held).map(|(_, known)| known),
         }
     }
 
@@ -101,11 +121,11 @@ impl Library {
         let dataset = Dataset::locate(source)?;
         if dataset.is_read_on_demand()
             && let Some(known) = self.remembered(&dataset, split)?
-            && held.content.is_none_or(|planned| planned == known.content)
+            && held.known.as_ref().is_none_or(|planned| planned.content == known.content)
             && let Some(images) = dataset.open(split, &known)?
         {
             let images = Arc::new(images);
-            *held = Held { content: Some(known.content), images: Some(Kept::new(source, &images)) };
+            *held = Held { known: Some(known), images: Some(Kept::new(source, &images)) };
             return Ok(images);
         }
         self.load(source, split, &dataset, &mut held).map(|(images, _)| images)
@@ -125,24 +145,25 @@ impl Library {
         split: Split,
         dataset: &Dataset,
         held: &mut Held,
-    ) -> Result<(Arc<ImageSet>, Content), DataError> {
+    ) -> Result<(Arc<ImageSet>, Entry), DataError> {
         let before = dataset.fingerprint(split)?;
         // Only a test split asks for its training split, so this takes no lock twice.
         let loaded = dataset.load_given(split, || self.images(source, Split::Train))?;
         let Loaded { images, content, skipped } = loaded;
+        let known = Entry { content, skipped };
         // A fingerprint that changed while the files were read says nothing about what was read.
         if let (Some(index), Some(fingerprint)) = (&self.index, before)
             && dataset.fingerprint(split)? == before
-            && let Err(error) = index.put(&fingerprint, &Entry { content, skipped })
+            && let Err(error) = index.put(&fingerprint, &known)
         {
             tracing::warn!("cannot remember what {} contains: {error}", source.name);
         }
-        if held.content.is_some_and(|planned| planned.hash != content.hash) {
+        if held.known.as_ref().is_some_and(|planned| planned.content.hash != known.content.hash) {
             return Err(DataError::Changed { name: source.name.clone(), split });
         }
         let images = Arc::new(images);
-        *held = Held { content: Some(content), images: Some(Kept::new(source, &images)) };
-        Ok((images, content))
+        *held = Held { known: Some(known.clone()), images: Some(Kept::new(source, &images)) };
+        Ok((images, known))
     }
 
     fn shelf(&self, source: &DataSource, split: Split) -> Arc<Shelf> {

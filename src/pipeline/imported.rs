@@ -20,7 +20,7 @@ impl<'a> Planner<'a> {
         for (half, path) in files {
             let split = self.split(data, *half);
             let images = count.map_or(split.images, |count| count.min(split.images));
-            let (files, absent) = match self.files.selections(path, images) {
+            let (files, absent) = match self.files.selections(path, &split.data, images) {
                 Ok(files) => (files, None),
                 Err(why) => (SelectionFiles::Packed(HashedFile::absent(path)), Some(why)),
             };

@@ -201,7 +201,7 @@ fn test_images(model: &Model) -> Vec<Vec<f32>> {
 }
 
 /// The artifacts of a stage's steps, in the order of their shards.
-fn artifacts<A: Artifact>(bench: &Bench, events: &Events, stage: &str) -> Vec<A> {
+pub fn artifacts<A: Artifact>(bench: &Bench, events: &Events, stage: &str) -> Vec<A> {
     let mut steps: Vec<&Value> = events.steps(stage).collect();
     steps.sort_by_key(|step| step["shard"][0].as_u64());
     let load = |step: &&Value| {

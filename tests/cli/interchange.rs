@@ -1,5 +1,6 @@
 //! Files of others in, and files for others out: `fixtures/selections/reference.py` made the selections that are read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use overinterp::engine::stage::Artifact;
 use serde_json::Value;
 
 use crate::bench::{Bench, Events};
+use crate::blind_models::artifacts;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/selections")
@@ -34,8 +36,11 @@ fn bench() -> Bench {
     bench
 }
 
+/// What the files of the training images are called, and those of their selections.
+const IMAGES: [&str; 8] = ["a0", "b0", "c0", "d0", "a1", "b1", "c1", "d1"];
+
 fn reference_file(bench: &Bench, image: usize) -> PathBuf {
-    bench.path(&format!("sis/small_train_{image}.npz"))
+    bench.path(&format!("sis/{}.npz", IMAGES[image]))
 }
 
 fn ranking(bench: &Bench, events: &Events, stage: &str) -> Ranking {
@@ -120,9 +125,10 @@ fn imported_selections_are_rankings_like_any_other() {
     }
     assert_eq!(bench.run("").total("ran"), 0);
     // Keyed by what the files contain, not by how they are called.
-    fs::rename(reference_file(&bench, 5), bench.path("sis/renamed_5.npz")).unwrap();
+    fs::rename(reference_file(&bench, 5), bench.path("sis/renamed.npz")).unwrap();
+    fs::rename(bench.path("images/train/b/b1.png"), bench.path("images/train/b/renamed.png")).unwrap();
     assert_eq!(bench.run("").total("ran"), 0);
-    fs::copy(bench.path("sis/renamed_5.npz"), reference_file(&bench, 4)).unwrap();
+    fs::copy(bench.path("sis/renamed.npz"), reference_file(&bench, 4)).unwrap();
     assert_eq!(bench.run("").count("reference", "ran"), 1);
 }
 
@@ -198,8 +204,45 @@ method = { kind = \"batched-gradient\", per-round = 5 }
         // The files lack it, so that the model was asked.
         assert!((last - again.fully_masked()).abs() < 1e-6, "{last} {}", again.fully_masked());
     }
-    let file = GradientFile::read(&bench.path("rounds/sis/small_train/small_train_3.npz")).unwrap();
+    let file = GradientFile::read(&bench.path("rounds/sis/small_train/d0.npz")).unwrap();
     assert_eq!(file.confidences()[0].to_bits(), file.full().to_bits());
+}
+
+#[test]
+fn selections_of_images_without_files_of_their_own_go_by_numbers() {
+    let bench = Bench::new();
+    bench.run("--stage ranking");
+    bench.ok("export tiny.toml ranking --to out --layout authors");
+    bench.edit(
+        "[stage.subset]",
+        "[stage.again]
+kind = \"import-selection\"
+data = \"fashion\"
+files = { test = \"out/sis/fashion_test\" }
+model = \"full\"
+method = { kind = \"batched-gradient\", per-round = 196 }
+
+[stage.subset]",
+    );
+    let [tenth, other] =
+        ["fashion_test_9.npz", "other_9.npz"].map(|name| bench.path("out/sis/fashion_test").join(name));
+    fs::copy(&tenth, &other).unwrap();
+    let refused = bench.say("run tiny.toml --stage again");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(
+        refused.err.contains("fashion_test_9.npz and") && refused.err.contains("both of image 9"),
+        "{}",
+        refused.err
+    );
+    fs::remove_file(&tenth).unwrap();
+    // What stands before the number does not count.
+    let events = bench.run("--stage ranking --stage again");
+    let (own, again) = (&artifacts::<Ranking>(&bench, &events, "ranking")[1], ranking(&bench, &events, "again"));
+    assert_eq!((own.len(), again.len()), (16, 16));
+    for image in 0..16 {
+        let first = |ranking: &Ranking| BTreeSet::from_iter(ranking.order(image)[..196].to_vec());
+        assert_eq!(first(own), first(&again), "{image}");
+    }
 }
 
 #[test]
@@ -230,7 +273,7 @@ fn sufficient_subsets_and_models_and_predictions_are_exported_for_the_authors() 
     let set: Value = serde_json::from_slice(&set).unwrap();
     let mut without = 0;
     for (image, entry) in set["images"].as_array().unwrap().iter().enumerate() {
-        let path = bench.path(&format!("out/sis/small_train/small_train_{image}.npz"));
+        let path = bench.path(&format!("out/sis/small_train/{}.npz", IMAGES[image]));
         let Some(subset) = entry["subset"].as_array() else {
             // As in the authors' own folders, there is no file where nothing suffices.
             assert!(!path.exists());
@@ -283,19 +326,20 @@ fn selections_that_are_missing_twice_there_or_of_other_images_are_named() {
     };
     let (third, aside) = (reference_file(&bench, 3), bench.path("aside.npz"));
     fs::rename(&third, &aside).unwrap();
-    refused(2, &["image 3", "_3.npz", "1 of 8 are missing"]);
+    refused(2, &["image 3", "sis/d0.npz", "1 of 8 are missing"]);
     let plan = bench.ok("plan tiny.toml --format json --stage subset").json();
     for step in plan["steps"].as_array().unwrap().iter().filter(|step| step["stage"] != "net") {
-        assert!(step["key"].is_null() && step["why"].as_str().unwrap().contains("_3.npz"), "{step}");
+        assert!(step["key"].is_null() && step["why"].as_str().unwrap().contains("sis/d0.npz"), "{step}");
     }
     fs::copy(&aside, &third).unwrap();
-    fs::copy(&aside, bench.path("sis/other_3.npz")).unwrap();
-    refused(2, &["small_train_3.npz", "other_3.npz", "both of image 3"]);
-    fs::remove_file(bench.path("sis/other_3.npz")).unwrap();
+    let [fourth, twin] = ["images/train/d/d0.png", "images/train/d/a0.png"].map(|photograph| bench.path(photograph));
+    fs::rename(&fourth, &twin).unwrap();
+    refused(2, &["train/a/a0.png and", "train/d/a0.png would both", "`a0.npz`"]);
+    fs::rename(&twin, &fourth).unwrap();
     fs::copy(fixtures().join("cifar10_0.npz"), &third).unwrap();
-    refused(3, &["small_train_3.npz is of no use", "4x5", "8x8"]);
+    refused(3, &["d0.npz is of no use", "4x5", "8x8"]);
     fs::write(&third, &fs::read(&aside).unwrap()[..2000]).unwrap();
-    refused(3, &["small_train_3.npz"]);
+    refused(3, &["d0.npz"]);
     fs::copy(&aside, &third).unwrap();
     let predictions = fs::read_to_string(bench.path("predictions.csv")).unwrap();
     fs::write(bench.path("predictions.csv"), predictions.replace("\n6,2,", "\n16,2,")).unwrap();

@@ -1,11 +1,12 @@
 //! Photographs of any size through the whole of the ImageNet path: weights from a file, selection in rounds of 100 pixels,
 //! subsets by rounds, training that goes on from the file's weights, evaluation.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use overinterp::artifacts::{Model, Subsets};
+use overinterp::artifacts::{Model, Ranking, Subsets};
 use overinterp::engine::stage::Artifact;
 use overinterp::nn::arch;
 use overinterp::nn::init::initial_tensors;
@@ -14,6 +15,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize_to_file};
 
 use crate::bench::{Bench, Events};
+use crate::blind_models::artifacts;
+use crate::runs::files;
 
 const EXPERIMENT: &str = r#"name = "photographs"
 
@@ -178,6 +181,65 @@ fn photographs_are_selected_masked_by_rounds_and_trained_on_from_given_weights()
     // To say of another network that nothing is transformed is to say nothing.
     bench.edit("arch = \"imagenet-resnet18\"\ndata", "arch = \"imagenet-resnet18\"\ntransform-input = false\ndata");
     assert_eq!(bench.run("").total("ran"), 0);
+}
+
+/// The rankings that the authors' files hold, read again.
+const AUTHORS: &str = r#"[stage.authors]
+kind = "import-selection"
+data = "photographs"
+files = { train = "out/sis/photographs_train", test = "out/sis/photographs_test" }
+model = "full"
+method = { kind = "batched-gradient", per-round = 100 }
+
+[stage.sufficient]"#;
+
+#[test]
+fn selections_of_photographs_go_by_the_photographs_names() {
+    let bench = bench();
+    bench.run("--stage ranking");
+    let refused = bench.say("export tiny.toml ranking --to out --layout authors");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    for words in ["val/owl/1.jpg", "val/fox/1.png", "would both have their selection in `1.npz`"] {
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+    assert!(!bench.path("out").exists());
+
+    fs::rename(bench.path("images/val/fox/1.png"), bench.path("images/val/fox/ILSVRC2012_val_00000001.png")).unwrap();
+    assert_eq!(bench.run("--stage ranking").total("ran"), 0);
+    bench.ok("export tiny.toml ranking --to out --layout authors");
+    let written: Vec<String> = files(&bench.path("out/sis")).into_keys().collect();
+    // The file that is cut short is left out.
+    let names = ["test/1", "test/ILSVRC2012_val_00000001", "train/1", "train/9", "train/a"];
+    assert_eq!(written, names.map(|name| format!("photographs_{name}.npz")));
+
+    bench.edit("[stage.sufficient]", AUTHORS);
+    let events = bench.run("--stage ranking --stage authors");
+    let [own, again] = ["ranking", "authors"].map(|stage| artifacts::<Ranking>(&bench, &events, stage));
+    assert_eq!((own.len(), again.len()), (2, 2));
+    for (own, again) in own.iter().zip(&again) {
+        assert_eq!(own.len(), again.len());
+        for image in 0..own.len() {
+            let rounds = |ranking: &Ranking| -> Vec<BTreeSet<u32>> {
+                ranking.order(image).chunks(100).map(|round| round.iter().copied().collect()).collect()
+            };
+            assert_eq!(rounds(own), rounds(again), "{image}");
+            let (own, again) = (own.curve(image).unwrap(), again.curve(image).unwrap());
+            assert_eq!((own.class, own.full, &own.values[..10]), (again.class, again.full, &again.values[..10]));
+        }
+    }
+
+    // Neither the names nor the folders of photographs and selections are in a key.
+    fs::rename(bench.path("images/train/fox/9.jpg"), bench.path("images/train/fox/b.jpg")).unwrap();
+    fs::rename(bench.path("out/sis/photographs_train/9.npz"), bench.path("out/sis/photographs_train/b.npz")).unwrap();
+    fs::rename(bench.path("out"), bench.path("elsewhere")).unwrap();
+    bench.edit("out/sis", "elsewhere/sis");
+    assert_eq!(bench.run("--stage authors").total("ran"), 0);
+    fs::remove_file(bench.path("elsewhere/sis/photographs_train/b.npz")).unwrap();
+    let missing = bench.say("run tiny.toml --stage authors");
+    assert_eq!(missing.code, Some(2), "{}", missing.err);
+    for words in ["elsewhere/sis/photographs_train/b.npz", "1 of 3 are missing"] {
+        assert!(missing.err.contains(words), "{words}: {}", missing.err);
+    }
 }
 
 #[test]
