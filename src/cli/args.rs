@@ -199,7 +199,8 @@ pub(super) struct ExportArguments {
     /// Instead of a copy: a new folder of pictures of the stage's subsets, in every size, for people to name, and a key.
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub human_study: Option<PathBuf>,
-    /// With `--human-study`: how many images people are shown; 50 if not given.
+    /// How many of the first images of a `sis` or `mask` stage become pictures of their own, 24 if not given; with
+    /// `--human-study`, how many images people are shown, 50 if not given.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
     /// With `--human-study`: from where the images and their order are drawn; 0 if not given.

@@ -1,12 +1,12 @@
 //! `export`: copies a stage's results into a folder, and draws what its subsets leave of the images.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::{ImageSet, ImageSis, UnreadableImage};
+use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
 use crate::engine::plan::Label;
 use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
@@ -19,15 +19,38 @@ use super::failure::{Failure, Status, chain};
 use super::session::{Session, check_stages};
 use super::{authors, human_study, text};
 
-/// Images drawn of a stage that has thousands.
+/// Images on a contact sheet at most, and pictures of a set of thousands if nothing else is asked for.
 const MOST_DRAWN: usize = 24;
 /// Small images are drawn larger, up to this side.
 const SIDE: usize = 128;
 /// The largest side of the square drawn for a pixel.
 const LARGEST: usize = 4;
 
-/// What is drawn of each image, by its number in the split.
-type Drawn = BTreeMap<usize, Seen>;
+/// A set of subsets of a split's images.
+enum Set {
+    /// What suffices of each, of some.
+    Sufficient(SisSet),
+    /// What is kept of each.
+    Kept(Subsets),
+}
+
+impl Set {
+    /// The images' numbers in the split.
+    fn numbers(&self, images: &ImageSet) -> Range<usize> {
+        match self {
+            Self::Sufficient(set) => set.first..images.len().min(set.first + set.images.len()),
+            Self::Kept(subsets) => 0..images.len().min(subsets.len()),
+        }
+    }
+
+    /// What the subset of an image shows; `None` where nothing suffices.
+    fn seen(&self, images: &ImageSet, number: usize) -> Result<Option<Seen>, UnreadableImage> {
+        match self {
+            Self::Sufficient(set) => Ok(set.images[number - set.first].subset.clone().map(Seen::Only)),
+            Self::Kept(subsets) => picture(images, subsets, number).map(|picture| Some(Seen::Picture(picture))),
+        }
+    }
+}
 
 /// What a subset shows of an image.
 enum Seen {
@@ -51,9 +74,14 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     // Not clap's `requires`, which gives way to what conflicts with `--to`.
-    let of_study = [arguments.images.is_some(), arguments.seed.is_some(), !arguments.cell.is_empty()];
-    if arguments.human_study.is_none() && of_study.contains(&true) {
-        return Err(Failure::usage("`--images`, `--seed` and `--cell` go with `--human-study`"));
+    if arguments.human_study.is_none() && (arguments.seed.is_some() || !arguments.cell.is_empty()) {
+        return Err(Failure::usage("`--seed` and `--cell` go with `--human-study`"));
+    }
+    if arguments.human_study.is_none() && arguments.images.is_some() && !is_drawn(&session, arguments) {
+        return Err(Failure::usage(
+            "`--images` counts pictures, which are made of `sis` and `mask` stages with `--human-study` or without \
+             `--layout authors`",
+        ));
     }
     match (&arguments.human_study, &arguments.to, arguments.layout, arguments.packed) {
         (Some(into), ..) => human_study::write(&session, arguments, into),
@@ -62,6 +90,14 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
         (None, Some(_), Layout::Cache, true) => Err(Failure::usage("`--packed` goes with `--layout authors`")),
         (None, None, ..) => Err(Failure::usage("export needs --to DIR or --human-study DIR")),
     }
+}
+
+/// Whether an export draws pictures.
+fn is_drawn(session: &Session, arguments: &ExportArguments) -> bool {
+    let results = &session.planned.results[0];
+    let sufficient = results.sufficient.iter().map(|outcome| &outcome.stage);
+    let mut drawn = sufficient.chain(results.subsets.iter().map(|outcome| &outcome.stage));
+    arguments.layout == Layout::Cache && drawn.any(|stage| *stage == arguments.name)
 }
 
 /// Copies the files of a stage's steps into the folder `into`.
@@ -107,53 +143,46 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     copied.map(drop).map_err(|error| Failure::usage(format!("cannot write {}: {error}", to.display())))
 }
 
-/// A contact sheet for every set of subsets of the stage: each image beside what its subset leaves of it. What
-/// suffices of each image is also a picture of its own, in a folder beside the sheet.
+/// A contact sheet for every set of subsets of the stage: its first images, each beside what its subset leaves of it.
+/// What the subset leaves of an image is also a picture of its own, in a folder beside the sheet.
 fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut sheets: Vec<(String, &DataSplit, Drawn)> = Vec::new();
-    let mut single: Vec<(String, &DataSplit, Drawn)> = Vec::new();
+    let mut sets: Vec<(String, &DataSplit, Set)> = Vec::new();
     let results = &session.planned.results[0];
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(set)) = (&outcome.data, session.store.load(&outcome.key)) {
-            let set = &set;
-            let drawn = || set.images.iter().enumerate().take(MOST_DRAWN);
-            let seen = |(place, image): (usize, &ImageSis)| {
-                (set.first + place, Seen::Only(image.subset.clone().unwrap_or_default()))
-            };
-            let name = sheet_name(&outcome.stage, &outcome.images, &outcome.cell);
-            single.push((name.clone(), data, drawn().filter(|(_, image)| image.subset.is_some()).map(seen).collect()));
-            sheets.push((name, data, drawn().map(seen).collect()));
+            sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Sufficient(set)));
         }
     }
     for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
         if let (Some(data), Ok(subsets)) = (&outcome.data, session.store.load(&outcome.key)) {
-            let images = images(session, data)?;
-            let seen = |image: usize| Ok((image, Seen::Picture(picture(&images, &subsets, image)?)));
-            let drawn = (0..subsets.len().min(images.len()).min(MOST_DRAWN)).map(seen);
-            let drawn = drawn.collect::<Result<_, UnreadableImage>>();
-            let drawn = drawn.map_err(|error| Failure::because(Status::Usage, &error))?;
-            sheets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, drawn));
+            sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Kept(subsets)));
         }
     }
+    let count = arguments.images.unwrap_or(MOST_DRAWN);
     let mut paths = Vec::new();
-    for (name, data, subsets) in sheets {
+    for (name, data, set) in &sets {
         let images = images(session, data)?;
         let path = into.join(name);
-        write(&path, &sheet(&images, &subsets)?)?;
+        write(&path, &sheet(&images, set, count.min(MOST_DRAWN))?)?;
+        let folder = path.with_extension("");
         paths.push(path);
-    }
-    for (name, data, subsets) in single {
-        let images = images(session, data)?;
         let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape));
-        let folder = into.join(name).with_extension("");
-        for (number, seen) in &subsets {
-            let image = images.image(*number).map_err(|error| Failure::because(Status::Usage, &error))?;
+        for number in set.numbers(&images).take(count) {
+            let Some(seen) = set.seen(&images, number).map_err(unreadable)? else { continue };
+            let image = images.image(number).map_err(unreadable)?;
             let png = drawing.image(seen.panel(&image)).map_err(|error| Failure::because(Status::Internal, &error))?;
             write(&folder.join(format!("{number:05}.png")), &png)?;
         }
-        paths.push(folder);
+        if folder.is_dir() {
+            paths.push(folder);
+        }
     }
     Ok(paths)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
+fn unreadable(error: UnreadableImage) -> Failure {
+    Failure::because(Status::Usage, &error)
 }
 
 /// The images behind subsets.
@@ -178,12 +207,15 @@ fn scale(shape: ImageShape) -> NonZeroU32 {
     NonZeroU32::new(times.clamp(1, LARGEST) as u32).unwrap_or(NonZeroU32::MIN)
 }
 
-fn sheet(images: &ImageSet, subsets: &Drawn) -> Result<Vec<u8>, Failure> {
-    let read = subsets.iter().map(|(&index, subset)| Ok((images.image(index)?, subset)));
-    let read: Vec<_> =
-        read.collect::<Result<_, UnreadableImage>>().map_err(|error| Failure::because(Status::Usage, &error))?;
+fn sheet(images: &ImageSet, set: &Set, count: usize) -> Result<Vec<u8>, Failure> {
+    let nothing = || Seen::Only(Vec::new());
+    let read = set
+        .numbers(images)
+        .take(count)
+        .map(|number| Ok((images.image(number)?, set.seen(images, number)?.unwrap_or_else(nothing))));
+    let read: Vec<_> = read.collect::<Result<_, UnreadableImage>>().map_err(unreadable)?;
     let rows: Vec<Vec<Panel<'_>>> =
-        read.iter().map(|(image, subset)| vec![Panel { image, shown: Shown::All }, subset.panel(image)]).collect();
+        read.iter().map(|(image, seen)| vec![Panel { image, shown: Shown::All }, seen.panel(image)]).collect();
     let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);
     drawing.map_err(|error| Failure::because(Status::Internal, &error))
 }

@@ -205,7 +205,9 @@ fn an_export_that_cannot_be_made_says_why() {
         &["stage `subset` has no cell seed=9"],
     );
     refused("export tiny.toml subset", &["--to <DIR>"]);
-    refused("export tiny.toml subset --to new --images 3", &["--human-study"]);
+    refused("export tiny.toml subset --to new --seed 3", &["--human-study"]);
+    refused("export tiny.toml full --to new --images 3", &["`--images` counts pictures", "`mask`"]);
+    refused("export tiny.toml subset --to new --layout authors --images 3", &["`--images` counts pictures"]);
     bench.edit("seed = [0]", "seed = [0, 1]");
     bench.ok("run tiny.toml --stage subset");
     refused(

@@ -1,6 +1,7 @@
 //! Reading what the cache holds: results, show, export, stats, garbage collection.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -94,14 +95,27 @@ fn export_copies_subsets_and_draws_them() {
     assert_eq!(early.code, Some(2), "{}", early.err);
     assert!(early.err.contains("overinterp run tiny.toml --stage subset"), "{}", early.err);
     bench.run("");
-    let said = bench.ok("export tiny.toml subset --to out").out;
-    assert_eq!(said.lines().count(), 4, "{said}");
-    for line in said.lines() {
-        let bytes = fs::read(bench.path(line)).unwrap();
-        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{line}");
+    for (options, of_64, of_16) in
+        [("--to few --images 3", 3, 3), ("--to out", 24, 16), ("--to all --images 99", 64, 16)]
+    {
+        let said = bench.ok(&format!("export tiny.toml subset {options}")).out;
+        let (sheets, folders): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.ends_with(".png"));
+        assert_eq!((sheets.len(), folders.len()), (4, 4), "{said}");
+        let mut pictures = Vec::new();
+        for folder in folders {
+            let here: Vec<PathBuf> =
+                fs::read_dir(bench.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert_eq!(here.len(), if folder.contains("-train-") { of_64 } else { of_16 }, "{folder}");
+            assert!(here.iter().any(|path| path.ends_with("00002.png")), "{here:?}");
+            pictures.extend(here);
+        }
+        for path in sheets.into_iter().map(|sheet| bench.path(sheet)).chain(pictures) {
+            assert!(fs::read(&path).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"), "{}", path.display());
+        }
     }
+    // Beside the folders of pictures lie those of the steps' own files.
     let folders = fs::read_dir(bench.path("out")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
-    assert_eq!(folders.count(), 4);
+    assert_eq!(folders.count(), 8);
 }
 
 #[test]
