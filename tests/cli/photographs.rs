@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use overinterp::artifacts::{Model, Ranking, Subsets};
+use overinterp::artifacts::{Curve, Model, Ranking, Subsets};
 use overinterp::engine::stage::Artifact;
 use overinterp::nn::arch;
 use overinterp::nn::init::initial_tensors;
@@ -92,6 +92,35 @@ file = "weights.safetensors"
 arch = "imagenet-inception-v3"
 data = "photographs"
 transform-input = true
+"#;
+
+/// What `experiments/imagenet.toml` does with it, in six rounds of selection and one step of training.
+const ITS_STAGES: &str = r#"
+[stage.ranking]
+kind = "select"
+model = "full"
+images = ["photographs.train", "photographs.test"]
+method = { kind = "batched-gradient", per-round = 1000 }
+
+[stage.subset]
+kind = "mask"
+ranking = "ranking"
+keep = { rounds = 0.1 }
+
+[stage.retrained]
+kind = "train"
+images = "subset.train"
+arch = "imagenet-inception-v3"
+seed = 0
+init = "full"
+recipe = { epochs = 1, batch = 4, lr = 0.001, momentum = 0.9, nesterov = true, weight-decay = 1e-4 }
+
+[stage.accuracy]
+kind = "evaluate"
+pairs = [
+  { model = "full", images = "photographs.test" },
+  { model = "retrained", images = "subset.test" },
+]
 "#;
 
 /// Weights of a network that has learned nothing.
@@ -251,6 +280,39 @@ fn a_file_that_does_not_decode_fails_the_stages_that_read_it_and_is_named() {
     assert_eq!(said.code, Some(3), "{}", said.err);
     assert!(said.err.contains("train/cat/cut.jpg is damaged"), "{}", said.err);
     assert!(said.err.contains("it is truncated") && said.err.contains("skip-unreadable = true"), "{}", said.err);
+}
+
+#[test]
+fn inception_selects_is_trained_on_subsets_and_evaluated() {
+    let bench = inception();
+    fs::write(bench.path("tiny.toml"), format!("{INCEPTION}{ITS_STAGES}")).unwrap();
+    let events = bench.run("");
+    assert_eq!((events.total("failed"), events.total("skipped"), events.total("ran")), (0, 0, 1 + 2 + 2 + 1 + 2));
+    for ranking in artifacts::<Ranking>(&bench, &events, "ranking") {
+        for image in 0..ranking.len() {
+            let Curve { full, values, .. } = ranking.curve(image).unwrap();
+            assert_eq!((ranking.order(image).len(), values.len()), (75 * 75, 6));
+            assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{values:?}");
+            // A network that says the same whatever it is shown would have nothing to select by.
+            assert!(values.iter().any(|value| (value - full).abs() > 1e-6), "{full} {values:?}");
+        }
+    }
+    for subsets in artifacts::<Subsets>(&bench, &events, "subset") {
+        for image in 0..subsets.len() {
+            // Those masked from round int(.9 x 5) = 4 on.
+            assert_eq!((0..75 * 75).filter(|&pixel| subsets.keeps(image, pixel)).count(), 75 * 75 - 4 * 1000);
+        }
+    }
+    let network = |stage| Model::load(&bench.step_dir("cache", &events, stage)).unwrap().networks.remove(0);
+    let [full, retrained] = ["full", "retrained"].map(network);
+    assert_eq!(retrained.log.len(), 1);
+    assert!(retrained.log[0].loss.is_finite(), "{:?}", retrained.log);
+    for name in ["Conv2d_1a_3x3.conv.weight", "Mixed_6c.branch7x7dbl_4.bn.running_var", "fc.bias"] {
+        let [before, after] = [&full, &retrained].map(|network| &network.tensors[name]);
+        assert!(before != after && after.data.iter().all(|value| value.is_finite()), "{name} is as it was");
+    }
+    let said = bench.ok("results tiny.toml").out;
+    assert!(said.contains("accuracy of retrained on subset.test"), "{said}");
 }
 
 #[test]

@@ -81,10 +81,11 @@ fn block(graph: &mut Graph, block: Block, name: &str, x: NodeId, channels: usize
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
+    use std::collections::{BTreeMap, HashMap};
+    use std::sync::{Arc, Mutex};
 
-    use candle_core::{DType, Device, Tensor};
+    use candle_core::{DType, Device, Shape, Tensor};
+    use candle_nn::var_builder::SimpleBackend;
     use candle_nn::{Module, VarBuilder};
     use candle_transformers::models::resnet;
 
@@ -128,6 +129,50 @@ mod tests {
         let compiled = predict(&mut workspace, &image);
         let off = |found: &[f32]| found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         off(&walked).max(off(compiled))
+    }
+
+    /// Hands out zeros for whatever tensor is asked for, and notes its name and shape.
+    #[derive(Clone, Default)]
+    struct Asked(Arc<Mutex<BTreeMap<String, Vec<usize>>>>);
+
+    impl SimpleBackend for Asked {
+        fn get(
+            &self,
+            shape: Shape,
+            name: &str,
+            _: candle_nn::Init,
+            dtype: DType,
+            device: &Device,
+        ) -> candle_core::Result<Tensor> {
+            self.0.lock().unwrap().insert(name.to_owned(), shape.dims().to_vec());
+            Tensor::zeros(shape, dtype, device)
+        }
+
+        fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+            candle_core::bail!("{name} is asked for without a shape")
+        }
+
+        fn contains_tensor(&self, _: &str) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn every_depth_has_the_tensors_of_candles_resnet() {
+        type Build = fn(usize, VarBuilder<'_>) -> candle_core::Result<candle_nn::Func<'_>>;
+        let depths: [(&str, &Depth, Build); 4] = [
+            ("ResNet-18", &RESNET18, resnet::resnet18),
+            ("ResNet-34", &RESNET34, resnet::resnet34),
+            ("ResNet-50", &RESNET50, resnet::resnet50),
+            ("ResNet-101", &RESNET101, resnet::resnet101),
+        ];
+        for (name, depth, theirs) in depths {
+            let asked = Asked::default();
+            theirs(10, VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu)).unwrap();
+            let graph = build(depth, SHAPE, 10);
+            let ours = graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone()));
+            assert_eq!(ours.collect::<BTreeMap<_, _>>(), *asked.0.lock().unwrap(), "{name}");
+        }
     }
 
     #[test]
