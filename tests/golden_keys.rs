@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use overinterp::config;
 use serde_json::Value;
 
 const ADVICE: &str = "the manifest of this stage has changed. If what it computes changed, raise its VERSION; if only \
@@ -280,17 +281,22 @@ fn the_cifar_experiment_is_planned_without_its_data() {
 }
 
 #[test]
-fn every_experiment_of_the_repository_is_planned() {
+fn every_experiment_of_the_repository_is_planned_and_says_what_it_shows() {
     let mut planned = 0;
     for entry in std::fs::read_dir(repository().join("experiments")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             let plan = plan(&path);
-            assert!(count(&plan, "full") > 0, "{}: {plan}", path.display());
+            let name = path.display();
+            assert!(count(&plan, "full") > 0, "{name}: {plan}");
+            let experiment = config::load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            assert!(!experiment.description.trim().is_empty(), "{name} has no description");
+            assert!(experiment.tables.iter().any(|table| !table.title.is_empty()), "{name} has no table with a title");
+            assert!(!experiment.claims.is_empty(), "{name} has no claim");
             planned += 1;
         }
     }
-    assert!(planned >= 7, "{planned} files");
+    assert!(planned >= 17, "{planned} files");
 }
 
 #[test]
