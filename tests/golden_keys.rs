@@ -201,6 +201,9 @@ const KEYS: [(&str, &str); 28] = [
     ("disjoint", "analyse-collections-v1:038df8855f52cbba8329969e0f53428e3c4c20459ff4a5c04e098d0dc25a8b7c"),
 ];
 
+/// Experiments that need draw nothing.
+const WITHOUT_FIGURES: [&str; 2] = ["quickstart", "human-study"];
+
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -293,6 +296,8 @@ fn every_experiment_of_the_repository_is_planned_and_says_what_it_shows() {
             assert!(!experiment.description.trim().is_empty(), "{name} has no description");
             assert!(experiment.tables.iter().any(|table| !table.title.is_empty()), "{name} has no table with a title");
             assert!(!experiment.claims.is_empty(), "{name} has no claim");
+            let drawn = !experiment.figures.is_empty() || WITHOUT_FIGURES.contains(&experiment.name.as_str());
+            assert!(drawn, "{name} has no figure");
             planned += 1;
         }
     }
