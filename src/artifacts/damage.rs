@@ -1,10 +1,14 @@
 //! What can be wrong with the content of an artifact's file.
 
 use std::fmt::Display;
+use std::io;
 
 /// Why a file of an artifact is not what was once written there.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
+    /// Its bytes cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
     /// The file's safetensors header does not fit its content.
     #[error("it is no complete safetensors file ({0})")]
     Tensors(#[source] safetensors::SafeTensorError),

@@ -12,7 +12,7 @@ use super::{
     ImageSis, Metrics, Model, Network, Number, ParameterTensor, Point, Predictions, Ranking, Scale, ScaleRange, Series,
     SisSet, Subsets,
 };
-use crate::engine::stage::Artifact;
+use crate::engine::stage::{Artifact, ArtifactError};
 use crate::spec::{
     Appearance, Arch, Content, Fill, Fraction, ImageShape, Metric, Normalise, RandomSeeds, Seed, SeededDropout,
     Selection, Split,
@@ -134,6 +134,20 @@ fn rankings_and_subsets_of_no_images_are_sound() {
     assert_sound(&Subsets::new(16));
 }
 
+/// Subsets that stay in the file that they are loaded from.
+#[derive(Clone, Debug, PartialEq)]
+struct InTheirFile(Subsets);
+
+impl Artifact for InTheirFile {
+    fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
+        self.0.save(dir)
+    }
+
+    fn load(dir: &Path) -> Result<Self, ArtifactError> {
+        Subsets::load_within(0, dir).map(Self)
+    }
+}
+
 #[test]
 fn subsets_are_sound() {
     let mut subsets = Subsets::new(13);
@@ -141,6 +155,8 @@ fn subsets_are_sound() {
     subsets.push(&[]);
     subsets.push(&[7, 8]);
     assert_sound(&subsets);
+    assert_sound(&InTheirFile(subsets.clone()));
+    assert_sound(&InTheirFile(Subsets::new(13)));
     let noise = Fill::Noise { seed: Seed(3), split: Split::Test };
     for fill in [Fill::Mean, Fill::Black, Fill::Blur, noise] {
         assert_sound(&subsets.clone().shown_as(Appearance { content: Content::MaskOnly, fill }));

@@ -1,10 +1,10 @@
-//! Images, in memory or in their files, and which of their pixels a subset keeps.
+//! Images, in memory or in their files.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::spec::{Appearance, ImageShape, Normalise};
+use crate::spec::{ImageShape, Normalise};
 
 /// One split of a data set. It comes from a data set's own files and is never stored again.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ pub trait ReadImages: Debug + Send + Sync {
     fn identity(&self) -> &[u8];
 }
 
-/// An image that cannot be read, with its file and the reason.
+/// An image, or its subset, that cannot be read, with its file and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnreadableImage(pub String);
@@ -107,81 +107,5 @@ impl FromIterator<u8> for Pixels {
 impl PartialEq for Pixels {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()
-    }
-}
-
-/// For each image of a split, the pixels that are kept; all others are masked. One bit a pixel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subsets {
-    pixels: usize,
-    appearance: Appearance,
-    bits: Vec<u8>,
-}
-
-impl Subsets {
-    /// No images yet, of `pixels` pixels each, which will show themselves before the mean colour.
-    #[must_use]
-    pub fn new(pixels: usize) -> Self {
-        Self { pixels, appearance: Appearance::default(), bits: Vec::new() }
-    }
-
-    /// The same subsets with another appearance.
-    #[must_use]
-    pub fn shown_as(self, appearance: Appearance) -> Self {
-        Self { appearance, ..self }
-    }
-
-    /// Subsets from their bits: row-major, lowest bit first, each image starting on a new byte.
-    ///
-    /// `None` when `bits` is not a whole number of images.
-    #[must_use]
-    pub fn from_bits(pixels: usize, bits: Vec<u8>) -> Option<Self> {
-        let appearance = Appearance::default();
-        (pixels > 0 && bits.len().is_multiple_of(pixels.div_ceil(8))).then_some(Self { pixels, appearance, bits })
-    }
-
-    /// Adds an image of which the pixels in `kept` are kept.
-    pub fn push(&mut self, kept: &[u32]) {
-        let start = self.bits.len();
-        self.bits.resize(start + self.pixels.div_ceil(8), 0);
-        for &pixel in kept {
-            self.bits[start + pixel as usize / 8] |= 1 << (pixel % 8);
-        }
-    }
-
-    /// The number of images.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.bits.len() / self.pixels.div_ceil(8)
-    }
-
-    /// Whether there is no image.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.bits.is_empty()
-    }
-
-    /// Pixels of an image.
-    #[must_use]
-    pub const fn pixels(&self) -> usize {
-        self.pixels
-    }
-
-    /// What kept and masked pixels show.
-    #[must_use]
-    pub const fn appearance(&self) -> Appearance {
-        self.appearance
-    }
-
-    /// Whether that pixel of that image is kept.
-    #[must_use]
-    pub fn keeps(&self, image: usize, pixel: usize) -> bool {
-        self.bits[image * self.pixels.div_ceil(8) + pixel / 8] & (1 << (pixel % 8)) != 0
-    }
-
-    /// The bits as they are stored.
-    #[must_use]
-    pub fn bits(&self) -> &[u8] {
-        &self.bits
     }
 }

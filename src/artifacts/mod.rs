@@ -4,6 +4,7 @@
 //! as JSON. The same artifact always writes the same bytes, and a damaged file is an error that names it.
 
 mod analysis;
+mod bits;
 mod damage;
 #[cfg(test)]
 mod damaged_files;
@@ -23,8 +24,9 @@ pub use analysis::{Analysis, HeatMap, Number, Point, Scale, ScaleRange, Series};
 pub use damage::Damage;
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use human::{AnsweredPicture, HumanAnswers};
-pub use images::{ImageSet, Pixels, ReadImages, Subsets, UnreadableImage};
+pub use images::{ImageSet, Pixels, ReadImages, UnreadableImage};
 pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
 pub use ranking::{Curve, Ranking};
 pub use recorded::{INPUT_DROPOUT, PROGRAM, Recorded, recorded};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};
+pub use subsets::{GrowingSubsets, Subset, Subsets};

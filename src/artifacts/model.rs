@@ -206,8 +206,8 @@ fn stored(network: &Network) -> impl Iterator<Item = (&str, Tensor)> {
 /// A network's tensors from disk.
 fn loaded(file: &TensorFile<'_>) -> Result<BTreeMap<String, ParameterTensor>, Damage> {
     let tensors = file.names().into_iter().map(|name| {
-        let (shape, data) = file.any_shape(name)?;
-        Ok((name.to_owned(), ParameterTensor { shape, data }))
+        let (shape, data) = file.any_shape(&name)?;
+        Ok((name, ParameterTensor { shape, data }))
     });
     tensors.collect()
 }

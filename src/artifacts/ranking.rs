@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Damage;
 use super::tensor_file::{self, Tensor, TensorFile};
-use super::{Damage, Subsets};
 use crate::engine::stage::{Artifact, ArtifactError};
 use crate::spec::Selection;
 
@@ -177,12 +177,9 @@ impl Ranking {
         }
     }
 
-    /// Adds to `subsets` the last `kept` pixels of each image's order.
-    pub fn keep_last(&self, kept: usize, subsets: &mut Subsets) {
-        for index in 0..self.len() {
-            let order = self.order(index);
-            subsets.push(&order[order.len().saturating_sub(kept)..]);
-        }
+    /// The last `kept` pixels of each image's order.
+    pub fn last(&self, kept: usize) -> impl Iterator<Item = &[u32]> {
+        (0..self.len()).map(move |index| &self.order(index)[self.pixels.saturating_sub(kept)..])
     }
 
     const fn has_curves(&self) -> bool {
@@ -263,10 +260,10 @@ mod tests {
 
     #[test]
     fn subsets_keep_exactly_the_last_pixels_of_the_order() {
-        let mut subsets = Subsets::new(5);
-        ranking(2, &[3, 0, 4, 2, 1], &[0.9, 0.5, 0.1]).keep_last(2, &mut subsets);
-        let kept: Vec<usize> = (0..5).filter(|&pixel| subsets.keeps(0, pixel)).collect();
-        assert_eq!(kept, [1, 2]);
+        let mut ranking = ranking(2, &[3, 0, 4, 2, 1], &[0.9, 0.5, 0.1]);
+        ranking.push(&[0, 1, 2, 3, 4], Some(Curve { class: 0, full: 1.0, values: &[0.9, 0.5, 0.1] }));
+        assert_eq!(ranking.last(2).collect::<Vec<_>>(), [[2, 1], [3, 4]]);
+        assert_eq!(ranking.last(9).collect::<Vec<_>>(), [ranking.order(0), ranking.order(1)]);
     }
 
     #[test]

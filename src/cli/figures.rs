@@ -223,7 +223,8 @@ fn kept(
 ) -> Result<BTreeMap<usize, RawSubset>, UnreadableImage> {
     let shown = 0..subsets.len().min(images.len()).min(count);
     let subset = |image: usize| {
-        let kept = (0..subsets.pixels()).filter(|&pixel| subsets.keeps(image, pixel)).map(|pixel| pixel as u32);
+        let subset = subsets.subset(image)?;
+        let kept = (0..subsets.pixels()).filter(|&pixel| subset.keeps(pixel)).map(|pixel| pixel as u32);
         let predictions = says.map(|says| &says.predictions);
         let subset = RawSubset {
             kept: Some(kept.collect()),

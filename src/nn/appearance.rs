@@ -5,7 +5,7 @@
 
 use rand_chacha::rand_core::Rng;
 
-use crate::artifacts::{ImageSet, Subsets, UnreadableImage};
+use crate::artifacts::{ImageSet, Subset, Subsets, UnreadableImage};
 use crate::spec::{Content, Fill, ImageShape};
 
 /// What every channel of a kept pixel shows where only the mask is shown.
@@ -13,13 +13,13 @@ const WHITE: u8 = 255;
 /// The blur's radius is the image's shorter side over this.
 const SIDE_TO_RADIUS: usize = 8;
 
-/// Puts other bytes in place of what `subsets` does not show of image number `index`, `[height, width, channels]`: of
-/// kept pixels where only the mask is shown, of masked pixels unless they show the mean, which is no byte.
+/// Puts other bytes in place of what `subset` does not show of its image, `[height, width, channels]`: of kept pixels
+/// where only the mask is shown, of masked pixels unless they show the mean, which is no byte.
 ///
 /// # Panics
-/// When there is no such image, or it has another shape.
-pub(super) fn replace(bytes: &mut [u8], shape: ImageShape, subsets: &Subsets, index: usize) {
-    let appearance = subsets.appearance();
+/// When the image has another shape.
+pub(super) fn replace(bytes: &mut [u8], shape: ImageShape, subset: &Subset<'_>) {
+    let appearance = subset.appearance();
     let behind = match appearance.fill {
         Fill::Mean => None,
         Fill::Black => Some(vec![0; bytes.len()]),
@@ -27,12 +27,12 @@ pub(super) fn replace(bytes: &mut [u8], shape: ImageShape, subsets: &Subsets, in
         Fill::Noise { seed, split } => {
             // All pixels are drawn, kept ones, too: what is behind a pixel does not depend on the others.
             let mut noise = vec![0; bytes.len()];
-            seed.stream(&format!("masked pixels in {split}"), index as u64).fill_bytes(&mut noise);
+            seed.stream(&format!("masked pixels in {split}"), subset.image() as u64).fill_bytes(&mut noise);
             Some(noise)
         }
     };
     for (pixel, channels) in bytes.chunks_exact_mut(shape.channels).enumerate() {
-        if !subsets.keeps(index, pixel) {
+        if !subset.keeps(pixel) {
             if let Some(behind) = &behind {
                 channels.copy_from_slice(&behind[pixel * shape.channels..][..shape.channels]);
             }
@@ -46,18 +46,18 @@ pub(super) fn replace(bytes: &mut [u8], shape: ImageShape, subsets: &Subsets, in
 /// show the mean, its nearest byte.
 ///
 /// # Errors
-/// When the image cannot be read from its file.
+/// When the image or its subset cannot be read from its file.
 ///
 /// # Panics
 /// When there is no such image or no subset of it.
 pub fn picture(images: &ImageSet, subsets: &Subsets, index: usize) -> Result<Vec<u8>, UnreadableImage> {
-    let mut bytes = images.image(index)?.into_owned();
-    replace(&mut bytes, images.shape, subsets, index);
+    let (mut bytes, subset) = (images.image(index)?.into_owned(), subsets.subset(index)?);
+    replace(&mut bytes, images.shape, &subset);
     if subsets.appearance().fill == Fill::Mean {
         #[expect(clippy::cast_sign_loss, reason = "the value is clamped to a byte's range")]
         let mean: Vec<u8> = images.normalise.mean.iter().map(|mean| mean.round().clamp(0.0, 255.0) as u8).collect();
         for (pixel, channels) in bytes.chunks_exact_mut(images.shape.channels).enumerate() {
-            if !subsets.keeps(index, pixel) {
+            if !subset.keeps(pixel) {
                 channels.copy_from_slice(&mean);
             }
         }
@@ -243,7 +243,8 @@ mod tests {
             Subsets::new(65_536).shown_as(Appearance { content: Content::Pixels, fill: noise(5, Split::Train) });
         subsets.push(&[]);
         let mut bytes = vec![0; 65_536];
-        replace(&mut bytes, ImageShape { height: 256, width: 256, channels: 1 }, &subsets, 0);
+        let shape = ImageShape { height: 256, width: 256, channels: 1 };
+        replace(&mut bytes, shape, &subsets.subset(0).unwrap());
         let mut counts = [0_u32; 256];
         for byte in bytes {
             counts[usize::from(byte)] += 1;

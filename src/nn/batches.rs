@@ -47,7 +47,7 @@ pub enum SamplesError {
         /// Deviations given.
         deviations: usize,
     },
-    /// An image cannot be read from its file.
+    /// An image or its subset cannot be read from its file.
     #[error(transparent)]
     Unreadable(#[from] UnreadableImage),
     /// A label beyond the classes.
@@ -114,7 +114,7 @@ impl<'a> Samples<'a> {
     /// normalised, and 0 where a pixel is not kept, unless the subsets have another appearance.
     ///
     /// # Errors
-    /// When an image cannot be read from its file.
+    /// When an image or its subset cannot be read from its file.
     pub fn input(&self, levels: &Levels, indexes: &[u32], crops: Option<&[Crop]>) -> Result<Vec<f32>, SamplesError> {
         let shape = self.images.shape;
         let mut input = vec![0.0; indexes.len() * shape.bytes()];
@@ -126,13 +126,14 @@ impl<'a> Samples<'a> {
                 crops[place].apply(shape, &image, &mut cropped);
                 image = Cow::Owned(cropped);
             }
-            if let Some(subsets) = self.subsets.filter(|subsets| !subsets.appearance().is_default()) {
-                appearance::replace(image.to_mut(), shape, subsets, index);
+            let subset = self.subsets.map(|subsets| subsets.subset(index)).transpose()?;
+            if let Some(subset) = subset.as_ref().filter(|subset| !subset.appearance().is_default()) {
+                appearance::replace(image.to_mut(), shape, subset);
             }
             levels.apply(&image, input);
-            if let Some(subsets) = self.subsets.filter(|subsets| subsets.appearance().fill == Fill::Mean) {
+            if let Some(subset) = subset.filter(|subset| subset.appearance().fill == Fill::Mean) {
                 for (pixel, values) in input.chunks_exact_mut(shape.channels).enumerate() {
-                    if !subsets.keeps(index, pixel) {
+                    if !subset.keeps(pixel) {
                         values.fill(0.0);
                     }
                 }
@@ -207,6 +208,7 @@ pub(super) fn below(stream: &mut impl Rng, bound: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::stage::Artifact;
     use crate::nn::augment::Flip;
     use crate::spec::ImageShape;
 
@@ -246,6 +248,28 @@ mod tests {
                 assert_eq!(masked, [0.0; 3]);
             }
         }
+    }
+
+    #[test]
+    fn subsets_that_lie_in_a_file_mask_the_same_until_it_is_damaged() {
+        let (images, dir) = (images(), tempfile::tempdir().unwrap());
+        let levels = Levels::new(&images.normalise);
+        let mut held = Subsets::new(4);
+        held.push(&[0, 3]);
+        held.push(&[2]);
+        held.save(dir.path()).unwrap();
+        let filed = Subsets::load_within(0, dir.path()).unwrap();
+        let input = |subsets, indexes: &[u32]| {
+            Samples { images: &images, subsets: Some(subsets) }.input(&levels, indexes, None)
+        };
+        assert_eq!(input(&filed, &[1, 0]).unwrap(), input(&held, &[1, 0]).unwrap());
+        let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        assert!(input(&filed, &[0]).is_ok());
+        let error = input(&filed, &[0, 1]).unwrap_err();
+        let expected = format!("cannot read the subset of image 1 from {}: it has been cut short", path.display());
+        assert!(matches!(error, SamplesError::Unreadable(_)) && error.to_string().starts_with(&expected), "{error}");
     }
 
     #[test]

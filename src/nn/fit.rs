@@ -210,17 +210,20 @@ impl FitInput<'_> {
     }
 
     /// Tells trainings apart: a hash of all that the result depends on.
-    fn identity(&self) -> [u8; blake3::OUT_LEN] {
+    fn identity(&self) -> Result<[u8; blake3::OUT_LEN], FitError> {
         let mut hasher = blake3::Hasher::new_derive_key("overinterp training v1");
         let settings = format!("{} {:?} {:?}", self.arch, self.recipe, self.seed);
         hasher.update(settings.as_bytes());
-        for Samples { images, subsets } in [self.train, self.monitor] {
+        let halves: [(_, fn(_) -> _); 2] = [(self.train, FitError::Train), (self.monitor, FitError::Monitor)];
+        for (Samples { images, subsets }, unusable) in halves {
             let facts = format!("{:?} {} {:?}", images.shape, images.classes.len(), images.normalise);
             hasher.update(facts.as_bytes()).update(images.pixels.identity());
             for label in &images.labels {
                 hasher.update(&label.to_le_bytes());
             }
-            hasher.update(subsets.map_or(&[], Subsets::bits));
+            for piece in subsets.iter().flat_map(|subsets| subsets.pieces()) {
+                hasher.update(&piece.map_err(|error| unusable(error.into()))?);
+            }
             if let Some(appearance) = subsets.map(Subsets::appearance).filter(|appearance| !appearance.is_default()) {
                 hasher.update(format!("{appearance:?}").as_bytes());
             }
@@ -231,7 +234,7 @@ impl FitInput<'_> {
                 hasher.update(&value.to_le_bytes());
             }
         }
-        *hasher.finalize().as_bytes()
+        Ok(*hasher.finalize().as_bytes())
     }
 }
 
@@ -249,7 +252,7 @@ impl<'a> Training<'a> {
     /// Starts from initial weights, or from the checkpoint if there is a sound one.
     fn begin(input: &'a FitInput<'a>, observer: &dyn Observer) -> Result<Self, FitError> {
         let images = input.train.images;
-        let identity = input.identity();
+        let identity = input.identity()?;
         let graph = arch::build(input.arch, images.shape, images.classes.len())?;
         let checkpoint = Checkpoint::load(input.scratch, identity).unwrap_or_else(|error| {
             observer.log(&format!("{error}: it is ignored, and the training begins anew"));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::artifacts::{Ranking, Subsets};
+use crate::artifacts::{GrowingSubsets, Ranking, Subsets};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::spec::{Appearance, Keep};
@@ -31,13 +31,19 @@ impl Stage<Env> for Mask {
     }
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Subsets, StageError> {
-        let mut subsets: Option<Subsets> = None;
+        let mut subsets: Option<GrowingSubsets<'_>> = None;
         for (done, key) in self.rankings.iter().enumerate() {
+            if context.cancelled() {
+                return Err(StageError::Cancelled);
+            }
             let ranking = context.load(key)?;
-            let subsets = subsets.get_or_insert_with(|| Subsets::new(ranking.pixels()).shown_as(self.appearance));
-            ranking.keep_last(self.keep.pixels_kept(ranking.pixels(), ranking.per_step()), subsets);
+            let subsets = subsets.get_or_insert_with(|| GrowingSubsets::new(ranking.pixels(), context.scratch()));
+            for kept in ranking.last(self.keep.pixels_kept(ranking.pixels(), ranking.per_step())) {
+                subsets.push(kept).map_err(StageError::failed)?;
+            }
             context.progress("shards", done + 1, self.rankings.len());
         }
-        subsets.ok_or_else(|| StageError::failed("cannot mask: the ranking has no images"))
+        let subsets = subsets.ok_or_else(|| StageError::failed("cannot mask: the ranking has no images"))?;
+        Ok(subsets.finish().shown_as(self.appearance))
     }
 }

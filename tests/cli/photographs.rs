@@ -196,7 +196,8 @@ fn photographs_are_selected_masked_by_rounds_and_trained_on_from_given_weights()
             let subsets = Subsets::load(&dir).unwrap();
             // 32 x 32 pixels are 11 rounds; those from round int(.9 x 10) = 9 on are kept.
             for image in 0..subsets.len() {
-                let kept = (0..1024).filter(|&pixel| subsets.keeps(image, pixel)).count();
+                let subset = subsets.subset(image).unwrap();
+                let kept = (0..1024).filter(|&pixel| subset.keeps(pixel)).count();
                 assert_eq!(kept, 1024 - 9 * 100);
             }
             subsets.len()
@@ -300,7 +301,8 @@ fn inception_selects_is_trained_on_subsets_and_evaluated() {
     for subsets in artifacts::<Subsets>(&bench, &events, "subset") {
         for image in 0..subsets.len() {
             // Those masked from round int(.9 x 5) = 4 on.
-            assert_eq!((0..75 * 75).filter(|&pixel| subsets.keeps(image, pixel)).count(), 75 * 75 - 4 * 1000);
+            let subset = subsets.subset(image).unwrap();
+            assert_eq!((0..75 * 75).filter(|&pixel| subset.keeps(pixel)).count(), 75 * 75 - 4 * 1000);
         }
     }
     let network = |stage| Model::load(&bench.step_dir("cache", &events, stage)).unwrap().networks.remove(0);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::artifacts::ImageSet;
+use crate::engine::stage::Artifact;
 use crate::nn::observer::Unobserved;
 use crate::spec::{Fraction, InputDropout, Normalise};
 
@@ -216,6 +217,34 @@ fn training_on_subsets_sees_only_the_kept_pixels() {
         }
     }
     assert_eq!(run(&train), before);
+}
+
+#[test]
+fn a_training_on_subsets_in_memory_goes_on_with_the_same_in_their_file() {
+    let train = bars(48, 1);
+    let mut held = Subsets::new(144);
+    (0..48).for_each(|image| held.push(&[image, 50, 100, 143]));
+    let stored = tempfile::tempdir().unwrap();
+    held.save(stored.path()).unwrap();
+    let filed = Subsets::load_within(0, stored.path()).unwrap();
+    let recipe = recipe(2, Augment::None);
+    let run = |subsets: &Subsets, scratch: &Path, observer: &dyn Observer| {
+        let samples = Samples { images: &train, subsets: Some(subsets) };
+        let input = input(Arch::Cnn, &recipe, &train, &train, scratch);
+        fit(&FitInput { train: samples, monitor: samples, ..input }, observer)
+    };
+    let (whole, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stopped = run(&held, scratch.path(), &Saboteur::new(2, How::Cancel));
+    assert!(matches!(stopped, Err(FitError::Cancelled)));
+    let second = Saboteur::new(usize::MAX, How::Cancel);
+    assert_eq!(run(&filed, scratch.path(), &second).unwrap(), run(&held, whole.path(), &Unobserved).unwrap());
+    let lines = second.lines.into_inner().unwrap();
+    assert_eq!(lines[0], "goes on at epoch 1, batch 3");
+
+    let path = std::fs::read_dir(stored.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(200).unwrap();
+    let error = run(&filed, whole.path(), &Unobserved).unwrap_err();
+    assert!(matches!(error, FitError::Train(SamplesError::Unreadable(_))), "{error}");
 }
 
 fn with_dropout(keep: f64, recipe: Recipe) -> Recipe {

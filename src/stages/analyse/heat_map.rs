@@ -124,7 +124,8 @@ impl Kept {
                 self.pixels
             )));
         }
-        let kept: Vec<usize> = (0..self.pixels).filter(|pixel| subsets.keeps(index, *pixel)).collect();
+        let subset = subsets.subset(index).map_err(StageError::failed)?;
+        let kept: Vec<usize> = (0..self.pixels).filter(|pixel| subset.keeps(*pixel)).collect();
         for count in [Some(&mut self.all), self.of_class.get_mut(class)].into_iter().flatten() {
             count.images += 1;
             kept.iter().for_each(|&pixel| count.kept[pixel] += 1);

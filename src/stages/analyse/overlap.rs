@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::artifacts::{Analysis, Subsets};
+use crate::artifacts::{Analysis, Subset, Subsets, UnreadableImage};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::spec::{Bootstrap, Metric};
@@ -48,7 +48,7 @@ impl Stage<Env> for AnalyseOverlap {
                 go_on(context)?;
                 context.progress("images", index, images);
             }
-            overlaps.add(&subsets, &others, index);
+            overlaps.add(&subsets, &others, index).map_err(StageError::failed)?;
         }
         Ok(overlaps.analysis(self.bootstrap))
     }
@@ -72,14 +72,15 @@ impl Overlaps {
         Self { overlap: Vec::new(), union: Vec::new(), chance: Vec::new(), weight, kept }
     }
 
-    fn add(&mut self, subsets: &Subsets, others: &Subsets, index: usize) {
+    fn add(&mut self, subsets: &Subsets, others: &Subsets, index: usize) -> Result<(), UnreadableImage> {
         let pixels = subsets.pixels();
-        let kept = |of: &Subsets| -> Vec<usize> { (0..pixels).filter(|&pixel| of.keeps(index, pixel)).collect() };
-        let (own, other) = (kept(subsets), kept(others));
+        let (subset, with) = (subsets.subset(index)?, others.subset(index)?);
+        let kept = |of: &Subset<'_>| -> Vec<usize> { (0..pixels).filter(|&pixel| of.keeps(pixel)).collect() };
+        let (own, other) = (kept(&subset), kept(&with));
         if own.is_empty() {
-            return;
+            return Ok(());
         }
-        let both = own.iter().filter(|&&pixel| others.keeps(index, pixel)).count();
+        let both = own.iter().filter(|&&pixel| with.keeps(pixel)).count();
         let size = own.len() as f64;
         self.overlap.push(both as f64 / size);
         self.union.push(both as f64 / (own.len() + other.len() - both) as f64);
@@ -90,6 +91,7 @@ impl Overlaps {
         for pixel in other {
             self.kept[pixel] += 1.0;
         }
+        Ok(())
     }
 
     /// The mean over all pairs of different images: the sum over all pairs less that over equal ones.
@@ -130,7 +132,7 @@ mod tests {
         let (own, others) = (subsets(own), subsets(others));
         let mut overlaps = Overlaps::new(10);
         for index in 0..own.len() {
-            overlaps.add(&own, &others, index);
+            overlaps.add(&own, &others, index).unwrap();
         }
         let value = |value: f64| (value * 1e9).round() / 1e9;
         overlaps.analysis(Bootstrap::default()).numbers.iter().map(|number| number.value.map(value)).collect()
