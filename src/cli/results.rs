@@ -7,8 +7,8 @@ use crate::config::Experiment;
 use crate::data::Provenance;
 use crate::pipeline::{Analysed, Results};
 use crate::report::{
-    CheckedClaim, FilledTable, Measurement, check, claims_human, claims_markdown, fill, interval_text, measurements_csv, table_human,
-    table_latex, table_markdown,
+    CheckedClaim, FilledTable, Measurement, check, claims_human, claims_markdown, fill, interval_text,
+    measurements_csv, table_human, table_latex, table_markdown,
 };
 
 use crate::spec::Metric;

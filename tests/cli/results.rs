@@ -42,7 +42,10 @@ fn tables_come_in_every_format() {
     let markdown = bench.ok("results tiny.toml --format markdown").out;
     assert!(markdown.contains("| selected / selected |"), "{markdown}");
     let claims = markdown.split("**Claims**\n\n").nth(1).unwrap();
-    assert!(claims.contains("- **DOES NOT HOLD**: A model of one epoch is right about everything.\n  - "), "{markdown}");
+    assert!(
+        claims.contains("- **DOES NOT HOLD**: A model of one epoch is right about everything.\n  - "),
+        "{markdown}"
+    );
     let latex = bench.ok("results tiny.toml --format latex").out;
     assert!(latex.contains("\\begin{tabular}") && latex.contains("selected / selected &"), "{latex}");
     let json = bench.ok("results tiny.toml --format json").json();
