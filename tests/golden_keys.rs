@@ -196,7 +196,7 @@ const KEYS: [(&str, &str); 28] = [
     ("size", "analyse-sis-size-v1:3ab21ecf0b12ecca2dd74b2ca495b6533b95796716bda923fbea1564bfc967ec"),
     ("fall", "analyse-confidence-curve-v1:bbd1e6f897c4b244bdb23b8f7cf025fdede18175e19e9e3e282e977179db8de6"),
     ("blank", "analyse-masked-confidence-v1:04c3c5f63f82f5238b9e0d3f30a54a6b564c2d36db62ce415415bfcfba38996f"),
-    ("places", "analyse-heat-map-v1:667ee21a8828ebae6564ea66447e40fed916fc7685e388bc557f14a98105e359"),
+    ("places", "analyse-heat-map-v2:7d7fee10796939c456ef2effe755e149ac76edaeaf3fe8ecb25408e350b0be2b"),
     ("shared", "analyse-overlap-v1:bc296d698ee1c5aa09b5f5df08232ee7cb9bb112edf6ad6d1e488d3641a1295d"),
     ("disjoint", "analyse-collections-v1:038df8855f52cbba8329969e0f53428e3c4c20459ff4a5c04e098d0dc25a8b7c"),
 ];

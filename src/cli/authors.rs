@@ -151,10 +151,10 @@ fn check(session: &Session, splits: &[RankedSplit<'_>], packed: bool) -> Result<
         let ranking = shards.find_map(Result::transpose).transpose()?;
         match ranking.as_ref().map(Ranking::method) {
             Some(Selection::BatchedGradient { .. }) if packed => {
-                return Err("only backward selections can be packed: leave `--packed` out".into());
+                Err("only backward selections can be packed: leave `--packed` out".into())
             }
             Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
-                return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+                Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into())
             }
             Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
                 Ok(selection_names(&session.env.library, &split.data.source, split.data.split)?)

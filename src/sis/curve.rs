@@ -87,7 +87,9 @@ pub fn perturb<S: CurveScorer>(scorer: &mut S, orders: &[&[u32]], counts: &[usiz
         scorer.values(&mut values);
         found.iter_mut().zip(&values).for_each(|(found, value)| found.insertion.push(*value));
     }
-    found.iter_mut().for_each(|found| found.insertion.reverse());
+    for found in &mut found {
+        found.insertion.reverse();
+    }
     found
 }
 

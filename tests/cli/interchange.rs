@@ -218,14 +218,14 @@ fn selections_of_images_without_files_of_their_own_go_by_numbers() {
         "[stage.again]
 kind = \"import-selection\"
 data = \"fashion\"
-files = { test = \"out/sis/fashion_test\" }
+files = { test = \"out/seed=0/sis/fashion_test\" }
 model = \"full\"
 method = { kind = \"batched-gradient\", per-round = 196 }
 
 [stage.subset]",
     );
     let [tenth, other] =
-        ["fashion_test_9.npz", "other_9.npz"].map(|name| bench.path("out/sis/fashion_test").join(name));
+        ["fashion_test_9.npz", "other_9.npz"].map(|name| bench.path("out/seed=0/sis/fashion_test").join(name));
     fs::copy(&tenth, &other).unwrap();
     let refused = bench.say("run tiny.toml --stage again");
     assert_eq!(refused.code, Some(2), "{}", refused.err);

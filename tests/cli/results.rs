@@ -102,7 +102,8 @@ fn export_copies_subsets_and_draws_them() {
         [("--to few --images 3", 3, 3), ("--to out", 24, 16), ("--to all --images 99", 64, 16)]
     {
         let said = bench.ok(&format!("export tiny.toml subset {options}")).out;
-        let (sheets, folders): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.ends_with(".png"));
+        let (sheets, folders): (Vec<&str>, Vec<&str>) =
+            said.lines().partition(|line| Path::new(line).extension() == Some("png".as_ref()));
         assert_eq!((sheets.len(), folders.len()), (4, 4), "{said}");
         let mut pictures = Vec::new();
         for folder in folders {

@@ -128,7 +128,9 @@ impl Kept {
         let kept: Vec<usize> = (0..self.pixels).filter(|pixel| subset.keeps(*pixel)).collect();
         for count in [Some(&mut self.all), self.of_class.get_mut(class)].into_iter().flatten() {
             count.images += 1;
-            kept.iter().for_each(|&pixel| count.kept[pixel] += 1);
+            for &pixel in &kept {
+                count.kept[pixel] += 1;
+            }
         }
         self.border.add(kept.iter().filter(|pixel| self.border.holds[**pixel]).count(), kept.len());
         Ok(())
