@@ -1,7 +1,7 @@
 //! Reading what the cache holds: results, show, export, stats, garbage collection.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
