@@ -14,6 +14,8 @@ const SIDE: f64 = 96.0;
 const GAP: f64 = 14.0;
 /// What two lines below a picture take.
 const CAPTION: f64 = 44.0;
+/// Columns beside each other; more images continue below.
+const COLUMNS: usize = 12;
 /// Letters of a row's name in a line.
 const NAME_LETTERS: usize = 18;
 
@@ -102,22 +104,25 @@ pub(super) fn draw(blocks: &[Block]) -> Result<Picture, DrawingError> {
     let names = names.flat_map(|name| wrapped(name, NAME_LETTERS));
     let letters = names.map(|line| line.chars().count()).max().unwrap_or(0).clamp(8, NAME_LETTERS + 8);
     let left = (letters as f64).mul_add(BOLD_LETTER, 12.0);
-    let columns = blocks.iter().map(|block| block.originals.len()).max().unwrap_or(0);
+    let columns = blocks.iter().map(|block| block.originals.len()).max().unwrap_or(0).min(COLUMNS);
     let mut content = Vec::new();
     let mut top = 2.0;
     for block in blocks {
         let size = side(&block.drawing);
-        content.push(name(&block.images, top, size.1));
-        for (column, original) in block.originals.iter().enumerate() {
-            content.push(draw_original(block, original, place(left, column), top, size)?);
-        }
-        top += size.1 + CAPTION;
-        for row in &block.rows {
-            content.push(name(&row.label, top, size.1));
-            for (column, (subset, original)) in row.subsets.iter().zip(&block.originals).enumerate() {
-                content.push(draw_subset(block, original, subset.as_ref(), place(left, column), top, size)?);
+        for (line, originals) in block.originals.chunks(COLUMNS).enumerate() {
+            content.push(name(&block.images, top, size.1));
+            for (column, original) in originals.iter().enumerate() {
+                content.push(draw_original(block, original, place(left, column), top, size)?);
             }
             top += size.1 + CAPTION;
+            for row in &block.rows {
+                content.push(name(&row.label, top, size.1));
+                let subsets = row.subsets.iter().skip(line * COLUMNS);
+                for (column, (subset, original)) in subsets.zip(originals).enumerate() {
+                    content.push(draw_subset(block, original, subset.as_ref(), place(left, column), top, size)?);
+                }
+                top += size.1 + CAPTION;
+            }
         }
     }
     let width = (SIDE + GAP).mul_add(columns as f64, left);
@@ -266,5 +271,21 @@ pub(super) mod tests {
             described(&[block()]),
             "ResNet20: 1 pixels of image 0 (cat), predicted as cat with probability 0.9912."
         );
+    }
+
+    #[test]
+    fn many_images_continue_in_further_lines() {
+        let mut wide = block();
+        let (original, row) = (wide.originals[0].clone(), wide.rows[0].clone());
+        wide.originals = vec![original; 30];
+        wide.rows[0].subsets = vec![row.subsets[0].clone(); 30];
+        let (few, many) = (draw(&[block()]).unwrap(), draw(&[wide.clone()]).unwrap());
+        // Twelve, twelve and six, each line with its originals and its row.
+        assert!((many.height - 2.0 - 3.0 * (few.height - 2.0)).abs() < 1e-9, "{} {}", many.height, few.height);
+        wide.originals.truncate(12);
+        wide.rows[0].subsets.truncate(12);
+        let line = draw(&[wide]).unwrap();
+        assert!((many.width - line.width).abs() < 1e-9);
+        assert_eq!(many.content.into_string().matches("<image").count(), 60);
     }
 }
