@@ -83,6 +83,13 @@ impl Subsets {
         self.bits.pieces()
     }
 
+    /// The same subsets, left in their file in the folder `dir`, for tests of what is made of them.
+    #[cfg(test)]
+    pub(crate) fn left_in(&self, dir: &Path) -> Self {
+        self.save(dir).expect("they can be written");
+        Self::load_within(0, dir).expect("they can be read")
+    }
+
     /// As [`Artifact::load`]; those of more than `most_held` bytes stay in their file.
     pub(crate) fn load_within(most_held: usize, dir: &Path) -> Result<Self, ArtifactError> {
         let path = dir.join(FILE);

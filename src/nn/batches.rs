@@ -208,7 +208,6 @@ pub(super) fn below(stream: &mut impl Rng, bound: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::stage::Artifact;
     use crate::nn::augment::Flip;
     use crate::spec::ImageShape;
 
@@ -257,8 +256,7 @@ mod tests {
         let mut held = Subsets::new(4);
         held.push(&[0, 3]);
         held.push(&[2]);
-        held.save(dir.path()).unwrap();
-        let filed = Subsets::load_within(0, dir.path()).unwrap();
+        let filed = held.left_in(dir.path());
         let input = |subsets, indexes: &[u32]| {
             Samples { images: &images, subsets: Some(subsets) }.input(&levels, indexes, None)
         };

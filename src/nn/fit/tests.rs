@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::artifacts::ImageSet;
-use crate::engine::stage::Artifact;
 use crate::nn::observer::Unobserved;
 use crate::spec::{Fraction, InputDropout, Normalise};
 
@@ -225,8 +224,7 @@ fn a_training_on_subsets_in_memory_goes_on_with_the_same_in_their_file() {
     let mut held = Subsets::new(144);
     (0..48).for_each(|image| held.push(&[image, 50, 100, 143]));
     let stored = tempfile::tempdir().unwrap();
-    held.save(stored.path()).unwrap();
-    let filed = Subsets::load_within(0, stored.path()).unwrap();
+    let filed = held.left_in(stored.path());
     let recipe = recipe(2, Augment::None);
     let run = |subsets: &Subsets, scratch: &Path, observer: &dyn Observer| {
         let samples = Samples { images: &train, subsets: Some(subsets) };
