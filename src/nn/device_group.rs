@@ -75,7 +75,7 @@ impl<'m> DeviceGroup<'m> {
         Ok((scores.to_vec1()?, slopes))
     }
 
-    /// Writes an answer, or zeros once the device has failed.
+    /// What the device answers; nothing once it has failed.
     fn answer<T>(&mut self, asked: impl FnOnce(&Self) -> Result<T>) -> Option<T> {
         if self.failure.is_some() {
             return None;

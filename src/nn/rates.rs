@@ -20,6 +20,7 @@ use super::inference::{Inference, InferenceError};
 use super::init::initial_tensors;
 use super::input_dropout::Use;
 use super::learner::{Batch, learner};
+use super::masked_images::MaskedImages;
 use super::model_passes::Group;
 use super::observer::Unobserved;
 use super::optimiser::Sgd;
@@ -157,12 +158,9 @@ impl Subject {
 
     /// The normalised image with the first pixels of `order` masked.
     fn masked(&self, image: &[f32], order: &[u32]) -> Vec<f32> {
-        let mut masked = image.to_vec();
-        for &pixel in order {
-            let channels = self.images.shape.channels;
-            masked[pixel as usize * channels..][..channels].fill(0.0);
-        }
-        masked
+        let mut images = MaskedImages::new(image.to_vec(), self.images.shape);
+        images.mask(0, order);
+        images.current().to_vec()
     }
 
     /// A random order of the pixels.
