@@ -27,7 +27,8 @@ impl Gatherer<'_> {
         for found in &found {
             for series in &found.analysis.series {
                 if found.shows(drawings, &series.figure, &series.name, &mut others) {
-                    samples.push(curve(found, series));
+                    let all = found.analysis.series.iter().filter(|other| other.figure == series.figure).count();
+                    samples.push(curve(found, series, all == 1));
                 }
             }
         }
@@ -43,7 +44,8 @@ impl Gatherer<'_> {
         for found in &found {
             for map in &found.analysis.maps {
                 if found.shows(drawings, &map.figure, &map.name, &mut others) {
-                    samples.push(heat_map(found, map));
+                    let all = found.analysis.maps.iter().filter(|other| other.figure == map.figure).count();
+                    samples.push(heat_map(found, map, all == 1));
                 }
             }
         }
@@ -84,9 +86,10 @@ impl Found<'_> {
         shown
     }
 
-    fn origin(&self, drawing: &str, name: &str) -> Origin {
+    /// Where the curve or map of that drawing and name comes from; `only` if the analysis has no other for the drawing.
+    fn origin(&self, drawing: &str, name: &str, only: bool) -> Origin {
         // A label that the figure gives to a single curve names it.
-        let name = if self.label.is_some() && self.shown.names.len() == 1 { "" } else { name };
+        let name = if self.label.is_some() && (only || self.shown.names.len() == 1) { "" } else { name };
         Origin {
             source: self.source,
             label: self.label.clone(),
@@ -105,9 +108,9 @@ fn unmatched(drawings: &Drawings, empty: bool, others: &[String]) -> Option<Stri
         .then(|| format!("No analysis has {}: there are {}.", asked.join(", "), others.join(", ")))
 }
 
-fn curve(found: &Found<'_>, series: &Series) -> CurveSample {
+fn curve(found: &Found<'_>, series: &Series, only: bool) -> CurveSample {
     CurveSample {
-        from: found.origin(&series.figure, &series.name),
+        from: found.origin(&series.figure, &series.name, only),
         x: axis(&series.x),
         y: axis(&series.y),
         points: series
@@ -127,9 +130,9 @@ fn axis(scale: &Scale) -> Axis {
     Axis { label: scale.label.clone(), range }
 }
 
-fn heat_map(found: &Found<'_>, map: &HeatMap) -> HeatMapSample {
+fn heat_map(found: &Found<'_>, map: &HeatMap, only: bool) -> HeatMapSample {
     HeatMapSample {
-        from: found.origin(&map.figure, &map.name),
+        from: found.origin(&map.figure, &map.name, only),
         height: map.height,
         width: map.width,
         values: map.values.iter().copied().map(f64::from).collect(),

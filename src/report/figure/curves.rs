@@ -27,6 +27,8 @@ const LABEL_LINE: f64 = 16.0;
 const LABEL_LETTERS: usize = 34;
 /// From the area to a curve's label: a line that leads there, and a sample of the curve.
 const LEAD: f64 = 44.0;
+/// The drawing of accuracy against confidence, in which a calibrated model lies where the two are equal.
+const RELIABILITY: &str = "reliability";
 /// Curves of at most so many points have marks.
 const MOST_MARKED: usize = 40;
 
@@ -62,6 +64,7 @@ pub(super) fn draw(charts: &[Chart]) -> Picture {
             content.push(text(left, frame.top - 8.0, "f-strong", &chart.drawing));
         }
         content.push(frame.axes(chart));
+        content.extend((chart.drawing == RELIABILITY).then(|| frame.diagonal()));
         content.push(frame.curves(&chart.curves));
         top = frame.top + frame.height + BOTTOM + frame.hanging();
     }
@@ -106,6 +109,7 @@ fn vertical(chart: &Chart) -> Scale {
 fn horizontal(chart: &Chart) -> Horizontal {
     match &chart.x.range {
         AxisRange::Names(names) => Horizontal::Names(names.clone()),
+        AxisRange::Share if chart.drawing == RELIABILITY => Horizontal::Numbers(Scale::spanning(0.0, 1.0, 7)),
         AxisRange::Share | AxisRange::Number => {
             let places = || points(chart).map(|point| point.x);
             let (low, high) = (places().fold(f64::INFINITY, f64::min), places().fold(f64::NEG_INFINITY, f64::max));
@@ -169,6 +173,11 @@ impl Frame {
                 (chart.y.label)
             }
         }
+    }
+
+    /// Where both axes have the same value.
+    fn diagonal(&self) -> Markup {
+        line((self.x(0.0, 0, 1), self.y(0.0)), (self.x(1.0, 0, 1), self.y(1.0)), "f-grid")
     }
 
     /// What stands below the axis.
@@ -352,6 +361,23 @@ mod tests {
         share.y.range = AxisRange::Share;
         let scale = vertical(&merge_curves(&[share], &["seed".to_owned()])[0]);
         assert_eq!((scale.share(0.0), scale.share(1.0)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn reliability_is_drawn_from_0_to_1_beside_what_it_should_be() {
+        let chart = |drawing: &str, points| {
+            let mut sample = curve("all", 0, points);
+            (sample.x.range, sample.y.range) = (AxisRange::Share, AxisRange::Share);
+            sample.from.drawing = drawing.to_owned();
+            merge_curves(&[sample], &[])
+        };
+        let Horizontal::Numbers(x) = horizontal(&chart(RELIABILITY, &[(0.5, 0.4), (0.9, 0.7)])[0]) else {
+            panic!("confidences are numbers")
+        };
+        assert_eq!((x.share(0.0), x.share(1.0)), (0.0, 1.0));
+        let lines =
+            |drawing| draw(&chart(drawing, &[(0.0, 0.1), (1.0, 0.9)])).content.into_string().matches("<line").count();
+        assert_eq!(lines(RELIABILITY), lines("deletion") + 1);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct AnalyseCalibration {
 
 impl Stage<Env> for AnalyseCalibration {
     const KIND: &'static str = "analyse-calibration";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Output = Analysis;
 
     fn inputs(&self) -> Vec<StepKey> {
@@ -72,21 +72,23 @@ fn bins(predictions: &Predictions, count: usize) -> Vec<Bin> {
 }
 
 /// The expected calibration error, by how much accuracy and confidence differ in a bin, averaged over images; and the
-/// reliability diagram, a point for each bin that has images.
+/// reliability diagram, a point for each bin that has images: above the bin's middle, so that replicates can be averaged.
 fn analysis(bins: &[Bin]) -> Analysis {
     let count: usize = bins.iter().map(|bin| bin.images).sum();
     let filled = || bins.iter().copied().filter(|bin| bin.images > 0);
     let off: f64 = filled().map(|bin| bin.images as f64 * (bin.accuracy() - bin.mean_confidence()).abs()).sum();
-    let point = |bin: Bin| Point { x: bin.mean_confidence(), y: bin.accuracy(), interval: None, count: bin.images };
+    let middle = |place: usize| (place as f64 + 0.5) / bins.len() as f64;
+    let point =
+        |(place, bin): (usize, &Bin)| Point { x: middle(place), y: bin.accuracy(), interval: None, count: bin.images };
     let value = (count > 0).then(|| off / count as f64);
     Analysis {
         numbers: vec![Number { metric: Metric::CalibrationError, value, interval: None, count }],
         series: vec![Series {
             figure: "reliability".to_owned(),
             name: "images by confidence".to_owned(),
-            x: shares("mean confidence"),
+            x: shares("confidence"),
             y: shares("accuracy"),
-            points: filled().map(point).collect(),
+            points: bins.iter().enumerate().filter(|(_, bin)| bin.images > 0).map(point).collect(),
         }],
         maps: Vec::new(),
     }
@@ -113,7 +115,7 @@ mod tests {
         // Bins (.25, .5]: 1/2 and .5; (.5, .75]: 1 and .75; (.75, 1]: 1/2 and .9375.
         let points: Vec<(f64, f64, usize)> =
             analysis.series[0].points.iter().map(|point| (point.x, point.y, point.count)).collect();
-        assert_eq!(points, [(0.5, 0.5, 2), (0.75, 1.0, 1), (0.9375, 0.5, 2)]);
+        assert_eq!(points, [(0.375, 0.5, 2), (0.625, 1.0, 1), (0.875, 0.5, 2)]);
         let error = analysis.number(Metric::CalibrationError).unwrap();
         assert!((error.value.unwrap() - (0.25 + 2.0 * 0.4375) / 5.0).abs() < 1e-12);
         assert_eq!(error.count, 5);
