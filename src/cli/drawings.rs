@@ -3,6 +3,7 @@
 use crate::artifacts::{Analysis, HeatMap, Scale, ScaleRange, Series};
 use crate::report::figure::{
     Axis, AxisRange, Content, CurvePoint, CurveSample, HeatMapSample, Origin, merge_curves, merge_heat_maps,
+    shared_axes,
 };
 use crate::spec::{Cell, Drawings, ShownStage};
 
@@ -33,6 +34,7 @@ impl Gatherer<'_> {
             }
         }
         notes.extend(unmatched(drawings, samples.is_empty(), &others));
+        notes.extend(shared(samples.iter().map(|sample| &sample.from), drawings));
         Ok((Content::Curves(merge_curves(&samples, &drawings.over)), notes))
     }
 
@@ -50,6 +52,7 @@ impl Gatherer<'_> {
             }
         }
         notes.extend(unmatched(drawings, samples.is_empty(), &others));
+        notes.extend(shared(samples.iter().map(|sample| &sample.from), drawings));
         Ok((Content::HeatMaps(merge_heat_maps(&samples, &drawings.over)), notes))
     }
 
@@ -106,6 +109,13 @@ fn unmatched(drawings: &Drawings, empty: bool, others: &[String]) -> Option<Stri
     let asked: Vec<String> = asked.map(|name| format!("\u{201c}{name}\u{201d}")).collect();
     (empty && !others.is_empty())
         .then(|| format!("No analysis has {}: there are {}.", asked.join(", "), others.join(", ")))
+}
+
+/// What no label says, as it holds for all.
+fn shared<'a>(origins: impl Iterator<Item = &'a Origin>, drawings: &Drawings) -> Option<String> {
+    let axes = shared_axes(origins, &drawings.over);
+    let axes: Vec<String> = axes.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+    (!axes.is_empty()).then(|| format!("All at {}.", axes.join(", ")))
 }
 
 fn curve(found: &Found<'_>, series: &Series, only: bool) -> CurveSample {

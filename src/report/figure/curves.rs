@@ -114,6 +114,8 @@ fn horizontal(chart: &Chart) -> Horizontal {
             let places = || points(chart).map(|point| point.x);
             let (low, high) = (places().fold(f64::INFINITY, f64::min), places().fold(f64::NEG_INFINITY, f64::max));
             let (low, high) = if low.is_finite() { (low, high) } else { (0.0, 1.0) };
+            // A place alone has no distance to others.
+            let (low, high) = if low < high { (low, high) } else { (low.min(0.0), high.max(low + 1.0)) };
             // What is counted from 0 is drawn from there, unless all of it lies far away.
             let low = if low > 0.0 && low < high / 4.0 { 0.0 } else { low };
             Horizontal::Numbers(Scale::spanning(low, high, 7))

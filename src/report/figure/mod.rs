@@ -18,7 +18,7 @@ pub use numbers::Numbers;
 pub(super) use palette::page_rules;
 pub use samples::{
     Axis, AxisRange, Chart, Curve, CurvePoint, CurveSample, HeatMap, HeatMapSample, MapGroup, MeanPoint, Origin,
-    merge_curves, merge_heat_maps,
+    merge_curves, merge_heat_maps, shared_axes,
 };
 
 /// A figure, drawn.

@@ -1,5 +1,7 @@
 //! What analyses have for figures, and how replicates become one curve or map.
 
+use std::collections::BTreeSet;
+
 use crate::spec::Cell;
 
 use super::super::measurement::reduced;
@@ -204,12 +206,28 @@ fn groups<'a, T>(samples: &'a [T], over: &[String], origin: impl Fn(&T) -> &Orig
             None => groups.push((from, vec![sample])),
         }
     }
-    groups.into_iter().map(|(from, group)| (called(&from), group)).collect()
+    let shared = shared_axes(samples.iter().map(origin), over);
+    groups.into_iter().map(|(from, group)| (called(&from, &shared), group)).collect()
 }
 
-/// `ResNet20, correct, fraction=0.05`.
-fn called(from: &Origin) -> String {
-    let cell = from.cell.iter().map(|(axis, value)| format!("{axis}={value}"));
+/// The axes that tell nothing apart, as all that depend on them have one value of theirs, with that value.
+#[must_use]
+pub fn shared_axes<'a>(origins: impl Iterator<Item = &'a Origin>, over: &[String]) -> Cell {
+    let mut shared = Cell::new();
+    let mut several = BTreeSet::new();
+    for (axis, value) in origins.flat_map(|origin| &origin.cell).filter(|(axis, _)| !over.contains(axis)) {
+        if shared.entry(axis.clone()).or_insert_with(|| value.clone()) != value {
+            several.insert(axis);
+        }
+    }
+    shared.retain(|axis, _| !several.contains(axis));
+    shared
+}
+
+/// `ResNet20, correct, fraction=0.05`, without what all share.
+fn called(from: &Origin, shared: &Cell) -> String {
+    let cell = from.cell.iter().filter(|(axis, _)| !shared.contains_key(*axis));
+    let cell = cell.map(|(axis, value)| format!("{axis}={value}"));
     let parts: Vec<String> = from.label.iter().chain([&from.name]).cloned().chain(cell).collect();
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
@@ -285,6 +303,20 @@ pub(super) mod tests {
     #[test]
     fn axes_that_are_not_averaged_name_the_curves() {
         let samples = [curve("all", 0, &[(0.5, 1.0)]), curve("all", 1, &[(0.5, 2.0)])];
+        let charts = merge_curves(&samples, &[]);
+        let labels: Vec<&str> = charts[0].curves.iter().map(|curve| curve.label.as_str()).collect();
+        assert_eq!(labels, ["all, seed=0", "all, seed=1"]);
+    }
+
+    #[test]
+    fn axes_that_all_share_name_no_curve() {
+        let fraction = ("fraction".to_owned(), AxisValue::Float(0.05));
+        let mut samples = [curve("all", 0, &[(0.5, 1.0)]), curve("all", 1, &[(0.5, 2.0)])];
+        samples[0].from.cell.extend([fraction.clone()]);
+        let origins = || samples.iter().map(|sample| &sample.from);
+        assert_eq!(shared_axes(origins(), &[]), Cell::from([fraction.clone()]));
+        assert_eq!(shared_axes(origins(), &over_seeds()), Cell::from([fraction.clone()]));
+        assert_eq!(shared_axes(origins(), &[fraction.0]), Cell::new());
         let charts = merge_curves(&samples, &[]);
         let labels: Vec<&str> = charts[0].curves.iter().map(|curve| curve.label.as_str()).collect();
         assert_eq!(labels, ["all, seed=0", "all, seed=1"]);
