@@ -8,6 +8,7 @@ use crate::config::experiment::Experiment;
 use crate::config::{Look, Override, load};
 use crate::data::Library;
 use crate::engine::store::{Maker, Store};
+use crate::kernels::gpu;
 use crate::nn::rates::{model_of_processor, processor};
 use crate::pipeline::{Planned, plan};
 use crate::stages::Env;
@@ -101,7 +102,7 @@ pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
 /// The device that `--device` names; `auto` is the first GPU that can be had, otherwise the CPU.
 pub(super) fn choose_device(name: &str) -> Result<Device, Failure> {
     let cuda = |index: usize| {
-        Device::new_cuda(index).map_err(|error| {
+        gpu::open(index).map_err(|error| {
             Failure::usage(format!(
                 "cannot use --device {name}: {error}; build with `--features cuda` on a machine with an NVIDIA GPU, or use --device cpu"
             ))

@@ -3,6 +3,7 @@
 pub mod checkup;
 pub mod conv;
 pub mod engine;
+pub mod gpu;
 pub mod isa;
 pub mod ops;
 pub mod tape;

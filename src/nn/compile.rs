@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::folding::Line;
 use super::graph::{Graph, Node, NodeId, Op};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::engine::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose};
@@ -137,13 +138,13 @@ impl Compiler<'_> {
                 Value::Open(Open::new(op, self.map(node.inputs[0])))
             }
             Op::BatchNorm { name, epsilon } => {
-                let (scale, shift) = self.normalisation(name, *epsilon);
+                let line = Line::of(*epsilon, |part| self.tensors.get(name, part));
                 if let Some(mut open) = self.open_for(node.inputs[0], Open::is_bare) {
-                    open.op.scale_and_shift(&scale, &shift);
+                    open.op.then(&line);
                     return Value::Open(open);
                 }
-                let round = |values: &[f64]| values.iter().map(|value| *value as f32).collect();
-                let op = OpenOp::Affine { scale: round(&scale), shift: round(&shift) };
+                let [scale, shift] = line.rounded();
+                let op = OpenOp::Affine { scale, shift };
                 Value::Open(Open::new(op, self.map(node.inputs[0])))
             }
             Op::Relu => {
@@ -230,38 +231,14 @@ impl Compiler<'_> {
         self.values[id.0] = Value::Map(map);
         map
     }
-
-    /// Batch norm with the running statistics, as a scale and shift per channel.
-    fn normalisation(&self, name: &str, epsilon: f64) -> (Vec<f64>, Vec<f64>) {
-        let tensor = |tensor| self.tensors.get(name, tensor).iter().map(|value| f64::from(*value));
-        let scale: Vec<f64> = tensor("weight")
-            .zip(tensor("running_var"))
-            .map(|(weight, variance)| weight / (variance + epsilon).sqrt())
-            .collect();
-        let shift = tensor("bias")
-            .zip(tensor("running_mean"))
-            .zip(&scale)
-            .map(|((bias, mean), scale)| bias - mean * scale)
-            .collect();
-        (scale, shift)
-    }
 }
 
 impl OpenOp {
-    /// Puts a scale and shift per output channel behind the operation, rounding once.
-    fn scale_and_shift(&mut self, scale: &[f64], shift: &[f64]) {
-        let (weights, bias) = match self {
-            Self::Conv { weights, bias, .. } => (weights, bias),
-            Self::Affine { scale, shift } => (scale, shift),
-        };
-        let per_channel = weights.len() / scale.len();
-        for (weights, scale) in weights.chunks_exact_mut(per_channel).zip(scale) {
-            for weight in weights {
-                *weight = (f64::from(*weight) * scale) as f32;
-            }
-        }
-        for (bias, (scale, shift)) in bias.iter_mut().zip(scale.iter().zip(shift)) {
-            *bias = (f64::from(*bias) * scale + shift) as f32;
+    /// Puts a line per output channel behind the operation.
+    fn then(&mut self, line: &Line) {
+        match self {
+            Self::Conv { weights, bias, .. } => line.put_behind(weights, bias),
+            Self::Affine { scale, shift } => line.put_behind(scale, shift),
         }
     }
 }

@@ -62,10 +62,13 @@ impl Learner for DeviceLearner {
         let value = loss.to_scalar::<f32>()?;
         if value.is_finite() {
             let gradients = loss.backward()?;
+            let pace = self.sgd.pace(learning_rate);
             for (name, weight) in &self.weights {
                 match (self.velocities.get_mut(name), gradients.get(weight)) {
                     (Some(velocity), Some(gradient)) => {
-                        self.sgd.update_on_device(weight, velocity, gradient, learning_rate)?;
+                        let [moved, faster] = pace.step(&weight.as_detached_tensor(), velocity, gradient)?;
+                        weight.set(&moved)?;
+                        *velocity = faster;
                     }
                     _ => bail!("weight {name} has no velocity or no gradient"),
                 }
@@ -95,7 +98,7 @@ impl Training<'_> {
     /// Moves a running statistic a part of the way to the batch's.
     fn follow(&mut self, name: &str, batch: &Tensor) -> Result<()> {
         let Some(running) = self.statistics.get_mut(name) else { bail!("the network has no tensor {name}") };
-        *running = ((&*running * (1.0 - BATCH_NORM_MOMENTUM))? + (batch * BATCH_NORM_MOMENTUM)?)?;
+        *running = ops::blend(running, batch, BATCH_NORM_MOMENTUM)?;
         Ok(())
     }
 }

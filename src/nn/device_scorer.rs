@@ -9,10 +9,12 @@ use super::device_model::{DeviceModel, Kept};
 use super::scorer::{argmax, probability};
 use crate::sis::Scorer;
 
-/// Pixels of the images of a batch: 256 images of 32 x 32. A map of 64 channels then takes 64 MiB.
-const PIXELS: usize = 1 << 18;
-/// The fewest and the most images of a batch.
-const IMAGES: [usize; 2] = [16, 256];
+/// Pixels of the images of a batch: 1,024 images of 32 x 32. A map of 64 channels then takes 256 MiB.
+const PIXELS: usize = 1 << 20;
+/// The most images of a batch.
+const IMAGES: usize = 1024;
+/// A batch has a multiple of so many images, since a device gets ready for each size that it meets.
+const STEP: usize = 16;
 
 /// Scores one image's pixels by evaluation.
 ///
@@ -79,16 +81,17 @@ impl<'n> DeviceScorer<'n> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// Candidates that are evaluated together. Every batch is filled up to this size, because a device may choose how
-    /// it computes by the batch's size, and a candidate's score must not depend on the others.
-    fn batch(&self) -> usize {
-        (PIXELS / self.kept.elem_count()).clamp(IMAGES[0], IMAGES[1])
+    /// How many batches so many candidates make, and their size. All are of one size, the last filled up, because a
+    /// device may choose how it computes by the size, and equal candidates of a step must score equally.
+    fn batches(&self, candidates: usize) -> [usize; 2] {
+        let most = (PIXELS / self.kept.elem_count() / STEP * STEP).clamp(STEP, IMAGES);
+        let batches = candidates.div_ceil(most).max(1);
+        [batches, candidates.div_ceil(batches).next_multiple_of(STEP).max(STEP)]
     }
 
     /// The numbers of candidates, filled up to whole batches with the number of no pixel, `[batches, batch]`.
     fn upload(&self, candidates: &[u32]) -> Result<Tensor> {
-        let batch = self.batch();
-        let batches = candidates.len().div_ceil(batch).max(1);
+        let [batches, batch] = self.batches(candidates.len());
         let mut numbers = candidates.to_vec();
         numbers.resize(batches * batch, self.kept.elem_count() as u32);
         Tensor::from_vec(numbers, (batches, batch), self.model.device())
@@ -234,15 +237,23 @@ mod tests {
     fn a_score_has_the_same_bits_in_any_place_of_any_batch() {
         let (model, image) = (model(), formula::images(1, SHAPE));
         let mut scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
-        let batch = scorer.batch();
-        // More than one batch, the last not full.
-        let candidates: Vec<u32> = (0..batch as u32 + 5).map(|place| place * 7 % 64).collect();
+        // Each pixel many times, in two batches of which the last is not full.
+        let candidates: Vec<u32> = (0..IMAGES as u32 + 5).map(|place| place * 7 % 64).collect();
+        assert_eq!(scorer.batches(candidates.len()), [2, 528]);
         let mut scores = vec![0.0; candidates.len()];
         scorer.candidates(&candidates, &mut scores);
-        for (place, &candidate) in candidates.iter().enumerate().step_by(batch / 4) {
-            let mut alone = [0.0];
-            scorer.candidates(&[candidate], &mut alone);
-            assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
+        for (score, candidate) in scores.iter().zip(&candidates) {
+            let first = candidates.iter().position(|other| other == candidate).unwrap();
+            assert_eq!(score.to_bits(), scores[first].to_bits(), "{candidate}");
+        }
+    }
+
+    #[test]
+    fn batches_are_as_few_as_their_size_allows_and_of_one_size() {
+        let (model, image) = (model(), formula::images(1, SHAPE));
+        let scorer = DeviceScorer::new(&model, all(&model), &image, [8, 8, 3]).unwrap();
+        for (candidates, batches) in [(0, [1, 16]), (1, [1, 16]), (33, [1, 48]), (1024, [1, 1024]), (1025, [2, 528])] {
+            assert_eq!(scorer.batches(candidates), batches, "{candidates}");
         }
     }
 }

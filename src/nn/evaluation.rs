@@ -3,29 +3,35 @@
 //! Frozen weights cost no gradient, so a gradient with respect to the input is cheap. On the CPU the compiled engine
 //! is faster; this is what other devices use, and what the engine is tested against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Device, Result, Tensor, bail};
 
+use super::folding::Line;
 use super::graph::{Graph, NodeId, Op};
-use super::tensor_layers::{Mode, TensorLayers};
+use super::tensor_layers::{Mode, TensorLayers, plain_convolution};
 use super::tensors::{TensorsError, check, upload};
-use super::walk::{Norm, Route};
+use super::walk::{Convolution, Norm, Route};
 use crate::artifacts::ParameterTensor;
-use crate::kernels::ops::{self, Activation};
+use crate::kernels::ops::{self, Activation, FrozenConvolution, Window};
 
 /// A network that is only evaluated.
 pub struct EvaluationNetwork {
     route: Route,
+    /// Those of other layers.
     tensors: BTreeMap<String, Tensor>,
-    norms: BTreeMap<String, Affine>,
+    norms: BTreeMap<String, NormAtRest>,
+    /// Convolutions that are folded into the batch norm behind them.
+    folded: BTreeSet<String>,
     device: Device,
 }
 
-/// A batch norm with its statistics folded in: x * scale + shift.
-struct Affine {
-    scale: Tensor,
-    shift: Tensor,
+/// A batch norm with its statistics folded in.
+enum NormAtRest {
+    /// x * scale + shift.
+    Affine { scale: Tensor, shift: Tensor },
+    /// The convolution before it, too, whose input it reads.
+    Convolution(FrozenConvolution),
 }
 
 impl EvaluationNetwork {
@@ -39,15 +45,31 @@ impl EvaluationNetwork {
         device: &Device,
     ) -> std::result::Result<Self, TensorsError> {
         check(graph, tensors)?;
-        let mut norms = BTreeMap::new();
+        let (mut norms, mut folded) = (BTreeMap::new(), BTreeSet::new());
         for node in graph.nodes() {
-            if let Op::BatchNorm { name, epsilon } = &node.op {
-                norms.insert(name.clone(), fold(Norm { name, epsilon: *epsilon }, tensors, device)?);
-            }
+            let Op::BatchNorm { name, epsilon } = &node.op else { continue };
+            let line = Line::of(*epsilon, |part| &tensors[&format!("{name}.{part}")].data);
+            let before = node.inputs[0];
+            let readers = graph.nodes().iter().filter(|node| node.inputs.contains(&before)).count();
+            let norm = match &graph.node(before).op {
+                Op::Conv { name, bias, kernel, stride, padding } if readers == 1 => {
+                    folded.insert(name.clone());
+                    let tensor = |part| &tensors[&format!("{name}.{part}")];
+                    let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
+                    let bias = bias.then(|| tensor("bias"));
+                    NormAtRest::with_convolution(&line, tensor("weight"), bias, &window, device)?
+                }
+                _ => NormAtRest::alone(&line, device)?,
+            };
+            norms.insert(name.clone(), norm);
         }
+        let kept = tensors.iter().filter(|(name, _)| {
+            let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            !folded.contains(layer) && !norms.contains_key(layer)
+        });
         let uploaded: Result<BTreeMap<String, Tensor>> =
-            tensors.iter().map(|(name, tensor)| Ok((name.clone(), upload(tensor, device)?))).collect();
-        Ok(Self { route: Route::new(graph), tensors: uploaded?, norms, device: device.clone() })
+            kept.map(|(name, tensor)| Ok((name.clone(), upload(tensor, device)?))).collect();
+        Ok(Self { route: Route::new(graph), tensors: uploaded?, norms, folded, device: device.clone() })
     }
 
     /// The logits `[batch, classes]` of normalised, masked images `x` `[batch, height, width, channels]`;
@@ -66,21 +88,33 @@ impl EvaluationNetwork {
     }
 }
 
-fn fold(norm: Norm<'_>, tensors: &BTreeMap<String, ParameterTensor>, device: &Device) -> Result<Affine> {
-    let Norm { name, epsilon } = norm;
-    let data = |part: &str| tensors[&format!("{name}.{part}")].data.iter().map(|&value| f64::from(value));
-    let scale: Vec<f64> = data("weight")
-        .zip(data("running_var"))
-        .map(|(weight, variance)| weight / (variance + epsilon).sqrt())
-        .collect();
-    let shift: Vec<f32> = data("bias")
-        .zip(data("running_mean"))
-        .zip(&scale)
-        .map(|((bias, mean), scale)| (bias - mean * scale) as f32)
-        .collect();
-    let scale: Vec<f32> = scale.into_iter().map(|value| value as f32).collect();
-    let channels = shift.len();
-    Ok(Affine { scale: Tensor::from_vec(scale, channels, device)?, shift: Tensor::from_vec(shift, channels, device)? })
+impl NormAtRest {
+    /// The batch norm alone.
+    fn alone(line: &Line, device: &Device) -> Result<Self> {
+        let [scale, shift] = line.rounded().map(|values| channels(values, device));
+        Ok(Self::Affine { scale: scale?, shift: shift? })
+    }
+
+    /// The batch norm with the convolution before it, of which `bias` are the biases, if it has any.
+    fn with_convolution(
+        line: &Line,
+        weight: &ParameterTensor,
+        bias: Option<&ParameterTensor>,
+        window: &Window,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut weight = weight.clone();
+        let mut bias = bias.map_or_else(|| vec![0.0; weight.shape[0]], |bias| bias.data.clone());
+        line.put_behind(&mut weight.data, &mut bias);
+        let (weight, bias) = (upload(&weight, device)?, channels(bias, device)?);
+        FrozenConvolution::new(&weight, &bias, window.stride, window.padding).map(Self::Convolution)
+    }
+}
+
+/// A number for each channel.
+fn channels(values: Vec<f32>, device: &Device) -> Result<Tensor> {
+    let count = values.len();
+    Tensor::from_vec(values, count, device)
 }
 
 struct Evaluation<'a> {
@@ -90,6 +124,11 @@ struct Evaluation<'a> {
 impl Mode for Evaluation<'_> {
     fn tensor(&self, name: &str) -> Result<&Tensor> {
         self.network.tensors.get(name).map_or_else(|| bail!("the network has no tensor {name}"), Ok)
+    }
+
+    /// One that is folded is left to the batch norm behind it, which therefore gets the convolution's input.
+    fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+        if self.network.folded.contains(layer.name) { Ok(x.clone()) } else { plain_convolution(self, layer, x) }
     }
 
     fn normalise(
@@ -102,7 +141,10 @@ impl Mode for Evaluation<'_> {
         let Some(norm) = self.network.norms.get(norm.name) else {
             bail!("the network has no batch norm {}", norm.name)
         };
-        ops::affine_channels(x, &norm.scale, &norm.shift, residual, activation)
+        match norm {
+            NormAtRest::Affine { scale, shift } => ops::affine_channels(x, scale, shift, residual, activation),
+            NormAtRest::Convolution(convolution) => convolution.apply(x, residual, activation),
+        }
     }
 
     fn dropout(&mut self, _: NodeId, _: f64, x: &Tensor) -> Result<Tensor> {

@@ -16,6 +16,7 @@ pub mod device_scorer;
 pub mod dropout;
 pub mod evaluation;
 pub mod fit;
+mod folding;
 #[cfg(test)]
 mod formula;
 pub mod fusion;

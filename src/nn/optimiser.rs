@@ -1,8 +1,8 @@
 //! Stochastic gradient descent with momentum, Nesterov's look-ahead and weight decay, as in `PyTorch`.
 
-use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 
+use crate::kernels::ops::Pace;
 use crate::spec::Recipe;
 
 /// Values that one thread handles at a time.
@@ -51,32 +51,21 @@ impl Sgd {
         });
     }
 
-    /// Takes one step on the device where the three tensors of one shape lie.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn update_on_device(
-        self,
-        weight: &Var,
-        velocity: &mut Tensor,
-        gradient: &Tensor,
-        learning_rate: f64,
-    ) -> Result<()> {
-        let momentum = f64::from(self.momentum);
-        let still = weight.as_detached_tensor();
-        let decayed = (gradient + (&still * f64::from(self.weight_decay))?)?;
-        *velocity = ((&*velocity * momentum)? + &decayed)?;
-        let step = match self.look_ahead {
-            LookAhead::Nesterov => (decayed + (&*velocity * momentum)?)?,
-            LookAhead::None => velocity.clone(),
-        };
-        weight.set(&(still - (step * learning_rate)?)?)
+    /// The same steps for tensors, at one learning rate.
+    #[must_use]
+    pub fn pace(self, learning_rate: f64) -> Pace {
+        Pace {
+            learning_rate: learning_rate as f32,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            look_ahead: self.look_ahead == LookAhead::Nesterov,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device, Tensor};
 
     use super::*;
     use crate::spec::Augment;
@@ -122,12 +111,12 @@ mod tests {
     #[test]
     fn steps_on_a_device_equal_pytorchs() {
         for (nesterov, expected) in PYTORCH {
-            let weight = Var::from_slice(&START, 3, &Device::Cpu).unwrap();
-            let mut velocity = Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
+            let mut weight = Tensor::new(&START, &Device::Cpu).unwrap();
+            let mut velocity = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
             let factors = Tensor::new(&[1.0_f32, 2.0, 3.0], &Device::Cpu).unwrap();
             for rate in RATES {
-                let gradient = (weight.as_detached_tensor() * &factors).unwrap();
-                sgd(nesterov).update_on_device(&weight, &mut velocity, &gradient, rate).unwrap();
+                let gradient = (&weight * &factors).unwrap();
+                [weight, velocity] = sgd(nesterov).pace(rate).step(&weight, &velocity, &gradient).unwrap();
             }
             assert_close(&weight.to_vec1::<f32>().unwrap(), expected);
         }

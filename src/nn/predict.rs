@@ -23,7 +23,7 @@ const DEVICE_PIXELS: usize = 1 << 20;
 /// The most images of a batch.
 const BATCH: usize = 32;
 /// The same on a device.
-const DEVICE_BATCH: usize = 256;
+const DEVICE_BATCH: usize = 1024;
 
 /// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]

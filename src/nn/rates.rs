@@ -35,6 +35,8 @@ use crate::spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
 const BATCH: usize = 128;
+/// How many times as many a GPU classifies at once.
+const GPU_FACTOR: usize = 8;
 /// The least of larger ones, as a batch norm needs some.
 const LEAST: usize = 4;
 /// Classes of the networks measured.
@@ -141,7 +143,7 @@ impl Subject {
         let normalise = Normalise { mean: vec![127.5; shape.channels], std: vec![64.0; shape.channels] };
         // As many pixels in all, so that large images take no more memory.
         let batch = (BATCH * 1024 / shape.pixels().max(1)).clamp(LEAST, BATCH);
-        let count = if device.is_cpu() { batch.max(rayon::current_num_threads()) } else { batch };
+        let count = if device.is_cpu() { batch.max(rayon::current_num_threads()) } else { GPU_FACTOR * batch };
         let images = ImageSet {
             shape,
             classes: (0..CLASSES).map(|class| class.to_string()).collect(),
@@ -256,7 +258,7 @@ impl Subject {
         let (order, image) = (self.order(), self.input(1)?);
         let ImageShape { height, width, channels } = self.images.shape;
         let mut failure = None;
-        let rate = sampled(self.budget, &order, |masked, candidates, scores| {
+        let mut score = |masked: &[u32], candidates: &[u32], scores: &mut [f32]| {
             let image = self.masked(&image, masked);
             let scorer = model
                 .draw(Use::Selection, &[0])
@@ -269,7 +271,10 @@ impl Subject {
                 failure.get_or_insert(error);
                 Duration::MAX
             })
-        });
+        };
+        // A device gets ready for each size of batch once in a selection, which would weigh too much in a sample of it.
+        sampled(Duration::ZERO, &order, &mut score);
+        let rate = sampled(self.budget, &order, &mut score);
         failure.map_or(Ok(rate), Err)
     }
 

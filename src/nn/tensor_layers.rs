@@ -11,6 +11,11 @@ pub(super) trait Mode {
     /// The tensor of that name.
     fn tensor(&self, name: &str) -> Result<&Tensor>;
 
+    /// A convolution.
+    fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+        plain_convolution(self, layer, x)
+    }
+
     /// A batch norm of `x`, plus `residual`, activated.
     fn normalise(
         &mut self,
@@ -24,6 +29,13 @@ pub(super) trait Mode {
     fn dropout(&mut self, node: NodeId, rate: f64, x: &Tensor) -> Result<Tensor>;
 }
 
+/// A convolution by the tensors of a mode.
+pub(super) fn plain_convolution<M: Mode + ?Sized>(mode: &M, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+    let weight = mode.tensor(&format!("{}.weight", layer.name))?;
+    let bias = layer.bias.as_ref().map(|bias| mode.tensor(bias)).transpose()?;
+    ops::conv2d(x, weight, bias, layer.window.stride, layer.window.padding)
+}
+
 /// The layers in some mode. After the mean over all pixels a map is `[batch, channels]`.
 pub(super) struct TensorLayers<M>(pub(super) M);
 
@@ -31,9 +43,7 @@ impl<M: Mode> Layers for TensorLayers<M> {
     type Map = Tensor;
 
     fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
-        let weight = self.0.tensor(&format!("{}.weight", layer.name))?;
-        let bias = layer.bias.as_ref().map(|bias| self.0.tensor(bias)).transpose()?;
-        ops::conv2d(x, weight, bias, layer.window.stride, layer.window.padding)
+        self.0.convolve(layer, x)
     }
 
     fn normalise(

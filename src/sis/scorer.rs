@@ -15,7 +15,8 @@ pub trait Scorer {
 
     /// f with each feature of `candidates` masked in turn on top of the current mask, into `scores` (same length).
     ///
-    /// A candidate's score has the same bits whatever its place in `candidates` and whatever the others are.
+    /// A candidate's score has the same bits whatever its place in `candidates`, and on a CPU whatever the others are; what
+    /// libraries for a GPU round may depend on how many there are.
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]);
 
     /// [`Scorer::candidates`] by a scorer that may take long: it asks `go_on` now and then, and breaks off if that says

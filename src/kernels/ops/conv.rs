@@ -1,16 +1,14 @@
 //! Convolution of channels-last maps.
 
-#[cfg(feature = "cudnn")]
+#[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::channels;
 use super::chunks::sum_over_images;
-#[cfg(any(test, all(feature = "cuda", not(feature = "cudnn"))))]
-use super::composed;
 use super::conv_loops::{forward, input_gradient};
-#[cfg(feature = "cudnn")]
-use super::cuda::{self, Operand, cudnn};
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand, choice};
 use super::shape::ConvShape;
 use super::values::{Values, slice, stored, tensor};
 use super::weight_gradient::WeightGradient;
@@ -36,10 +34,6 @@ pub fn conv2d(
     {
         bail!("add a bias of shape {:?} to {} channels: the two must agree", bias.shape(), shape.output.channels);
     }
-    #[cfg(all(feature = "cuda", not(feature = "cudnn")))]
-    if x.device().is_cuda() {
-        return composed::conv2d(x, weight, bias, &shape);
-    }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
         None => x.apply_op2(&weight, Convolution { shape }),
@@ -47,20 +41,29 @@ pub fn conv2d(
     }
 }
 
-struct Convolution {
+/// A convolution of one shape.
+pub(super) struct Convolution {
     shape: ConvShape,
 }
 
 impl Convolution {
+    pub(super) const fn new(shape: ConvShape) -> Self {
+        Self { shape }
+    }
+
+    pub(super) const fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
     fn algorithm(&self) -> Algorithm {
         Algorithm::faster(&self.shape.one_image())
     }
 
-    fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> (CpuStorage, Shape) {
-        stored(forward(Isa::detect(), self.algorithm(), &self.shape, x, weight, bias), self.shape.output.dims())
+    pub(super) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        forward(Isa::detect(), self.algorithm(), &self.shape, x, weight, bias)
     }
 
-    #[cfg(feature = "cudnn")]
+    #[cfg(feature = "cuda")]
     fn forward_on_gpu(
         &self,
         x: &CudaStorage,
@@ -68,25 +71,28 @@ impl Convolution {
         weight: Operand<'_, CudaStorage>,
         bias: Option<Operand<'_, CudaStorage>>,
     ) -> Result<(CudaStorage, Shape)> {
-        let (gpu, dims) = (&x.device, self.shape.output.dims());
-        let out = cudnn::forward(gpu, &self.shape, Operand::of(x, xl)?, weight)?;
-        let Some(bias) = bias else { return Ok((out, dims.into())) };
-        let layout = Layout::contiguous(dims);
-        Ok((cuda::pointwise::shift(gpu, Operand::of(&out, &layout)?, bias)?, dims.into()))
+        let out =
+            choice::forward(&x.device, &self.shape, Operand::of(x, xl)?, weight, bias.map(cuda::Then::bias).as_ref())?;
+        Ok((out, self.shape.output.dims().into()))
     }
 
     /// The gradients of those of the two that are tracked, given the output's.
-    fn gradients(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        #[cfg(feature = "cudnn")]
+    pub(super) fn gradients(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
         if x.device().is_cuda() {
             let for_x = x.track_op().then(|| {
                 cuda::compute([gradient, weight], self.shape.input.dims(), |gpu, [gradient, weight]| {
-                    cudnn::input_gradient(gpu, &self.shape, gradient, weight)
+                    choice::input_gradient(gpu, &self.shape, gradient, weight)
                 })
             });
             let for_weight = weight.track_op().then(|| {
                 cuda::compute([x, gradient], self.shape.weight_dims(), |gpu, [x, gradient]| {
-                    cudnn::weight_gradient(gpu, &self.shape, x, gradient)
+                    choice::weight_gradient(gpu, &self.shape, x, gradient)
                 })
             });
             return Ok((for_x.transpose()?, for_weight.transpose()?));
@@ -109,7 +115,7 @@ impl Convolution {
 
     fn bias_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
         let output = self.shape.output;
-        #[cfg(feature = "cudnn")]
+        #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
             return cuda::compute([gradient], output.channels, |gpu, [gradient]| {
                 cuda::sums::channel_sums(gpu, gradient, output.channels)
@@ -131,10 +137,10 @@ impl CustomOp2 for Convolution {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, weight: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, None))
+        Ok(stored(self.forward(slice(x, xl)?, slice(weight, wl)?, None), self.shape.output.dims()))
     }
 
-    #[cfg(feature = "cudnn")]
+    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &CudaStorage,
@@ -164,10 +170,11 @@ impl CustomOp3 for Convolution {
         bias: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Ok(self.forward(slice(x, xl)?, slice(weight, wl)?, Some(slice(bias, bl)?)))
+        let out = self.forward(slice(x, xl)?, slice(weight, wl)?, Some(slice(bias, bl)?));
+        Ok(stored(out, self.shape.output.dims()))
     }
 
-    #[cfg(feature = "cudnn")]
+    #[cfg(feature = "cuda")]
     fn cuda_fwd(
         &self,
         x: &CudaStorage,
@@ -204,7 +211,7 @@ mod tests {
     use super::super::conv_portable;
     use super::super::shape::{MapShape, Window};
     use super::super::testing::{Operand, assert_close, check, values, with_threads};
-    use super::{Algorithm, ConvShape, Isa, WeightGradient, composed, conv2d, forward, input_gradient};
+    use super::{Algorithm, ConvShape, Isa, WeightGradient, conv2d, forward, input_gradient};
 
     /// Batch, height, width, in, out, kernel height and width, stride, padding.
     type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
@@ -277,20 +284,6 @@ mod tests {
                 &operands(case),
                 |inputs| oracle(case, inputs),
                 |tensors| conv2d(tensors[0], tensors[1], Some(tensors[2]), stride, padding),
-            );
-        }
-    }
-
-    #[test]
-    fn composed_convolution_follows_the_definition() {
-        for case in CASES {
-            check(
-                &operands(&case),
-                |inputs| oracle(&case, inputs),
-                |tensors| {
-                    let shape = ConvShape::of(tensors[0], tensors[1], case.6, case.7)?;
-                    composed::conv2d(tensors[0], tensors[1], Some(tensors[2]), &shape)
-                },
             );
         }
     }

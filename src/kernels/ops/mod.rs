@@ -2,7 +2,7 @@
 //!
 //! Maps are channels-last, `[batch, height, width, channels]`, contiguous `f32`; weights have `PyTorch`'s shapes. Every
 //! op has true gradients, and a frozen operand (one that candle does not track) costs none. On the CPU they run
-//! the loops beside them; on a GPU the kernels of `cuda`, and convolution cuDNN's.
+//! the loops beside them; on a GPU the kernels of `cuda`, and cuDNN's for wide 3x3 convolutions.
 //!
 //! What is summed over the batch is summed in fixed chunks and in a fixed order, so results have the same bytes for
 //! any number of threads. Work is spread over the rayon pool that the caller installed.
@@ -10,20 +10,20 @@
 mod batch_norm;
 pub(in crate::kernels) mod channels;
 mod chunks;
-#[cfg(any(test, all(feature = "cuda", not(feature = "cudnn"))))]
-mod composed;
 mod conv;
 mod conv_loops;
 #[cfg(test)]
 mod conv_portable;
 #[cfg(any(test, feature = "cuda"))]
 mod cuda;
+mod frozen;
 mod linear;
 mod loss;
 mod outer_product;
 mod pointwise;
 mod pool;
 mod shape;
+mod update;
 mod values;
 mod weight_gradient;
 mod weight_tiles;
@@ -33,11 +33,13 @@ mod testing;
 
 pub use batch_norm::{Activation, Normalised, batch_norm};
 pub use conv::conv2d;
+pub use frozen::FrozenConvolution;
 pub use linear::linear;
 pub use loss::{cross_entropy, softmax_loss, softmax_loss_gradient};
 pub use pointwise::{affine_channels, relu, subsample};
 pub use pool::{avg_pool2d, global_mean, max_pool2d};
 pub use shape::{ConvShape, MapShape, Window};
+pub use update::{Pace, blend};
 pub use values::Values;
 
 pub(in crate::kernels) use linear::LinearLoops;

@@ -90,6 +90,21 @@ pub fn affine_channels(
     }
 }
 
+/// The gradient behind an activation, given what that yielded, and its gradient.
+pub(super) fn behind(activation: Activation, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let gradient = gradient.contiguous()?;
+    if activation == Activation::Identity {
+        return Ok(gradient);
+    }
+    #[cfg(feature = "cuda")]
+    if gradient.device().is_cuda() {
+        return cuda::compute([output, &gradient], output.shape(), |gpu, [output, gradient]| {
+            cuda::pointwise::gate(gpu, output, gradient)
+        });
+    }
+    tensor(gate(activation, &Values::of(output)?, &Values::of(&gradient)?), output.shape())
+}
+
 struct Affine {
     shape: MapShape,
     scale: Tensor,
@@ -120,21 +135,6 @@ impl Affine {
         ];
         let out = cuda::pointwise::affine(&x.device, Operand::of(x, xl)?, line, residual, self.activation)?;
         Ok((out, self.shape.dims().into()))
-    }
-
-    /// The gradient behind the activation.
-    fn gated(&self, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        let gradient = gradient.contiguous()?;
-        if self.activation == Activation::Identity {
-            return Ok(gradient);
-        }
-        #[cfg(feature = "cuda")]
-        if gradient.device().is_cuda() {
-            return cuda::compute([output, &gradient], self.shape.dims(), |gpu, [output, gradient]| {
-                cuda::pointwise::gate(gpu, output, gradient)
-            });
-        }
-        tensor(gate(self.activation, &Values::of(output)?, &Values::of(&gradient)?), self.shape.dims())
     }
 
     fn scaled(&self, gradient: &Tensor) -> Result<Tensor> {
@@ -176,7 +176,7 @@ impl CustomOp1 for Affine {
         if !x.track_op() {
             return Ok(None);
         }
-        self.scaled(&self.gated(output, gradient)?).map(Some)
+        self.scaled(&behind(self.activation, output, gradient)?).map(Some)
     }
 }
 
@@ -201,7 +201,7 @@ impl CustomOp2 for Affine {
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gated = self.gated(output, gradient)?;
+        let gated = behind(self.activation, output, gradient)?;
         let for_x = if x.track_op() { Some(self.scaled(&gated)?) } else { None };
         Ok((for_x, residual.track_op().then_some(gated)))
     }

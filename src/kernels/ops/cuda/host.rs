@@ -113,7 +113,12 @@ pub(super) fn whole(storage: &CpuStorage) -> Operand<'_, CpuStorage> {
 
 /// Fails unless the storage holds nearly the values of the tensor.
 pub(super) fn assert_near(found: &CpuStorage, expected: &Tensor, what: &str) {
+    assert_within(2e-5, found, expected, what);
+}
+
+/// The same with another tolerance.
+pub(super) fn assert_within(tolerance: f64, found: &CpuStorage, expected: &Tensor, what: &str) {
     let CpuStorage::F32(found) = found else { panic!("{what}: not f32") };
     let expected: Vec<f64> = Values::of(expected).expect("f32 on the cpu").iter().copied().map(f64::from).collect();
-    crate::kernels::ops::testing::assert_close(found, &expected, 2e-5, what);
+    crate::kernels::ops::testing::assert_close(found, &expected, tolerance, what);
 }

@@ -3,11 +3,14 @@
 //! The kernels (`*.cu`) are written for one thread each and in what C and CUDA have in common; what calls them is written
 //! for any [`Machine`]. So the tests have a C compiler make loops of the same text, and compare all but the launch with
 //! the loops for the CPU. Everything is single precision, sums over many rows go on in double precision, and nothing
-//! depends on the order in which threads run. Convolution is cuDNN's.
+//! depends on the order in which threads run. Wide 3x3 convolutions are cuDNN's, with that feature.
 
 pub(super) mod batch_norm;
+#[cfg(feature = "cuda")]
+pub(super) mod choice;
+mod conv;
 #[cfg(feature = "cudnn")]
-pub(super) mod cudnn;
+mod cudnn;
 #[cfg(feature = "cuda")]
 mod device;
 #[cfg(all(test, feature = "cuda"))]
@@ -21,9 +24,11 @@ pub(super) mod pool;
 pub(super) mod sums;
 #[cfg(all(test, unix))]
 mod tests;
+pub(super) mod update;
 
 use candle_core::{DType, Layout, Result, bail};
 
+use super::batch_norm::Activation;
 use super::shape::{MapShape, Window};
 
 #[cfg(feature = "cuda")]
@@ -38,6 +43,8 @@ const SOURCE: &str = concat!(
     include_str!("pool.cu"),
     include_str!("linear.cu"),
     include_str!("loss.cu"),
+    include_str!("conv.cu"),
+    include_str!("update.cu"),
 );
 
 /// What runs kernels.
@@ -107,8 +114,14 @@ pub(super) struct Sizes {
     stride: i32,
     padding_height: i32,
     padding_width: i32,
+    part: i32,
     relu: i32,
     epsilon: f64,
+    learning_rate: f32,
+    momentum: f32,
+    weight_decay: f32,
+    look_ahead: i32,
+    share: f32,
 }
 
 impl Sizes {
@@ -137,6 +150,31 @@ impl Sizes {
             padding_width: int(window.padding[1])?,
             ..Self::rows(threads, input.batch * input.pixels(), input.channels)?
         })
+    }
+}
+
+/// What follows a convolution.
+pub(super) struct Then<'a, S> {
+    /// What is added to each channel.
+    pub(super) bias: Operand<'a, S>,
+    /// What is added to each value.
+    pub(super) residual: Option<Operand<'a, S>>,
+    /// What comes last.
+    pub(super) activation: Activation,
+}
+
+impl<'a, S> Then<'a, S> {
+    /// Nothing but a bias.
+    pub(super) const fn bias(bias: Operand<'a, S>) -> Self {
+        Self { bias, residual: None, activation: Activation::Identity }
+    }
+
+    fn operands(&self) -> impl Iterator<Item = Operand<'a, S>> {
+        [self.bias].into_iter().chain(self.residual)
+    }
+
+    fn relu(&self) -> i32 {
+        i32::from(self.activation == Activation::Relu)
     }
 }
 

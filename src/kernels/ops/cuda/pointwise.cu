@@ -33,10 +33,13 @@ KERNEL(scale) {
     OUT(float)[thread] = IN(float, a)[thread] * IN(float, b)[thread % s.channels];
 }
 
-// a: x, b: what is added to each channel.
-KERNEL(shift) {
+// a: x, b: what is added to each channel, c: what is added to each value, or nothing.
+KERNEL(finish) {
     UNUSED;
-    OUT(float)[thread] = IN(float, a)[thread] + IN(float, b)[thread % s.channels];
+    float value = IN(float, a)[thread] + IN(float, b)[thread % s.channels];
+    if (c)
+        value += IN(float, c)[thread];
+    OUT(float)[thread] = s.relu ? rectified(value) : value;
 }
 
 // a: x. Every stride-th pixel, with padding_width channels of zeros before and after; one thread an output.
@@ -59,11 +62,4 @@ KERNEL(subsample_gradient) {
     const int taken = row % s.stride == 0 && column % s.stride == 0;
     const int place = (image * s.out_height + row / s.stride) * s.out_width + column / s.stride;
     OUT(float)[thread] = taken ? IN(float, a)[place * s.out_channels + s.padding_width + channel] : 0.0f;
-}
-
-// a: [rows, height, width]; out: [rows, width, height].
-KERNEL(swap) {
-    UNUSED;
-    const int inner = thread % s.height, outer = thread / s.height % s.width, row = thread / s.height / s.width;
-    OUT(float)[thread] = IN(float, a)[(row * s.height + inner) * s.width + outer];
 }

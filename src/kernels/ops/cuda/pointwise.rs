@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Result};
 
+#[cfg(any(test, feature = "cudnn"))]
+use super::Then;
 use super::{Machine, Operand, Sizes};
 use crate::kernels::ops::batch_norm::Activation;
 use crate::kernels::ops::shape::{MapShape, Window};
@@ -45,15 +47,17 @@ pub(in crate::kernels::ops) fn scale<M: Machine>(
     machine.run("scale", &[x, scale], sizes, DType::F32, x.length)
 }
 
-/// x + shift, channel by channel.
+/// What follows a convolution that yields x.
 #[cfg(any(test, feature = "cudnn"))]
-pub(in crate::kernels::ops) fn shift<M: Machine>(
+pub(in crate::kernels::ops) fn finish<M: Machine>(
     machine: &M,
     x: Operand<'_, M::Storage>,
-    shift: Operand<'_, M::Storage>,
+    then: &Then<'_, M::Storage>,
 ) -> Result<M::Storage> {
-    let sizes = Sizes::rows(x.length, x.length / shift.length, shift.length)?;
-    machine.run("shift", &[x, shift], sizes, DType::F32, x.length)
+    let rows = Sizes::rows(x.length, x.length / then.bias.length, then.bias.length)?;
+    let sizes = Sizes { relu: then.relu(), ..rows };
+    let operands: Vec<_> = [x].into_iter().chain(then.operands()).collect();
+    machine.run("finish", &operands, sizes, DType::F32, x.length)
 }
 
 /// Every `stride`-th pixel, with `padding` channels of zeros before and after.
@@ -83,19 +87,4 @@ pub(in crate::kernels::ops) fn subsample_gradient<M: Machine>(
 /// A window of one pixel; the second padding is that of the channels.
 const fn picks(stride: usize, padding: usize) -> Window {
     Window { kernel: [1, 1], stride, padding: [0, padding] }
-}
-
-/// `[rows, height, width]` as `[rows, width, height]`.
-#[cfg(any(test, feature = "cudnn"))]
-pub(super) fn swap<M: Machine>(
-    machine: &M,
-    x: Operand<'_, M::Storage>,
-    [rows, height, width]: [usize; 3],
-) -> Result<M::Storage> {
-    let sizes = Sizes {
-        height: super::int(height)?,
-        width: super::int(width)?,
-        ..Sizes::rows(rows * height * width, rows, height * width)?
-    };
-    machine.run("swap", &[x], sizes, DType::F32, x.length)
 }

@@ -5,7 +5,7 @@ use candle_core::{DType, Result};
 use super::{Machine, Operand, Sizes};
 
 /// Rows that one thread adds up: `FAN` of `sums.cu`.
-const FAN: usize = 64;
+pub(super) const FAN: usize = 64;
 
 /// Runs a kernel that sums `FAN` rows a thread into `[parts, sums, channels]`, and adds up the parts: `[sums, channels]`
 /// in double precision.

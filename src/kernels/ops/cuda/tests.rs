@@ -2,13 +2,13 @@
 
 use candle_core::{CpuStorage, Result, Tensor, Var};
 
-use super::host::{Host, assert_near, storage, whole};
-use super::{SOURCE, batch_norm, linear, loss, pointwise, pool, sums};
+use super::host::{Host, assert_near, assert_within, storage, whole};
+use super::{SOURCE, Then, batch_norm, conv, linear, loss, pointwise, pool, sums, update};
 use crate::kernels::ops::batch_norm::{Activation, batch_norm as batch_norm_on_cpu};
 use crate::kernels::ops::pool::{Pooling, PoolingKind};
-use crate::kernels::ops::shape::MapShape;
+use crate::kernels::ops::shape::{ConvShape, MapShape, Window};
 use crate::kernels::ops::testing::Operand;
-use crate::kernels::ops::{self, LinearLoops};
+use crate::kernels::ops::{self, LinearLoops, Pace};
 
 const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Relu];
 
@@ -83,7 +83,11 @@ fn a_bias_is_added_to_each_pixel_and_its_gradient_is_a_sum() -> Result<()> {
         let operands = [Operand::random(&dims, 1), Operand::random(&dims[3..], 2)];
         let answer = on_cpu(&operands, |x| x[0].broadcast_add(&x[1]));
         let inputs = stored(&operands);
-        assert_near(&pointwise::shift(&Host, whole(&inputs[0]), whole(&inputs[1]))?, &answer.output, "output");
+        assert_near(
+            &pointwise::finish(&Host, whole(&inputs[0]), &Then::bias(whole(&inputs[1])))?,
+            &answer.output,
+            "output",
+        );
         let gradient = storage(&answer.gradient);
         assert_near(&sums::channel_sums(&Host, whole(&gradient), dims[3])?, &answer.gradients[1], "bias");
     }
@@ -106,11 +110,100 @@ fn subsampling_and_its_gradient() -> Result<()> {
 }
 
 #[test]
-fn weights_are_rearranged_as_candle_does() -> Result<()> {
-    let weights = Operand::random(&[4, 3, 2, 5], 1).frozen();
-    let swapped = pointwise::swap(&Host, whole(&storage(&weights)), [4, 3, 10])?;
-    assert_near(&swapped, &weights.permute((0, 2, 3, 1))?.contiguous()?, "[out, height, width, in]");
-    assert_near(&pointwise::swap(&Host, whole(&swapped), [4, 10, 3])?, &weights, "and back");
+fn convolution_and_its_gradients() -> Result<()> {
+    // Batch, height, width, in, out, kernel height and width, stride, padding: every kernel of the architectures, channels
+    // that come in fours, in eights, and in neither, more pixels than a thread takes, and rows of outputs in more parts than
+    // a thread adds up, of two rows and a last one.
+    let cases = [
+        (33, 91, 3, 1, 1, [5, 5], 1, [2, 2]),
+        (2, 6, 5, 3, 16, [3, 3], 1, [1, 1]),
+        (3, 8, 8, 8, 16, [3, 3], 2, [1, 1]),
+        (5, 9, 8, 16, 8, [3, 3], 1, [1, 1]),
+        (1, 4, 4, 32, 40, [3, 3], 2, [1, 1]),
+        (9, 1, 1, 16, 16, [3, 3], 1, [1, 1]),
+        (2, 6, 6, 16, 32, [1, 1], 2, [0, 0]),
+        (2, 5, 5, 12, 20, [1, 1], 1, [0, 0]),
+        (1, 9, 9, 3, 16, [7, 7], 2, [3, 3]),
+        (1, 7, 7, 16, 16, [5, 5], 1, [2, 2]),
+        (1, 7, 8, 16, 16, [1, 7], 1, [0, 3]),
+        (1, 8, 7, 5, 6, [7, 1], 1, [3, 0]),
+        (1, 8, 9, 16, 16, [3, 3], 2, [0, 0]),
+        (2, 5, 4, 2, 3, [2, 3], 3, [1, 2]),
+    ];
+    for (batch, height, width, inputs, outputs, kernel, stride, padding) in cases {
+        let operands = [
+            Operand::random(&[batch, height, width, inputs], 1),
+            Operand::random(&[outputs, inputs, kernel[0], kernel[1]], 2),
+            Operand::random(&[outputs], 3),
+        ];
+        let answer = on_cpu(&operands, |x| ops::conv2d(&x[0], &x[1], Some(&x[2]), stride, padding));
+        let shape = ConvShape::of(&operands[0].frozen(), &operands[1].frozen(), stride, padding)?;
+        let stored = stored(&operands);
+        let [x, weight, bias] = [whole(&stored[0]), whole(&stored[1]), whole(&stored[2])];
+        let then = Then::bias(bias);
+        assert_near(&conv::forward(&Host, &shape, x, weight, Some(&then))?, &answer.output, "output");
+        let alone = conv::forward(&Host, &shape, x, weight, None)?;
+        let then = Then { residual: Some(whole(&alone)), activation: Activation::Relu, ..then };
+        let doubled = ops::relu(&(&answer.output * 2.0)?.broadcast_sub(&operands[2].frozen())?)?;
+        assert_near(&conv::forward(&Host, &shape, x, weight, Some(&then))?, &doubled, "with all that follows");
+        assert_near(&pointwise::finish(&Host, whole(&alone), &then)?, &doubled, "the same afterwards");
+        let gradient = storage(&answer.gradient);
+        let gradient = whole(&gradient);
+        assert_near(&conv::input_gradient(&Host, &shape, gradient, weight)?, &answer.gradients[0], "x");
+        // Up to nine thousand products, of which the sum may be small.
+        let found = conv::weight_gradient(&Host, &shape, x, gradient)?;
+        assert_within(1e-4, &found, &answer.gradients[1], "weight");
+    }
+    assert_eq!((33 * 91_usize).div_ceil(2).div_ceil(sums::FAN), 24, "the first case has so many sums of parts");
+    let shape = ConvShape::new(
+        MapShape { batch: 1, height: 20, width: 1, channels: 1 },
+        1,
+        Window { kernel: [17, 1], stride: 1, padding: [0, 0] },
+    )?;
+    let values = CpuStorage::F32(vec![0.0; 20]);
+    let error = conv::forward(&Host, &shape, whole(&values), whole(&values), None).expect_err("17 taps a side");
+    assert!(error.to_string().contains("16 taps a side"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn maps_that_do_not_begin_where_fours_do_are_convolved_alike() -> Result<()> {
+    let (input, weights) = ([2, 5, 6, 8], [8, 8, 3, 3]);
+    let [x, weight] = [Operand::random(&input, 1).frozen(), Operand::random(&weights, 2).frozen()];
+    let shape = ConvShape::of(&x, &weight, 1, [1, 1])?;
+    let weight = storage(&weight);
+    let values = storage(&x).as_slice::<f32>()?.to_vec();
+    let found = |start: usize| -> Result<Vec<CpuStorage>> {
+        let shifted = CpuStorage::F32([vec![f32::NAN; start], values.clone()].concat());
+        let map = super::Operand { storage: &shifted, start, length: values.len() };
+        Ok(vec![
+            conv::forward(&Host, &shape, map, whole(&weight), None)?,
+            conv::input_gradient(&Host, &shape, map, whole(&weight))?,
+            conv::weight_gradient(&Host, &shape, map, map)?,
+        ])
+    };
+    let expected = found(0)?;
+    for start in [1, 4, 8] {
+        for (found, expected) in found(start)?.iter().zip(&expected) {
+            assert_eq!(found.as_slice::<f32>()?, expected.as_slice::<f32>()?, "from {start} on");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn running_statistics_follow_and_weights_descend() -> Result<()> {
+    let operands: Vec<Operand> = (1..4).map(|seed| Operand::random(&[3, 5], seed)).collect();
+    let stored = stored(&operands);
+    let [a, b, c] = [0, 1, 2].map(|place| operands[place].frozen());
+    let blended = update::blend(&Host, whole(&stored[0]), whole(&stored[1]), 0.1)?;
+    assert_near(&blended, &ops::blend(&a, &b, 0.1)?, "blended");
+    for look_ahead in [false, true] {
+        let pace = Pace { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.05, look_ahead };
+        let expected = Tensor::stack(&pace.step(&a, &b, &c)?, 0)?;
+        let operands = [whole(&stored[0]), whole(&stored[1]), whole(&stored[2])];
+        assert_near(&update::descend(&Host, pace, operands)?, &expected, "weights and velocities");
+    }
     Ok(())
 }
 
@@ -263,6 +356,21 @@ fn operands_may_begin_anywhere_in_their_storage() -> Result<()> {
     assert_near(&found, &ops::relu(&part)?, "a part");
     assert!(super::Operand::of(&storage(&all), all.t()?.layout()).is_err());
     Ok(())
+}
+
+#[test]
+fn sizes_are_those_of_the_kernels() {
+    let sizes = [
+        ("FAN", sums::FAN),
+        ("PIXELS", conv::PIXELS),
+        ("APART", conv::APART),
+        ("OUTS", conv::OUTS),
+        ("TILE", conv::TILE),
+        ("TAPS", conv::TAPS),
+    ];
+    for (name, size) in sizes {
+        assert!(SOURCE.contains(&format!("\n#define {name} {size}\n")), "{name} is {size}");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! cuDNN's handle and descriptors, made whole and given back when dropped.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 use candle_core::cuda::cudarc::cudnn::result::{self, CudnnError};
 use candle_core::cuda::cudarc::cudnn::sys;
+use candle_core::cuda::cudarc::driver::sys::CUdeviceptr;
 use candle_core::cuda::{CudaDevice, WrapErr};
 use candle_core::{Error, Result};
 
@@ -12,7 +13,24 @@ use crate::kernels::ops::shape::{ConvShape, MapShape, Window};
 
 /// Values are single precision, sums as well.
 const FLOAT: sys::cudnnDataType_t = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
-const CHANNELS_LAST: sys::cudnnTensorFormat_t = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+
+/// How a map lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As everywhere else here.
+    ChannelsLast,
+    /// As cuDNN's best algorithms take it.
+    ChannelsFirst,
+}
+
+impl Order {
+    const fn format(self) -> sys::cudnnTensorFormat_t {
+        match self {
+            Self::ChannelsLast => sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+            Self::ChannelsFirst => sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW,
+        }
+    }
+}
 
 /// Says what was asked of cuDNN when it failed.
 pub(super) fn asked<T>(what: &str, answer: std::result::Result<T, CudnnError>) -> Result<T> {
@@ -44,11 +62,11 @@ impl Drop for Handle {
 pub(super) struct Map(pub(super) sys::cudnnTensorDescriptor_t);
 
 impl Map {
-    pub(super) fn new(shape: MapShape) -> Result<Self> {
+    pub(super) fn new(shape: MapShape, order: Order) -> Result<Self> {
         let dims = [int(shape.batch)?, int(shape.channels)?, int(shape.height)?, int(shape.width)?];
         let map = Self(asked("describe a map", result::create_tensor_descriptor())?);
         // SAFETY: the descriptor is live.
-        asked("describe a map", unsafe { result::set_tensor4d_descriptor(map.0, CHANNELS_LAST, FLOAT, dims) })?;
+        asked("describe a map", unsafe { result::set_tensor4d_descriptor(map.0, order.format(), FLOAT, dims) })?;
         Ok(map)
     }
 }
@@ -60,7 +78,21 @@ impl Drop for Map {
     }
 }
 
-/// Weights `[out, height, width, in]`.
+/// Starts turning a map from the first order to the second on the handle's stream.
+///
+/// # Safety
+/// The addresses are of live memory of the handle's device, for as many values as the maps have.
+pub(super) unsafe fn turn(handle: &Handle, [from, to]: [&Map; 2], map: CUdeviceptr, target: CUdeviceptr) -> Result<()> {
+    // What is there counts once, what was there before not at all.
+    let (one, zero) = (1.0_f32, 0.0_f32);
+    let (once, never) = ((&raw const one).cast(), (&raw const zero).cast());
+    let (map, target) = (map as *const c_void, target as *mut c_void);
+    // SAFETY: handle and descriptors are live, and the caller vouches for the addresses.
+    let answer = unsafe { sys::cudnnTransformTensor(handle.0, once, from.0, map, never, to.0, target) };
+    asked("turn a map", answer.result())
+}
+
+/// Weights `[out, in, height, width]`.
 pub(super) struct Weights(pub(super) sys::cudnnFilterDescriptor_t);
 
 impl Weights {
@@ -69,7 +101,7 @@ impl Weights {
         let dims = [int(shape.output.channels)?, int(shape.input.channels)?, int(rows)?, int(columns)?];
         let weights = Self(asked("describe weights", result::create_filter_descriptor())?);
         // SAFETY: the descriptor is live.
-        let set = unsafe { result::set_filter4d_descriptor(weights.0, FLOAT, CHANNELS_LAST, dims) };
+        let set = unsafe { result::set_filter4d_descriptor(weights.0, FLOAT, Order::ChannelsFirst.format(), dims) };
         asked("describe weights", set)?;
         Ok(weights)
     }

@@ -1,21 +1,23 @@
-//! One direction of one convolution: its descriptors, and the algorithm that cuDNN's heuristics put first among those
-//! that are deterministic, single precision, and content with little memory.
+//! One direction of one convolution by Winograd's algorithm, not fused: its descriptors, and how much memory it works in.
+//!
+//! One algorithm for all sizes of batches, so that they round alike.
 
 use std::ffi::{c_int, c_void};
 
+use candle_core::Result;
 use candle_core::cuda::cudarc::cudnn::{result, sys};
 use candle_core::cuda::cudarc::driver::sys::CUdeviceptr;
-use candle_core::{Result, bail};
 
-use super::descriptors::{Handle, Map, Sliding, Weights, asked};
+use super::descriptors::{Handle, Map, Order, Sliding, Weights, asked};
 use crate::kernels::ops::shape::ConvShape;
 
-use sys::cudnnConvolutionBwdDataAlgo_t as InputAlgorithm;
-use sys::cudnnConvolutionBwdFilterAlgo_t as WeightAlgorithm;
-use sys::cudnnConvolutionFwdAlgo_t as ForwardAlgorithm;
+const FORWARD: sys::cudnnConvolutionFwdAlgo_t =
+    sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED;
+const INPUT: sys::cudnnConvolutionBwdDataAlgo_t =
+    sys::cudnnConvolutionBwdDataAlgo_t::CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED;
+const WEIGHT: sys::cudnnConvolutionBwdFilterAlgo_t =
+    sys::cudnnConvolutionBwdFilterAlgo_t::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED;
 
-/// The most memory that an algorithm may work in: a quarter of what the smallest GPUs have.
-const MEMORY: usize = 1 << 30;
 /// More than there are algorithms for any direction (8 in cuDNN 9).
 const OFFERS: c_int = 16;
 
@@ -28,6 +30,17 @@ pub(super) enum Direction {
     InputGradient,
     /// The gradient for the weights, of x and the output's.
     WeightGradient,
+}
+
+impl Direction {
+    /// The number of Winograd's algorithm.
+    const fn algorithm(self) -> c_int {
+        match self {
+            Self::Forward => FORWARD as c_int,
+            Self::InputGradient => INPUT as c_int,
+            Self::WeightGradient => WEIGHT as c_int,
+        }
+    }
 }
 
 /// What cuDNN tells of an algorithm: `cudnnConvolutionFwdAlgoPerf_t` and its two brothers, with numbers in place of
@@ -49,21 +62,15 @@ const _: () = assert!(size_of::<Offer>() == size_of::<sys::cudnnConvolutionBwdDa
 const _: () = assert!(size_of::<Offer>() == size_of::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>());
 
 impl Offer {
-    /// Whether it works, yields the same bytes each time, rounds as `f32` does, and fits.
-    fn will_do(&self) -> bool {
-        self.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS as c_int
+    /// Whether it is that algorithm of a direction, works, yields the same bytes each time, and rounds as `f32` does.
+    fn will_do(&self, direction: Direction) -> bool {
+        self.algorithm == direction.algorithm()
+            && self.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS as c_int
             && self.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC as c_int
             && [sys::cudnnMathType_t::CUDNN_DEFAULT_MATH, sys::cudnnMathType_t::CUDNN_FMA_MATH]
                 .iter()
                 .any(|&math| math as c_int == self.math)
-            && self.memory <= MEMORY
     }
-}
-
-enum Algorithm {
-    Forward(ForwardAlgorithm),
-    InputGradient(InputAlgorithm),
-    WeightGradient(WeightAlgorithm),
 }
 
 /// A direction of a convolution, ready to run.
@@ -72,13 +79,15 @@ pub(super) struct Plan {
     output: Map,
     weights: Weights,
     sliding: Sliding,
-    algorithm: Algorithm,
+    direction: Direction,
     memory: usize,
 }
 
 impl Plan {
-    pub(super) fn new(handle: &Handle, direction: Direction, shape: &ConvShape) -> Result<Self> {
-        let (input, output) = (Map::new(shape.input)?, Map::new(shape.output)?);
+    /// None where cuDNN does not offer the algorithm.
+    pub(super) fn new(handle: &Handle, direction: Direction, shape: &ConvShape) -> Result<Option<Self>> {
+        let [input, output] = [shape.input, shape.output].map(|map| Map::new(map, Order::ChannelsFirst));
+        let (input, output) = (input?, output?);
         let (weights, sliding) = (Weights::new(shape)?, Sliding::new(&shape.window)?);
         let mut offers = [Offer::default(); OFFERS as usize];
         let (mut count, limit) = (0, OFFERS);
@@ -121,15 +130,8 @@ impl Plan {
         };
         asked("list algorithms for a convolution", answer)?;
         let count = usize::try_from(count).unwrap_or_default();
-        for offer in offers.iter().take(count).filter(|offer| offer.will_do()) {
-            if let Some(algorithm) = named(direction, offer.algorithm) {
-                let memory = offer.memory;
-                return Ok(Self { input, output, weights, sliding, algorithm, memory });
-            }
-        }
-        bail!(
-            "run the {direction:?} of {shape:?} on cudnn: it has no deterministic f32 algorithm, build without `cudnn`"
-        )
+        let offer = offers.iter().take(count).find(|offer| offer.will_do(direction));
+        Ok(offer.map(|offer| Self { input, output, weights, sliding, direction, memory: offer.memory }))
     }
 
     /// Bytes of workspace.
@@ -157,64 +159,21 @@ impl Plan {
         let (once, never) = ((&raw const one).cast(), (&raw const zero).cast());
         // SAFETY: handle and descriptors are live, and the caller vouches for the addresses.
         let answer = unsafe {
-            match self.algorithm {
-                Algorithm::Forward(algorithm) => result::convolution_forward(
-                    handle.0, once, input.0, a, weights.0, b, sliding.0, algorithm, workspace, *memory, never,
-                    output.0, target,
+            match self.direction {
+                Direction::Forward => result::convolution_forward(
+                    handle.0, once, input.0, a, weights.0, b, sliding.0, FORWARD, workspace, *memory, never, output.0,
+                    target,
                 ),
-                Algorithm::InputGradient(algorithm) => result::convolution_backward_data(
-                    handle.0, once, weights.0, b, output.0, a, sliding.0, algorithm, workspace, *memory, never,
-                    input.0, target,
+                Direction::InputGradient => result::convolution_backward_data(
+                    handle.0, once, weights.0, b, output.0, a, sliding.0, INPUT, workspace, *memory, never, input.0,
+                    target,
                 ),
-                Algorithm::WeightGradient(algorithm) => result::convolution_backward_filter(
-                    handle.0, once, input.0, a, output.0, b, sliding.0, algorithm, workspace, *memory, never,
-                    weights.0, target,
+                Direction::WeightGradient => result::convolution_backward_filter(
+                    handle.0, once, input.0, a, output.0, b, sliding.0, WEIGHT, workspace, *memory, never, weights.0,
+                    target,
                 ),
             }
         };
         asked("run a convolution", answer)
-    }
-}
-
-/// The algorithm of a direction by its number.
-fn named(direction: Direction, number: c_int) -> Option<Algorithm> {
-    use {ForwardAlgorithm as F, InputAlgorithm as I, WeightAlgorithm as W};
-    match direction {
-        Direction::Forward => [
-            F::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_GEMM,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_DIRECT,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_FFT,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_FFT_TILING,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD,
-            F::CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD_NONFUSED,
-        ]
-        .into_iter()
-        .find(|&algorithm| algorithm as c_int == number)
-        .map(Algorithm::Forward),
-        Direction::InputGradient => [
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0,
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT,
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_FFT_TILING,
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD,
-            I::CUDNN_CONVOLUTION_BWD_DATA_ALGO_WINOGRAD_NONFUSED,
-        ]
-        .into_iter()
-        .find(|&algorithm| algorithm as c_int == number)
-        .map(Algorithm::InputGradient),
-        Direction::WeightGradient => [
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED,
-            W::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING,
-        ]
-        .into_iter()
-        .find(|&algorithm| algorithm as c_int == number)
-        .map(Algorithm::WeightGradient),
     }
 }

@@ -1,0 +1,206 @@
+//! A convolution of frozen weights, with all that follows it in a network at rest.
+
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use super::batch_norm::Activation;
+use super::channels::rectified;
+use super::conv::Convolution;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Operand, choice};
+use super::pointwise::behind;
+use super::shape::ConvShape;
+use super::values::{Values, slice, stored};
+
+/// act(x convolved + bias + residual) with weights and a bias that get no gradient: a convolution into which the batch
+/// norm behind it is folded.
+pub struct FrozenConvolution {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+    padding: [usize; 2],
+}
+
+impl FrozenConvolution {
+    /// Of weights `[out, in, height, width]` and a bias `[out]`.
+    ///
+    /// # Errors
+    /// When they do not belong together or are tracked.
+    pub fn new(weight: &Tensor, bias: &Tensor, stride: usize, padding: [usize; 2]) -> Result<Self> {
+        if bias.dims1()? != weight.dim(0)? {
+            bail!(
+                "add a bias of shape {:?} to what {:?} weights yield: the two must agree",
+                bias.shape(),
+                weight.shape()
+            );
+        }
+        if weight.track_op() || bias.track_op() {
+            bail!("convolve with frozen weights that are tracked: they get no gradient here, detach them");
+        }
+        Ok(Self { weight: weight.contiguous()?, bias: bias.contiguous()?, stride, padding })
+    }
+
+    /// Applies it to a map `[batch, height, width, in]`; `residual` has the output's shape. Gradients reach both.
+    ///
+    /// # Errors
+    /// When shapes do not belong together or a tensor is not `f32`.
+    pub fn apply(&self, x: &Tensor, residual: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+        let shape = ConvShape::of(x, &self.weight, self.stride, self.padding)?;
+        if !x.device().same_device(self.weight.device()) {
+            bail!("convolve a map on one device with weights on another: move it first");
+        }
+        if let Some(residual) = residual
+            && residual.dims4()? != shape.output.dims()
+        {
+            bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), shape.output.dims());
+        }
+        let (weight, bias) = (self.weight.clone(), self.bias.clone());
+        let op = Frozen { convolution: Convolution::new(shape), weight, bias, activation };
+        match residual {
+            None => x.contiguous()?.apply_op1(op),
+            Some(residual) => x.contiguous()?.apply_op2(&residual.contiguous()?, op),
+        }
+    }
+}
+
+struct Frozen {
+    convolution: Convolution,
+    weight: Tensor,
+    bias: Tensor,
+    activation: Activation,
+}
+
+impl Frozen {
+    fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let (weight, bias) = (Values::of(&self.weight)?, Values::of(&self.bias)?);
+        let mut out = self.convolution.forward(x, &weight, Some(&bias));
+        for (value, residual) in out.iter_mut().zip(residual.into_iter().flatten()) {
+            *value += residual;
+        }
+        if self.activation == Activation::Relu {
+            for value in &mut out {
+                *value = rectified(*value);
+            }
+        }
+        Ok(stored(out, self.convolution.shape().output.dims()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn forward_on_gpu(
+        &self,
+        x: &CudaStorage,
+        xl: &Layout,
+        residual: Option<Operand<'_, CudaStorage>>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let ((weight, weight_layout), (bias, bias_layout)) =
+            (self.weight.storage_and_layout(), self.bias.storage_and_layout());
+        let weight = Operand::of(cuda::source_of(&weight)?, weight_layout)?;
+        let bias = Operand::of(cuda::source_of(&bias)?, bias_layout)?;
+        let then = cuda::Then { bias, residual, activation: self.activation };
+        let shape = self.convolution.shape();
+        let out = choice::forward(&x.device, shape, Operand::of(x, xl)?, weight, Some(&then))?;
+        Ok((out, shape.output.dims().into()))
+    }
+
+    /// The gradient for x, given that behind the activation.
+    fn for_x(&self, x: &Tensor, gated: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.convolution.gradients(x, &self.weight, gated)?.0)
+    }
+}
+
+impl CustomOp1 for Frozen {
+    fn name(&self) -> &'static str {
+        "frozen convolution"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward(slice(x, xl)?, None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, None)
+    }
+
+    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        self.for_x(x, &behind(self.activation, output, gradient)?)
+    }
+}
+
+impl CustomOp2 for Frozen {
+    fn name(&self) -> &'static str {
+        "frozen convolution with residual"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, r: &CpuStorage, rl: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward(slice(x, xl)?, Some(slice(r, rl)?))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, r: &CudaStorage, rl: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_on_gpu(x, xl, Some(Operand::of(r, rl)?))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gated = behind(self.activation, output, gradient)?;
+        Ok((self.for_x(x, &gated)?, residual.track_op().then_some(gated)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Operand;
+    use super::super::{affine_channels, conv2d};
+    use super::*;
+
+    /// The output, and the gradients of x and the residual.
+    fn answers(operands: &[Operand], op: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+        let variables: Vec<_> = operands.iter().map(Operand::variable).collect();
+        let output = op(&variables.iter().map(|variable| variable.as_tensor().clone()).collect::<Vec<_>>())?;
+        let weights = Operand::random(output.dims(), 77).frozen();
+        let mut gradients = (&output * weights)?.sum_all()?.backward()?;
+        let found = variables.iter().map(|variable| gradients.remove(variable).expect("tracked"));
+        Ok(std::iter::once(output).chain(found).collect())
+    }
+
+    #[test]
+    fn it_is_a_convolution_and_what_follows() -> Result<()> {
+        let weight = Operand::random(&[4, 3, 3, 3], 2).frozen();
+        let bias = Operand::random(&[4], 3).frozen();
+        let frozen = FrozenConvolution::new(&weight, &bias, 2, [1, 1])?;
+        let ones = Tensor::ones(4, candle_core::DType::F32, weight.device())?;
+        let operands = [Operand::random(&[2, 5, 6, 3], 1), Operand::random(&[2, 3, 3, 4], 4)];
+        for activation in [Activation::Identity, Activation::Relu] {
+            for count in [1, 2] {
+                let found = answers(&operands[..count], |x| frozen.apply(&x[0], x.get(1), activation))?;
+                let expected = answers(&operands[..count], |x| {
+                    affine_channels(&conv2d(&x[0], &weight, None, 2, [1, 1])?, &ones, &bias, x.get(1), activation)
+                })?;
+                for (found, expected) in found.iter().zip(&expected) {
+                    let apart = (found - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+                    assert!(apart < 1e-5, "{apart}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_an_error() -> Result<()> {
+        let weight = Operand::random(&[4, 3, 3, 3], 2);
+        let bias = Operand::random(&[4], 3).frozen();
+        assert!(FrozenConvolution::new(&weight.frozen(), &weight.frozen(), 1, [1, 1]).is_err());
+        assert!(FrozenConvolution::new(weight.variable().as_tensor(), &bias, 1, [1, 1]).is_err());
+        let frozen = FrozenConvolution::new(&weight.frozen(), &bias, 1, [1, 1])?;
+        let x = Operand::random(&[1, 5, 5, 3], 1).frozen();
+        assert!(frozen.apply(&x, Some(&x), Activation::Identity).is_err());
+        Ok(())
+    }
+}
