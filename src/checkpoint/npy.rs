@@ -64,7 +64,7 @@ impl Element for i64 {
             "|u1" => numbers(bytes, |element| u8::from_le_bytes(element).into()),
             "<u2" => numbers(bytes, |element| u16::from_le_bytes(element).into()),
             "<u4" => numbers(bytes, |element| u32::from_le_bytes(element).into()),
-            _ => Err(other_type("integers")),
+            _ => Err(other_type(name, "integers")),
         }
     }
 }
@@ -75,7 +75,7 @@ impl Element for f64 {
             "<f2" => numbers(bytes, |element| f16::from_le_bytes(element).to_f64()),
             "<f4" => numbers(bytes, |element| f32::from_le_bytes(element).into()),
             "<f8" => numbers(bytes, Self::from_le_bytes),
-            _ => Err(other_type("floating-point numbers")),
+            _ => Err(other_type(name, "floating-point numbers")),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Element for bool {
     fn decode(name: &str, bytes: &[u8]) -> Result<Vec<Self>, Fault> {
         match name {
             "|b1" => numbers(bytes, |[element]: [u8; 1]| element != 0),
-            _ => Err(other_type("bool")),
+            _ => Err(other_type(name, "bool")),
         }
     }
 }
@@ -98,8 +98,9 @@ fn numbers<const SIZE: usize, T>(bytes: &[u8], decode: impl Fn([u8; SIZE]) -> T)
     }
 }
 
-const fn other_type(expected: &'static str) -> Fault {
-    Fault::Unexpected { expected, found: "another type of element" }
+fn other_type(name: &str, expected: &'static str) -> Fault {
+    let found = if name.starts_with('>') { "numbers of big-endian bytes" } else { "another type of element" };
+    Fault::Unexpected { expected, found }
 }
 
 /// What an array file says of itself.
@@ -203,6 +204,11 @@ mod tests {
             let changed: Vec<u8> = text.replace(from, to).chars().map(|letter| letter as u8).collect();
             assert!(Array::<f64>::parse(&changed).is_err(), "{from} -> {to}");
         }
+        let bytes: Vec<u8> = Array { shape: vec![1], elements: vec![7_i64] }.to_bytes();
+        let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+        let swapped: Vec<u8> = text.replace("<i8", ">i8").chars().map(|letter| letter as u8).collect();
+        let found = "numbers of big-endian bytes";
+        assert!(matches!(Array::<i64>::parse(&swapped), Err(Fault::Unexpected { found: said, .. }) if said == found));
         let huge = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 8)}}", usize::MAX);
         let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
         bytes.extend((huge.len() as u32).to_le_bytes());

@@ -3,7 +3,7 @@
 //! For every cell a folder as their `saved_models/NAME`: `sis/DATA_SPLIT/DATA_SPLIT_I.npz` for rankings and sufficient
 //! subsets (`sis/DATA_SPLIT/PHOTOGRAPH.npz` where images are files of their own; or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,8 @@ fn tell(written: &Written, arguments: &ExportArguments) {
     }
     if written.insufficient > 0 {
         let images = text::count(written.insufficient, "image");
-        errln!("{images} without a file: nothing in them reaches the threshold");
+        let there = if written.insufficient == 1 { "it" } else { "them" };
+        errln!("{images} without a file: nothing in {there} reaches the threshold");
     }
     if written.absent > 0 {
         errln!("{} of `{}` not in the cache yet", text::count(written.absent, "step"), arguments.name);
@@ -208,6 +209,10 @@ fn write_split(
             })?;
         }
     }
+    if !arguments.packed {
+        let sufficient = images.iter().filter(|(_, size)| size.is_some());
+        nothing_else(&sis, &sufficient.map(|&(image, _)| names.file(&name, image)).collect())?;
+    }
     if predictions.is_empty() {
         return Ok(());
     }
@@ -231,6 +236,19 @@ fn write_split(
     write(&path, write_predictions(&predictions).as_bytes())?;
     written.paths.push(path);
     Ok(())
+}
+
+/// Refuses a folder that holds other files than those of this export, which would be taken for its own.
+pub(super) fn nothing_else(folder: &Path, own: &BTreeSet<String>) -> Result<(), String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    let other = names.filter(|name| !own.contains(name)).min();
+    other.map_or(Ok(()), |other| {
+        Err(format!(
+            "{} holds {other}, too, which is not of this export: remove that folder, or choose another one with `--to`",
+            folder.display()
+        ))
+    })
 }
 
 fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {

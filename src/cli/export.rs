@@ -1,5 +1,6 @@
 //! `export`: copies a stage's results into a folder, and draws what its subsets leave of the images.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::spec::ImageShape;
 use crate::stages::DataSplit;
 
 use super::args::{ExportArguments, Layout};
+use super::authors::nothing_else;
 use super::failure::{Failure, Status, chain};
 use super::session::{Session, check_stages};
 use super::{authors, human_study, text};
@@ -167,12 +169,16 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
         let folder = path.with_extension("");
         paths.push(path);
         let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape));
+        let mut own = BTreeSet::new();
         for number in set.numbers(&images).take(count) {
             let Some(seen) = set.seen(&images, number).map_err(unreadable)? else { continue };
             let image = images.image(number).map_err(unreadable)?;
             let png = drawing.image(seen.panel(&image)).map_err(|error| Failure::because(Status::Internal, &error))?;
-            write(&folder.join(format!("{number:05}.png")), &png)?;
+            let picture = format!("{number:05}.png");
+            write(&folder.join(&picture), &png)?;
+            own.insert(picture);
         }
+        nothing_else(&folder, &own).map_err(Failure::usage)?;
         if folder.is_dir() {
             paths.push(folder);
         }

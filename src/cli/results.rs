@@ -82,11 +82,12 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
         let in_plan = session.planned.plan.find(outcome.key.step()).is_some();
         let Some(set) = in_plan.then(|| session.store.load(&outcome.key).ok()).flatten() else { continue };
         lines.push(format!(
-            "Sufficient input subsets at {} of the first {} of {} ({}), in pixels of {}: {}",
+            "Sufficient input subsets at {} of the first {} of {} ({}{}), in pixels of {}: {}",
             set.threshold,
             text::count(set.images.len(), "image"),
             outcome.images,
             outcome.stage,
+            text::cell(&outcome.cell),
             set.pixels,
             sizes(&set.images)
         ));
@@ -213,8 +214,16 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
                 if !answers.claims.is_empty() {
                     out!("\n**Claims**\n\n{}", claims_markdown(&answers.claims));
                 }
+                for origin in &answers.origins {
+                    outln!("\n{origin}.");
+                }
             }
-            ResultsFormat::Latex => print_each(&answers.tables, table_latex),
+            ResultsFormat::Latex => {
+                print_each(&answers.tables, table_latex);
+                for origin in &answers.origins {
+                    outln!("% {origin}");
+                }
+            }
         }
     }
     Ok(Status::Success)

@@ -336,10 +336,12 @@ fn check_size([height, width]: [usize; 2], images: &ImageSet) -> Result<(), Stri
     Err(format!("it is of an image of {height}x{width} pixels, these images have {}x{}", shape.height, shape.width))
 }
 
+/// Confidences lie between 0 and 1, but for rounding.
 fn check_values(values: &[f64]) -> Result<(), String> {
-    match values.iter().position(|value| !value.is_finite()) {
+    const ROUNDING: f64 = 1e-4;
+    match values.iter().position(|value| !(-ROUNDING..=1.0 + ROUNDING).contains(value)) {
         None => Ok(()),
-        Some(step) => Err(format!("its value number {step} is {}", values[step])),
+        Some(step) => Err(format!("its value number {step} is {}, which is no confidence", values[step])),
     }
 }
 

@@ -285,6 +285,12 @@ fn sufficient_subsets_and_models_and_predictions_are_exported_for_the_authors() 
         assert_eq!(file.sis().iter().map(|&pixel| u64::from(pixel)).collect::<Vec<_>>(), subset);
     }
     assert_eq!(without, 1, "f(x) of one image is below .5");
+    // A file of an export before, which this one does not have, would be read with them.
+    fs::write(bench.path("out/sis/small_train/old.npz"), b"").unwrap();
+    let refused = bench.say("export tiny.toml sufficient --to out --layout authors");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("holds old.npz"), "{}", refused.err);
+    fs::remove_file(bench.path("out/sis/small_train/old.npz")).unwrap();
 
     let said = bench.ok("export tiny.toml net --to out --layout authors").out;
     assert_eq!(said.trim(), "out/checkpoints/checkpoint.safetensors");
@@ -340,6 +346,12 @@ fn selections_that_are_missing_twice_there_or_of_other_images_are_named() {
     refused(3, &["d0.npz is of no use", "4x5", "8x8"]);
     fs::write(&third, &fs::read(&aside).unwrap()[..2000]).unwrap();
     refused(3, &["d0.npz"]);
+    let file = SelectionFile::read(&aside).unwrap();
+    let mut values = file.values().to_vec();
+    values[5] = 3.5;
+    let sure = SelectionFile::new(8, 8, file.order().to_vec(), values, file.sis().to_vec()).unwrap();
+    sure.write(&third).unwrap();
+    refused(3, &["d0.npz is of no use", "value number 5 is 3.5, which is no confidence"]);
     fs::copy(&aside, &third).unwrap();
     let predictions = fs::read_to_string(bench.path("predictions.csv")).unwrap();
     fs::write(bench.path("predictions.csv"), predictions.replace("\n6,2,", "\n16,2,")).unwrap();

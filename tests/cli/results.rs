@@ -120,6 +120,10 @@ fn export_copies_subsets_and_draws_them() {
     // Beside the folders of pictures lie those of the steps' own files.
     let folders = fs::read_dir(bench.path("out")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), 8);
+    // Fewer pictures than lie there would leave the others among them.
+    let refused = bench.say("export tiny.toml subset --to all --images 3");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("holds 00003.png") && refused.err.contains("remove that folder"), "{}", refused.err);
 }
 
 #[test]

@@ -20,8 +20,7 @@ pub(super) fn summary(claims: &[CheckedClaim]) -> String {
     let count = |verdict| claims.iter().filter(|claim| claim.verdict == verdict).count();
     let (holds, fails, open) = (count(Verdict::Holds), count(Verdict::Fails), count(Verdict::NotEvaluated));
     let all = claims.len();
-    let noun = if all == 1 { "claim" } else { "claims" };
-    let mut parts = vec![format!("{holds} of {all} {noun} {}", if holds == 1 { "holds" } else { "hold" })];
+    let mut parts = vec![format!("{holds} of {all} claims {}", if holds == 1 { "holds" } else { "hold" })];
     if fails > 0 {
         parts.push(format!("{fails} {} not", if fails == 1 { "does" } else { "do" }));
     }
