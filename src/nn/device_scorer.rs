@@ -246,6 +246,12 @@ mod tests {
             let first = candidates.iter().position(|other| other == candidate).unwrap();
             assert_eq!(score.to_bits(), scores[first].to_bits(), "{candidate}");
         }
+        // And alone, as on the CPU nothing depends on the size of a batch.
+        for (place, &candidate) in candidates.iter().enumerate().step_by(IMAGES / 8) {
+            let mut alone = [0.0];
+            scorer.candidates(&[candidate], &mut alone);
+            assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
+        }
     }
 
     #[test]
