@@ -202,7 +202,7 @@ fn report(
         }));
         return;
     }
-    let cell: String = cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect::<Vec<_>>().concat();
+    let cell = text::cell(cell);
     let verdict = if agrees { "agrees" } else { "DIFFERS" };
     let class = match said {
         Some(said) if !same_class => format!("; predicts class {class}, not {}", said.class),

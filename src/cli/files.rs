@@ -13,6 +13,7 @@ use crate::spec::{DataSource, Split};
 use crate::stages::{DataSplit, HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
+use super::text;
 
 /// Answers from the data library, and remembers whether something was there but could not be used.
 pub(super) struct KnownFiles<'a> {
@@ -27,8 +28,7 @@ pub(super) type Contents = BTreeMap<(String, Split), Content>;
 
 /// A data set's name with the values of the axes that it mentions.
 pub(super) fn full_name(source: &DataSource) -> String {
-    let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
-    format!("{}{}", source.name, cell.concat())
+    format!("{}{}", source.name, text::cell(&source.cell))
 }
 
 /// Where the images of each data set come from, by its name.

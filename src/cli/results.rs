@@ -68,8 +68,8 @@ fn answered(session: &Session, results: &Results) -> Vec<String> {
     let lines = results.answers.iter().filter_map(|outcome| {
         session.planned.plan.find(outcome.key.step())?;
         let answers = session.store.load(&outcome.key).ok()?;
-        let cell: Vec<String> = outcome.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
-        let (cell, given, shown) = (cell.concat(), answers.answered(), text::count(answers.pictures.len(), "picture"));
+        let (cell, given, shown) =
+            (text::cell(&outcome.cell), answers.answered(), text::count(answers.pictures.len(), "picture"));
         Some(format!("{}{cell} on {}: {given} of {shown} answered", outcome.stage, outcome.images))
     });
     lines.collect()

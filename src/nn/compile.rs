@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::folding::Line;
+use super::fusion::readers;
 use super::graph::{Graph, Node, NodeId, Op};
 use crate::artifacts::ParameterTensor;
 use crate::kernels::engine::{ConvLayer, MapId, MapShape, Program, ProgramBuilder, Purpose};
@@ -67,15 +68,6 @@ pub fn compile(
     Ok(compiler.builder.finish())
 }
 
-/// How many nodes read each node.
-fn readers(graph: &Graph) -> Vec<usize> {
-    let mut readers = vec![0; graph.nodes().len()];
-    for input in graph.nodes().iter().flat_map(|node| &node.inputs) {
-        readers[input.0] += 1;
-    }
-    readers
-}
-
 /// The tensors by name; all that are asked for have been checked to be there.
 struct Tensors<'a>(&'a BTreeMap<String, ParameterTensor>);
 
@@ -124,7 +116,7 @@ struct Compiler<'a> {
     tensors: Tensors<'a>,
     builder: ProgramBuilder,
     values: Vec<Value>,
-    readers: Vec<usize>,
+    readers: Vec<Vec<NodeId>>,
 }
 
 impl Compiler<'_> {
@@ -200,7 +192,7 @@ impl Compiler<'_> {
     /// The node's open layer, if it has one that `fits` and nobody else reads.
     fn open_for(&self, id: NodeId, fits: impl Fn(&Open) -> bool) -> Option<Open> {
         match &self.values[id.0] {
-            Value::Open(open) if self.readers[id.0] == 1 && fits(open) => Some(open.clone()),
+            Value::Open(open) if self.readers[id.0].len() == 1 && fits(open) => Some(open.clone()),
             Value::Open(_) | Value::Map(_) => None,
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::folding::Line;
+use super::fusion::readers;
 use super::graph::{Graph, NodeId, Op};
 use super::tensor_layers::{Mode, TensorLayers, plain_convolution};
 use super::tensors::{TensorsError, check, upload};
@@ -45,14 +46,14 @@ impl EvaluationNetwork {
         device: &Device,
     ) -> std::result::Result<Self, TensorsError> {
         check(graph, tensors)?;
+        let readers = readers(graph);
         let (mut norms, mut folded) = (BTreeMap::new(), BTreeSet::new());
         for node in graph.nodes() {
             let Op::BatchNorm { name, epsilon } = &node.op else { continue };
             let line = Line::of(*epsilon, |part| &tensors[&format!("{name}.{part}")].data);
             let before = node.inputs[0];
-            let readers = graph.nodes().iter().filter(|node| node.inputs.contains(&before)).count();
             let norm = match &graph.node(before).op {
-                Op::Conv { name, bias, kernel, stride, padding } if readers == 1 => {
+                Op::Conv { name, bias, kernel, stride, padding } if readers[before.0].len() == 1 => {
                     folded.insert(name.clone());
                     let tensor = |part| &tensors[&format!("{name}.{part}")];
                     let window = Window { kernel: *kernel, stride: *stride, padding: *padding };

@@ -100,7 +100,8 @@ pub fn last_reads(graph: &Graph, steps: &[Step]) -> Vec<Vec<NodeId>> {
     last
 }
 
-fn readers(graph: &Graph) -> Vec<Vec<NodeId>> {
+/// The nodes that read each node.
+pub(super) fn readers(graph: &Graph) -> Vec<Vec<NodeId>> {
     let mut readers = vec![Vec::new(); graph.nodes().len()];
     for (place, node) in graph.nodes().iter().enumerate() {
         for input in &node.inputs {

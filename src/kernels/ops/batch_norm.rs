@@ -227,12 +227,7 @@ impl Normalisation {
         residual: Option<&Tensor>,
     ) -> Result<Gradients> {
         let (dims, channels, statistics) = (self.shape.dims(), self.shape.channels, &self.statistics);
-        let gated = match self.activation {
-            Activation::Identity => gradient.clone(),
-            Activation::Relu => cuda::compute([output, gradient], dims, |gpu, [output, gradient]| {
-                cuda::pointwise::gate(gpu, output, gradient)
-            })?,
-        };
+        let gated = behind(self.activation, output, gradient)?;
         let sums = cuda::compute([&gated, x, statistics], (2, channels), |gpu, [gradient, x, statistics]| {
             cuda::batch_norm::gradient_sums(gpu, gradient, x, statistics)
         })?;
@@ -340,8 +335,23 @@ pub(super) fn affine(
     });
 }
 
-/// The gradient behind the activation: where `ReLU` yields 0, 0.
-pub(super) fn gate(activation: Activation, output: &[f32], gradient: &[f32]) -> Vec<f32> {
+/// The gradient behind an activation, given what that yielded, and its gradient.
+pub(super) fn behind(activation: Activation, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let gradient = gradient.contiguous()?;
+    if activation == Activation::Identity {
+        return Ok(gradient);
+    }
+    #[cfg(feature = "cuda")]
+    if gradient.device().is_cuda() {
+        return cuda::compute([output, &gradient], output.shape(), |gpu, [output, gradient]| {
+            cuda::pointwise::gate(gpu, output, gradient)
+        });
+    }
+    tensor(gate(activation, &Values::of(output)?, &Values::of(&gradient)?), output.shape())
+}
+
+/// The same of values.
+fn gate(activation: Activation, output: &[f32], gradient: &[f32]) -> Vec<f32> {
     match activation {
         Activation::Identity => gradient.to_vec(),
         Activation::Relu => output

@@ -210,43 +210,13 @@ mod tests {
 
     use super::super::conv_portable;
     use super::super::shape::{MapShape, Window};
-    use super::super::testing::{Operand, assert_close, check, values, with_threads};
+    use super::super::testing::{
+        CONV_CASES, ConvCase, Operand, assert_close, check, conv_operands, values, with_threads,
+    };
     use super::{Algorithm, ConvShape, Isa, WeightGradient, conv2d, forward, input_gradient};
 
-    /// Batch, height, width, in, out, kernel height and width, stride, padding.
-    type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
-
-    /// The shapes of the architectures with fewer images, pixels and channels where that changes no path, and odd ones.
-    const CASES: [Case; 16] = [
-        (2, 6, 5, 3, 16, [3, 3], 1, [1, 1]),
-        (2, 7, 7, 1, 8, [3, 3], 1, [1, 1]),
-        (3, 8, 8, 8, 16, [3, 3], 2, [1, 1]),
-        (2, 6, 6, 16, 16, [3, 3], 1, [1, 1]),
-        (2, 8, 8, 16, 32, [3, 3], 2, [1, 1]),
-        (1, 4, 4, 32, 64, [3, 3], 2, [1, 1]),
-        (2, 2, 2, 64, 48, [3, 3], 1, [1, 1]),
-        (9, 1, 1, 16, 16, [3, 3], 1, [1, 1]),
-        (2, 6, 6, 16, 32, [1, 1], 2, [0, 0]),
-        (2, 5, 5, 32, 16, [1, 1], 1, [0, 0]),
-        (1, 9, 9, 3, 16, [7, 7], 2, [3, 3]),
-        (1, 7, 7, 16, 16, [5, 5], 1, [2, 2]),
-        (1, 7, 8, 16, 16, [1, 7], 1, [0, 3]),
-        (1, 8, 7, 5, 6, [7, 1], 1, [3, 0]),
-        (1, 8, 9, 16, 16, [3, 3], 2, [0, 0]),
-        (2, 5, 4, 2, 3, [2, 3], 3, [1, 2]),
-    ];
-
-    fn operands(case: &Case) -> Vec<Operand> {
-        let (batch, height, width, inputs, outputs, [rows, columns], ..) = *case;
-        vec![
-            Operand::random(&[batch, height, width, inputs], 1),
-            Operand::random(&[outputs, inputs, rows, columns], 2),
-            Operand::random(&[outputs], 3),
-        ]
-    }
-
     /// The definition, in double precision: every output is a sum over taps and channels.
-    fn oracle(case: &Case, inputs: &[Vec<f64>]) -> Vec<f64> {
+    fn oracle(case: &ConvCase, inputs: &[Vec<f64>]) -> Vec<f64> {
         let (batch, height, width, channels, outputs, [rows, columns], stride, padding) = *case;
         let (out_height, out_width) =
             ((height + 2 * padding[0] - rows) / stride + 1, (width + 2 * padding[1] - columns) / stride + 1);
@@ -278,10 +248,10 @@ mod tests {
 
     #[test]
     fn values_and_gradients_follow_the_definition() {
-        for case in &CASES {
+        for case in &CONV_CASES {
             let (stride, padding) = (case.6, case.7);
             check(
-                &operands(case),
+                &conv_operands(case),
                 |inputs| oracle(case, inputs),
                 |tensors| conv2d(tensors[0], tensors[1], Some(tensors[2]), stride, padding),
             );
@@ -290,7 +260,7 @@ mod tests {
 
     #[test]
     fn frozen_operands_get_no_gradient() {
-        let [x, weight, bias] = <[Operand; 3]>::try_from(operands(&CASES[3])).expect("three operands");
+        let [x, weight, bias] = <[Operand; 3]>::try_from(conv_operands(&CONV_CASES[3])).expect("three operands");
         let variable = weight.variable();
         let out = conv2d(&x.frozen(), &variable, Some(&bias.frozen()), 1, [1, 1]).expect("shapes agree");
         let gradients = out.sum_all().and_then(|loss| loss.backward()).expect("a gradient");
@@ -306,7 +276,7 @@ mod tests {
     #[test]
     fn bytes_do_not_depend_on_the_number_of_threads() {
         for case in [(20, 6, 6, 16, 16, [3, 3], 1, [1, 1]), (20, 6, 6, 3, 8, [3, 3], 2, [1, 1])] {
-            let operands = operands(&case);
+            let operands = conv_operands(&case);
             let run = || -> Vec<Vec<f32>> {
                 let variables: Vec<_> = operands.iter().map(Operand::variable).collect();
                 let out =
@@ -322,8 +292,8 @@ mod tests {
 
     #[test]
     fn a_bias_is_optional() {
-        let case = CASES[3];
-        let [x, weight, _] = <[Operand; 3]>::try_from(operands(&case)).expect("three operands");
+        let case = CONV_CASES[3];
+        let [x, weight, _] = <[Operand; 3]>::try_from(conv_operands(&case)).expect("three operands");
         let out = conv2d(&x.frozen(), &weight.frozen(), None, case.6, case.7).expect("shapes agree");
         assert_close(&values(&out), &oracle(&case, &[x.values, weight.values]), 2e-5, "output");
     }

@@ -1,17 +1,17 @@
 //! A convolution of frozen weights, with all that follows it in a network at rest.
 
+use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
 #[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CudaStorage, Layout};
 
 use super::batch_norm::Activation;
 use super::channels::rectified;
 use super::conv::Convolution;
 #[cfg(feature = "cuda")]
 use super::cuda::{self, Operand, choice};
-use super::pointwise::behind;
+use super::residual::{Residual, apply};
 use super::shape::ConvShape;
-use super::values::{Values, slice, stored};
+use super::values::{Values, stored};
 
 /// act(x convolved + bias + residual) with weights and a bias that get no gradient: a convolution into which the batch
 /// norm behind it is folded.
@@ -50,17 +50,9 @@ impl FrozenConvolution {
         if !x.device().same_device(self.weight.device()) {
             bail!("convolve a map on one device with weights on another: move it first");
         }
-        if let Some(residual) = residual
-            && residual.dims4()? != shape.output.dims()
-        {
-            bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), shape.output.dims());
-        }
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
         let op = Frozen { convolution: Convolution::new(shape), weight, bias, activation };
-        match residual {
-            None => x.contiguous()?.apply_op1(op),
-            Some(residual) => x.contiguous()?.apply_op2(&residual.contiguous()?, op),
-        }
+        apply(op, x, residual, &shape.output.dims().into())
     }
 }
 
@@ -71,7 +63,13 @@ struct Frozen {
     activation: Activation,
 }
 
-impl Frozen {
+impl Residual for Frozen {
+    const NAMES: [&'static str; 2] = ["frozen convolution", "frozen convolution with residual"];
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
     fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let (weight, bias) = (Values::of(&self.weight)?, Values::of(&self.bias)?);
         let mut out = self.convolution.forward(x, &weight, Some(&bias));
@@ -103,54 +101,8 @@ impl Frozen {
         Ok((out, shape.output.dims().into()))
     }
 
-    /// The gradient for x, given that behind the activation.
-    fn for_x(&self, x: &Tensor, gated: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.convolution.gradients(x, &self.weight, gated)?.0)
-    }
-}
-
-impl CustomOp1 for Frozen {
-    fn name(&self) -> &'static str {
-        "frozen convolution"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(slice(x, xl)?, None)
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.forward_on_gpu(x, xl, None)
-    }
-
-    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        self.for_x(x, &behind(self.activation, output, gradient)?)
-    }
-}
-
-impl CustomOp2 for Frozen {
-    fn name(&self) -> &'static str {
-        "frozen convolution with residual"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, r: &CpuStorage, rl: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(slice(x, xl)?, Some(slice(r, rl)?))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, r: &CudaStorage, rl: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.forward_on_gpu(x, xl, Some(Operand::of(r, rl)?))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        residual: &Tensor,
-        output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gated = behind(self.activation, output, gradient)?;
-        Ok((self.for_x(x, &gated)?, residual.track_op().then_some(gated)))
+    fn input_gradient(&self, x: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.convolution.gradients(x, &self.weight, gradient)?.0)
     }
 }
 

@@ -22,6 +22,7 @@ mod loss;
 mod outer_product;
 mod pointwise;
 mod pool;
+mod residual;
 mod shape;
 mod update;
 mod values;

@@ -2,13 +2,14 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::batch_norm::{Activation, affine, gate};
+use super::batch_norm::{Activation, affine, behind};
 use super::channels::rectified;
 #[cfg(feature = "cuda")]
 use super::cuda::{self, Operand};
+use super::residual::{Residual, apply};
 use super::shape::MapShape;
 use super::values::{Values, slice, stored, tensor};
 
@@ -45,16 +46,7 @@ impl CustomOp1 for Rectifier {
         if !x.track_op() {
             return Ok(None);
         }
-        let gradient = gradient.contiguous()?;
-        #[cfg(feature = "cuda")]
-        if x.device().is_cuda() {
-            return cuda::compute([output, &gradient], x.shape(), |gpu, [output, gradient]| {
-                cuda::pointwise::gate(gpu, output, gradient)
-            })
-            .map(Some);
-        }
-        let values = gate(Activation::Relu, &Values::of(output)?, &Values::of(&gradient)?);
-        tensor(values, x.shape()).map(Some)
+        behind(Activation::Relu, output, gradient).map(Some)
     }
 }
 
@@ -78,31 +70,8 @@ pub fn affine_channels(
     if scale.track_op() || shift.track_op() {
         bail!("scale a map by tracked values: they get no gradient here, detach them");
     }
-    if let Some(residual) = residual
-        && residual.shape() != x.shape()
-    {
-        bail!("add a residual of shape {:?} to a map of shape {:?}", residual.shape(), x.shape());
-    }
     let op = Affine { shape, scale: scale.contiguous()?, shift: shift.contiguous()?, activation };
-    match residual {
-        None => x.contiguous()?.apply_op1(op),
-        Some(residual) => x.contiguous()?.apply_op2(&residual.contiguous()?, op),
-    }
-}
-
-/// The gradient behind an activation, given what that yielded, and its gradient.
-pub(super) fn behind(activation: Activation, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-    let gradient = gradient.contiguous()?;
-    if activation == Activation::Identity {
-        return Ok(gradient);
-    }
-    #[cfg(feature = "cuda")]
-    if gradient.device().is_cuda() {
-        return cuda::compute([output, &gradient], output.shape(), |gpu, [output, gradient]| {
-            cuda::pointwise::gate(gpu, output, gradient)
-        });
-    }
-    tensor(gate(activation, &Values::of(output)?, &Values::of(&gradient)?), output.shape())
+    apply(op, x, residual, x.shape())
 }
 
 struct Affine {
@@ -112,7 +81,13 @@ struct Affine {
     activation: Activation,
 }
 
-impl Affine {
+impl Residual for Affine {
+    const NAMES: [&'static str; 2] = ["affine", "affine with residual"];
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
     fn forward(&self, x: &[f32], residual: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; self.shape.values()];
         let (scale, shift) = (Values::of(&self.scale)?, Values::of(&self.shift)?);
@@ -137,6 +112,12 @@ impl Affine {
         Ok((out, self.shape.dims().into()))
     }
 
+    fn input_gradient(&self, x: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if x.track_op() { self.scaled(gradient).map(Some) } else { Ok(None) }
+    }
+}
+
+impl Affine {
     fn scaled(&self, gradient: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
@@ -155,55 +136,6 @@ impl Affine {
             }
         });
         tensor(out, self.shape.dims())
-    }
-}
-
-impl CustomOp1 for Affine {
-    fn name(&self) -> &'static str {
-        "affine"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(slice(x, xl)?, None)
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.forward_on_gpu(x, xl, None)
-    }
-
-    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        self.scaled(&behind(self.activation, output, gradient)?).map(Some)
-    }
-}
-
-impl CustomOp2 for Affine {
-    fn name(&self) -> &'static str {
-        "affine with residual"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, r: &CpuStorage, rl: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(slice(x, xl)?, Some(slice(r, rl)?))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout, r: &CudaStorage, rl: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.forward_on_gpu(x, xl, Some(Operand::of(r, rl)?))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        residual: &Tensor,
-        output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gated = behind(self.activation, output, gradient)?;
-        let for_x = if x.track_op() { Some(self.scaled(&gated)?) } else { None };
-        Ok((for_x, residual.track_op().then_some(gated)))
     }
 }
 

@@ -32,6 +32,39 @@ impl Operand {
     }
 }
 
+/// Batch, height, width, in, out, kernel height and width, stride, padding.
+pub(super) type ConvCase = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
+
+/// The shapes of the architectures with fewer images, pixels and channels where that changes no path, and odd ones.
+pub(super) const CONV_CASES: [ConvCase; 16] = [
+    (2, 6, 5, 3, 16, [3, 3], 1, [1, 1]),
+    (2, 7, 7, 1, 8, [3, 3], 1, [1, 1]),
+    (3, 8, 8, 8, 16, [3, 3], 2, [1, 1]),
+    (2, 6, 6, 16, 16, [3, 3], 1, [1, 1]),
+    (2, 8, 8, 16, 32, [3, 3], 2, [1, 1]),
+    (1, 4, 4, 32, 64, [3, 3], 2, [1, 1]),
+    (2, 2, 2, 64, 48, [3, 3], 1, [1, 1]),
+    (9, 1, 1, 16, 16, [3, 3], 1, [1, 1]),
+    (2, 6, 6, 16, 32, [1, 1], 2, [0, 0]),
+    (2, 5, 5, 32, 16, [1, 1], 1, [0, 0]),
+    (1, 9, 9, 3, 16, [7, 7], 2, [3, 3]),
+    (1, 7, 7, 16, 16, [5, 5], 1, [2, 2]),
+    (1, 7, 8, 16, 16, [1, 7], 1, [0, 3]),
+    (1, 8, 7, 5, 6, [7, 1], 1, [3, 0]),
+    (1, 8, 9, 16, 16, [3, 3], 2, [0, 0]),
+    (2, 5, 4, 2, 3, [2, 3], 3, [1, 2]),
+];
+
+/// A map, weights and a bias for such a convolution.
+pub(super) fn conv_operands(case: &ConvCase) -> Vec<Operand> {
+    let (batch, height, width, inputs, outputs, [rows, columns], ..) = *case;
+    vec![
+        Operand::random(&[batch, height, width, inputs], 1),
+        Operand::random(&[outputs, inputs, rows, columns], 2),
+        Operand::random(&[outputs], 3),
+    ]
+}
+
 /// The tensor's values.
 pub(super) fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().and_then(|flat| flat.to_vec1()).expect("an f32 tensor")

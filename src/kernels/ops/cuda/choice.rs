@@ -23,8 +23,7 @@ pub(in crate::kernels::ops) fn forward(
     weight: Map<'_>,
     then: Option<&Then<'_, CudaStorage>>,
 ) -> Result<CudaStorage> {
-    single(&[x, weight])?;
-    single(&then.into_iter().flat_map(Then::operands).collect::<Vec<_>>())?;
+    single([x, weight].into_iter().chain(then.into_iter().flat_map(Then::operands)))?;
     #[cfg(feature = "cudnn")]
     if let Some(out) = cudnn::forward(device, shape, x, weight)? {
         return match then {
@@ -42,7 +41,7 @@ pub(in crate::kernels::ops) fn input_gradient(
     gradient: Map<'_>,
     weight: Map<'_>,
 ) -> Result<CudaStorage> {
-    single(&[gradient, weight])?;
+    single([gradient, weight])?;
     #[cfg(feature = "cudnn")]
     if let Some(out) = cudnn::input_gradient(device, shape, gradient, weight)? {
         return Ok(out);
@@ -57,7 +56,7 @@ pub(in crate::kernels::ops) fn weight_gradient(
     x: Map<'_>,
     gradient: Map<'_>,
 ) -> Result<CudaStorage> {
-    single(&[x, gradient])?;
+    single([x, gradient])?;
     #[cfg(feature = "cudnn")]
     if let Some(out) = cudnn::weight_gradient(device, shape, x, gradient)? {
         return Ok(out);
@@ -66,8 +65,8 @@ pub(in crate::kernels::ops) fn weight_gradient(
 }
 
 /// Refuses what is not single precision, which all these compute in.
-fn single(operands: &[Map<'_>]) -> Result<()> {
-    match operands.iter().map(|operand| operand.storage.dtype()).find(|&kind| kind != DType::F32) {
+fn single<'a>(operands: impl IntoIterator<Item = Map<'a>>) -> Result<()> {
+    match operands.into_iter().map(|operand| operand.storage.dtype()).find(|&kind| kind != DType::F32) {
         None => Ok(()),
         Some(kind) => bail!("convolve {kind:?} values on a GPU: it convolves f32"),
     }

@@ -138,20 +138,21 @@ KERNEL(convolve_back_any) {
     convolution(thread, out, a, b, c, d, s, 1, 0);
 }
 
-// a: weights [out, in, rows]; out: [rows, in, out], with zeros up to a multiple of OUTS.
-KERNEL(pack) {
+// a: weights [out, in, rows], or [in, out, rows] for the way back; out: [rows, in, out], with zeros up to a multiple of OUTS.
+FUNCTION void packed(const int thread, PARAMETERS, const int back) {
     UNUSED;
     const int wide = divided_up(s.out_channels, OUTS) * OUTS;
     const int to = thread % wide, from = thread / wide % s.channels, tap = thread / wide / s.channels;
-    OUT(float)[thread] = to < s.out_channels ? IN(float, a)[(to * s.channels + from) * s.rows + tap] : 0.0f;
+    const int pair = back ? from * s.out_channels + to : to * s.channels + from;
+    OUT(float)[thread] = to < s.out_channels ? IN(float, a)[pair * s.rows + tap] : 0.0f;
 }
 
-// a: weights [in, out, rows]; out: [rows, in, out], with zeros up to a multiple of OUTS.
+KERNEL(pack) {
+    packed(thread, out, a, b, c, d, s, 0);
+}
+
 KERNEL(pack_back) {
-    UNUSED;
-    const int wide = divided_up(s.out_channels, OUTS) * OUTS;
-    const int to = thread % wide, from = thread / wide % s.channels, tap = thread / wide / s.channels;
-    OUT(float)[thread] = to < s.out_channels ? IN(float, a)[(from * s.out_channels + to) * s.rows + tap] : 0.0f;
+    packed(thread, out, a, b, c, d, s, 1);
 }
 
 // a: [rows, in, out] in double precision; out: [out, in, rows].

@@ -86,13 +86,7 @@ pub(super) fn forward(
     x: Operand<'_, CudaStorage>,
     weight: Operand<'_, CudaStorage>,
 ) -> Result<Option<CudaStorage>> {
-    if !ready(device, Direction::Forward, shape)? {
-        return Ok(None);
-    }
-    let x = turned(device, shape.input, x, Order::ChannelsFirst)?;
-    let x = Operand::whole(&x, shape.input.values());
-    let out = run(device, Direction::Forward, shape, [x, weight], shape.output.values())?;
-    turned(device, shape.output, Operand::whole(&out, shape.output.values()), Order::ChannelsLast).map(Some)
+    through(device, Direction::Forward, shape, [shape.input, shape.output], x, weight)
 }
 
 /// The gradient for x, given the output's.
@@ -102,13 +96,24 @@ pub(super) fn input_gradient(
     gradient: Operand<'_, CudaStorage>,
     weight: Operand<'_, CudaStorage>,
 ) -> Result<Option<CudaStorage>> {
-    if !ready(device, Direction::InputGradient, shape)? {
+    through(device, Direction::InputGradient, shape, [shape.output, shape.input], gradient, weight)
+}
+
+/// Takes a map of one shape to one of another, if cuDNN is the way.
+fn through(
+    device: &CudaDevice,
+    direction: Direction,
+    shape: &ConvShape,
+    [from, to]: [MapShape; 2],
+    map: Operand<'_, CudaStorage>,
+    weight: Operand<'_, CudaStorage>,
+) -> Result<Option<CudaStorage>> {
+    if !ready(device, direction, shape)? {
         return Ok(None);
     }
-    let gradient = turned(device, shape.output, gradient, Order::ChannelsFirst)?;
-    let gradient = Operand::whole(&gradient, shape.output.values());
-    let out = run(device, Direction::InputGradient, shape, [gradient, weight], shape.input.values())?;
-    turned(device, shape.input, Operand::whole(&out, shape.input.values()), Order::ChannelsLast).map(Some)
+    let map = turned(device, from, map, Order::ChannelsFirst)?;
+    let out = run(device, direction, shape, [Operand::whole(&map, from.values()), weight], to.values())?;
+    turned(device, to, Operand::whole(&out, to.values()), Order::ChannelsLast).map(Some)
 }
 
 /// The gradient for the weights, `[out, in, height, width]`, given the output's.
