@@ -14,6 +14,8 @@
 //! - [`kernels`]: convolution and its companions as candle custom ops; the fused masked-scoring engine.
 //! - [`data`]: data sets, read and fetched.
 //! - [`checkpoint`]: model files made elsewhere, read without running anything that they contain.
+//! - [`pickle`]: Python's pickles, read without running anything.
+//! - [`sniff`]: what a file is that stands where another was meant.
 //! - [`numpy`]: the format of its array files, and its random numbers.
 //! - [`report`]: tables, claims, figures.
 //! - [`cli`]: the verbs. Only this room prints.
@@ -29,8 +31,10 @@ pub mod engine;
 pub mod kernels;
 pub mod nn;
 pub mod numpy;
+pub mod pickle;
 pub mod pipeline;
 pub mod report;
 pub mod sis;
+pub mod sniff;
 pub mod spec;
 pub mod stages;

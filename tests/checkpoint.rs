@@ -202,8 +202,8 @@ fn a_compressed_archive_is_refused() {
 fn a_pickle_that_would_run_a_command_is_refused_and_runs_nothing() {
     for path in both("malicious") {
         let (message, fault) = fault(&path);
-        assert!(matches!(&fault, Fault::ForbiddenName { name } if name == "posix.system"), "{message}");
-        assert!(message.contains("byte ") && message.contains("nothing was run"), "{message}");
+        assert!(matches!(&fault, Fault::Pickle(_)), "{message}");
+        assert!(message.contains("found an object of `posix.system`"), "{message}");
         assert!(!Path::new("overinterp-ran-a-pickle").exists());
     }
 }

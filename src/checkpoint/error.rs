@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::pickle;
+
 /// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -43,33 +45,6 @@ pub enum Fault {
         /// Bytes that do.
         left: u64,
     },
-    /// A byte is no instruction of a pickle that PyTorch writes.
-    #[error("unknown pickle instruction 0x{0:02x}; the file is damaged, or not from torch.save")]
-    UnknownInstruction(u8),
-    /// A pickle of another version.
-    #[error("pickle protocol {0} is not supported; PyTorch writes protocol 2")]
-    Protocol(u8),
-    /// An instruction takes more than there is.
-    #[error("a pickle instruction finds too few values")]
-    EmptyStack,
-    /// An instruction refers to a value that was never remembered.
-    #[error("a pickle instruction refers to memo {0}, which was not set")]
-    UnknownMemo(u32),
-    /// More values than any state dict needs.
-    #[error("the pickle has more than {0} values, far more than a state dict")]
-    TooManyValues(usize),
-    /// An integer that does not fit.
-    #[error("the integer has {0} bytes; a checkpoint needs no more than 16")]
-    LongInteger(usize),
-    /// A Python name that is not needed for a state dict.
-    #[error(
-        "the pickle asks for {name}, which is not one of the names that a state dict needs, and nothing was run; \
-         save `model.state_dict()` with torch.save rather than the model itself"
-    )]
-    ForbiddenName {
-        /// Module and name, joined by a dot.
-        name: String,
-    },
     /// One kind of value stands in the place of another.
     #[error("expected {expected}, found {found}")]
     Unexpected {
@@ -78,9 +53,9 @@ pub enum Fault {
         /// What is.
         found: &'static str,
     },
-    /// A count, offset or stride below zero, or beyond what can be addressed.
-    #[error("{0} is no valid size, offset or stride")]
-    Extent(i128),
+    /// What is wrong with a pickle, or with what it says of a tensor.
+    #[error(transparent)]
+    Pickle(#[from] pickle::Fault),
     /// A tensor of more dimensions than PyTorch has.
     #[error("{0} dimensions; PyTorch has at most 64")]
     Rank(usize),

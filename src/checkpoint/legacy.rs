@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::error::{Fault, Located, quote};
-use super::pickle::{self, Bytes, Pickle, Value};
 use super::state_dict::{self, Storages};
 use super::tensor::ByteOrder;
 use crate::artifacts::ParameterTensor;
+use crate::pickle::{self, Bytes, Pickle, Value};
 
 /// `MAGIC_NUMBER`.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -46,25 +46,22 @@ pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Loc
 }
 
 /// Runs the next pickle.
-fn load(bytes: &mut Bytes<'_>, part: &str) -> Result<Pickle, Located> {
+fn load<'a>(bytes: &mut Bytes<'a>, part: &str) -> Result<Pickle<'a>, Located> {
     let start = bytes.position();
-    pickle::load(bytes).map_err(|error| error.fault.at(format!("{part}, byte {} of the file", start + error.byte)))
+    pickle::load(bytes)
+        .map_err(|error| Fault::from(error.fault).at(format!("{part}, byte {} of the file", start + error.byte)))
 }
 
-fn expect(pickle: &Pickle, number: i128) -> Result<(), Fault> {
+fn expect(pickle: &Pickle<'_>, number: i128) -> Result<(), Fault> {
     match pickle.value(pickle.root()) {
         Value::Int(found) if *found == number => Ok(()),
         Value::Int(_) => Err(Fault::Unexpected { expected: "PyTorch's number", found: "another" }),
-        other => Err(other.instead_of("an integer")),
+        _ => Err(pickle.instead_of("an integer", pickle.root()).into()),
     }
 }
 
-fn check_byte_order(machine: &Pickle) -> Result<(), Fault> {
-    let Value::Dict(facts) = machine.value(machine.root()) else {
-        return Err(machine.value(machine.root()).instead_of("a dict"));
-    };
-    let order = facts.iter().find(|&&(key, _)| machine.text(key).is_ok_and(|key| key == "little_endian"));
-    match order.map(|&(_, order)| machine.value(order)) {
+fn check_byte_order(machine: &Pickle<'_>) -> Result<(), Fault> {
+    match machine.get(machine.root(), "little_endian").map(|order| machine.value(order)) {
         Some(Value::Bool(true)) => Ok(()),
         Some(Value::Bool(false)) => Err(Fault::BigEndian),
         _ => Err(Fault::Unexpected { expected: "`little_endian`", found: "no such fact" }),
@@ -74,13 +71,13 @@ fn check_byte_order(machine: &Pickle) -> Result<(), Fault> {
 /// Cuts the storages out of the file, in the order of their keys.
 fn read_storages<'a>(
     bytes: &mut Bytes<'a>,
-    object: &'a Pickle,
-    keys: &Pickle,
+    object: &'a Pickle<'_>,
+    keys: &Pickle<'_>,
 ) -> Result<BTreeMap<&'a str, &'a [u8]>, Located> {
     let announced = state_dict::announced(object)?;
     let mut storages = BTreeMap::new();
-    for &key in keys.items(keys.root()).map_err(|fault| fault.at("the list of storages"))? {
-        let key = keys.text(key).map_err(|fault| fault.at("the list of storages"))?;
+    for &key in keys.items(keys.root()).map_err(|fault| Fault::from(fault).at("the list of storages"))? {
+        let key = keys.text(key).map_err(|fault| Fault::from(fault).at("the list of storages"))?;
         let place = || format!("storage {}, byte {} of the file", quote(key), bytes.position());
         let Some((&key, announced)) = announced.get_key_value(key) else {
             return Err(Fault::MissingStorage(quote(key)).at("the object's pickle"));
@@ -88,11 +85,11 @@ fn read_storages<'a>(
         let place = place();
         let storage = (|| {
             let count = i64::from_le_bytes(bytes.array()?);
-            let found = announced.resized(usize::try_from(count).map_err(|_| Fault::Extent(count.into()))?);
+            let found = announced.resized(usize::try_from(count).map_err(|_| pickle::Fault::Extent(count.into()))?);
             if found != *announced {
                 return Err(Fault::StorageLength { expected: announced.bytes(), found: found.bytes() });
             }
-            bytes.take(announced.bytes())
+            Ok(bytes.take(announced.bytes())?)
         })();
         storages.insert(key, storage.map_err(|fault| fault.at(place))?);
     }
@@ -166,7 +163,7 @@ mod tests {
         ] {
             let Located { place, fault } = file.read().unwrap_err();
             assert_eq!(place, "tensor w");
-            assert!(matches!(fault, Fault::Extent(..0)), "{fault}");
+            assert!(matches!(fault, Fault::Pickle(pickle::Fault::Extent(..0))), "{fault}");
         }
     }
 
@@ -211,8 +208,11 @@ mod tests {
             );
         }
         let file = File { counted: -1, ..File::sound() };
-        assert!(matches!(file.read().unwrap_err().fault, Fault::Extent(-1)));
+        assert!(matches!(file.read().unwrap_err().fault, Fault::Pickle(pickle::Fault::Extent(-1))));
         let file = File { announced: i32::MAX, counted: i32::MAX.into(), ..File::sound() };
-        assert!(matches!(file.read().unwrap_err().fault, Fault::Truncated { wanted: 0x1_ffff_fffc, left: 16 }));
+        assert!(matches!(
+            file.read().unwrap_err().fault,
+            Fault::Pickle(pickle::Fault::Truncated { wanted: 0x1_ffff_fffc, left: 16 })
+        ));
     }
 }

@@ -13,7 +13,6 @@ mod names;
 mod npy;
 mod npz;
 mod packed_file;
-mod pickle;
 mod predictions_file;
 mod read;
 mod safe_tensors;
@@ -21,6 +20,7 @@ mod selection_file;
 mod selection_folder;
 mod state_dict;
 mod tensor;
+mod torch;
 mod zip_archive;
 
 pub use error::{CheckpointError, Fault};

@@ -20,6 +20,13 @@ pub(super) enum ElementType {
     Int8,
     UInt8,
     Bool,
+    /// Elements that no weights have: their size is known, so that a reader can go past them.
+    Unread {
+        /// Their type, for messages.
+        name: &'static str,
+        /// Bytes of one.
+        size: usize,
+    },
 }
 
 /// Which end of an element comes first.
@@ -37,13 +44,14 @@ impl ElementType {
             Self::Float32 | Self::Int32 => 4,
             Self::Float16 | Self::BFloat16 | Self::Int16 => 2,
             Self::Int8 | Self::UInt8 | Self::Bool => 1,
+            Self::Unread { size, .. } => size,
         }
     }
 
     /// Reads the elements of `bytes` that `layout` visits, each as the nearest float32.
     ///
     /// # Errors
-    /// When the layout reaches outside `bytes`.
+    /// When the layout reaches outside `bytes`, or no weights have such elements.
     pub fn gather(self, bytes: &[u8], order: ByteOrder, layout: &Layout) -> Result<Vec<f32>, Fault> {
         match self {
             Self::Float64 => gather(bytes, order, layout, |b| f64::from_le_bytes(b) as f32),
@@ -56,6 +64,7 @@ impl ElementType {
             Self::Int8 => gather(bytes, order, layout, |b| f32::from(i8::from_le_bytes(b))),
             Self::UInt8 => gather(bytes, order, layout, |[b]| f32::from(b)),
             Self::Bool => gather(bytes, order, layout, |[b]| f32::from(u8::from(b != 0))),
+            Self::Unread { name, .. } => Err(Fault::ElementType(name.to_owned())),
         }
     }
 }
@@ -110,6 +119,15 @@ impl Layout {
         let mut strides = vec![1_usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
+        }
+        Self::new(0, shape, strides)
+    }
+
+    /// A tensor whose elements follow each other with the first index varying fastest.
+    pub fn column_major(shape: Vec<usize>) -> Result<Self, Fault> {
+        let mut strides = vec![1_usize; shape.len()];
+        for axis in 1..shape.len() {
+            strides[axis] = strides[axis - 1].saturating_mul(shape[axis - 1]);
         }
         Self::new(0, shape, strides)
     }

@@ -8,10 +8,10 @@ use std::io::{self, Cursor};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::{Fault, Located, quote};
-use super::pickle::{self, Bytes};
 use super::state_dict::{self, Storages};
 use super::tensor::ByteOrder;
 use crate::artifacts::ParameterTensor;
+use crate::pickle;
 
 /// Whether the file begins as one.
 pub(super) fn recognises(bytes: &[u8]) -> bool {
@@ -23,8 +23,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Lo
     let mut entries = Entries::open(bytes)?;
     let name = format!("{}data.pkl", entries.folder);
     let program = entries.get(&name)?;
-    let pickle = pickle::load(&mut Bytes::new(program))
-        .map_err(|error| error.fault.at(format!("{}, byte {}", quote(&name), error.byte)))?;
+    let pickle = pickle::read(program)
+        .map_err(|error| Fault::from(error.fault).at(format!("{}, byte {}", quote(&name), error.byte)))?;
     let order = entries.byte_order()?;
     let mut storages = BTreeMap::new();
     for (key, announced) in state_dict::announced(&pickle)? {
