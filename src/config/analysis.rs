@@ -2,28 +2,28 @@
 
 use crate::spec::{Bootstrap, Fraction, Metric, Seed, Split};
 
-use super::experiment::{ImagesRef, Settings, StageRef};
+use super::experiment::{ImagesRef, StageRef};
 use super::read::{Item, Reader};
-use super::reference::{Reference, unjoined, written};
+use super::reference::{Draft, Reference};
 use super::schema::{ANALYSE, BOOTSTRAP, QUESTIONS, QuestionKind, StageKind};
 use super::stage::{MODELS, RANKINGS, Scope, fraction, split_name, threshold};
 
 /// One half of what a stage hands on: `ranking.test`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Half {
+pub struct Half<R = StageRef> {
     /// The stage.
-    pub stage: StageRef,
+    pub stage: R,
     /// Which half.
     pub split: Split,
 }
 
-/// What an analysis is asked, references resolved.
+/// What an analysis is asked; `R` is what it names other stages by.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Question {
+pub enum Question<R = StageRef> {
     /// `sis-size`: how large sufficient input subsets are, of all images, of the correctly classified, and of the others.
     SisSize {
         /// A `select` stage that asks a model.
-        ranking: Half,
+        ranking: Half<R>,
         /// The confidence that a subset must reach, for the numbers.
         threshold: f64,
         /// The same for the points of the curves, in ascending order.
@@ -34,44 +34,44 @@ pub enum Question {
     /// `confidence-curve`: how f falls while pixels are masked.
     ConfidenceCurve {
         /// A `select` stage that asks a model.
-        ranking: Half,
+        ranking: Half<R>,
         /// How intervals are found.
         bootstrap: Bootstrap,
     },
     /// `masked-confidence`: f with everything masked, by predicted class.
     MaskedConfidence {
         /// A `select` stage that asks a model.
-        ranking: Half,
+        ranking: Half<R>,
     },
     /// `heat-map`: where subsets lie.
     HeatMap {
         /// A `mask` stage.
-        subset: Half,
+        subset: Half<R>,
         /// Whether each class has a map of its own, too.
         per_class: bool,
     },
     /// `overlap`: how far two models' subsets of the same images agree.
     Overlap {
         /// A `mask` stage.
-        subset: Half,
+        subset: Half<R>,
         /// Another one, or another cell of it.
-        with: Half,
+        with: Half<R>,
         /// How intervals are found.
         bootstrap: Bootstrap,
     },
     /// `collections`: how many disjoint sufficient input subsets there are.
     Collections {
         /// A `collection` stage.
-        collection: Half,
+        collection: Half<R>,
         /// How intervals are found.
         bootstrap: Bootstrap,
     },
     /// `deletion-insertion`: a model's confidence as the pixels ranked highest go or come first.
     DeletionInsertion {
         /// A `select` stage.
-        ranking: Half,
+        ranking: Half<R>,
         /// The model that is asked, whether or not it was asked for the ranking.
-        model: StageRef,
+        model: R,
         /// Shares of the pixels, in ascending order.
         fractions: Vec<Fraction>,
         /// How intervals are found.
@@ -80,15 +80,15 @@ pub enum Question {
     /// `calibration`: how far a model's confidence is its accuracy.
     Calibration {
         /// The model.
-        model: StageRef,
+        model: R,
         /// The images that it classifies.
-        images: ImagesRef,
+        images: ImagesRef<R>,
         /// Into how many intervals of equal width confidences are sorted.
         bins: usize,
     },
 }
 
-impl Question {
+impl<R> Question<R> {
     /// The numbers that the answer has.
     #[must_use]
     pub const fn metrics(&self) -> &'static [Metric] {
@@ -138,78 +138,56 @@ impl Question {
             | Self::Calibration { .. } => false,
         }
     }
-
-    /// The stages it refers to, in the order of their [`Reference`]s.
-    pub(super) fn references_mut(&mut self) -> Vec<&mut StageRef> {
-        match self {
-            Self::SisSize { ranking: half, .. }
-            | Self::ConfidenceCurve { ranking: half, .. }
-            | Self::MaskedConfidence { ranking: half }
-            | Self::HeatMap { subset: half, .. }
-            | Self::Collections { collection: half, .. } => vec![&mut half.stage],
-            Self::Overlap { subset, with, .. } => vec![&mut subset.stage, &mut with.stage],
-            Self::DeletionInsertion { ranking, model, .. } => vec![&mut ranking.stage, model],
-            Self::Calibration { model, images, .. } => vec![model, images.reference_mut()],
-        }
-    }
 }
 
 impl Scope<'_> {
     /// Reads an analysis.
-    pub fn analysis(&self, item: &Item<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub fn analysis(&self, item: &Item<'_>) -> Option<Draft> {
         let Some(question) = item.node.get("question") else {
             return item.table(ANALYSE)?.required("question").and(None);
         };
         let path = format!("{}.question", item.path);
         let kind = Item::new(question, path, item.sink()).choice("questions", &QUESTIONS)?;
         let table = item.table(kind.fields())?;
-        let (question, references) = match kind {
+        let question = match kind {
             QuestionKind::SisSize => {
                 let ranking = self.ranking(&table);
                 let (threshold, thresholds, bootstrap) = (threshold(&table), thresholds(&table), bootstrap(&table));
-                let ((ranking, reference), threshold) = (ranking?, threshold?);
-                let question = Question::SisSize { ranking, threshold, thresholds: thresholds?, bootstrap: bootstrap? };
-                (question, vec![reference])
+                let (ranking, threshold) = (ranking?, threshold?);
+                Question::SisSize { ranking, threshold, thresholds: thresholds?, bootstrap: bootstrap? }
             }
             QuestionKind::ConfidenceCurve => {
                 let (ranking, bootstrap) = (self.ranking(&table), bootstrap(&table));
-                let (ranking, reference) = ranking?;
-                (Question::ConfidenceCurve { ranking, bootstrap: bootstrap? }, vec![reference])
+                Question::ConfidenceCurve { ranking: ranking?, bootstrap: bootstrap? }
             }
-            QuestionKind::MaskedConfidence => {
-                let (ranking, reference) = self.ranking(&table)?;
-                (Question::MaskedConfidence { ranking }, vec![reference])
-            }
+            QuestionKind::MaskedConfidence => Question::MaskedConfidence { ranking: self.ranking(&table)? },
             QuestionKind::HeatMap => {
                 let subset = self.half(&table, "subset", &[StageKind::Mask]);
                 let per_class = table.or("per-class", true, |item| item.boolean());
-                let (subset, reference) = subset?;
-                (Question::HeatMap { subset, per_class: per_class? }, vec![reference])
+                Question::HeatMap { subset: subset?, per_class: per_class? }
             }
             QuestionKind::Overlap => {
                 let subset = self.half(&table, "subset", &[StageKind::Mask]);
                 let with = self.half(&table, "with", &[StageKind::Mask]);
                 let bootstrap = bootstrap(&table);
-                let ((subset, reference), (with, other)) = (subset?, with?);
+                let (subset, with) = (subset?, with?);
                 if subset.split != with.split {
                     let fault =
                         format!("must be {} images, as `subset` is: others have no pixels in common", subset.split);
                     return table.optional("with")?.fault(fault);
                 }
-                (Question::Overlap { subset, with, bootstrap: bootstrap? }, vec![reference, other])
+                Question::Overlap { subset, with, bootstrap: bootstrap? }
             }
             QuestionKind::Collections => {
                 let collection = self.half(&table, "collection", &[StageKind::Collection]);
                 let bootstrap = bootstrap(&table);
-                let (collection, reference) = collection?;
-                (Question::Collections { collection, bootstrap: bootstrap? }, vec![reference])
+                Question::Collections { collection: collection?, bootstrap: bootstrap? }
             }
             QuestionKind::DeletionInsertion => {
                 let (ranking, model) = (self.ranking(&table), self.stage(&table, "model", MODELS));
                 let (fractions, bootstrap) = (fractions(&table), bootstrap(&table));
-                let ((ranking, reference), (model, asked)) = (ranking?, model?);
-                let (fractions, bootstrap) = (fractions?, bootstrap?);
-                (Question::DeletionInsertion { ranking, model, fractions, bootstrap }, vec![reference, asked])
+                let (ranking, model) = (ranking?, model?);
+                Question::DeletionInsertion { ranking, model, fractions: fractions?, bootstrap: bootstrap? }
             }
             QuestionKind::Calibration => {
                 let (model, images) = (self.stage(&table, "model", MODELS), self.images(&table));
@@ -217,27 +195,23 @@ impl Scope<'_> {
                     bins if bins > MOST_BINS => item.fault(format!("cannot be more than {MOST_BINS}, but is {bins}")),
                     bins => Some(bins),
                 });
-                let ((model, asked), (images, mut references)) = (model?, images?);
-                references.insert(0, asked);
-                (Question::Calibration { model, images, bins: bins? }, references)
+                Question::Calibration { model: model?, images: images?, bins: bins? }
             }
         };
-        Some((Settings::Analyse { question }, references))
+        Some(Draft::Analyse { question })
     }
 
-    fn ranking(&self, table: &Reader<'_>) -> Option<(Half, Reference)> {
+    fn ranking(&self, table: &Reader<'_>) -> Option<Half<Reference>> {
         self.half(table, "ranking", RANKINGS)
     }
 
     /// `key = "STAGE.split"` with its `key-where`.
-    fn half(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(Half, Reference)> {
+    fn half(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<Half<Reference>> {
         let pins = self.pins(table, &format!("{key}-where"));
         let item = table.required(key)?;
         let (name, split) = split_name(&item)?;
         self.catalog.find_stage(name, kinds, &item)?;
-        let (stage, place) = (name.to_owned(), written(&item));
-        let reference = Reference { stage, place, split: Some(split), pins: pins?, over: Vec::new() };
-        Some((Half { stage: unjoined(name), split }, reference))
+        Some(Half { stage: Reference::new(name, &item, Some(split), pins?), split })
     }
 }
 

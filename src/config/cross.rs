@@ -6,12 +6,13 @@ use super::analysis::Question;
 use super::experiment::Settings;
 use super::join::DraftStage;
 use super::problem::{Problem, Sink};
+use super::reference::Draft;
 
 /// Reports subsets of splits that were never ranked, and sufficient subsets and rounds asked of rankings that have none.
 pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
     for stage in stages {
         for draft in stage.drafts() {
-            for reference in &draft.references {
+            for reference in draft.settings.references() {
                 if let Some(split) = reference.split
                     && let Some(ranking) = unranked(stages, &reference.stage, split)
                 {
@@ -46,8 +47,8 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
                     sink.report(Problem::at(reference.place, fault).help(help));
                 }
             }
-            if let (Settings::Analyse { question: Question::Overlap { .. } }, [first, second]) =
-                (&draft.settings, &draft.references[..])
+            if let Settings::Analyse { question: Question::Overlap { subset, with, .. } } = &draft.settings
+                && let (first, second) = (&subset.stage, &with.stage)
                 && let (Some(one), Some(other)) = (data_set(stages, &first.stage), data_set(stages, &second.stage))
                 && one != other
             {
@@ -62,7 +63,7 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
 /// The data set that a mask's ranking is of.
 fn data_set<'a>(stages: &'a [DraftStage], mask: &str) -> Option<&'a str> {
     let mask = stages.iter().find(|stage| stage.name == mask)?;
-    let rankings = mask.drafts().flat_map(|draft| &draft.references);
+    let rankings = mask.drafts().flat_map(|draft| draft.settings.references());
     rankings.flat_map(|ranking| selections(stages, &ranking.stage)).find_map(|settings| match settings {
         Settings::Select { images, .. } => images.first().map(|(source, _)| source.stage.as_str()),
         Settings::ImportSelection { data, .. } => Some(data.stage.as_str()),
@@ -70,7 +71,7 @@ fn data_set<'a>(stages: &'a [DraftStage], mask: &str) -> Option<&'a str> {
     })
 }
 
-fn selections<'a>(stages: &'a [DraftStage], name: &str) -> impl Iterator<Item = &'a Settings> {
+fn selections<'a>(stages: &'a [DraftStage], name: &str) -> impl Iterator<Item = &'a Draft> {
     let stage = stages.iter().find(|stage| stage.name == name);
     stage.into_iter().flat_map(DraftStage::drafts).map(|draft| &draft.settings)
 }
@@ -83,7 +84,9 @@ fn is_imported(stages: &[DraftStage], name: &str) -> bool {
 fn unranked<'a>(stages: &'a [DraftStage], name: &'a str, split: Split) -> Option<&'a str> {
     let stage = stages.iter().find(|stage| stage.name == name)?;
     let behind = stage.drafts().flat_map(|draft| match draft.settings {
-        Settings::Mask { .. } => draft.references.iter().map(|reference| reference.stage.as_str()).collect(),
+        Settings::Mask { .. } => {
+            draft.settings.references().into_iter().map(|reference| reference.stage.as_str()).collect()
+        }
         _ => vec![name],
     });
     behind.into_iter().find(|ranking| {

@@ -69,32 +69,33 @@ pub struct StageRef {
     pub cell: Cell,
 }
 
-/// Images that a stage reads.
+/// Images that a stage reads; `R` is what it names them by.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ImagesRef {
+pub enum ImagesRef<R = StageRef> {
     /// A split of a data set as it is: `cifar10.train`.
     Data {
         /// The data set.
-        source: StageRef,
+        source: R,
         /// Which half.
         split: Split,
     },
     /// A split with all but a subset of pixels masked: `subset.test`.
     Subset {
         /// The `mask` stage.
-        mask: StageRef,
+        mask: R,
         /// Which half.
         split: Split,
     },
 }
 
-/// The settings of each kind of stage, references resolved.
+/// The settings of each kind of stage. `R` is what they name other stages and data sets by: instances that exist, in
+/// an experiment.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Settings {
+pub enum Settings<R = StageRef> {
     /// `kind = "train"`.
     Train {
         /// What it is trained on.
-        images: ImagesRef,
+        images: ImagesRef<R>,
         /// The network.
         arch: Arch,
         /// Where its randomness starts.
@@ -102,7 +103,7 @@ pub enum Settings {
         /// How.
         recipe: Recipe,
         /// Whose weights it starts from; without it, from random ones.
-        init: Option<StageRef>,
+        init: Option<R>,
     },
     /// `kind = "import"`: weights from a file.
     Import {
@@ -111,7 +112,7 @@ pub enum Settings {
         /// The network that the file's tensors must fit.
         arch: Arch,
         /// The data set whose shape, classes and normalisation the network takes.
-        data: StageRef,
+        data: R,
         /// What it was trained not to see, if the file says; it may say that it saw every pixel.
         input_dropout: Option<SeededDropout>,
         /// For Inception v3: whether the weights expect its input to be brought to -1..1.
@@ -120,23 +121,23 @@ pub enum Settings {
     /// `kind = "ensemble"`: models whose logits are averaged.
     Ensemble {
         /// At least one, in file order, and of one stage in the order of its axes' values.
-        members: Vec<StageRef>,
+        members: Vec<R>,
     },
     /// `kind = "temperature"`: a model whose logits are divided by what makes its confidence right.
     Temperature {
         /// The model.
-        model: StageRef,
+        model: R,
         /// The half of a data set whose images the temperature is fitted to.
-        images: (StageRef, Split),
+        images: (R, Split),
         /// Only so many of its last images.
         last: Option<usize>,
     },
     /// `kind = "select"`: rank every pixel of every image.
     Select {
         /// The model that is asked; none for `random`.
-        model: Option<StageRef>,
+        model: Option<R>,
         /// The splits whose images are ranked: data set and half.
-        images: Vec<(StageRef, Split)>,
+        images: Vec<(R, Split)>,
         /// How.
         method: Selection,
         /// Only so many of the first images of each split.
@@ -145,13 +146,13 @@ pub enum Settings {
     /// `kind = "import-selection"`: rankings from files in the authors' layout.
     ImportSelection {
         /// The data set whose images were ranked.
-        data: StageRef,
+        data: R,
         /// By half: a folder with one file an image, or a packed file.
         files: Vec<(Split, PathBuf)>,
         /// By half: which class the model predicts on each image, and with which confidence.
         predictions: Vec<(Split, PathBuf)>,
         /// The model that ranked them, which is asked for what the files leave out.
-        model: Option<StageRef>,
+        model: Option<R>,
         /// How.
         method: Selection,
         /// Only so many of the first images of each split.
@@ -160,7 +161,7 @@ pub enum Settings {
     /// `kind = "mask"`: keep the pixels that a ranking masks last.
     Mask {
         /// The `select` stage.
-        ranking: StageRef,
+        ranking: R,
         /// How many.
         keep: Keep,
         /// What kept and masked pixels show.
@@ -169,28 +170,28 @@ pub enum Settings {
     /// `kind = "evaluate"`: one pair.
     Evaluate {
         /// The model.
-        model: StageRef,
+        model: R,
         /// The images.
-        images: ImagesRef,
+        images: ImagesRef<R>,
     },
     /// `kind = "analyse"`.
     Analyse {
         /// What is asked.
-        question: Question,
+        question: Question<R>,
     },
     /// `kind = "sis"`: the sufficient input subset of each ranked image (`FindSIS`), from stored rankings.
     Sis {
         /// The `select` stage, whose method asks a model.
-        ranking: StageRef,
+        ranking: R,
         /// The confidence that a subset must reach.
         threshold: f64,
     },
     /// `kind = "collection"`: all disjoint SIS of each image, each by a backward selection of its own.
     Collection {
         /// The model that is asked.
-        model: StageRef,
+        model: R,
         /// The splits whose images are used.
-        images: Vec<(StageRef, Split)>,
+        images: Vec<(R, Split)>,
         /// The confidence that a subset must reach.
         threshold: f64,
         /// Only so many of the first images of each split.
@@ -199,7 +200,7 @@ pub enum Settings {
     /// `kind = "human"`: what people answered to pictures of subsets.
     Human {
         /// What they were shown: subsets.
-        images: ImagesRef,
+        images: ImagesRef<R>,
         /// The sheet in which they answered, resolved against the folder of the file that names it.
         answers: PathBuf,
         /// Which picture was of which image.

@@ -17,6 +17,10 @@ impl Folders<'_> {
     /// The path that `item` names, relative to the file in which it is written. An override counts as written in the
     /// experiment file.
     pub fn resolve(&self, item: &Item<'_>) -> Option<PathBuf> {
+        if !item.is_path() {
+            // What the schema does not declare would not be moved when the experiment is written out.
+            return item.fault("is read as a path, but is not declared as one: this is a fault of the program");
+        }
         let path = item.words()?;
         let folder = self.sources.get(item.node.place.source);
         Some(shortened(&self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path)))))

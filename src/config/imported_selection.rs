@@ -4,19 +4,18 @@ use std::path::PathBuf;
 
 use crate::spec::{Cell, Selection, Split};
 
-use super::experiment::{Settings, StageRef};
 use super::method::method;
 use super::read::{Item, Reader};
-use super::reference::Reference;
+use super::reference::{Draft, Reference};
 use super::schema::{Field, PREDICTION_FILES, SELECTION_FILES};
 use super::stage::{MODELS, Scope};
 
 impl Scope<'_> {
-    pub(super) fn import_selection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub(super) fn import_selection(&self, table: &Reader<'_>) -> Option<Draft> {
         let data = table.required("data").and_then(|item| {
             let name = item.text()?;
             self.catalog.find_images(name, &[], &item)?;
-            Some(Reference::to_data(name, &item, None, Cell::new()))
+            Some(Reference::new(name, &item, None, Cell::new()))
         });
         let files = table.required("files").and_then(|item| self.halves(&item, SELECTION_FILES));
         let method = table.required("method").and_then(|item| match method(&item)? {
@@ -36,19 +35,12 @@ impl Scope<'_> {
         let count = table.or("count", None, |item| item.whole(1).map(Some));
         check_sources(table, method.as_ref());
         let model = match table.optional("model") {
-            None => Some((None, None)),
-            Some(_) => self.stage(table, "model", MODELS).map(|(model, reference)| (Some(model), Some(reference))),
+            None => Some(None),
+            Some(_) => self.stage(table, "model", MODELS).map(Some),
         };
-        let ((model, reference), data) = (model?, data?);
-        let settings = Settings::ImportSelection {
-            data: StageRef { stage: data.stage.clone(), cell: Cell::new() },
-            files: files?,
-            predictions: predictions?,
-            model,
-            method: method?,
-            count: count?,
-        };
-        Some((settings, reference.into_iter().chain([data]).collect()))
+        let (model, data) = (model?, data?);
+        let (files, predictions) = (files?, predictions?);
+        Some(Draft::ImportSelection { data, files, predictions, model, method: method?, count: count? })
     }
 
     /// A path for one half of a data set, or for both.

@@ -6,9 +6,9 @@ use crate::spec::{AxisValue, Cell, DataSource};
 
 use super::catalog::Catalog;
 use super::experiment::{Instance, StageRef, StageSpec};
-use super::problem::{Problem, Sink};
+use super::problem::{Place, Problem, Sink};
 use super::reference::Reference;
-use super::stage::Draft;
+use super::stage::StageDraft;
 use super::sweep::Sweep;
 
 /// The drafts of one stage: for an evaluation a group for each pair, for others one group.
@@ -17,18 +17,18 @@ pub(super) struct DraftStage {
     /// The stage's name.
     pub name: String,
     /// Its variants.
-    pub groups: Vec<Vec<Draft>>,
+    pub groups: Vec<Vec<StageDraft>>,
 }
 
 impl DraftStage {
     /// All variants.
-    pub fn drafts(&self) -> impl Iterator<Item = &Draft> {
+    pub fn drafts(&self) -> impl Iterator<Item = &StageDraft> {
         self.groups.iter().flatten()
     }
 
     /// The stages that it refers to; data sets are there before any stage.
     fn references<'a>(&'a self, catalog: &'a Catalog<'_>) -> impl Iterator<Item = &'a Reference> {
-        let references = self.drafts().flat_map(|draft| &draft.references);
+        let references = self.drafts().flat_map(|draft| draft.settings.references());
         references.filter(|reference| !catalog.has_data(&reference.stage))
     }
 }
@@ -85,8 +85,14 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
 }
 
 /// Turns ordered drafts into stages with an instance for each cell. Data sets join as stages do.
-pub(super) fn join(stages: &[DraftStage], data: &[DataSource], sweep: &Sweep) -> Vec<StageSpec> {
-    let mut joiner = Joiner { sweep, done: BTreeMap::new(), indexes: BTreeMap::new(), occurring: BTreeMap::new() };
+pub(super) fn join(stages: &[DraftStage], data: &[DataSource], sweep: &Sweep, sink: &Sink) -> Vec<StageSpec> {
+    let mut joiner = Joiner {
+        sweep,
+        done: BTreeMap::new(),
+        indexes: BTreeMap::new(),
+        occurring: BTreeMap::new(),
+        unchosen: Vec::new(),
+    };
     for source in data {
         joiner.done.entry(&source.name).or_default().push(source.cell.clone());
     }
@@ -108,6 +114,10 @@ pub(super) fn join(stages: &[DraftStage], data: &[DataSource], sweep: &Sweep) ->
         joiner.done.insert(&stage.name, by_cell.into_keys().collect());
         specs.push(StageSpec { name: stage.name.clone(), instances });
     }
+    for place in joiner.unchosen {
+        let problem = Problem::at(place, "what this stage names cannot be brought together with it");
+        sink.report(problem.help("this is a fault of the program: please report it with the file"));
+    }
     specs
 }
 
@@ -120,9 +130,10 @@ pub(super) fn check_over(drafts: &[DraftStage], specs: &[StageSpec], sink: &Sink
         })
     };
     for draft in drafts.iter().flat_map(DraftStage::drafts) {
-        let Some(first) = draft.references.first() else { continue };
+        let references = draft.settings.references();
+        let Some(first) = references.first() else { continue };
         for (axis, place) in &first.over {
-            if !draft.references.iter().any(|reference| varies(&reference.stage, axis)) {
+            if !references.iter().any(|reference| varies(&reference.stage, axis)) {
                 let fault = format!("no member varies over `{axis}`, so that there is nothing to take together");
                 sink.report(Problem::at(*place, fault).help(format!("remove `{axis}` from `over`")));
             }
@@ -139,7 +150,12 @@ struct Joiner<'a> {
     indexes: BTreeMap<(String, Cell, Vec<String>), Vec<Index>>,
     /// By axes: which cells the sweep has.
     occurring: BTreeMap<Vec<String>, BTreeSet<Cell>>,
+    /// Where references are written in whose place there would be none or several instances.
+    unchosen: Vec<Place>,
 }
+
+/// References, each with the instances that were chosen for it.
+type Chosen<'a> = Vec<(&'a Reference, Vec<StageRef>)>;
 
 /// Cells of one input that have the same axes.
 struct Index {
@@ -150,15 +166,15 @@ struct Index {
 }
 
 impl Joiner<'_> {
-    fn instances(&mut self, draft: &Draft) -> Vec<Instance> {
-        let mut partial: Vec<(Cell, Vec<Vec<StageRef>>)> = vec![(draft.cell.clone(), Vec::new())];
-        for reference in &draft.references {
+    fn instances(&mut self, draft: &StageDraft) -> Vec<Instance> {
+        let mut partial: Vec<(Cell, Chosen<'_>)> = vec![(draft.cell.clone(), Vec::new())];
+        for reference in draft.settings.references() {
             let mut extended = Vec::new();
             for (cell, chosen) in &partial {
                 for (bound, together) in self.choices(reference, cell) {
                     let mut cell = cell.clone();
                     cell.extend(bound);
-                    extended.push((cell, chosen.iter().cloned().chain([together]).collect()));
+                    extended.push((cell, chosen.iter().cloned().chain([(reference, together)]).collect()));
                 }
             }
             partial = extended;
@@ -166,9 +182,15 @@ impl Joiner<'_> {
         let mut instances = Vec::new();
         for (cell, chosen) in partial {
             if self.occurs(&cell) {
-                let mut settings = draft.settings.clone();
-                settings.resolve(chosen);
-                instances.push(Instance { cell, settings });
+                // Each is found by itself, not by its place among the others.
+                let settings = draft.settings.map(&mut |reference| {
+                    let own = chosen.iter().find(|(known, _)| std::ptr::eq(*known, reference));
+                    own.map_or_else(Vec::new, |(_, together)| together.clone())
+                });
+                match settings {
+                    Some(settings) => instances.push(Instance { cell, settings }),
+                    None => self.unchosen.extend(draft.settings.references().first().map(|first| first.place)),
+                }
             }
         }
         instances

@@ -1,18 +1,20 @@
 //! An experiment written out: what it extends merged, `--set` applied, paths as its own file would name them.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::document::{Entry, Node, Value};
+use super::moved::with_paths;
+use super::problem::Sink;
 use super::schema::{Below, EXPERIMENT};
 
 /// Longer lines are broken at a list's items.
 const WIDTH: usize = 120;
 
 /// The document as TOML, in the order in which it is read. `folders` are the sources' as the first file would name
-/// them.
-pub(super) fn text(root: &Node, folders: &[PathBuf]) -> String {
-    let root = with_paths(root, folders);
+/// them. What cannot be written is reported.
+pub(super) fn text(root: &Node, folders: &[PathBuf], sink: &Sink) -> String {
+    let root = with_paths(root, folders, sink);
     let mut text = String::new();
     let (sections, values): (Vec<&Entry>, Vec<&Entry>) = root.entries().iter().partition(|entry| is_section(entry));
     write_values(&values, &mut text);
@@ -82,44 +84,4 @@ fn string(text: &str) -> String {
 fn key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if bare { key.to_owned() } else { string(key) }
-}
-
-/// The document with the paths of data sets, weights, selections and predictions as the first file would name them.
-fn with_paths(root: &Node, folders: &[PathBuf]) -> Node {
-    let mut root = root.clone();
-    for (section, name) in [("data", "root"), ("stage", "file"), ("stage", "files"), ("stage", "predictions")] {
-        for entry in entries_mut(&mut root).iter_mut().filter(|entry| entry.key == section) {
-            for named in entries_mut(&mut entry.node) {
-                for path in entries_mut(&mut named.node).iter_mut().filter(|entry| entry.key == name) {
-                    move_path(&mut path.node, folders);
-                }
-            }
-        }
-    }
-    root
-}
-
-fn move_path(node: &mut Node, folders: &[PathBuf]) {
-    if let Value::Table(entries) = &mut node.value {
-        for entry in entries {
-            move_path(&mut entry.node, folders);
-        }
-        return;
-    }
-    let Some(folder) = folders.get(node.place.source) else { return };
-    // A path that is an axis' value as a whole stands in the sweep.
-    if let Value::Text(text) = &mut node.value
-        && !text.starts_with("${")
-        && !Path::new(text).is_absolute()
-        && !folder.as_os_str().is_empty()
-    {
-        *text = folder.join(&*text).display().to_string();
-    }
-}
-
-fn entries_mut(node: &mut Node) -> &mut [Entry] {
-    match &mut node.value {
-        Value::Table(entries) => entries,
-        _ => &mut [],
-    }
 }

@@ -22,6 +22,7 @@ mod join;
 mod merged;
 mod method;
 mod model;
+mod moved;
 mod nearest;
 mod overrides;
 mod problem;
@@ -71,7 +72,7 @@ pub fn load(path: &Path, overrides: &[Override]) -> Result<Experiment, Problems>
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
-    read_text(text, path, overrides).map(|(experiment, _)| experiment)
+    read_text(text, path, overrides, |_, _, _| ()).map(|(experiment, ())| experiment)
 }
 
 /// An experiment file as one text that needs no other: what it extends merged, `overrides` applied. It may stand in
@@ -80,7 +81,7 @@ pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experime
 /// # Errors
 /// As [`load`].
 pub fn merged(path: &Path, overrides: &[Override]) -> Result<String, Problems> {
-    read_text(&read(path)?, path, overrides).map(|(_, text)| text)
+    read_text(&read(path)?, path, overrides, merged::text).map(|(_, text)| text)
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
@@ -91,7 +92,13 @@ fn read(path: &Path) -> Result<String, Problems> {
     })
 }
 
-fn read_text(text: &str, path: &Path, overrides: &[Override]) -> Result<(Experiment, String), Problems> {
+/// The experiment, with what `write` makes of its document and the folders of its sources.
+fn read_text<T>(
+    text: &str,
+    path: &Path,
+    overrides: &[Override],
+    write: impl FnOnce(&Node, &[PathBuf], &Sink) -> T,
+) -> Result<(Experiment, T), Problems> {
     let sink = Sink::default();
     let mut files = Files::new(path, text, &sink);
     let root = files.merge();
@@ -102,7 +109,7 @@ fn read_text(text: &str, path: &Path, overrides: &[Override]) -> Result<(Experim
             overrides::apply(&mut root, set, first_set + index, &sink);
         }
         let experiment = read_experiment(&root, path, &folders, &sink)?;
-        Some((experiment, merged::text(&root, &folders)))
+        Some((experiment, write(&root, &folders, &sink)))
     });
     sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
     match experiment {
@@ -167,7 +174,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     if !sink.is_empty() {
         return None;
     }
-    let stages = join::join(&ordered, &data, &sweep);
+    let stages = join::join(&ordered, &data, &sweep, sink);
     join::check_over(&ordered, &stages, sink);
     Some(Experiment {
         name: name?,
@@ -182,7 +189,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -
     })
 }
 
-fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::Draft> {
+fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::StageDraft> {
     let table = Item::new(entry.node, format!("stage.{}", entry.name), sink);
     let variants = variants::expand(&table, scope.sweep, scope.catalog).into_iter();
     let drafts = variants.filter_map(|variant| {
@@ -198,7 +205,7 @@ fn read_pairs(
     scope: &Scope<'_>,
     evaluated: &mut Evaluated,
     sink: &Sink,
-) -> Vec<Vec<stage::Draft>> {
+) -> Vec<Vec<stage::StageDraft>> {
     let item = Item::new(entry.node, format!("stage.{}", entry.name), sink);
     let pairs = item.table(StageKind::Evaluate.fields()).and_then(|table| table.required("pairs")?.full_list());
     let mut groups = Vec::new();

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use crate::spec::{Arch, Cell, Seed, Split};
 
-use super::experiment::Settings;
-use super::problem::Place;
 use super::read::{Item, Reader};
 use super::recipe::{input_dropout, recipe};
-use super::reference::{Reference, unjoined, written};
+use super::reference::{Draft, Reference, written};
 use super::schema::{SEEDED_DROPOUT, StageKind};
 use super::stage::Scope;
 
@@ -16,7 +14,7 @@ use super::stage::Scope;
 const WEIGHTS: &[StageKind] = &[StageKind::Train, StageKind::Import];
 
 impl Scope<'_> {
-    pub(super) fn train(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub(super) fn train(&self, table: &Reader<'_>) -> Option<Draft> {
         let images = self.images(table);
         let arch = table.required("arch").and_then(|item| arch(&item));
         let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
@@ -25,13 +23,10 @@ impl Scope<'_> {
             Some(_) => self.stage(table, "init", WEIGHTS).map(Some),
             None => self.pins(table, "init-where").map(|_| None),
         };
-        let ((images, mut references), init) = (images?, init?);
-        let (init, reference) = init.unzip();
-        references.extend(reference);
-        Some((Settings::Train { images, arch: arch?, seed: seed?, recipe: recipe?, init }, references))
+        Some(Draft::Train { images: images?, arch: arch?, seed: seed?, recipe: recipe?, init: init? })
     }
 
-    pub(super) fn import(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub(super) fn import(&self, table: &Reader<'_>) -> Option<Draft> {
         let file = table.required("file").and_then(|item| self.weights_file(&item));
         let arch = table.required("arch").and_then(|item| arch(&item));
         let data = table.required("data").and_then(|item| {
@@ -42,7 +37,7 @@ impl Scope<'_> {
                 item.sink().report(problem.help("name the data set that the network was trained on"));
                 return None;
             }
-            Some((unjoined(name), Reference::to_data(name, &item, None, Cell::new())))
+            Some(Reference::new(name, &item, None, Cell::new()))
         });
         let input_dropout = table.or("input-dropout", None, |item| {
             let table = item.table(SEEDED_DROPOUT)?;
@@ -52,13 +47,11 @@ impl Scope<'_> {
         });
         let transform_input = arch.map(|arch| transform_input(arch, table));
         let (file, arch, data) = (file?, arch?, data?);
-        let (data, reference) = data;
         let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
-        let settings = Settings::Import { file, arch, data, input_dropout, transform_input };
-        Some((settings, vec![reference]))
+        Some(Draft::Import { file, arch, data, input_dropout, transform_input })
     }
 
-    pub(super) fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub(super) fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<Draft> {
         let pins = self.pins(table, "members-where");
         let over = table.or("over", Vec::new(), |item| {
             let axes = self.axes(&item)?;
@@ -74,30 +67,26 @@ impl Scope<'_> {
             Some(axes.into_iter().map(|(axis, item)| (axis, written(&item))).collect())
         });
         let members = table.required("members").and_then(|item| self.members(&item));
-        let (members, pins, over) = (members?, pins?, over?);
-        let references = members.iter().map(|(name, place)| Reference {
-            stage: name.clone(),
-            place: *place,
-            split: None,
-            pins: pins.clone(),
-            over: over.clone(),
-        });
-        let references = references.collect();
-        Some((Settings::Ensemble { members: members.iter().map(|(name, _)| unjoined(name)).collect() }, references))
+        let (mut members, pins, over) = (members?, pins?, over?);
+        for member in &mut members {
+            member.pins.clone_from(&pins);
+            member.over.clone_from(&over);
+        }
+        Some(Draft::Ensemble { members })
     }
 
-    /// The stages that make an ensemble's members, and where each is named.
-    fn members(&self, item: &Item<'_>) -> Option<Vec<(String, Place)>> {
-        let mut members: Vec<(String, Place)> = Vec::new();
+    /// The stages that make an ensemble's members.
+    fn members(&self, item: &Item<'_>) -> Option<Vec<Reference>> {
+        let mut members: Vec<Reference> = Vec::new();
         let mut sound = true;
         for item in item.full_list()? {
             let name = item.text().filter(|name| self.catalog.find_stage(name, WEIGHTS, &item).is_some());
             match name {
-                Some(name) if members.iter().any(|(known, _)| known == name) => {
+                Some(name) if members.iter().any(|known| known.stage == name) => {
                     sound = false;
                     item.fault::<()>("is there twice");
                 }
-                Some(name) => members.push((name.to_owned(), written(&item))),
+                Some(name) => members.push(Reference::new(name, &item, None, Cell::new())),
                 None => sound = false,
             }
         }

@@ -142,7 +142,7 @@ enum Level {
 impl Level {
     const fn of(below: Below) -> Self {
         match below {
-            Below::Nothing => Self::Leaf,
+            Below::Nothing | Below::Path => Self::Leaf,
             Below::Keys(fields) => Self::Keys(fields),
             Below::Rows(fields) => Self::Rows(fields),
             Below::Named(fields) => Self::Names(fields),
@@ -181,7 +181,8 @@ impl Level {
     }
 }
 
-fn stage_fields(stage: &Node) -> &'static [Field] {
+/// The keys that a stage's `kind` lets it have.
+pub(super) fn stage_fields(stage: &Node) -> &'static [Field] {
     let kind = stage.get("kind").and_then(Node::text);
     let known = StageKind::ALL.into_iter().find(|&(name, _)| Some(name) == kind);
     known.map_or(&[KIND], |(_, kind)| kind.fields())

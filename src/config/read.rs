@@ -3,7 +3,7 @@
 use super::document::{Node, Value};
 use super::nearest::{listing, suggestion};
 use super::problem::{Problem, Sink};
-use super::schema::Field;
+use super::schema::{Below, Field};
 
 /// A value being read, which knows its path. Every method that returns `None` has reported why.
 #[derive(Clone, Debug)]
@@ -12,13 +12,20 @@ pub(super) struct Item<'a> {
     pub node: &'a Node,
     /// Its path, such as `stage.full.recipe.lr`.
     pub path: String,
+    /// Whether the schema says that it holds a path.
+    is_path: bool,
     sink: &'a Sink,
 }
 
 impl<'a> Item<'a> {
     /// Starts at a node.
     pub fn new(node: &'a Node, path: impl Into<String>, sink: &'a Sink) -> Self {
-        Self { node, path: path.into(), sink }
+        Self { node, path: path.into(), is_path: false, sink }
+    }
+
+    /// Whether the schema says that it holds a path of a file or folder.
+    pub const fn is_path(&self) -> bool {
+        self.is_path
     }
 
     /// Where problems go.
@@ -155,7 +162,9 @@ impl<'a> Reader<'a> {
     /// The value of that key, if it is there.
     pub fn optional(&self, key: &str) -> Option<Item<'a>> {
         let path = if self.item.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.item.path) };
-        self.item.node.get(key).map(|node| Item::new(node, path, self.item.sink))
+        let declared = self.fields.iter().find(|field| field.name == key);
+        let is_path = declared.is_some_and(|field| matches!(field.below, Below::Path));
+        self.item.node.get(key).map(|node| Item { is_path, ..Item::new(node, path, self.item.sink) })
     }
 
     /// The value of that key; without it, a problem at the table.

@@ -16,6 +16,8 @@ pub(super) struct Field {
 pub(super) enum Below {
     /// Nothing: it holds a value or a list of values.
     Nothing,
+    /// Nothing: it holds a path, or several, relative to the file in which it is written.
+    Path,
     /// A table with these keys.
     Keys(&'static [Field]),
     /// A list of tables with these keys.
@@ -32,6 +34,10 @@ const fn value(name: &'static str, example: &'static str) -> Field {
     Field { name, example, below: Below::Nothing }
 }
 
+const fn path(name: &'static str, example: &'static str) -> Field {
+    Field { name, example, below: Below::Path }
+}
+
 const fn keys(name: &'static str, example: &'static str, fields: &'static [Field]) -> Field {
     Field { name, example, below: Below::Keys(fields) }
 }
@@ -46,7 +52,7 @@ const fn pins(name: &'static str) -> Field {
 
 /// Top level.
 pub(super) const EXPERIMENT: &[Field] = &[
-    value("extends", "\"shared/cifar10.toml\""),
+    path("extends", "\"shared/cifar10.toml\""),
     value("name", "\"cifar-resnet\""),
     value("description", "\"5 % pixel-subsets suffice.\""),
     Field { name: "sweep", example: "{ seed = [0, 1] }", below: Below::Axes },
@@ -60,7 +66,7 @@ pub(super) const EXPERIMENT: &[Field] = &[
 /// `[data.NAME]`.
 pub(super) const DATA: &[Field] = &[
     value("kind", "\"cifar10\""),
-    value("root", "\"../data/images\""),
+    path("root", "\"../data/images\""),
     keys("limit", "{ train = 2000, test = 500 }", LIMIT),
     value("resize", "256"),
     value("crop", "224"),
@@ -125,7 +131,7 @@ pub(super) const INPUT_DROPOUT: &[Field] = &[value("keep", "0.8"), value("sample
 /// `kind = "import"`.
 pub(super) const IMPORT: &[Field] = &[
     KIND,
-    value("file", "\"checkpoint.pt\""),
+    path("file", "\"checkpoint.pt\""),
     value("arch", "\"resnet18\""),
     value("data", "\"cifar10\""),
     keys("input-dropout", "{ keep = 0.8, samples = 10, seed = 0 }", SEEDED_DROPOUT),
@@ -173,11 +179,11 @@ pub(super) const IMPORT_SELECTION: &[Field] = &[
 
 /// `files` of an import of selections.
 pub(super) const SELECTION_FILES: &[Field] =
-    &[value("train", "\"sis/cifar10_train\""), value("test", "\"sis/cifar10_test\"")];
+    &[path("train", "\"sis/cifar10_train\""), path("test", "\"sis/cifar10_test\"")];
 
 /// `predictions` of an import of selections.
 pub(super) const PREDICTION_FILES: &[Field] =
-    &[value("train", "\"preds/cifar10_train.csv\""), value("test", "\"preds/cifar10_test.csv\"")];
+    &[path("train", "\"preds/cifar10_train.csv\""), path("test", "\"preds/cifar10_test.csv\"")];
 
 /// `method` of a selection, whatever its kind.
 pub(super) const METHOD: &[Field] = &[
@@ -334,8 +340,8 @@ pub(super) const HUMAN: &[Field] = &[
     KIND,
     value("images", "\"subset.test\""),
     pins("images-where"),
-    value("answers", "\"human_study/answers.csv\""),
-    value("key", "\"human_study.key.csv\""),
+    path("answers", "\"human_study/answers.csv\""),
+    path("key", "\"human_study.key.csv\""),
 ];
 
 /// `[table.NAME]`.

@@ -6,23 +6,21 @@ use super::appearance::appearance;
 use super::axis::axis_value;
 use super::catalog::{Catalog, Found};
 use super::document::Value;
-use super::experiment::{ImagesRef, Settings, StageRef};
+use super::experiment::ImagesRef;
 use super::folders::Folders;
 use super::method::method;
 use super::read::{Item, Reader};
-use super::reference::{Reference, unjoined, written};
+use super::reference::{Draft, Reference};
 use super::schema::{KEEP, PAIR, StageKind};
 use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct StageDraft {
     /// The axes it mentions, with their values.
     pub cell: Cell,
     /// Its settings, with references that have no cell yet.
-    pub settings: Settings,
-    /// What those references ask for, in the order of [`Settings::resolve`].
-    pub references: Vec<Reference>,
+    pub settings: Draft,
 }
 
 /// What stages are read against.
@@ -38,7 +36,7 @@ pub(super) struct Scope<'a> {
 }
 
 /// Halves of one data set.
-type Splits = Vec<(StageRef, Split)>;
+type Splits = Vec<(Reference, Split)>;
 
 /// Kinds of stages that rank pixels.
 pub(super) const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
@@ -48,13 +46,12 @@ pub(super) const MODELS: &[StageKind] =
 
 impl Scope<'_> {
     /// Reads a stage other than an evaluation.
-    pub fn read(&self, kind: StageKind, cell: Cell, item: &Item<'_>) -> Option<Draft> {
+    pub fn read(&self, kind: StageKind, cell: Cell, item: &Item<'_>) -> Option<StageDraft> {
         if kind == StageKind::Analyse {
-            let (settings, references) = self.analysis(item)?;
-            return Some(Draft { cell, settings, references });
+            return self.analysis(item).map(|settings| StageDraft { cell, settings });
         }
         let table = item.table(kind.fields())?;
-        let (settings, references) = match kind {
+        let settings = match kind {
             StageKind::Train => self.train(&table),
             StageKind::Import => self.import(&table),
             StageKind::Ensemble => self.ensemble(&cell, &table),
@@ -67,17 +64,15 @@ impl Scope<'_> {
             StageKind::Human => self.human(&table),
             StageKind::Evaluate | StageKind::Analyse => None,
         }?;
-        Some(Draft { cell, settings, references })
+        Some(StageDraft { cell, settings })
     }
 
     /// Reads one of the pairs of an evaluation.
-    pub fn read_pair(&self, cell: Cell, item: &Item<'_>) -> Option<Draft> {
+    pub fn read_pair(&self, cell: Cell, item: &Item<'_>) -> Option<StageDraft> {
         let table = item.table(PAIR)?;
         let model = self.stage(&table, "model", MODELS);
         let images = self.images(&table);
-        let ((model, reference), (images, mut references)) = (model?, images?);
-        references.insert(0, reference);
-        Some(Draft { cell, settings: Settings::Evaluate { model, images }, references })
+        Some(StageDraft { cell, settings: Draft::Evaluate { model: model?, images: images? } })
     }
 
     /// A list of axes, each with the item that names it.
@@ -107,7 +102,7 @@ impl Scope<'_> {
         Some(name.to_owned())
     }
 
-    fn select(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    fn select(&self, table: &Reader<'_>) -> Option<Draft> {
         let images = self.splits(table);
         let method = table.required("method").and_then(|item| method(&item));
         let count = table.or("count", None, |item| item.whole(1).map(Some));
@@ -118,101 +113,85 @@ impl Scope<'_> {
                 }
                 None
             }
-            (Some(Selection::Random { .. }), None) => Some((None, None)),
+            (Some(Selection::Random { .. }), None) => Some(None),
             (None, None) => None,
-            _ => self.stage(table, "model", MODELS).map(|(model, reference)| (Some(model), Some(reference))),
+            _ => self.stage(table, "model", MODELS).map(Some),
         };
-        let ((model, reference), (images, references)) = (model?, images?);
-        let settings = Settings::Select { model, images, method: method?, count: count? };
-        Some((settings, reference.into_iter().chain(references).collect()))
+        Some(Draft::Select { model: model?, images: images?, method: method?, count: count? })
     }
 
-    fn mask(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    fn mask(&self, table: &Reader<'_>) -> Option<Draft> {
         let ranking = self.stage(table, "ranking", RANKINGS);
         let keep = table.required("keep").and_then(|item| match &item.node.value {
             Value::Table(_) => item.table(KEEP)?.required("rounds").and_then(|item| fraction(&item)).map(Keep::Rounds),
             _ => fraction(&item).map(Keep::Share),
         });
         let appearance = appearance(table);
-        let (ranking, reference) = ranking?;
-        Some((Settings::Mask { ranking, keep: keep?, appearance: appearance? }, vec![reference]))
+        Some(Draft::Mask { ranking: ranking?, keep: keep?, appearance: appearance? })
     }
 
-    fn sis(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    fn sis(&self, table: &Reader<'_>) -> Option<Draft> {
         let ranking = self.stage(table, "ranking", RANKINGS);
         let threshold = threshold(table);
-        let (ranking, reference) = ranking?;
-        Some((Settings::Sis { ranking, threshold: threshold? }, vec![reference]))
+        Some(Draft::Sis { ranking: ranking?, threshold: threshold? })
     }
 
-    fn collection(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    fn collection(&self, table: &Reader<'_>) -> Option<Draft> {
         let model = self.stage(table, "model", MODELS);
         let images = self.splits(table);
         let threshold = threshold(table);
         let count = table.or("count", None, |item| item.whole(1).map(Some));
-        let ((model, reference), (images, references)) = (model?, images?);
-        let settings = Settings::Collection { model, images, threshold: threshold?, count: count? };
-        Some((settings, std::iter::once(reference).chain(references).collect()))
+        Some(Draft::Collection { model: model?, images: images?, threshold: threshold?, count: count? })
     }
 
-    fn human(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    fn human(&self, table: &Reader<'_>) -> Option<Draft> {
         let images = self.subset_images(table);
         let [answers, key] = ["answers", "key"].map(|file| {
             let item = table.required(file)?;
             let path = self.folders.resolve(&item)?;
             if path.is_dir() { item.fault("is a folder, not a CSV file") } else { Some(path) }
         });
-        let (images, references) = images?;
-        Some((Settings::Human { images, answers: answers?, key: key? }, references))
+        Some(Draft::Human { images: images?, answers: answers?, key: key? })
     }
 
     /// `images = "NAME.split"` of a `mask` stage, with its `images-where`.
-    fn subset_images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+    fn subset_images(&self, table: &Reader<'_>) -> Option<ImagesRef<Reference>> {
         let pins = self.pins(table, "images-where");
         let item = table.required("images")?;
         let (name, split) = split_name(&item)?;
         self.catalog.find_stage(name, &[StageKind::Mask], &item)?;
-        let (stage, place, split_used) = (name.to_owned(), written(&item), Some(split));
-        let reference = Reference { stage, place, split: split_used, pins: pins?, over: Vec::new() };
-        Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
+        Some(ImagesRef::Subset { mask: Reference::new(name, &item, Some(split), pins?), split })
     }
 
     /// The stage that `key` names, with its `key-where`.
-    pub fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<(StageRef, Reference)> {
+    pub fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<Reference> {
         let pins = self.pins(table, &format!("{key}-where"));
         let item = table.required(key)?;
         let name = item.text()?;
         self.catalog.find_stage(name, kinds, &item)?;
-        let place = written(&item);
-        let reference = Reference { stage: name.to_owned(), place, split: None, pins: pins?, over: Vec::new() };
-        Some((unjoined(name), reference))
+        Some(Reference::new(name, &item, None, pins?))
     }
 
     /// `images = "NAME.split"` with its `images-where`.
-    pub fn images(&self, table: &Reader<'_>) -> Option<(ImagesRef, Vec<Reference>)> {
+    pub fn images(&self, table: &Reader<'_>) -> Option<ImagesRef<Reference>> {
         let pins = self.pins(table, "images-where");
         let item = table.required("images")?;
         let (name, split) = split_name(&item)?;
         match self.catalog.find_images(name, &[StageKind::Mask], &item)? {
             Found::Data => {
                 self.check_half(name, split, &item)?;
-                let reference = Reference::to_data(name, &item, Some(split), pins?);
-                Some((ImagesRef::Data { source: unjoined(name), split }, vec![reference]))
+                Some(ImagesRef::Data { source: Reference::new(name, &item, Some(split), pins?), split })
             }
             Found::Stage | Found::Unclear => {
-                let place = written(&item);
-                let (stage, split_used) = (name.to_owned(), Some(split));
-                let reference = Reference { stage, place, split: split_used, pins: pins?, over: Vec::new() };
-                Some((ImagesRef::Subset { mask: unjoined(name), split }, vec![reference]))
+                Some(ImagesRef::Subset { mask: Reference::new(name, &item, Some(split), pins?), split })
             }
         }
     }
 
     /// `images = ["NAME.split", ...]`, splits of one data set, with its `images-where`.
-    fn splits(&self, table: &Reader<'_>) -> Option<(Splits, Vec<Reference>)> {
+    fn splits(&self, table: &Reader<'_>) -> Option<Splits> {
         let pins = self.pins(table, "images-where");
-        let mut splits: Vec<(&str, Split)> = Vec::new();
-        let mut references = Vec::new();
+        let mut splits = Splits::new();
         let mut sound = true;
         for item in table.required("images")?.full_list()? {
             let Some((name, split)) = split_name(&item) else {
@@ -221,22 +200,21 @@ impl Scope<'_> {
             };
             if self.catalog.find_images(name, &[], &item).is_none() || self.check_half(name, split, &item).is_none() {
                 sound = false;
-            } else if splits.contains(&(name, split)) {
+            } else if splits.iter().any(|(known, half)| known.stage == name && *half == split) {
                 sound = false;
                 item.fault::<()>("is there twice");
             } else if let Some((first, _)) = splits.first()
-                && *first != name
+                && first.stage != name
             {
                 sound = false;
-                item.fault::<()>(format!("is of another data set than `{first}`: write one stage for each"));
+                item.fault::<()>(format!("is of another data set than `{}`: write one stage for each", first.stage));
             } else {
-                splits.push((name, split));
-                references.push(Reference::to_data(name, &item, Some(split), pins.clone().unwrap_or_default()));
+                let source = Reference::new(name, &item, Some(split), pins.clone().unwrap_or_default());
+                splits.push((source, split));
             }
         }
         pins?;
-        let splits = splits.into_iter().map(|(name, split)| (unjoined(name), split)).collect();
-        sound.then_some((splits, references))
+        sound.then_some(splits)
     }
 
     /// Reports a half that a data set does not have.

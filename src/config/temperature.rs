@@ -2,14 +2,13 @@
 
 use crate::spec::{Cell, Split};
 
-use super::experiment::Settings;
 use super::read::Reader;
-use super::reference::{Reference, unjoined};
+use super::reference::{Draft, Reference};
 use super::stage::{MODELS, Scope, split_name};
 
 impl Scope<'_> {
     /// Reads `model`, `images` and `last`. Test images are refused: what is fitted to them cannot be tested on them.
-    pub fn temperature(&self, table: &Reader<'_>) -> Option<(Settings, Vec<Reference>)> {
+    pub fn temperature(&self, table: &Reader<'_>) -> Option<Draft> {
         let model = self.stage(table, "model", MODELS);
         let images = table.required("images").and_then(|item| {
             let (name, split) = split_name(&item)?;
@@ -21,11 +20,9 @@ impl Scope<'_> {
                 item.sink().report(problem.help(help));
                 return None;
             }
-            let reference = Reference::to_data(name, &item, Some(split), Cell::new());
-            Some(((unjoined(name), split), reference))
+            Some((Reference::new(name, &item, Some(split), Cell::new()), split))
         });
         let last = table.or("last", None, |item| item.whole(1).map(Some));
-        let ((model, reference), (images, data)) = (model?, images?);
-        Some((Settings::Temperature { model, images, last: last? }, vec![reference, data]))
+        Some(Draft::Temperature { model: model?, images: images?, last: last? })
     }
 }

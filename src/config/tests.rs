@@ -8,6 +8,9 @@ use crate::spec::{Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, Oper
 
 use super::analysis::{Half, Question};
 use super::experiment::{ImagesRef, Instance, Settings};
+use super::problem::Place;
+use super::reference::{Draft, Reference};
+use super::schema::{Below, EXPERIMENT, Field, StageKind};
 use super::{Experiment, Override, load, merged, parse};
 
 /// Reads a file with a data set and a recipe put in front of `rest`, which may start with `[sweep]`.
@@ -445,6 +448,115 @@ fn an_experiment_written_out_is_the_same_experiment() {
     let path = folder.path().join("own.toml");
     let again = parse(&merged(&path, &[]).unwrap(), &path, &[]).unwrap();
     assert_eq!(again, load(&path, &[]).unwrap());
+}
+
+/// A base with every path that there is: as it stands, within a longer one, as an axis' value, upwards and absolute.
+const PATHS: &str = "[sweep]\nsheet = ['sheets/a.csv', '../b.csv']\nperson = ['a', 'b']\nat = ['/data/x', '/data/y']\n\
+    [data.far]\nkind = 'mnist'\nroot = '${at}'\n\
+    [data.near]\nkind = 'mnist'\nroot = '${at}/near'\n\
+    [stage.imported]\nkind = 'import'\nfile = '/weights/own.pt'\narch = 'cnn'\ndata = 'set'\n\
+    [stage.theirs]\nkind = 'import-selection'\ndata = 'set'\nfiles = { train = 'sis/train', test = '../sis/test' }\n\
+    predictions = { train = 'train.csv', test = './test.csv' }\nmethod = { kind = 'backward' }\n\
+    [stage.subset]\nkind = 'mask'\nranking = 'theirs'\nkeep = 0.1\n\
+    [stage.people]\nkind = 'human'\nimages = 'subset.test'\nanswers = '${sheet}'\nkey = 'key.csv'\n\
+    [stage.persons]\nkind = 'human'\nimages = 'subset.test'\nanswers = 'study/${person}.csv'\nkey = '${person}.key.csv'\n";
+
+/// Every key that the schema declares a path, as `SECTION.KEY` or `KIND.KEY`, with those below it.
+fn path_keys() -> Vec<String> {
+    fn below(prefix: &str, fields: &'static [Field], found: &mut Vec<String>) {
+        for field in fields {
+            let name = format!("{prefix}.{}", field.name);
+            match field.below {
+                Below::Path => found.push(name),
+                Below::Keys(fields) | Below::Rows(fields) | Below::Named(fields) => below(&name, fields, found),
+                Below::Nothing | Below::Axes | Below::Stages => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    below("", EXPERIMENT, &mut found);
+    for (name, kind) in StageKind::ALL {
+        below(name, kind.fields(), &mut found);
+    }
+    found
+}
+
+#[test]
+fn every_path_of_a_base_elsewhere_is_written_out_as_the_same_path() {
+    let expected = [
+        ".extends",
+        ".data.root",
+        "import.file",
+        "import-selection.files.train",
+        "import-selection.files.test",
+        "import-selection.predictions.train",
+        "import-selection.predictions.test",
+        "human.answers",
+        "human.key",
+    ];
+    assert_eq!(path_keys(), expected, "a path that is new here belongs into the base of this test, too");
+    let base = format!("{}{PATHS}", BASE.replace("[sweep]\nseed = [0, 1]\n", "")).replace("'${seed}'", "0");
+    let own = "extends = 'bases/deep/base.toml'\n";
+    let folder = folder_of(&[("own.toml", own), ("bases/deep/base.toml", &base)]);
+    let path = folder.path().join("own.toml");
+    for set in [&[][..], &["stage.people.key=set.csv"], &["data.set.root=/elsewhere"], &["sweep.sheet=['c.csv']"]] {
+        let set: Vec<Override> = set.iter().map(|set| Override::new(*set)).collect();
+        let text = merged(&path, &set).unwrap_or_else(|problems| panic!("{problems}"));
+        let again = parse(&text, &path, &[]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        assert_eq!(again, load(&path, &set).unwrap(), "{text}");
+    }
+    let text = merged(&path, &[]).unwrap();
+    for line in [
+        "root = \"${at}\"",
+        "root = \"${at}/near\"",
+        "file = \"/weights/own.pt\"",
+        "files = { train = \"bases/deep/sis/train\", test = \"bases/deep/../sis/test\" }",
+        "answers = \"bases/deep/${sheet}\"",
+        "key = \"bases/deep/key.csv\"",
+        "answers = \"bases/deep/study/${person}.csv\"",
+        "key = \"bases/deep/${person}.key.csv\"",
+        "sheet = [\"sheets/a.csv\", \"../b.csv\"]",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn paths_of_one_axis_in_several_folders_cannot_be_written_out_as_one_file() {
+    let base = format!("{BASE}{PATHS}").replace("seed = [0, 1]\n[data.set]", "[data.set]").replace("'${seed}'", "0");
+    let base = base.replacen("[sweep]\n", "", 1).replace("'../b.csv'", "'/b.csv'");
+    let folder = folder_of(&[("own.toml", "extends = 'bases/base.toml'\n"), ("bases/base.toml", &base)]);
+    let path = folder.path().join("own.toml");
+    load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let said = merged(&path, &[]).unwrap_err().to_string();
+    assert!(said.contains("all of them relative or all absolute"), "{said}");
+}
+
+#[test]
+fn what_is_chosen_for_a_reference_stands_in_its_own_place_or_nothing_does() {
+    let reference = |name: &str| Reference {
+        stage: name.to_owned(),
+        place: Place { source: 0, start: 0, end: 0 },
+        split: None,
+        pins: Cell::new(),
+        over: Vec::new(),
+    };
+    let (with, subset) = (reference("with"), reference("subset"));
+    let (with, subset) = (Half { stage: with, split: Split::Test }, Half { stage: subset, split: Split::Test });
+    let question = Question::Overlap { subset, with, bootstrap: Bootstrap::default() };
+    let draft: Draft = Settings::Analyse { question };
+    let names: Vec<&str> = draft.references().iter().map(|reference| reference.stage.as_str()).collect();
+    assert_eq!(names, ["subset", "with"]);
+    let chosen = draft.map(&mut |reference| vec![reference.stage.len()]).unwrap();
+    let Settings::Analyse { question: Question::Overlap { subset, with, .. } } = chosen else { panic!() };
+    assert_eq!((subset.stage, with.stage), (6, 4));
+    for count in [0, 2] {
+        let mismatched = draft.map(&mut |reference| if reference.stage == "with" { vec![0; count] } else { vec![0] });
+        assert_eq!(mismatched, None, "{count} in one place");
+    }
+    let ensemble: Draft = Settings::Ensemble { members: vec![reference("a"), reference("b")] };
+    let members = ensemble.map(&mut |reference| vec![reference.stage.clone(); 2]).unwrap();
+    assert_eq!(members, Settings::Ensemble { members: ["a", "a", "b", "b"].map(str::to_owned).to_vec() });
 }
 
 /// Every stage's instances by name and cell.

@@ -50,13 +50,17 @@ pub(super) fn expand(table: &Item<'_>, sweep: &Sweep, catalog: &Catalog<'_>) -> 
 }
 
 /// The parts of a string: text, or an axis in `${}`.
-enum Part<'a> {
+pub(super) enum Part<'a> {
+    /// As it stands.
     Text(&'a str),
+    /// An axis' name.
     Axis(&'a str),
+    /// `${` without an end.
     Open,
 }
 
-fn parts(text: &str) -> Vec<Part<'_>> {
+/// Takes a string apart.
+pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
