@@ -61,6 +61,13 @@ fn print_stats(stats: &Stats) {
     if stats.unreadable > 0 {
         outln!("{} without a readable record: `overinterp cache verify` sets them aside", stats.unreadable);
     }
+    print_strays(&stats.strays);
+}
+
+fn print_strays(strays: &[PathBuf]) {
+    for stray in strays {
+        outln!("passed over: {} is no part of the cache", stray.display());
+    }
 }
 
 fn verify(common: &CacheCommon) -> Result<Status, Failure> {
@@ -74,8 +81,13 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
                 text::bytes(found.bytes)
             );
             for damage in &found.damaged {
-                outln!("damaged: {}: {}; set aside in {}", damage.entry, damage.damage, damage.aside);
+                let aside = damage.aside.as_ref().map_or_else(
+                    || "left in its place, because this cache cannot be written to".to_owned(),
+                    |aside| format!("set aside in {aside}"),
+                );
+                outln!("damaged: {}: {}; {aside}", damage.entry, damage.damage);
             }
+            print_strays(&found.strays);
         }
     }
     Ok(if found.damaged.is_empty() { Status::Success } else { Status::Stage })
@@ -92,6 +104,7 @@ fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCo
     for removal in &collection.removed {
         outln!("{verb} {}", described(removal));
     }
+    print_strays(&collection.strays);
     let bytes = collection.removed.iter().map(|removal| removal.bytes).sum();
     outln!(
         "{verb} {}, {}; {} of {} stay",

@@ -21,7 +21,7 @@ use super::args::{CompareSelectionArguments, EventFormat};
 use super::explain::read_cell;
 use super::failure::{Failure, Status, chain};
 use super::files::selection_names;
-use super::run::stop_on_interrupt;
+use super::interrupt::stop_on_interrupt;
 use super::session::{Session, check_stages};
 use super::{json, text};
 

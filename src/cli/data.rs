@@ -12,7 +12,7 @@ use crate::spec::DataKind;
 
 use super::args::DataVerb;
 use super::failure::{Failure, Status};
-use super::{run, session, text};
+use super::{interrupt, output, session, text};
 
 pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     let DataVerb::Fetch { name, root, base } = verb;
@@ -26,7 +26,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     };
     let root = root.or_else(|| usual_places(kind).into_iter().next()).unwrap_or_else(|| PathBuf::from("data"));
     let cancel = Cancel::default();
-    run::stop_on_interrupt(&cancel)?;
+    interrupt::stop_on_interrupt(&cancel)?;
     let terminal = std::io::stderr().is_terminal();
     let bar = ProgressBar::with_draw_target(
         Some(0),
@@ -55,7 +55,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
 }
 
 fn show(bar: &ProgressBar, notice: &FetchNotice<'_>) {
-    let say = |line: String| if bar.is_hidden() { errln!("{line}") } else { bar.println(line) };
+    let say = |line: String| if bar.is_hidden() { errln!("{line}") } else { bar.println(output::printable(&line)) };
     match notice {
         FetchNotice::Present { file } => say(format!("{file} is there already, checksum right")),
         FetchNotice::Progress { file, done, total } => {

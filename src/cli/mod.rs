@@ -20,6 +20,7 @@ mod failure;
 mod figures;
 mod files;
 mod human_study;
+mod interrupt;
 mod json;
 mod measure;
 mod plan;
@@ -43,18 +44,34 @@ pub use failure::Status;
 /// Does what the command line asks for, and returns the status to exit with.
 #[must_use]
 pub fn main() -> Status {
+    output::start();
+    interrupt::survive_file_limits();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap prints either where it belongs.
-            let _ = error.print();
-            return if error.use_stderr() { Status::Usage } else { Status::Success };
+            let text = error.render();
+            if !error.use_stderr() {
+                out!("{text}");
+                return Status::Success;
+            }
+            if coloured() {
+                output::to_stderr_coloured(text.ansi().to_string().trim_end());
+            } else {
+                errln!("{}", text.to_string().trim_end());
+            }
+            return Status::Usage;
         }
     };
     let done = start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb));
     match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
         Err(Failure { status, message }) => {
+            // Problems of an experiment come with their own heading and colours.
+            if message.starts_with("\u{1b}[") {
+                output::to_stderr_coloured(&message);
+                return status;
+            }
             let heading = if message.starts_with("error") { "" } else { "error: " };
             errln!("{heading}{message}");
             status
@@ -101,7 +118,8 @@ fn start_log(filter: Option<&str>) -> Result<(), Failure> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Log)
+        .log_internal_errors(false)
         .with_ansi(coloured())
         .with_target(false)
         .init();

@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use crate::engine::event::{Event, Status};
 use crate::engine::plan::{Step, StepId};
 
-use super::text;
+use super::{output, text};
 
 /// Between two plain lines of one step.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -97,7 +97,7 @@ impl Progress {
     fn start(&self, id: StepId, step: &Step) {
         let bar = self.bars.add(ProgressBar::new(0));
         bar.set_style(style("{spinner} {wide_msg} {elapsed}"));
-        bar.set_message(step.label().to_string());
+        bar.set_message(output::printable(&step.label().to_string()).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         self.running().insert(id, Running { bar, first: None, told: Instant::now() });
     }
@@ -141,7 +141,7 @@ impl Progress {
         if self.plain {
             errln!("{line}");
         } else {
-            let _ = self.bars.println(line);
+            let _ = self.bars.println(output::printable(line));
         }
     }
 

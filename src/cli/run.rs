@@ -1,14 +1,12 @@
 //! `run`: computes what is not in the cache, then prints tables and claims.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-
 use crate::engine::cancel::Cancel;
 use crate::engine::event::{Event, Summary};
 use crate::engine::executor::{RunError, RunMode, RunOptions, run as execute};
 
 use super::args::{EventFormat, RunArguments};
 use super::failure::{Failure, Status};
+use super::interrupt::stop_on_interrupt;
 use super::progress::Progress;
 use super::results::{answers, print_human};
 use super::session::Session;
@@ -85,21 +83,4 @@ fn refused(session: &Session, error: &RunError, json: bool) -> Result<Status, Fa
         json::summary(&Summary { cached: steps - to_run, skipped: to_run, ..Summary::default() });
     }
     Err(Failure::because(status, error))
-}
-
-/// How long after the first Ctrl-C another is taken for the same: shells and `timeout` send some twice.
-const SAME: Duration = Duration::from_secs(1);
-
-/// The first Ctrl-C, or request to terminate, stops the run at the next safe point; another one, a second later, ends
-/// the process.
-pub(super) fn stop_on_interrupt(cancel: &Cancel) -> Result<(), Failure> {
-    let cancel = cancel.clone();
-    let first = OnceLock::new();
-    let stop = move || {
-        cancel.cancel();
-        if first.get_or_init(Instant::now).elapsed() > SAME {
-            std::process::exit(Status::Cancelled as i32);
-        }
-    };
-    ctrlc::set_handler(stop).map_err(|error| Failure::because(Status::Internal, &error))
 }

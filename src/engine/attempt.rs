@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,7 +15,9 @@ use super::key::StepKey;
 use super::plan::{Step, StepId};
 use super::schedule::Why;
 use super::stage::{Context, Host, Progress, StageError};
-use super::store::{Draft, Lock, Lookup, Made, Record, Scrutiny, Store, StoreError};
+use super::store::{
+    Draft, Lock, Lookup, MAKE_ROOM, Made, Record, Scrutiny, Store, StoreError, cause_of, file_system, is_full,
+};
 
 /// How often a step whose inputs get damaged under its hands is begun anew.
 const TRIES: usize = 3;
@@ -31,11 +34,14 @@ struct Failure {
     status: Status,
     why: String,
     seconds: f64,
+    /// Whether no space is left.
+    full: bool,
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self { status: Status::Failed, why: chain(&error), seconds: 0.0 }
+        let full = matches!(error, StoreError::DiskFull { .. });
+        Self { status: Status::Failed, why: chain(&error), seconds: 0.0, full }
     }
 }
 
@@ -61,14 +67,23 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
 
     /// The same without trust in what was cached when the run began.
     fn redo(&self) -> Outcome {
-        match self.find_or_compute() {
+        let ended = self.find_or_compute();
+        if ended.as_ref().is_err_and(|failure| failure.full) {
+            self.run.full.store(true, Ordering::Relaxed);
+        }
+        match ended {
             Ok((status, record, seconds)) => Outcome::Result { status, record, seconds },
-            Err(Failure { status, why, seconds }) => Outcome::Nothing { status, why, seconds },
+            Err(Failure { status, why, seconds, .. }) => Outcome::Nothing { status, why, seconds },
         }
     }
 
     fn find_or_compute(&self) -> Result<(Status, Arc<Record>, f64), Failure> {
-        let cancelled = || Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds: 0.0 };
+        if self.run.full.load(Ordering::Relaxed) {
+            let why = "no space is left, so that nothing more is begun".to_owned();
+            return Err(Failure { status: Status::Skipped, why, seconds: 0.0, full: false });
+        }
+        let cancelled =
+            || Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds: 0.0, full: false };
         if self.run.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -86,13 +101,13 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
                     self.run.finish(input, outcome);
                     if !repaired {
                         let why = format!("input {} failed", self.run.plan.step(input));
-                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0 });
+                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0, full: false });
                     }
                 }
             }
         }
         let why = "its inputs in the cache are changed by something else while it runs".to_owned();
-        Err(Failure { status: Status::Failed, why, seconds: 0.0 })
+        Err(Failure { status: Status::Failed, why, seconds: 0.0, full: false })
     }
 
     /// Takes the step's lock; `None` when the run is cancelled while it waits.
@@ -153,10 +168,23 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(StageError::Cancelled)) if self.run.cancel.is_cancelled() => {
-                Some(Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds })
+                Some(Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds, full: false })
             }
-            Ok(Err(error)) => Some(Failure { status: Status::Failed, why: chain(&error), seconds }),
-            Err(panic) => Some(Failure { status: Status::Failed, why: panic_text(panic.as_ref()), seconds }),
+            Ok(Err(error)) if cause_of(&error).is_some_and(is_full) => {
+                let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum::<u64>();
+                let place = file_system(&private);
+                let why = format!(
+                    "{}: the file system at {} is full; the step needs more than the {written} bytes that it has \
+                     written: {MAKE_ROOM}",
+                    chain(&error),
+                    place.display()
+                );
+                Some(Failure { status: Status::Failed, why, seconds, full: true })
+            }
+            Ok(Err(error)) => Some(Failure { status: Status::Failed, why: chain(&error), seconds, full: false }),
+            Err(panic) => {
+                Some(Failure { status: Status::Failed, why: panic_text(panic.as_ref()), seconds, full: false })
+            }
         };
         if let Some(failure) = failure {
             // Checkpoints stay, an empty scratch directory does not. A private directory that cannot be removed
@@ -172,8 +200,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let (manifest, labels) = (self.step.manifest().clone(), self.step.labels().to_vec());
         let notes = self.run.plan.stage(self.id).notes();
         let draft = Draft { manifest, inputs, labels, seconds, made, taken_from: None, notes };
-        let record = store.finish_entry(&private, draft, lock)?;
-        store.drop_scratch(key)?;
+        let record = store.finish_entry(&private, draft, lock).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&private);
+        })?;
+        // The result is there, whatever becomes of the checkpoints; garbage collection finds them.
+        let _ = store.drop_scratch(key);
         Ok(Ended::With(record, seconds))
     }
 

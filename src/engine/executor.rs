@@ -2,6 +2,7 @@
 //! with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -97,6 +98,7 @@ pub fn run<E: Sync>(
         maker: &options.maker,
         observer,
         cancel,
+        full: AtomicBool::new(false),
         view,
         schedule,
         board: Mutex::new(Board::of(plan)),
@@ -157,6 +159,8 @@ pub(super) struct Run<'a, E> {
     pub(super) maker: &'a Maker,
     pub(super) observer: &'a (dyn Fn(Event<'_>) + Sync),
     pub(super) cancel: &'a Cancel,
+    /// Set when no space is left: nothing more is begun, since nothing could be kept.
+    pub(super) full: AtomicBool,
     view: View,
     schedule: Schedule,
     board: Mutex<Board>,

@@ -1,4 +1,4 @@
-//! Ctrl-C.
+//! Ctrl-C, hang-ups, and a standard error that takes nothing.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -47,5 +47,42 @@ fn ctrl_c_keeps_finished_steps_and_the_same_command_goes_on() {
         let interrupted = std::fs::read(bench.step_dir("cache", &rest, stage).join(file)).unwrap();
         let whole = std::fs::read(bench.step_dir("undisturbed", &undisturbed, stage).join(file)).unwrap();
         assert!(interrupted == whole, "{stage} differs");
+    }
+}
+
+/// Sends a signal to a run in its first selection; `trap` is what the shell that starts it says before. Gives the exit
+/// code and the closing line.
+fn signalled(trap: &str, signal: &str) -> (Option<i32>, Value) {
+    let bench = Bench::new();
+    bench.edit("per-round = 196", "per-round = 28");
+    let script = format!("{trap} exec '{}' run tiny.toml --format json", env!("CARGO_BIN_EXE_overinterp"));
+    // As a terminal that is gone, this takes nothing.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(bench.path(""))
+        .env("RUST_LOG", "debug")
+        .stdout(Stdio::piped())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    assert!(text.contains("\"full\""), "{text}");
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    out.read_to_string(&mut text).unwrap();
+    let code = child.wait().unwrap().code();
+    (code, serde_json::from_str(text.lines().last().unwrap()).unwrap())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hang_up_ends_a_run_in_good_order_unless_it_was_ignored_at_the_start() {
+    let (code, last) = signalled("", "-HUP");
+    assert_eq!((code, last["event"].as_str()), (Some(130), Some("run")), "{last}");
+    for (trap, signal) in [("trap '' HUP;", "-HUP"), ("trap '' INT;", "-INT")] {
+        let (code, last) = signalled(trap, signal);
+        assert_eq!((code, last["ran"].as_u64()), (Some(0), Some(STEPS)), "{trap} {last}");
     }
 }

@@ -14,6 +14,11 @@ use crate::engine::key::StepKey;
 /// The file that makes a directory an entry.
 pub(super) const RECORD: &str = "step.json";
 
+/// Records of the largest plans have some hundred kilobytes; what is larger was not written by this program.
+const LARGEST_RECORD: u64 = 64_000_000;
+/// A note holds one key.
+pub(super) const LARGEST_NOTE: u64 = 1_000;
+
 /// What the cache holds of a step.
 #[derive(Clone, Debug)]
 pub enum Lookup {
@@ -54,8 +59,15 @@ impl Store {
     pub(super) fn read_record(&self, dir: &Path) -> Result<Result<Record, String>, StoreError> {
         let path = dir.join(RECORD);
         count(&self.records_read);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(str::from_utf8(&bytes)
+        if let Some(kind) = dir.parent().filter(|kind| files::is_link(kind)) {
+            return Err(StoreError::Link { path: kind.to_owned() });
+        }
+        if files::is_link(dir) {
+            return Ok(Err("it is a link".to_owned()));
+        }
+        match files::read_small(&path, LARGEST_RECORD) {
+            Ok(None) => Ok(Err(format!("{RECORD} is no plain file of at most {} MB", LARGEST_RECORD / 1_000_000))),
+            Ok(Some(bytes)) => Ok(str::from_utf8(&bytes)
                 .map_err(|_| format!("{RECORD} is not text"))
                 .and_then(|text| Record::from_text(text).map_err(|error| format!("{RECORD} is unusable: {error}")))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(format!("{RECORD} is missing"))),
@@ -75,7 +87,10 @@ impl Store {
             let Some(metadata) = there.remove(name) else {
                 return Ok(Lookup::Damaged(format!("file {name} is missing")));
             };
-            if !metadata.is_file() || metadata.len() != file.bytes {
+            if !metadata.is_file() {
+                return Ok(Lookup::Damaged(format!("{name} is no plain file")));
+            }
+            if metadata.len() != file.bytes {
                 return Ok(Lookup::Damaged(format!(
                     "file {name} has {} bytes instead of {}",
                     metadata.len(),
@@ -153,10 +168,11 @@ impl Store {
             self.discard(&record.key, lock)?;
         }
         let parent = dir.parent().unwrap_or(&self.base);
-        fs::create_dir_all(parent).doing("create", parent)?;
+        self.make_dir(parent)?;
         fs::rename(private, &dir).doing("write", &dir)?;
         files::sync_dir(parent).doing("write", parent)?;
-        self.note_content(&record)?;
+        // The entry is complete: a note that cannot be written, as on a full disk, takes nothing from it.
+        let _ = self.note_content(&record);
         Ok(Arc::new(record))
     }
 
@@ -168,20 +184,25 @@ impl Store {
         }
         let (path, private) = (self.content_path(&record.content_key), self.private(&record.key));
         let parent = path.parent().unwrap_or(&self.base);
-        fs::create_dir_all(parent).doing("create", parent)?;
-        fs::write(&private, record.key.to_string()).doing("write", &private)?;
-        fs::rename(&private, &path).doing("write", &path)
+        self.make_dir(parent)?;
+        let written = files::write(&private, record.key.to_string().as_bytes());
+        written.and_then(|()| fs::rename(&private, &path)).doing("write", &path).inspect_err(|_| {
+            let _ = files::remove(&private);
+        })
     }
 
     /// The intact entry that computed a content key, if there is one.
     pub(in crate::engine) fn by_content(&self, content_key: &StepKey) -> Result<Option<Arc<Record>>, StoreError> {
         let path = self.content_path(content_key);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        if path.parent().is_some_and(files::is_link) {
+            return Ok(None);
+        }
+        let bytes = match files::read_small(&path, LARGEST_NOTE) {
+            Ok(bytes) => bytes.unwrap_or_default(),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(StoreError::io(READ, &path, error)),
         };
-        let Ok(key) = text.parse() else { return Ok(None) };
+        let Ok(key) = String::from_utf8_lossy(&bytes).parse() else { return Ok(None) };
         match self.look(&key, Scrutiny::Times)? {
             Lookup::Intact(record) if record.content_key == *content_key => Ok(Some(record)),
             _ => Ok(None),
@@ -249,10 +270,19 @@ impl Store {
         Ok(records)
     }
 
+    /// The bytes of all files under a directory, as far as they can be told.
+    pub(in crate::engine) fn bytes_under(&self, dir: &Path) -> u64 {
+        debug_assert!(dir.starts_with(&self.base));
+        files::bytes_under(dir).unwrap_or(0)
+    }
+
     /// Makes and names a step's scratch directory.
     pub(in crate::engine) fn start_scratch(&self, key: &StepKey) -> Result<PathBuf, StoreError> {
         let scratch = self.scratch(key);
-        fs::create_dir_all(&scratch).doing("create", &scratch)?;
+        if !fs::symlink_metadata(&scratch).is_ok_and(|there| there.is_dir()) {
+            files::remove(&scratch).doing("remove", &scratch)?;
+        }
+        self.make_dir(&scratch)?;
         Ok(scratch)
     }
 

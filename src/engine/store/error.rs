@@ -1,6 +1,7 @@
 //! What can go wrong with the cache, and what to do about it.
 
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::engine::key::StepKey;
@@ -23,13 +24,25 @@ pub enum StoreError {
         /// The refusal.
         source: io::Error,
     },
-    /// No space is left.
-    #[error("no space is left for {}: free some (`overinterp cache gc` removes what no experiment needs), or name another place with --cache", path.display())]
+    /// No space is left, or none that this user or this process may take.
+    #[error("no space is left for {} on the file system at {}: {}", path.display(), file_system(path).display(), MAKE_ROOM)]
     DiskFull {
         /// What was to be written.
         path: PathBuf,
         /// The refusal.
         source: io::Error,
+    },
+    /// A part of the cache lies on another file system, so that nothing can be moved into it in one step.
+    #[error("{} is on another file system than the rest of the cache, and finished steps are moved into place: keep the whole cache on one, or name another with --cache", path.display())]
+    OtherFileSystem {
+        /// What was to be moved.
+        path: PathBuf,
+    },
+    /// A part of the cache is a link, behind which nothing is the cache's own.
+    #[error("{} is a link, and the cache follows none inside: put the folder itself there, or make the whole cache folder a link", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// Any other failure of a file operation.
     #[error("cannot {doing} {}", path.display())]
@@ -78,7 +91,8 @@ impl StoreError {
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
+            kind if is_full(kind) => Self::DiskFull { path, source },
+            ErrorKind::CrossesDevices => Self::OtherFileSystem { path },
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if doing != READ => {
                 Self::NotWritable { path, source }
             }
@@ -86,6 +100,41 @@ impl StoreError {
             _ => Self::Io { doing, path, source },
         }
     }
+}
+
+/// What a user can do who has no space left.
+pub const MAKE_ROOM: &str =
+    "free some (`overinterp cache gc` removes what no experiment needs), or name another place with --cache";
+
+/// Whether a failure means that no more can be written: the disk is full, a quota is used up, or a limit of file sizes
+/// is reached.
+#[must_use]
+pub const fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+/// The kind of the failed file operation at the bottom of an error, if there is one.
+#[must_use]
+pub fn cause_of(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let mut cause = Some(error);
+    let mut kind = None;
+    while let Some(error) = cause {
+        kind = error.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
+        cause = error.source();
+    }
+    kind
+}
+
+/// Where the file system of a path begins: the highest folder above it that is on the same device.
+#[must_use]
+pub fn file_system(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut there = path.ancestors().filter_map(|folder| Some((folder, folder.metadata().ok()?.dev())));
+    let Some((mut highest, device)) = there.next() else { return path.clone() };
+    for (folder, _) in there.take_while(|(_, other)| *other == device) {
+        highest = folder;
+    }
+    highest.to_owned()
 }
 
 /// The one thing done to a path that does not write.
@@ -111,6 +160,10 @@ mod tests {
     fn each_refusal_says_what_to_do() {
         let said = |doing, kind: ErrorKind| StoreError::io(doing, Path::new("cache/v1"), kind.into()).to_string();
         assert!(said("write", ErrorKind::StorageFull).contains("`overinterp cache gc`"));
+        for full in [ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
+            assert!(said("write", full).contains("on the file system at /"), "{full}");
+        }
+        assert!(said("move aside", ErrorKind::CrossesDevices).contains("keep the whole cache on one"));
         assert!(said("create", ErrorKind::PermissionDenied).contains("make it writable, or name another with --cache"));
         assert!(said("lock", ErrorKind::ReadOnlyFilesystem).contains("make it writable"));
         assert!(said("create", ErrorKind::NotADirectory).contains("remove it, or name another with --cache"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -15,11 +15,38 @@ pub(super) fn hash_file(path: &Path) -> io::Result<ContentHash> {
     Ok(ContentHash::new(hasher.finalize()))
 }
 
-/// Writes a file and waits until it is on the disk.
+/// The bytes of a small file of the cache's own; `None` where there is something else than a plain file of at most
+/// `most` bytes. A link is never followed.
+pub(super) fn read_small(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.len() > most {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// Whether there is a link, wherever it leads.
+pub(super) fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Writes a file and waits until it is on the disk. What had the name goes, so that a link is not written through.
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = create_anew(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Writes a file in the place of what had the name, without waiting for the disk.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_anew(path)?.write_all(bytes)
+}
+
+fn create_anew(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    File::create_new(path)
 }
 
 /// Waits until a directory's list of names is on the disk.
@@ -32,8 +59,16 @@ pub(super) fn modified(metadata: &Metadata) -> i64 {
     metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
 }
 
-/// The names in a directory with their metadata; none when there is no such directory.
+/// The directories in a directory. What else lies there, links to directories too, is passed over.
+pub(super) fn folders(dir: &Path) -> io::Result<Vec<String>> {
+    Ok(list(dir)?.into_iter().filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
+}
+
+/// The names in a directory with their metadata; none when there is no such directory, and none behind a link.
 pub(super) fn list(dir: &Path) -> io::Result<BTreeMap<String, Metadata>> {
+    if is_link(dir) {
+        return Ok(BTreeMap::new());
+    }
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::entry::LARGEST_NOTE;
 use super::error::{Doing as _, READ};
 use super::lock::{Lock, Mode};
 use super::record::{Record, now};
@@ -64,6 +65,9 @@ pub struct Collection {
     pub kept: Pile,
     /// What went, or would go.
     pub removed: Vec<Removal>,
+    /// What lies among the steps and is none; it stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<PathBuf>,
 }
 
 impl Store {
@@ -103,6 +107,8 @@ impl Store {
                 found.removed.push(Removal::of_path(garbage, format!("{name}: {about}"), dir.join(name))?);
             }
         }
+        let going: BTreeSet<&PathBuf> = found.removed.iter().map(|removal| &removal.path).collect();
+        found.strays = self.strays()?.into_iter().filter(|stray| !going.contains(stray)).collect();
         if mode == GcMode::Remove {
             for removal in &found.removed {
                 self.remove(removal)?;
@@ -156,8 +162,16 @@ impl Store {
         let unfinished: BTreeSet<PathBuf> =
             needed.iter().filter(|key| !records.contains_key(key)).map(|key| self.scratch(key)).collect();
         let partial = self.base.join("partial");
-        for kind in files::list(&partial).doing(READ, &partial)?.into_keys() {
+        for (kind, metadata) in files::list(&partial).doing(READ, &partial)? {
             let dir = partial.join(&kind);
+            if metadata.is_symlink() {
+                let about = "a link in the cache, which goes without what it leads to".to_owned();
+                found.removed.push(Removal::of_path(Garbage::Partial, about, dir)?);
+                continue;
+            }
+            if !metadata.is_dir() {
+                continue;
+            }
             for hash in files::list(&dir).doing(READ, &dir)?.into_keys() {
                 let path = dir.join(&hash);
                 if !unfinished.contains(&path) {
@@ -191,19 +205,20 @@ impl Store {
         let alive: BTreeMap<PathBuf, String> =
             kept.map(|(key, record)| (self.content_path(&record.content_key), key.to_string())).collect();
         let contents = self.base.join("contents");
-        for kind in files::list(&contents).doing(READ, &contents)?.into_keys() {
+        for kind in files::folders(&contents).doing(READ, &contents)? {
             let dir = contents.join(kind);
             for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
                 let path = dir.join(name);
                 match alive.get(&path) {
                     // The step that it led to may be gone while another with the same result stays.
-                    Some(key) => fs::write(&path, key).doing("write", &path)?,
+                    Some(key) => files::write(&path, key.as_bytes()).doing("write", &path)?,
                     None => files::remove(&path).doing("remove", &path)?,
                 }
             }
         }
         let locks = self.base.join("locks");
-        for name in files::list(&locks).doing(READ, &locks)?.into_keys() {
+        let names = files::list(&locks).doing(READ, &locks)?;
+        for (name, _) in names.into_iter().filter(|(_, metadata)| metadata.is_file()) {
             let path = locks.join(name);
             drop(Lock::try_take(&path, Mode::Exclusive).doing("lock", &path)?);
         }
@@ -238,8 +253,8 @@ impl Store {
         let mut pins = BTreeSet::new();
         for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
             let path = dir.join(name);
-            let text = fs::read_to_string(&path).doing(READ, &path)?;
-            pins.extend(text.trim().parse::<StepKey>());
+            let bytes = files::read_small(&path, LARGEST_NOTE).doing(READ, &path)?.unwrap_or_default();
+            pins.extend(String::from_utf8_lossy(&bytes).trim().parse::<StepKey>());
         }
         Ok(pins)
     }

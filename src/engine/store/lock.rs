@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::files;
+
 /// A lock that is held until it is dropped. Its file goes with it.
 #[derive(Debug)]
 pub(in crate::engine) struct Lock {
@@ -25,6 +27,10 @@ impl Lock {
     /// Takes the lock; `None` while another holds it.
     pub(super) fn try_take(path: &Path, mode: Mode) -> io::Result<Option<Self>> {
         loop {
+            // A link would lead to what is not the cache's own.
+            if files::is_link(path) {
+                fs::remove_file(path)?;
+            }
             let file = File::options().create(true).truncate(false).write(true).read(true).open(path)?;
             let taken = match mode {
                 Mode::Exclusive => file.try_lock(),
@@ -37,7 +43,7 @@ impl Lock {
             }
             // The last holder may have removed the file after it was opened here: then this lock is on nothing.
             let ours = file.metadata()?;
-            match fs::metadata(path) {
+            match fs::symlink_metadata(path) {
                 Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
                     return Ok(Some(Self { path: path.to_owned(), _file: file, mode }));
                 }

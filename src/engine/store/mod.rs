@@ -27,8 +27,8 @@ use super::key::{Key, StepKey};
 use super::stage::Artifact;
 pub use entry::Lookup;
 pub(in crate::engine) use entry::Scrutiny;
-pub use error::StoreError;
 use error::{Doing as _, READ};
+pub use error::{MAKE_ROOM, StoreError, cause_of, file_system, is_full};
 pub use gc::{Collection, Garbage, GcMode, Removal};
 pub(in crate::engine) use lock::Lock;
 use lock::Mode;
@@ -48,6 +48,9 @@ pub struct Store {
     files_hashed: AtomicU64,
 }
 
+/// The directories of a cache.
+const PARTS: [&str; 7] = ["steps", "contents", "partial", "damaged", "locks", "tmp", "pins"];
+
 /// How often a run that waits for another's step looks again.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -65,7 +68,12 @@ impl Store {
             }
             _ => {}
         }
-        Ok(Self { base: root.join("v1"), records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
+        let base = root.join("v1");
+        let parts = PARTS.iter().map(|name| base.join(name));
+        if let Some(path) = std::iter::once(base.clone()).chain(parts).find(|path| files::is_link(path)) {
+            return Err(StoreError::Link { path });
+        }
+        Ok(Self { base, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
     }
 
     /// The directory of a step, whether or not it is there.
@@ -103,12 +111,38 @@ impl Store {
 
     /// Makes the cache ready to be written to, and holds off garbage collection for as long as the result lives.
     pub(in crate::engine) fn begin(&self) -> Result<Lock, StoreError> {
-        for name in ["steps", "contents", "partial", "damaged", "locks", "tmp", "pins"] {
+        for name in PARTS {
             let dir = self.base.join(name);
             fs::create_dir_all(&dir).doing("create", &dir)?;
         }
+        self.try_moves()?;
         Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
             .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
+    }
+
+    /// Finds out now whether a finished step can be moved to its place, and not after hours of work.
+    fn try_moves(&self) -> Result<(), StoreError> {
+        let probe = format!("probe-{}", std::process::id());
+        let from = self.base.join("tmp").join(&probe);
+        files::write(&from, b"").doing("write", &from)?;
+        for part in ["steps", "contents", "damaged"] {
+            let to = self.base.join(part).join(format!(".{probe}"));
+            let moved = fs::rename(&from, &to).and_then(|()| fs::rename(&to, &from));
+            if let Err(error) = moved {
+                let _ = fs::remove_file(&from);
+                return Err(StoreError::io("move to", &self.base.join(part), error));
+            }
+        }
+        fs::remove_file(&from).doing("remove", &from)
+    }
+
+    /// Makes a directory inside the cache, none of whose parts may be a link.
+    fn make_dir(&self, dir: &Path) -> Result<(), StoreError> {
+        let inside = dir.ancestors().take_while(|part| *part != self.base);
+        if let Some(path) = inside.into_iter().find(|part| files::is_link(part)) {
+            return Err(StoreError::Link { path: path.to_owned() });
+        }
+        fs::create_dir_all(dir).doing("create", dir)
     }
 
     /// Takes a step's lock, waiting while another run holds it; `waiting` is asked now and again whether to go

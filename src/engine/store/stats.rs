@@ -1,6 +1,7 @@
 //! What a cache holds, counted.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -30,6 +31,9 @@ pub struct Stats {
     pub partial: Pile,
     /// Entries that were set aside as damaged.
     pub damaged: Pile,
+    /// What lies among the steps and is none: files of other programs, and links, which are not followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<PathBuf>,
 }
 
 /// A number of things and their size.
@@ -68,10 +72,11 @@ impl Store {
             }
         }
         let partial = self.base.join("partial");
-        for kind in files::list(&partial).doing(READ, &partial)?.into_keys() {
+        for kind in files::folders(&partial).doing(READ, &partial)? {
             stats.partial.add_all(&partial.join(kind))?;
         }
         stats.damaged.add_all(&self.base.join("damaged"))?;
+        stats.strays = self.strays()?;
         Ok(stats)
     }
 
@@ -79,15 +84,36 @@ impl Store {
     pub(super) fn entries(&self) -> Result<Vec<EntryName>, StoreError> {
         let steps = self.base.join("steps");
         let mut entries = Vec::new();
-        for kind in files::list(&steps).doing(READ, &steps)?.into_keys() {
+        for kind in files::folders(&steps).doing(READ, &steps)? {
             let dir = steps.join(&kind);
-            let hashes = files::list(&dir).doing(READ, &dir)?;
-            entries.extend(hashes.into_keys().map(|hash| EntryName { kind: kind.clone(), hash }));
+            let hashes = files::list(&dir).doing(READ, &dir)?.into_keys().filter(|name| is_hash(name));
+            entries.extend(hashes.map(|hash| EntryName { kind: kind.clone(), hash }));
         }
         Ok(entries)
     }
 
-    pub(super) fn dir_of(&self, name: &EntryName) -> std::path::PathBuf {
+    /// What lies among the steps, or among those that have not finished, and is none.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub(super) fn strays(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut strays = Vec::new();
+        for part in ["steps", "partial"] {
+            let part = self.base.join(part);
+            for (name, metadata) in files::list(&part).doing(READ, &part)? {
+                let dir = part.join(name);
+                if !metadata.is_dir() {
+                    strays.push(dir);
+                    continue;
+                }
+                let names = files::list(&dir).doing(READ, &dir)?.into_keys();
+                strays.extend(names.filter(|name| !is_hash(name)).map(|name| dir.join(name)));
+            }
+        }
+        Ok(strays)
+    }
+
+    pub(super) fn dir_of(&self, name: &EntryName) -> PathBuf {
         self.base.join("steps").join(&name.kind).join(&name.hash)
     }
 
@@ -107,6 +133,11 @@ impl Store {
         }
         Ok(keys)
     }
+}
+
+/// Whether a name can be that of an entry.
+fn is_hash(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 impl Pile {

@@ -1,10 +1,13 @@
 //! Reads every byte of a cache again.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::entry::{Lookup, Scrutiny};
 use super::error::Doing as _;
 use super::lock::{Lock, Mode};
+use super::stats::EntryName;
 use super::{Store, StoreError};
 
 /// What a verification found.
@@ -14,19 +17,22 @@ pub struct Verification {
     pub intact: usize,
     /// The size of their files.
     pub bytes: u64,
-    /// Entries that are not, and were set aside.
+    /// Entries that are not, and were set aside if the cache may be written to.
     pub damaged: Vec<Damage>,
+    /// What lies among the steps and is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<PathBuf>,
 }
 
-/// An entry that was set aside.
+/// An entry that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// `KIND/HASH`.
     pub entry: String,
     /// What is wrong with which file.
     pub damage: String,
-    /// Where it lies now.
-    pub aside: String,
+    /// Where it lies now; `None` where it stays, because the cache may not be written to.
+    pub aside: Option<String>,
 }
 
 impl Store {
@@ -34,7 +40,7 @@ impl Store {
     /// aside what is damaged: its steps run again when next they are needed.
     ///
     /// # Errors
-    /// When the cache cannot be read, or a damaged entry cannot be moved.
+    /// When the cache cannot be read, or a damaged entry cannot be moved for another reason than that it may not be.
     pub fn verify(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Verification, StoreError> {
         let mut found = Verification::default();
         let entries = self.entries()?;
@@ -53,19 +59,29 @@ impl Store {
                     found.bytes += record.bytes();
                 }
                 Lookup::Damaged(damage) => {
-                    let _in_use = self.begin()?;
-                    // A step that is being computed right now is about to be replaced anyway.
-                    let lock_path = self.lock_path(&name.kind, &name.hash);
-                    let Some(lock) = Lock::try_take(&lock_path, Mode::Exclusive).doing("lock", &lock_path)? else {
-                        continue;
+                    let aside = match self.put_away(name) {
+                        Ok(Some(aside)) => Some(aside.display().to_string()),
+                        Ok(None) => continue,
+                        Err(StoreError::NotWritable { .. } | StoreError::DiskFull { .. }) => None,
+                        Err(error) => return Err(error),
                     };
-                    let aside = self.set_aside(&name.kind, &name.hash, &lock)?.display().to_string();
                     found.damaged.push(Damage { entry: format!("{}/{}", name.kind, name.hash), damage, aside });
                 }
                 Lookup::Absent => {}
             }
         }
+        found.strays = self.strays()?;
         progress(entries.len(), entries.len());
         Ok(found)
+    }
+
+    /// Sets a damaged entry aside; `None` for a step that is being computed right now, and so about to be replaced.
+    fn put_away(&self, name: &EntryName) -> Result<Option<PathBuf>, StoreError> {
+        let _in_use = self.begin()?;
+        let lock_path = self.lock_path(&name.kind, &name.hash);
+        let Some(lock) = Lock::try_take(&lock_path, Mode::Exclusive).doing("lock", &lock_path)? else {
+            return Ok(None);
+        };
+        self.set_aside(&name.kind, &name.hash, &lock).map(Some)
     }
 }

@@ -50,7 +50,7 @@ fn verifying_finds_what_times_hide_and_sets_it_aside() {
     assert_eq!(calls, [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]);
     assert_eq!((found.intact, found.damaged.len()), (3, 1));
     assert_eq!(found.damaged[0].damage, "the bytes of file number.txt have changed");
-    assert!(Path::new(&found.damaged[0].aside).join("step.json").exists());
+    assert!(Path::new(found.damaged[0].aside.as_ref().unwrap()).join("step.json").exists());
     assert_eq!(lab.store.verify(&mut |_, _| {}).unwrap().damaged, []);
     assert_eq!(lab.run(&plan, &Bench::default()).counts(), [1, 3, 0, 0]);
 }

@@ -3,5 +3,6 @@
 mod caching;
 mod damage;
 mod housekeeping;
+mod links;
 mod running;
 mod scheduling;

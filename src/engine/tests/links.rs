@@ -1,0 +1,166 @@
+//! Links inside a cache, and files of other programs: nothing outside is read, moved or removed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::engine::store::{GcMode, Store, StoreError};
+use crate::engine::toys::{Bench, Lab, Number, diamond};
+
+/// A folder outside the cache with something that must stay.
+fn home() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("home");
+    fs::create_dir_all(path.join("deep")).unwrap();
+    fs::write(path.join("thesis.txt"), "thesis").unwrap();
+    fs::write(path.join("deep/more.txt"), "more").unwrap();
+    (dir, path)
+}
+
+fn untouched(home: &Path) {
+    assert_eq!(fs::read_to_string(home.join("thesis.txt")).unwrap(), "thesis");
+    assert_eq!(fs::read_to_string(home.join("deep/more.txt")).unwrap(), "more");
+    assert_eq!(fs::read_dir(home).unwrap().count(), 2);
+}
+
+#[test]
+fn collecting_and_verifying_leave_what_links_lead_to() {
+    let hash = "0".repeat(64);
+    let names = ["steps/x", "partial/x", "contents/x", "damaged/x", "tmp/x", "locks/x", "pins/x"].map(str::to_owned);
+    let entries = ["steps", "partial", "contents"].map(|part| format!("{part}/give/{hash}"));
+    for name in names.into_iter().chain(entries) {
+        let (lab, (_dir, home)) = (Lab::new(), home());
+        let (plan, _) = diamond(1.0);
+        lab.run(&plan, &Bench::default());
+        let link = lab.base().join(&name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(&home, &link).unwrap();
+        assert!(lab.store.stats().unwrap().partial.bytes < 10_000, "{name}");
+        lab.store.verify(&mut |_, _| {}).unwrap();
+        untouched(&home);
+        lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+        untouched(&home);
+        lab.run(&plan, &Bench::default());
+        untouched(&home);
+    }
+}
+
+#[test]
+fn a_linked_part_of_a_cache_is_refused_and_a_linked_cache_works() {
+    for part in ["", "steps", "partial", "locks", "tmp", "contents", "damaged", "pins"] {
+        let (dir, (_home, home)) = (tempfile::tempdir().unwrap(), home());
+        let link = if part.is_empty() { dir.path().join("v1") } else { dir.path().join("v1").join(part) };
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(&home, &link).unwrap();
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(matches!(&error, StoreError::Link { path } if *path == link), "{error}");
+        untouched(&home);
+    }
+    let lab = Lab::new();
+    let (plan, [.., double]) = diamond(1.0);
+    lab.run(&plan, &Bench::default());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("cache");
+    symlink(lab.base().parent().unwrap(), &link).unwrap();
+    let store = Store::open(&link).unwrap();
+    assert_eq!(store.load(&double).unwrap(), Number(6));
+    assert_eq!(store.gc(&plan.keys(), GcMode::Remove).unwrap().kept.count, 4);
+}
+
+#[test]
+fn a_step_is_not_read_or_written_through_the_link_of_its_kind() {
+    let (lab, (_dir, home)) = (Lab::new(), home());
+    let (plan, [a, ..]) = diamond(1.0);
+    lab.run(&plan, &Bench::default());
+    let (kind, away) = (lab.base().join("steps/give"), home.join("give"));
+    fs::rename(&kind, &away).unwrap();
+    symlink(&away, &kind).unwrap();
+    assert!(matches!(lab.store.load(&a), Err(StoreError::Link { .. })));
+    assert_eq!(lab.store.verify(&mut |_, _| {}).unwrap().intact, 2);
+    assert_eq!(lab.store.stats().unwrap().strays, [kind]);
+    lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+    assert_eq!(fs::read_dir(&away).unwrap().count(), 2);
+}
+
+#[test]
+fn a_linked_file_or_record_of_an_entry_is_damage_and_its_target_stays() {
+    for file in ["number.txt", "step.json"] {
+        let (lab, (_dir, home)) = (Lab::new(), home());
+        let (plan, [a, ..]) = diamond(1.0);
+        lab.run(&plan, &Bench::default());
+        let path = lab.store.dir(a.step()).join(file);
+        fs::rename(&path, home.join("deep").join(file)).unwrap();
+        symlink(home.join("deep").join(file), &path).unwrap();
+        let said = lab.store.load(&a).unwrap_err().to_string();
+        assert!(said.contains("no plain file"), "{said}");
+        assert_eq!(lab.run(&plan, &Bench::default()).counts(), [1, 3, 0, 0]);
+        assert!(home.join("deep").join(file).is_file());
+    }
+}
+
+#[test]
+fn an_endless_or_gigantic_record_is_damage_and_read_in_no_time() {
+    let (lab, bench) = (Lab::new(), Bench::default());
+    let (plan, [a, b, ..]) = diamond(1.0);
+    lab.run(&plan, &bench);
+    let record = lab.store.dir(a.step()).join("step.json");
+    fs::remove_file(&record).unwrap();
+    symlink("/dev/zero", &record).unwrap();
+    let record = lab.store.dir(b.step()).join("step.json");
+    fs::File::options().write(true).open(&record).unwrap().set_len(2_000_000_000).unwrap();
+    assert_eq!(lab.store.stats().unwrap().unreadable, 2);
+    let found = lab.store.verify(&mut |_, _| {}).unwrap();
+    assert!(found.damaged.iter().all(|damage| damage.damage.contains("no plain file of at most 64 MB")), "{found:?}");
+    assert_eq!(lab.run(&plan, &bench).counts(), [2, 2, 0, 0]);
+}
+
+#[test]
+fn stray_files_are_passed_over_and_listed() {
+    let (lab, bench) = (Lab::new(), Bench::default());
+    let (plan, _) = diamond(1.0);
+    lab.run(&plan, &bench);
+    let places = ["steps/.DS_Store", "steps/give/.DS_Store", "partial/.DS_Store"].map(|place| lab.base().join(place));
+    let unlisted = ["contents/.DS_Store", "pins/.DS_Store", "locks/._x"].map(|place| lab.base().join(place));
+    for place in places.iter().chain(&unlisted) {
+        fs::write(place, [0, 0, 0, 1, 0xff]).unwrap();
+    }
+    let strays = lab.store.stats().unwrap().strays;
+    assert_eq!(strays.iter().collect::<BTreeSet<_>>(), places.iter().collect());
+    let found = lab.store.verify(&mut |_, _| {}).unwrap();
+    assert_eq!((found.intact, found.damaged.len(), found.strays.len()), (4, 0, 3));
+    assert_eq!(lab.run(&plan, &bench).counts(), [0, 4, 0, 0]);
+    let found = lab.store.gc(&plan.keys(), GcMode::Remove).unwrap();
+    assert_eq!((found.kept.count, found.removed.len(), found.strays.len()), (4, 0, 3));
+    assert!(places.iter().all(|place| place.exists()));
+}
+
+#[test]
+fn a_note_that_cannot_be_written_is_no_failure() {
+    let (lab, bench) = (Lab::new(), Bench::default());
+    let (plan, [.., double]) = diamond(1.0);
+    fs::create_dir_all(lab.base().join("contents")).unwrap();
+    // Where the folder of the notes should be.
+    fs::write(lab.base().join("contents/sum"), "").unwrap();
+    assert_eq!(lab.run(&plan, &bench).counts(), [4, 0, 0, 0]);
+    assert_eq!(lab.store.load(&double).unwrap(), Number(6));
+}
+
+#[test]
+fn nothing_more_begins_when_no_space_is_left() {
+    use crate::engine::stage::{ArtifactError, StageError};
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+        let lab = Lab::new();
+        let bench = Bench::with(move |name, _| match name {
+            "give 1 a" => Err(StageError::failed(ArtifactError::writing("some/file", std::io::Error::from(kind)))),
+            _ => Ok(()),
+        });
+        let told = lab.run(&diamond(1.0).0, &bench);
+        assert_eq!((told.counts(), bench.take().len()), ([0, 0, 1, 3], 1));
+        let failed = told.finished[0].2.as_ref().unwrap();
+        for part in ["some/file", "the file system at /", "`overinterp cache gc`", "--cache"] {
+            assert!(failed.contains(part), "{failed}");
+        }
+        assert!(told.finished.iter().any(|(name, _, why)| name == "b" && why.as_ref().unwrap().contains("no space")));
+    }
+}
