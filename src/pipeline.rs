@@ -22,13 +22,13 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Appearance, Cell, DataSource, Fraction, Keep, Split, Work};
-use crate::stages::{DataSplit, Env, Evaluate, FindSis, Human, Mask, SelectionFiles, Train};
+use crate::spec::{Appearance, Cell, DataSource, Fraction, Keep, Normalise, Split, Work};
+use crate::stages::{DataSplit, Env, Evaluate, FindSis, Human, Mask, SelectionFiles};
 
 pub use analyse::Analysed;
 
 use images::{KnownSplit, data_ref};
-use models::File;
+use models::Normalised;
 use select::RankedSplit;
 use work::Workload;
 
@@ -46,6 +46,9 @@ pub trait Files {
     /// When it cannot be read.
     fn file(&self, what: &str, path: &Path) -> Result<String, String>;
 
+    /// How the network of a model file by this program normalises images; none where the file does not record it.
+    fn normalise(&self, path: &Path) -> Option<Normalise>;
+
     /// The files of the selections of the first `count` images of `split` at `path`, which is a folder or a packed file.
     ///
     /// # Errors
@@ -54,12 +57,14 @@ pub trait Files {
 }
 
 /// What a split is known by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SplitFacts {
     /// The hash of its decoded content.
     pub content: String,
     /// The number of images.
     pub images: usize,
+    /// How its data set normalises them, if that is known without reading them.
+    pub normalise: Option<Normalise>,
 }
 
 /// The steps of some experiments, equal ones merged, and where the results of each will be found.
@@ -133,6 +138,8 @@ struct Planner<'a> {
     sources: BTreeMap<StageRef, &'a DataSource>,
     splits: BTreeMap<(StageRef, Split), KnownSplit>,
     models: BTreeMap<StageRef, Key<Model>>,
+    /// How each network normalises images.
+    normalised: BTreeMap<StageRef, Normalised>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
     collections: BTreeMap<(StageRef, Split), Collected>,
@@ -151,6 +158,7 @@ impl<'a> Planner<'a> {
             sources: experiment.data.iter().map(|source| (data_ref(source), source)).collect(),
             splits: BTreeMap::new(),
             models: BTreeMap::new(),
+            normalised: BTreeMap::new(),
             rankings: BTreeMap::new(),
             subsets: BTreeMap::new(),
             collections: BTreeMap::new(),
@@ -165,24 +173,8 @@ impl<'a> Planner<'a> {
     fn add(&mut self, stage: &str, instance: &'a Instance) {
         let at = StageRef { stage: stage.to_owned(), cell: instance.cell.clone() };
         match &instance.settings {
-            Settings::Train { images, arch, seed, recipe, init } => {
-                let (images, absent) = self.images(images);
-                let (monitor, also_absent) = self.monitor(&images);
-                let (learned, tested) = (self.known(&images), self.known(&monitor));
-                let init = init.as_ref().map(|init| self.models[init].clone());
-                let train = Train { images, monitor, arch: *arch, seed: *seed, recipe: recipe.clone(), init };
-                let key = self.step(train, label(&at), absent.or(also_absent));
-                let samples = recipe.input_dropout.map_or(1, |dropout| dropout.samples);
-                self.workload.model(key.step(), *arch, samples);
-                if let (Some(learned), Some(tested)) = (learned, tested) {
-                    self.workload.train(key.step(), *arch, recipe, &learned, &tested);
-                }
-                self.model(at, key);
-            }
-            Settings::Import { file, arch, data, input_dropout, transform_input } => {
-                let file = File { path: file, input_dropout: *input_dropout, transform_input: *transform_input };
-                self.import(at, file, *arch, data);
-            }
+            Settings::Train { .. } => self.train(at, &instance.settings),
+            Settings::Import { .. } => self.import(at, &instance.settings),
             Settings::Ensemble { members } => self.ensemble(at, members),
             Settings::Temperature { model, images: (source, half), last } => {
                 self.temperature(at, model, source, *half, *last);

@@ -43,10 +43,10 @@ static COUNTING: Counting = Counting;
 fn model(archs: &[Arch], shape: ImageShape, input_dropout: Option<SeededDropout>) -> Model {
     let network = |&arch| {
         let tensors = initial_tensors(&arch::build(arch, shape, 10).unwrap(), Seed(0));
-        Network { arch, input_dropout, tensors, log: Vec::new() }
+        let normalise = Normalise { mean: vec![0.0; shape.channels], std: vec![1.0; shape.channels] };
+        Network { arch, normalise, input_dropout, tensors, log: Vec::new() }
     };
-    let normalise = Normalise { mean: vec![0.0; shape.channels], std: vec![1.0; shape.channels] };
-    Model { shape, classes: 10, normalise, networks: archs.iter().map(network).collect() }
+    Model { shape, classes: 10, networks: archs.iter().map(network).collect() }
 }
 
 #[test]

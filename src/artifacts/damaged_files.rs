@@ -268,6 +268,7 @@ fn model() -> Model {
     };
     let network = Network {
         arch: Arch::Resnet20,
+        normalise: Normalise { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] },
         input_dropout: None,
         tensors: [("linear.weight", tensor(&[10, 4])), ("bn1.bias", tensor(&[4])), ("linear.bias", tensor(&[10]))]
             .map(|(name, tensor)| (name.to_owned(), tensor))
@@ -277,12 +278,7 @@ fn model() -> Model {
             EpochLog { epoch: 2, learning_rate: 0.1 * 0.2, loss: 1e-9, train_accuracy: 1.0, test_accuracy: 0.75 },
         ],
     };
-    Model {
-        shape: ImageShape { height: 32, width: 32, channels: 3 },
-        classes: 10,
-        normalise: Normalise { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] },
-        networks: vec![network],
-    }
+    Model { shape: ImageShape { height: 32, width: 32, channels: 3 }, classes: 10, networks: vec![network] }
 }
 
 #[test]
@@ -298,6 +294,11 @@ fn ensembles_and_what_their_members_never_see_are_sound() {
     assert_sound(&blind);
     let ensemble = Model::ensemble([model(), blind]).expect("they take the same images");
     assert_sound(&ensemble);
+    let mut other = model();
+    other.networks[0].normalise.mean[0] = 0.0;
+    let ensemble = Model::ensemble([model(), other.clone(), model()]).expect("each normalises for itself");
+    assert_eq!(ensemble.normalisations(), [&model().networks[0].normalise, &other.networks[0].normalise]);
+    assert_sound(&ensemble);
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn an_ensemble_of_one_is_that_one_but_for_its_log() {
 #[test]
 fn members_that_take_other_images_are_refused() {
     let mut other = model();
-    other.normalise.mean[0] = 0.0;
-    let error = Model::ensemble([model(), model(), other]).expect_err("the third is normalised otherwise");
+    other.shape.height = 28;
+    let error = Model::ensemble([model(), model(), other]).expect_err("the third takes lower images");
     assert!(error.to_string().starts_with("member 3 of the ensemble takes other images than the first"), "{error}");
 }

@@ -27,6 +27,6 @@ pub use human::{AnsweredPicture, HumanAnswers};
 pub use images::{ImageSet, Pixels, ReadImages, UnreadableImage};
 pub use model::{EnsembleError, EpochLog, Model, Network, ParameterTensor};
 pub use ranking::{Curve, Ranking};
-pub use recorded::{INPUT_DROPOUT, PROGRAM, Recorded, recorded};
+pub use recorded::{INPUT_DROPOUT, NORMALISE, PROGRAM, Recorded, recorded, recorded_in};
 pub use sis_set::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSis, SisSet};
 pub use subsets::{GrowingSubsets, Subset, Subsets};

@@ -17,8 +17,6 @@ pub struct Model {
     pub shape: ImageShape,
     /// The classes it tells apart.
     pub classes: usize,
-    /// How bytes become its input.
-    pub normalise: Normalise,
     /// At least one; an ensemble has several.
     pub networks: Vec<Network>,
 }
@@ -28,6 +26,8 @@ pub struct Model {
 pub struct Network {
     /// Its architecture.
     pub arch: Arch,
+    /// How bytes become its input.
+    pub normalise: Normalise,
     /// Which pixels it sees: all, or those that are drawn.
     pub input_dropout: Option<SeededDropout>,
     /// Parameters and batch-norm statistics under PyTorch's names (`layer1.0.conv1.weight`), in PyTorch's shapes
@@ -70,7 +70,7 @@ pub enum EnsembleError {
     /// The members take different images.
     #[error(
         "member {member} of the ensemble takes other images than the first: make all members from one data set, \
-         whose size, classes and normalisation they share"
+         whose size and classes they share"
     )]
     OtherImages {
         /// Counted from 1.
@@ -99,8 +99,20 @@ impl Model {
         Ok(ensemble)
     }
 
+    /// How its networks normalise images, each way once, in the order of the networks.
+    #[must_use]
+    pub fn normalisations(&self) -> Vec<&Normalise> {
+        let mut ways: Vec<&Normalise> = Vec::new();
+        for Network { normalise, .. } in &self.networks {
+            if !ways.contains(&normalise) {
+                ways.push(normalise);
+            }
+        }
+        ways
+    }
+
     fn takes_images_of(&self, other: &Self) -> bool {
-        (self.shape, self.classes, &self.normalise) == (other.shape, other.classes, &other.normalise)
+        (self.shape, self.classes) == (other.shape, other.classes)
     }
 }
 
@@ -126,6 +138,9 @@ struct Facts {
 #[serde(deny_unknown_fields)]
 struct MemberFacts {
     arch: Arch,
+    /// How it normalises images, if otherwise than the first member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    normalise: Option<Normalise>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     input_dropout: Option<SeededDropout>,
 }
@@ -136,6 +151,7 @@ struct MemberFacts {
 struct Shared {
     shape: ImageShape,
     classes: usize,
+    /// How the first member normalises images.
     normalise: Normalise,
     /// The files of the members' weights.
     members: Vec<String>,
@@ -150,18 +166,21 @@ impl Artifact for Model {
     const NOTES: &'static [&'static str] = &[LOG];
 
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
-        let Self { shape, classes, normalise, networks } = self;
-        let (shape, classes, normalise) = (*shape, *classes, normalise.clone());
+        let Self { shape, classes, networks } = self;
+        let (shape, classes) = (*shape, *classes);
         if let [network] = &networks[..] {
             let Network { arch, input_dropout, .. } = *network;
-            let facts = Facts { arch, shape, classes, normalise, input_dropout };
+            let facts = Facts { arch, shape, classes, normalise: network.normalise.clone(), input_dropout };
             tensor_file::write(&dir.join(WEIGHTS), &facts, stored(network))?;
             return training_log::write(&dir.join(LOG), &network.log);
         }
+        let none = || Normalise { mean: Vec::new(), std: Vec::new() };
+        let normalise = networks.first().map_or_else(none, |first| first.normalise.clone());
         let members: Vec<String> = (0..networks.len()).map(member_file).collect();
         for (file, network) in members.iter().zip(networks) {
-            let facts = MemberFacts { arch: network.arch, input_dropout: network.input_dropout };
-            tensor_file::write(&dir.join(file), &facts, stored(network))?;
+            let Network { arch, input_dropout, .. } = *network;
+            let own = Some(&network.normalise).filter(|own| **own != normalise).cloned();
+            tensor_file::write(&dir.join(file), &MemberFacts { arch, normalise: own, input_dropout }, stored(network))?;
         }
         json_file::write(&dir.join(ENSEMBLE), &Shared { shape, classes, normalise, members })
     }
@@ -173,29 +192,43 @@ impl Artifact for Model {
         let Shared { shape, classes, normalise, members } = json_file::read(&dir.join(ENSEMBLE), |shared: &Shared| {
             let in_order = shared.members.iter().enumerate().all(|(place, file)| *file == member_file(place));
             if shared.members.len() > 1 && in_order {
-                Ok(())
+                sound(&shared.normalise, shared.shape)
             } else {
                 Err(Damage::value("it does not list the members"))
             }
         })?;
         let networks = members.iter().map(|file| {
             tensor_file::read(&dir.join(file), |file| {
-                let MemberFacts { arch, input_dropout } = file.facts()?;
-                Ok(Network { arch, input_dropout: sampled(input_dropout)?, tensors: loaded(file)?, log: Vec::new() })
+                let MemberFacts { arch, normalise: own, input_dropout } = file.facts()?;
+                let normalise = own.unwrap_or_else(|| normalise.clone());
+                sound(&normalise, shape)?;
+                let (input_dropout, tensors) = (sampled(input_dropout)?, loaded(file)?);
+                Ok(Network { arch, normalise, input_dropout, tensors, log: Vec::new() })
             })
         });
-        Ok(Self { shape, classes, normalise, networks: networks.collect::<Result<_, ArtifactError>>()? })
+        Ok(Self { shape, classes, networks: networks.collect::<Result<_, ArtifactError>>()? })
     }
 }
 
 fn load_single(dir: &Path) -> Result<Model, ArtifactError> {
     let mut model = tensor_file::read(&dir.join(WEIGHTS), |file| {
         let Facts { arch, shape, classes, normalise, input_dropout } = file.facts()?;
-        let network = Network { arch, input_dropout: sampled(input_dropout)?, tensors: loaded(file)?, log: Vec::new() };
-        Ok(Model { shape, classes, normalise, networks: vec![network] })
+        sound(&normalise, shape)?;
+        let (input_dropout, tensors) = (sampled(input_dropout)?, loaded(file)?);
+        let network = Network { arch, normalise, input_dropout, tensors, log: Vec::new() };
+        Ok(Model { shape, classes, networks: vec![network] })
     })?;
     model.networks[0].log = training_log::read(&dir.join(LOG))?;
     Ok(model)
+}
+
+/// Refuses a normalisation that is none of such images.
+fn sound(normalise: &Normalise, shape: ImageShape) -> Result<(), Damage> {
+    if normalise.is_of(shape.channels) {
+        Ok(())
+    } else {
+        Err(Damage::value("it has not one mean and one deviation above 0 for each channel"))
+    }
 }
 
 /// A network's tensors on their way to disk.

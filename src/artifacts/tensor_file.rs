@@ -20,9 +20,9 @@ use crate::engine::stage::ArtifactError;
 /// artifact must always give the same bytes.
 pub(super) const FACTS: &str = "overinterp";
 /// Bytes of the header's length, which stands before it; the header is filled up with spaces to a multiple of them.
-const LENGTH_BYTES: usize = size_of::<u64>();
+pub(super) const LENGTH_BYTES: usize = size_of::<u64>();
 /// Bytes of the longest header that is read; those of the crate are no longer.
-const LONGEST_HEADER: u64 = 100_000_000;
+pub(super) const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Why a file cannot be written.
 type Unwritten = Box<dyn Error + Send + Sync>;

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::artifacts::{INPUT_DROPOUT, Model, Network, PROGRAM, Ranking, SisSet};
+use crate::artifacts::{INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
 use crate::checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use crate::engine::key::StepKey;
 use crate::engine::stage::Artifact;
@@ -323,7 +323,7 @@ fn weights(model: &Model, network: &Network, key: &StepKey) -> Result<Vec<u8>, A
         ("arch", network.arch.name().to_owned()),
         ("classes", model.classes.to_string()),
         ("input", serde_json::to_string(&model.shape)?),
-        ("normalise", serde_json::to_string(&model.normalise)?),
+        (NORMALISE, serde_json::to_string(&network.normalise)?),
         ("key", key.to_string()),
         (PROGRAM, concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
     ]);

@@ -10,13 +10,14 @@ use crate::spec::{Arch, ImageShape, Rates};
 
 use super::args::{BenchArguments, EventFormat, ExperimentArguments, MachineArguments};
 use super::failure::{Failure, Status};
-use super::session::{Session, choose_device, use_threads};
+use super::session::{Chosen, PassedOver, Session, choose_device, use_threads};
 use super::{json, rates, text};
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     if arguments.files.is_empty() {
         let MachineArguments { cache, device, threads } = &arguments.machine;
-        let device = choose_device(device)?;
+        let Chosen { device, passed_over } = choose_device(device)?;
+        passed_over.iter().for_each(PassedOver::say);
         use_threads(*threads)?;
         let measured = measured(&networks(&arguments.arch), &device, arguments)?;
         rates::save(cache, &measured)?;
@@ -26,6 +27,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     let machine = MachineArguments { cache: cache.clone(), device: device.clone(), threads: *threads };
     let experiment = ExperimentArguments { set: arguments.set.clone(), stage: arguments.stage.clone(), machine };
     let session = Session::open(&arguments.files, &experiment)?;
+    session.say_what_computes();
     let mut networks: Vec<(Arch, ImageShape)> = Vec::new();
     let steps = session.planned.plan.steps();
     for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())).flatten() {

@@ -49,6 +49,7 @@ struct Total {
 pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    session.say_what_computes();
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;
     let mut total = Total::default();
@@ -228,9 +229,10 @@ fn number(value: f64) -> Value {
 fn failure(error: &CompareError) -> Failure {
     match error {
         CompareError::Stopped => Failure { status: Status::Cancelled, message: error.to_string() },
-        CompareError::Inference(_) | CompareError::Samples(_) | CompareError::Device(_) => {
-            Failure::because(Status::Stage, error)
-        }
+        CompareError::Inference(_)
+        | CompareError::Samples(_)
+        | CompareError::Device(_)
+        | CompareError::NotFinite(_) => Failure::because(Status::Stage, error),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::nn::rates::{model_of_processor, processor};
 
 use super::args::{DoctorArguments, EventFormat};
 use super::failure::{Failure, Status};
-use super::session::{choose_device, use_threads};
+use super::session::{Chosen, PassedOver, choose_device, use_threads};
 use super::{json, text};
 
 /// Libraries that the CUDA build loads.
@@ -28,7 +28,10 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<Status, Failure> {
     }
     let facts: serde_json::Map<String, Value> =
         facts.into_iter().map(|(name, fact)| (name.to_owned(), json!(fact))).collect();
-    let examined = choose_device(&arguments.device).and_then(|device| {
+    let examined = choose_device(&arguments.device).and_then(|Chosen { device, passed_over }| {
+        if let (true, Some(PassedOver { reason, .. })) = (human, &passed_over) {
+            outln!("{:<12}the CPU: {reason}", "auto takes");
+        }
         let findings = examine(&device).map_err(|error| Failure::because(Status::Internal, &error))?;
         Ok((device, findings))
     });

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use crate::artifacts::recorded_in;
 use crate::checkpoint::SelectionNames;
-use crate::data::{Content, Library, Provenance};
+use crate::data::{Content, Library, Provenance, normalise_of};
 use crate::pipeline::{Files, SplitFacts};
-use crate::spec::{DataSource, Split};
+use crate::spec::{DataSource, Normalise, Split};
 use crate::stages::{DataSplit, HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
@@ -75,7 +76,8 @@ impl Files for KnownFiles<'_> {
                 if content.skipped > 0 {
                     origin.skipped.insert(split, content.skipped);
                 }
-                Ok(SplitFacts { content: content.hash.to_string(), images: content.images })
+                let normalise = normalise_of(source.kind);
+                Ok(SplitFacts { content: content.hash.to_string(), images: content.images, normalise })
             }
             Err(error) => {
                 let message = chain(&error);
@@ -92,6 +94,10 @@ impl Files for KnownFiles<'_> {
         hash_file(path).map_err(|error| {
             format!("cannot read the {what} {}: {error}; put it there or change its path", path.display())
         })
+    }
+
+    fn normalise(&self, path: &Path) -> Option<Normalise> {
+        recorded_in(path)?.normalise
     }
 
     fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String> {

@@ -23,6 +23,9 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         mode: if arguments.frozen { RunMode::Frozen } else { RunMode::Normal },
         maker: session.maker(),
     };
+    if !arguments.frozen {
+        session.say_what_computes();
+    }
     let progress = Progress::new(session.planned.plan.len());
     let observer = |event: Event<'_>| {
         if json {

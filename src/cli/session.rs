@@ -25,6 +25,8 @@ pub(super) struct Session {
     /// The directory of `store`.
     pub cache: PathBuf,
     pub env: Env,
+    /// Why `env` computes on the CPU, where nobody asked for that.
+    pub passed_over: Option<PassedOver>,
     /// Data that are there but cannot be used.
     pub damaged: Vec<String>,
     pub origins: Origins,
@@ -35,7 +37,7 @@ impl Session {
     /// Reads and plans `files`.
     pub fn open(files: &[PathBuf], arguments: &ExperimentArguments) -> Result<Self, Failure> {
         let MachineArguments { cache, device, threads } = &arguments.machine;
-        let device = choose_device(device)?;
+        let Chosen { device, passed_over } = choose_device(device)?;
         use_threads(*threads)?;
         let experiments = read(files, &arguments.set)?;
         let store = Store::open(cache).map_err(Failure::from)?;
@@ -48,7 +50,14 @@ impl Session {
             planned.plan = planned.plan.restricted(|label| arguments.stage.contains(&label.stage));
         }
         let env = Env { device, library };
-        Ok(Self { experiments, planned, store, cache: cache.clone(), env, damaged, origins, contents })
+        Ok(Self { experiments, planned, store, cache: cache.clone(), env, passed_over, damaged, origins, contents })
+    }
+
+    /// Says on standard error why no GPU is used, where one is missed.
+    pub fn say_what_computes(&self) {
+        if let Some(passed_over) = &self.passed_over {
+            passed_over.say();
+        }
     }
 
     /// What is recorded with each result.
@@ -99,23 +108,61 @@ pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
     }
 }
 
+/// A device, and why it is no GPU where nobody asked for the CPU.
+pub(super) struct Chosen {
+    pub device: Device,
+    pub passed_over: Option<PassedOver>,
+}
+
+/// Why `auto` took the CPU.
+pub(super) struct PassedOver {
+    pub reason: String,
+    /// Whether there is a GPU, or a build for one, so that a user waits for it to be used.
+    pub is_missed: bool,
+}
+
+impl PassedOver {
+    /// Says on standard error why no GPU is used, where one is missed.
+    pub fn say(&self) {
+        if self.is_missed {
+            errln!("computing on the CPU: {}", self.reason);
+        }
+    }
+}
+
 /// The device that `--device` names; `auto` is the first GPU that can be had, otherwise the CPU.
-pub(super) fn choose_device(name: &str) -> Result<Device, Failure> {
-    let cuda = |index: usize| {
-        gpu::open(index).map_err(|error| {
-            Failure::usage(format!(
-                "cannot use --device {name}: {error}; build with `--features cuda` on a machine with an NVIDIA GPU, or use --device cpu"
-            ))
-        })
+pub(super) fn choose_device(name: &str) -> Result<Chosen, Failure> {
+    let cuda = |index: usize| match gpu::open(index) {
+        Ok(device) => Ok(Chosen { device, passed_over: None }),
+        Err(error) => Err(Failure::usage(format!(
+            "cannot use --device {name}: {error}; build with `--features cuda` on a machine with an NVIDIA GPU, or use --device cpu"
+        ))),
     };
     match name {
-        "auto" if candle_core::utils::cuda_is_available() => Ok(cuda(0).unwrap_or(Device::Cpu)),
-        "auto" | "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(first_gpu(Path::new("/"))),
+        "cpu" => Ok(Chosen { device: Device::Cpu, passed_over: None }),
         "cuda" => cuda(0),
         other => match other.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
             Some(index) => cuda(index),
             None => Err(Failure::usage(format!("there is no device `{other}`: use auto, cpu, cuda or cuda:N"))),
         },
+    }
+}
+
+/// The first GPU, otherwise the CPU with the reason; `root` is that of the file system.
+fn first_gpu(root: &Path) -> Chosen {
+    let has_gpu = ["dev/nvidia0", "proc/driver/nvidia"].iter().any(|sign| root.join(sign).exists());
+    let on_cpu = |reason: String, is_missed| {
+        let passed_over = Some(PassedOver { reason, is_missed });
+        Chosen { device: Device::Cpu, passed_over }
+    };
+    if !candle_core::utils::cuda_is_available() {
+        let reason = "this build has no CUDA; `cargo build --profile cuda --features cudnn` makes one that has";
+        return on_cpu(reason.to_owned(), has_gpu);
+    }
+    match gpu::open(0) {
+        Ok(device) => Chosen { device, passed_over: None },
+        Err(error) => on_cpu(format!("no GPU can be used ({error}); `--device cuda` insists on one"), true),
     }
 }
 
@@ -127,4 +174,23 @@ pub(super) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{} ({})", name.trim(), model_of_processor())
+}
+
+#[cfg(all(test, not(feature = "cuda")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_gpu_is_not_used_is_said_where_there_is_one() {
+        let root = tempfile::tempdir().unwrap();
+        let why = |root: &Path| first_gpu(root).passed_over.unwrap();
+        assert!(!why(root.path()).is_missed);
+        for sign in ["dev/nvidia0", "proc/driver/nvidia"] {
+            let root = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(root.path().join(sign)).unwrap();
+            let PassedOver { reason, is_missed } = why(root.path());
+            assert!(is_missed && reason.starts_with("this build has no CUDA; `cargo build"), "{reason}");
+        }
+        assert!(choose_device("cpu").is_ok_and(|chosen| chosen.passed_over.is_none()));
+    }
 }

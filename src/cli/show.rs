@@ -1,9 +1,14 @@
 //! `show`: what a cached step produced.
 
+use std::path::Path;
+
 use serde_json::json;
 
+use crate::artifacts::{Model, Network};
 use crate::engine::key::StepKey;
+use crate::engine::stage::Artifact;
 use crate::engine::store::{Record, Store};
+use crate::spec::SeededDropout;
 
 use super::args::{EventFormat, ShowArguments};
 use super::failure::{Failure, Status};
@@ -19,6 +24,7 @@ pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     }
     print_record(&key, &record);
     outln!("  in       {}", dir.display());
+    print_networks(&dir, &record)?;
     for file in record.files.keys() {
         print_text_file(&dir.join(file), file);
     }
@@ -39,8 +45,23 @@ fn print_record(key: &StepKey, record: &Record) {
     }
 }
 
+/// Prints what each network of a model is, if it is one: its weights say nothing to people.
+fn print_networks(dir: &Path, record: &Record) -> Result<(), Failure> {
+    if !["model.safetensors", "ensemble.json"].iter().any(|file| record.files.contains_key(*file)) {
+        return Ok(());
+    }
+    let model = Model::load(dir).map_err(|error| Failure::because(Status::Stage, &error))?;
+    for Network { arch, normalise, input_dropout, .. } in &model.networks {
+        let dropout = input_dropout.map_or_else(String::new, |SeededDropout { keep, samples, seed }| {
+            format!(", input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}", keep.get(), seed.0)
+        });
+        outln!("  network  {arch}, normalise = {normalise}{dropout}");
+    }
+    Ok(())
+}
+
 /// Prints a readable file in full, if it is short.
-fn print_text_file(path: &std::path::Path, name: &str) {
+fn print_text_file(path: &Path, name: &str) {
     const LONGEST: usize = 20_000;
     let readable = path.extension().is_some_and(|extension| extension == "json" || extension == "csv");
     if let Some(content) = readable.then(|| std::fs::read_to_string(path).ok()).flatten()

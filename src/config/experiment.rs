@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::analysis::Question;
 use crate::spec::{
-    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Figure, Keep, Recipe, Seed, SeededDropout, Selection, Split,
-    Table,
+    Appearance, Arch, AxisValue, Cell, Claim, DataSource, Figure, Keep, Normalise, Recipe, Seed, SeededDropout,
+    Selection, Split, Table,
 };
 
 /// One experiment file, with what it extends, `--set` overrides applied.
@@ -104,6 +104,8 @@ pub enum Settings<R = StageRef> {
         recipe: Recipe,
         /// Whose weights it starts from; without it, from random ones.
         init: Option<R>,
+        /// How the network is shown images; without it, as that of `init`, or else as the data set says.
+        normalise: Option<Normalise>,
     },
     /// `kind = "import"`: weights from a file.
     Import {
@@ -111,12 +113,14 @@ pub enum Settings<R = StageRef> {
         file: PathBuf,
         /// The network that the file's tensors must fit.
         arch: Arch,
-        /// The data set whose shape, classes and normalisation the network takes.
+        /// The data set whose shape and classes the network takes.
         data: R,
         /// What it was trained not to see, if the file says; it may say that it saw every pixel.
         input_dropout: Option<SeededDropout>,
         /// For Inception v3: whether the weights expect its input to be brought to -1..1.
         transform_input: Option<bool>,
+        /// How the network is shown images; without it, as the file records, or else as the data set says.
+        normalise: Option<Normalise>,
     },
     /// `kind = "ensemble"`: models whose logits are averaged.
     Ensemble {

@@ -24,6 +24,7 @@ mod method;
 mod model;
 mod moved;
 mod nearest;
+mod normalise;
 mod overrides;
 mod problem;
 mod question;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::spec::{Arch, Cell, Seed, Split};
 
+use super::experiment::ImagesRef;
+use super::normalise::normalise;
 use super::read::{Item, Reader};
 use super::recipe::{input_dropout, recipe};
 use super::reference::{Draft, Reference, written};
@@ -23,7 +25,19 @@ impl Scope<'_> {
             Some(_) => self.stage(table, "init", WEIGHTS).map(Some),
             None => self.pins(table, "init-where").map(|_| None),
         };
-        Some(Draft::Train { images: images?, arch: arch?, seed: seed?, recipe: recipe?, init: init? })
+        let channels = match &images {
+            Some(ImagesRef::Data { source, .. }) => self.channels(&source.stage),
+            Some(ImagesRef::Subset { .. }) | None => None,
+        };
+        let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));
+        let (arch, seed, recipe, normalise) = (arch?, seed?, recipe?, normalise?);
+        Some(Draft::Train { images: images?, arch, seed, recipe, init: init?, normalise })
+    }
+
+    /// Channels of a data set's images, if its kind tells.
+    fn channels(&self, data: &str) -> Option<usize> {
+        let source = self.data.iter().find(|source| source.name == data)?;
+        source.kind.image_shape().map(|shape| shape.channels)
     }
 
     pub(super) fn import(&self, table: &Reader<'_>) -> Option<Draft> {
@@ -46,9 +60,11 @@ impl Scope<'_> {
             dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(seed)))
         });
         let transform_input = arch.map(|arch| transform_input(arch, table));
+        let channels = data.as_ref().and_then(|data| self.channels(&data.stage));
+        let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));
         let (file, arch, data) = (file?, arch?, data?);
         let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
-        Some(Draft::Import { file, arch, data, input_dropout, transform_input })
+        Some(Draft::Import { file, arch, data, input_dropout, transform_input, normalise: normalise? })
     }
 
     pub(super) fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<Draft> {

@@ -51,7 +51,7 @@ impl<R> Settings<R> {
     /// Each variant is written out, so that a reference that is forgotten here does not compile.
     pub(super) fn map<'a, S>(&'a self, choose: &mut impl FnMut(&'a R) -> Vec<S>) -> Option<Settings<S>> {
         Some(match self {
-            Self::Train { images, arch, seed, recipe, init } => Settings::Train {
+            Self::Train { images, arch, seed, recipe, init, normalise } => Settings::Train {
                 images: images.map(choose)?,
                 arch: *arch,
                 seed: *seed,
@@ -60,13 +60,15 @@ impl<R> Settings<R> {
                     Some(init) => Some(one(init, choose)?),
                     None => None,
                 },
+                normalise: normalise.clone(),
             },
-            Self::Import { file, arch, data, input_dropout, transform_input } => Settings::Import {
+            Self::Import { file, arch, data, input_dropout, transform_input, normalise } => Settings::Import {
                 file: file.clone(),
                 arch: *arch,
                 data: one(data, choose)?,
                 input_dropout: *input_dropout,
                 transform_input: *transform_input,
+                normalise: normalise.clone(),
             },
             Self::Ensemble { members } => Settings::Ensemble { members: members.iter().flat_map(choose).collect() },
             Self::Temperature { model, images: (data, split), last } => {

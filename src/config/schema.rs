@@ -108,7 +108,16 @@ pub(super) const TRAIN: &[Field] = &[
     ),
     value("init", "\"imported\""),
     pins("init-where"),
+    NORMALISATION,
 ];
+
+/// `normalise` of a model.
+const NORMALISATION: Field =
+    keys("normalise", "{ mean = [0.485, 0.456, 0.406], deviation = [0.229, 0.224, 0.225] }", NORMALISE);
+
+/// What `normalise` of a model holds.
+pub(super) const NORMALISE: &[Field] =
+    &[value("mean", "[0.485, 0.456, 0.406]"), value("deviation", "[0.229, 0.224, 0.225]")];
 
 /// `recipe` of a training.
 pub(super) const RECIPE: &[Field] = &[
@@ -136,6 +145,7 @@ pub(super) const IMPORT: &[Field] = &[
     value("data", "\"cifar10\""),
     keys("input-dropout", "{ keep = 0.8, samples = 10, seed = 0 }", SEEDED_DROPOUT),
     value("transform-input", "true"),
+    NORMALISATION,
 ];
 
 /// `input-dropout` of an import.

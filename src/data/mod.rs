@@ -39,4 +39,4 @@ pub use error::DataError;
 pub use fetch::{FetchError, FetchNotice, FetchOptions, Notify, fetch};
 pub use library::Library;
 pub use locate::usual_places;
-pub use official::{Download, Official, official};
+pub use official::{Download, Official, normalise_of, official};

@@ -2,7 +2,7 @@
 
 use crate::spec::{DataKind, Normalise, Split};
 
-use super::cifar10c;
+use super::{cifar10c, photographs};
 
 /// The facts about a published data set.
 #[derive(Debug)]
@@ -50,6 +50,15 @@ pub const fn official(kind: DataKind) -> Option<&'static Official> {
         DataKind::FashionMnist => Some(&FASHION_MNIST),
         DataKind::Mnist => Some(&MNIST),
         DataKind::Folder | DataKind::ImageFolder(_) => None,
+    }
+}
+
+/// How images of that kind are normalised unless a model says otherwise; none where it is measured on them.
+#[must_use]
+pub fn normalise_of(kind: DataKind) -> Option<Normalise> {
+    match kind {
+        DataKind::ImageFolder(_) => Some(photographs::normalise()),
+        _ => official(kind).map(Official::normalise),
     }
 }
 

@@ -108,16 +108,20 @@ pub(super) fn survey(listing: &Listing, how: Photographs) -> Result<Survey, Data
     Ok(Survey { hash: ContentHash::from(hasher.finalize()), skipped })
 }
 
+/// How photographs become a network's input.
+pub(super) fn normalise() -> Normalise {
+    Normalise::of_unit_range(&MEAN, &DEVIATION)
+}
+
 /// The images of a split that was surveyed; none is read yet.
 pub(super) fn open(listing: &Listing, how: Photographs, hash: ContentHash, skipped: &[usize]) -> ImageSet {
     let kept = |place: &usize| skipped.binary_search(place).is_err();
     let files = (0..listing.len()).filter(kept).map(|place| &listing.files[place]);
     let (labels, paths) = files.map(|(label, path)| (*label as u16, path.clone())).unzip();
-    let scaled = |values: [f64; 3]| values.map(|value| 255.0 * value).to_vec();
     ImageSet {
         shape: ImageShape { height: how.crop, width: how.crop, channels: 3 },
         classes: listing.classes.clone(),
-        normalise: Normalise { mean: scaled(MEAN), std: scaled(DEVIATION) },
+        normalise: normalise(),
         pixels: Pixels::Read(Arc::new(Files { paths, how, hash })),
         labels,
     }

@@ -6,6 +6,7 @@ use candle_core::Device;
 
 use super::batches::SamplesError;
 use super::device_inference::DeviceInference;
+use super::finite::NotFinite;
 use super::inference::{Inference, InferenceError};
 use super::scorer::NetworkScorer;
 use crate::artifacts::{ImageSet, Model};
@@ -35,6 +36,9 @@ pub enum CompareError {
     /// The device failed.
     #[error("the device failed")]
     Device(#[from] candle_core::Error),
+    /// The model does not answer in numbers.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// The user asked to stop.
     #[error("stopped")]
     Stopped,
@@ -70,7 +74,7 @@ impl<'a> Comparison<'a> {
     /// Compares each image of `indexes` with its reference. `cancelled` is asked at every step.
     ///
     /// # Errors
-    /// When the device fails, or the user asked to stop.
+    /// When the model's logits are not finite, the device fails, or the user asked to stop.
     ///
     /// # Panics
     /// When a reference is of an image of another size.
@@ -84,14 +88,18 @@ impl<'a> Comparison<'a> {
         match self {
             Self::Engine(inference) => inference.for_each(indexes, |workspace, index, image| {
                 let mut scorer = NetworkScorer::new(workspace, image);
-                let agreement = agreement(&mut scorer, reference(index), watch)?;
+                let agreement = agreement(&mut scorer, reference(index), watch);
+                scorer.check(index)?;
+                let agreement = agreement?;
                 Ok(ComparedImage { class: scorer.class(), full: scorer.full(), agreement })
             }),
             Self::Device(inference) => {
                 let mut compared = Vec::new();
                 for index in indexes {
                     let mut scorer = inference.scorer(index)?;
-                    let agreement = agreement(&mut scorer, reference(index), watch)?;
+                    let agreement = agreement(&mut scorer, reference(index), watch);
+                    scorer.check(index)?;
+                    let agreement = agreement?;
                     compared.push(ComparedImage { class: scorer.class(), full: scorer.full(), agreement });
                     scorer.finish()?;
                 }

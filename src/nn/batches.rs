@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::appearance;
 use super::augment::Crop;
-use crate::artifacts::{ImageSet, Subsets, UnreadableImage};
+use crate::artifacts::{ImageSet, Model, Subsets, UnreadableImage};
 use crate::spec::{Fill, Normalise, Seed};
 
 /// Images, all pixels of them or subsets.
@@ -38,7 +38,10 @@ pub enum SamplesError {
         image_pixels: usize,
     },
     /// There is not one mean and one deviation a channel.
-    #[error("{channels} channels cannot be normalised with {means} means and {deviations} deviations")]
+    #[error(
+        "{channels} channels cannot be normalised with {means} means and {deviations} deviations: give one of each a \
+         channel"
+    )]
     Normalise {
         /// Channels of the images.
         channels: usize,
@@ -111,14 +114,16 @@ impl<'a> Samples<'a> {
     }
 
     /// The network's input for some images, `[indexes, height, width, channels]`: cropped if there are crops,
-    /// normalised, and 0 where a pixel is not kept, unless the subsets have another appearance.
+    /// normalised, and 0 where a pixel is not kept, unless the subsets have another appearance. Where `levels` are of
+    /// several normalisations, the channels of each follow those of the one before.
     ///
     /// # Errors
     /// When an image or its subset cannot be read from its file.
     pub fn input(&self, levels: &Levels, indexes: &[u32], crops: Option<&[Crop]>) -> Result<Vec<f32>, SamplesError> {
         let shape = self.images.shape;
-        let mut input = vec![0.0; indexes.len() * shape.bytes()];
-        input.par_chunks_mut(shape.bytes()).zip(indexes).enumerate().try_for_each(|(place, (input, &index))| {
+        let (channels, values) = (levels.channels(), shape.pixels() * levels.channels());
+        let mut input = vec![0.0; indexes.len() * values];
+        input.par_chunks_mut(values).zip(indexes).enumerate().try_for_each(|(place, (input, &index))| {
             let index = index as usize;
             let mut image = self.images.image(index)?;
             if let Some(crops) = crops {
@@ -132,7 +137,7 @@ impl<'a> Samples<'a> {
             }
             levels.apply(&image, input);
             if let Some(subset) = subset.filter(|subset| subset.appearance().fill == Fill::Mean) {
-                for (pixel, values) in input.chunks_exact_mut(shape.channels).enumerate() {
+                for (pixel, values) in input.chunks_exact_mut(channels).enumerate() {
                     if !subset.keeps(pixel) {
                         values.fill(0.0);
                     }
@@ -150,35 +155,57 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// What each byte of each channel becomes: (byte - mean) / deviation.
+/// What each byte of each channel becomes: (byte - mean) / deviation, by one normalisation or by several.
 #[derive(Clone, Debug)]
 pub struct Levels {
-    tables: Vec<[f32; 256]>,
+    /// By normalisation, then by channel.
+    ways: Vec<Vec<[f32; 256]>>,
 }
 
 impl Levels {
     /// The tables of a normalisation, one a channel.
     #[must_use]
     pub fn new(normalise: &Normalise) -> Self {
-        let table = |(mean, std): (&f64, &f64)| {
-            let mut table = [0.0; 256];
-            for (byte, value) in table.iter_mut().enumerate() {
-                *value = ((byte as f64 - mean) / std) as f32;
-            }
-            table
-        };
-        Self { tables: normalise.mean.iter().zip(&normalise.std).map(table).collect() }
+        Self { ways: vec![tables(normalise)] }
+    }
+
+    /// The tables of every normalisation among a model's networks.
+    #[must_use]
+    pub fn of(model: &Model) -> Self {
+        Self { ways: model.normalisations().into_iter().map(tables).collect() }
+    }
+
+    /// Channels of an input: those of an image, by each normalisation.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.ways.iter().map(Vec::len).sum()
     }
 
     /// Normalises the bytes of an image, `[pixels, channels]`.
     pub fn apply(&self, bytes: &[u8], values: &mut [f32]) {
-        let channels = self.tables.len();
-        for (bytes, values) in bytes.chunks_exact(channels).zip(values.chunks_exact_mut(channels)) {
-            for ((byte, value), table) in bytes.iter().zip(values).zip(&self.tables) {
-                *value = table[usize::from(*byte)];
+        let all = self.channels();
+        let mut first = 0;
+        for tables in &self.ways {
+            let channels = tables.len();
+            for (bytes, values) in bytes.chunks_exact(channels).zip(values.chunks_exact_mut(all)) {
+                for ((byte, value), table) in bytes.iter().zip(&mut values[first..]).zip(tables) {
+                    *value = table[usize::from(*byte)];
+                }
             }
+            first += channels;
         }
     }
+}
+
+fn tables(normalise: &Normalise) -> Vec<[f32; 256]> {
+    let table = |(mean, std): (&f64, &f64)| {
+        let mut table = [0.0; 256];
+        for (byte, value) in table.iter_mut().enumerate() {
+            *value = ((byte as f64 - mean) / std) as f32;
+        }
+        table
+    };
+    normalise.mean.iter().zip(&normalise.std).map(table).collect()
 }
 
 /// The order in which an epoch uses `images` images, from the stream `shuffle` (Fisher & Yates).

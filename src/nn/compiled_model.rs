@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::arch::{self, ArchError};
 use super::compile::{CompileError, compile};
+use super::finite::{NotFinite, check_weights};
 use super::input_dropout::{Use, draw, drop_pixels, keeps_all};
+use super::views::{View, Views};
 use crate::artifacts::Model;
 use crate::kernels::engine::{MapShape, Program, Purpose, SetAside, Workspace};
 use crate::kernels::isa::Isa;
@@ -24,41 +26,72 @@ pub enum CompileModelError {
     /// The weights do not fit the architecture.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The weights are no numbers.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
 }
 
 /// The programs of a model's networks, shared by all threads.
 #[derive(Clone, Debug)]
 pub struct CompiledModel {
-    members: Vec<(Arc<Program>, Option<SeededDropout>)>,
+    members: Vec<CompiledNetwork>,
+    /// The ways in which they are shown an image.
+    views: Option<Views>,
+}
+
+/// A network of a [`CompiledModel`].
+#[derive(Clone, Debug)]
+pub(super) struct CompiledNetwork {
+    pub(super) program: Arc<Program>,
+    /// What input dropout does to it.
+    pub(super) dropout: Option<SeededDropout>,
+    pub(super) view: View,
 }
 
 impl CompiledModel {
     /// Compiles every network of `model`.
     ///
     /// # Errors
-    /// When a network does not fit its architecture.
+    /// When a network does not fit its architecture, or its weights are not finite.
     pub fn new(model: &Model, purpose: Purpose) -> Result<Self, CompileModelError> {
+        check_weights(model)?;
+        let views = Views::of(model);
         let mut members = Vec::new();
         for network in &model.networks {
             let graph = arch::build(network.arch, model.shape, model.classes)?;
-            let program = compile(&graph, &network.tensors, Isa::detect(), purpose)?;
-            members.push((Arc::new(program), network.input_dropout.filter(|dropout| !keeps_all(dropout.keep))));
+            let program = Arc::new(compile(&graph, &network.tensors, Isa::detect(), purpose)?);
+            let dropout = network.input_dropout.filter(|dropout| !keeps_all(dropout.keep));
+            members.push(CompiledNetwork { program, dropout, view: views.of_network(network) });
         }
-        Ok(Self { members })
+        Ok(Self { members, views: Some(views) })
     }
 }
 
 impl CompiledModel {
-    /// Its networks, with what input dropout does to each.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&Arc<Program>, Option<SeededDropout>)> {
-        self.members.iter().map(|(program, dropout)| (program, *dropout))
+    /// Its networks.
+    pub(super) fn members(&self) -> &[CompiledNetwork] {
+        &self.members
+    }
+
+    /// The ways in which they are shown an image; none where that is not known of a program.
+    pub(super) const fn views(&self) -> Option<&Views> {
+        self.views.as_ref()
+    }
+
+    /// The size of the images that it takes, of every way in which they are shown.
+    pub(super) fn input(&self) -> MapShape {
+        self.members.first().map_or(MapShape { height: 0, width: 0, channels: 0 }, |member| MapShape {
+            channels: member.view.of(),
+            ..member.program.input()
+        })
     }
 }
 
 impl From<Arc<Program>> for CompiledModel {
     /// A single network that sees every pixel.
     fn from(program: Arc<Program>) -> Self {
-        Self { members: vec![(program, None)] }
+        let view = View::whole(program.input().channels);
+        Self { members: vec![CompiledNetwork { program, dropout: None, view }], views: None }
     }
 }
 
@@ -78,6 +111,9 @@ pub struct ModelWorkspace {
 struct Member {
     workspace: Workspace,
     dropout: Option<SeededDropout>,
+    view: View,
+    /// Its part of an image, where that is not all of it.
+    own: Vec<f32>,
     samples: Vec<Sample>,
     /// An image with pixels dropped.
     image: Vec<f32>,
@@ -100,11 +136,9 @@ impl ModelWorkspace {
     /// Allocates everything; the current image is fully masked, and input dropout keeps every pixel.
     #[must_use]
     pub fn new(model: &CompiledModel) -> Self {
-        let members: Vec<Member> =
-            model.members.iter().map(|(program, dropout)| Member::new(program, *dropout)).collect();
-        let (input, classes) = members.first().map_or((MapShape { height: 0, width: 0, channels: 0 }, 0), |member| {
-            (member.workspace.program().input(), member.workspace.program().classes())
-        });
+        let members: Vec<Member> = model.members.iter().map(Member::new).collect();
+        let classes = members.first().map_or(0, |member| member.workspace.program().classes());
+        let input = model.input();
         let part = if members.len() > 1 { input.height * input.width * classes } else { 0 };
         Self { members, input, logits: vec![0.0; classes], part: vec![0.0; part] }
     }
@@ -200,7 +234,9 @@ impl ModelWorkspace {
 }
 
 impl Member {
-    fn new(program: &Arc<Program>, dropout: Option<SeededDropout>) -> Self {
+    fn new(network: &CompiledNetwork) -> Self {
+        let CompiledNetwork { program, dropout, view } = network;
+        let (dropout, view) = (*dropout, *view);
         let workspace = Workspace::new(program);
         let (input, classes) = (program.input(), program.classes());
         let pixels = input.height * input.width;
@@ -209,6 +245,8 @@ impl Member {
         let sample = |number| Sample { aside: (number > 0).then(|| workspace.another_image()), kept: vec![true; kept] };
         Self {
             dropout,
+            view,
+            own: Vec::with_capacity(if view.is_whole() { 0 } else { input.values() }),
             samples: (0..samples).map(sample).collect(),
             image: vec![0.0; kept * input.channels],
             part: vec![0.0; if samples > 1 { pixels * classes } else { 0 }],
@@ -225,7 +263,8 @@ impl Member {
     }
 
     fn set_image(&mut self, image: &[f32]) {
-        let Self { workspace, samples, image: dropped, .. } = self;
+        let Self { workspace, samples, image: dropped, view, own, .. } = self;
+        let image = view.take(image, own);
         for sample in samples {
             sample.visit(workspace, |workspace, kept| {
                 if kept.is_empty() {

@@ -6,6 +6,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::device_model::{DeviceModel, Kept};
+use super::finite::{NotFinite, all_finite};
 use super::masked_images::MaskedImages;
 use super::scorer::argmax;
 use crate::sis::{CurveScorer, GradientScorer};
@@ -23,11 +24,14 @@ pub struct DeviceGroup<'m> {
     predicted: Vec<usize>,
     /// For each image a row with 1 at that class and 0 elsewhere, `[images, classes]`.
     chosen: Tensor,
+    /// The place of the first image of which a logit was not finite.
+    unsound: Option<usize>,
     failure: Option<candle_core::Error>,
 }
 
 impl<'m> DeviceGroup<'m> {
-    /// Evaluates normalised images `[images, height, width, channels]` with nothing masked; `seen` is drawn for them.
+    /// Evaluates normalised images `[images, height, width, channels]` with nothing masked; `seen` is drawn for them, and
+    /// `shape` has the channels of every way in which the model's networks normalise images.
     ///
     /// # Errors
     /// When the model does not take such images, or the device fails.
@@ -35,11 +39,13 @@ impl<'m> DeviceGroup<'m> {
         let images = MaskedImages::new(images, shape);
         let logits = model.logits(&upload(model, &images)?, &seen)?;
         let classes = logits.dim(1)?;
-        let predicted: Vec<usize> = logits.to_vec2()?.iter().map(|logits| argmax(logits)).collect();
+        let rows: Vec<Vec<f32>> = logits.to_vec2()?;
+        let predicted: Vec<usize> = rows.iter().map(|logits| argmax(logits)).collect();
+        let unsound = rows.iter().position(|logits| !all_finite(logits));
         let chosen =
             predicted.iter().flat_map(|class| (0..classes).map(move |other| f32::from(u8::from(other == *class))));
         let chosen = Tensor::from_iter(chosen, model.device())?.reshape(((), classes))?;
-        Ok(Self { model, seen, images, predicted, chosen, failure: None })
+        Ok(Self { model, seen, images, predicted, chosen, unsound, failure: None })
     }
 
     /// The class that is predicted on each full image.
@@ -56,23 +62,36 @@ impl<'m> DeviceGroup<'m> {
         self.failure.map_or(Ok(()), Err)
     }
 
-    /// f of each image of `x`.
-    fn scores(&self, x: &Tensor) -> Result<Tensor> {
-        let logits = self.model.logits(x, &self.seen)?;
-        (candle_nn::ops::softmax(&logits, 1)? * &self.chosen)?.sum(1)
+    /// Says whether every answer so far was one; `numbers` are the images'. Ask it before using what the scores led to.
+    ///
+    /// # Errors
+    /// When a logit was not finite; the error names the image.
+    pub fn check(&self, numbers: &[u32]) -> std::result::Result<(), NotFinite> {
+        self.unsound.map_or(Ok(()), |place| Err(NotFinite::Logits { image: numbers[place] as usize }))
     }
 
-    /// f of each image, and df/dinput.
-    fn slopes(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// f of each image of `x`, and the sum of its logits, which is finite where all of them are.
+    fn scores(&self, x: &Tensor) -> Result<[Tensor; 2]> {
+        let logits = self.model.logits(x, &self.seen)?;
+        Ok([(candle_nn::ops::softmax(&logits, 1)? * &self.chosen)?.sum(1)?, logits.sum(1)?])
+    }
+
+    /// f of each image, the sum of its logits, and df/dinput.
+    fn slopes(&self) -> Result<[Vec<f32>; 3]> {
         let x = Var::from_tensor(&upload(self.model, &self.images)?)?;
-        let scores = self.scores(&x)?;
+        let [scores, sums] = self.scores(&x)?;
         // Each image's score depends on that image alone, so the sum has the gradients of all.
         let mut slopes = scores.sum_all()?.backward()?;
         let slopes = match slopes.remove(&x) {
             Some(slopes) => slopes.flatten_all()?.to_vec1()?,
             None => vec![0.0; x.elem_count()],
         };
-        Ok((scores.to_vec1()?, slopes))
+        Ok([scores.to_vec1()?, sums.to_vec1()?, slopes])
+    }
+
+    /// Notes an image whose logits are not finite, by the sums of all images' logits.
+    fn look(&mut self, sums: &[f32]) {
+        self.unsound = self.unsound.or_else(|| sums.iter().position(|sum| !sum.is_finite()));
     }
 
     /// What the device answers; nothing once it has failed.
@@ -108,9 +127,15 @@ impl CurveScorer for DeviceGroup<'_> {
     }
 
     fn values(&mut self, values: &mut [f32]) {
-        let asked = |group: &Self| group.scores(&upload(group.model, &group.images)?)?.to_vec1::<f32>();
+        let asked = |group: &Self| {
+            let [scores, sums] = group.scores(&upload(group.model, &group.images)?)?;
+            Ok([scores.to_vec1::<f32>()?, sums.to_vec1()?])
+        };
         match self.answer(asked) {
-            Some(scores) => values.copy_from_slice(&scores),
+            Some([scores, sums]) => {
+                values.copy_from_slice(&scores);
+                self.look(&sums);
+            }
             None => values.fill(0.0),
         }
     }
@@ -125,13 +150,18 @@ impl GradientScorer for DeviceGroup<'_> {
         self.images.unmasked()
     }
 
+    fn magnitude(&self, slopes: &[f32]) -> f64 {
+        self.model.views().magnitude(slopes)
+    }
+
     fn restart_at(&mut self, share: f32) {
         self.images.restart_at(share);
     }
 
     fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
-        if let Some((scores, slopes)) = self.answer(Self::slopes) {
+        if let Some([scores, sums, slopes]) = self.answer(Self::slopes) {
             values.copy_from_slice(&scores);
+            self.look(&sums);
             gradients.copy_from_slice(&slopes);
         } else {
             values.fill(0.0);
@@ -156,9 +186,9 @@ mod tests {
     fn model() -> DeviceModel {
         let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
         let tensors = formula::tensors(&graph, 0.5);
-        let network = Network { arch: Arch::Resnet20, input_dropout: None, tensors, log: Vec::new() };
         let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
-        let model = Model { shape: SHAPE, classes: 5, normalise, networks: vec![network] };
+        let network = Network { arch: Arch::Resnet20, normalise, input_dropout: None, tensors, log: Vec::new() };
+        let model = Model { shape: SHAPE, classes: 5, networks: vec![network] };
         DeviceModel::new(&model, &Device::Cpu).unwrap()
     }
 

@@ -31,7 +31,7 @@ impl<'a> DeviceInference<'a> {
     /// When the model does not fit its architecture or the images, or the device fails.
     pub fn new(model: &Model, images: &'a ImageSet, device: &Device) -> std::result::Result<Self, InferenceError> {
         let samples = checked(model, images)?;
-        let levels = Levels::new(&model.normalise);
+        let levels = Levels::of(model);
         Ok(Self { model: DeviceModel::new(model, device)?, levels, samples })
     }
 
@@ -40,7 +40,7 @@ impl<'a> DeviceInference<'a> {
     /// # Errors
     /// When the image cannot be read from its file, or the device fails.
     pub fn scorer(&self, index: usize) -> Result<DeviceScorer<'_>> {
-        let shape = self.samples.images.shape;
+        let shape = self.model.views().shape(self.samples.images.shape);
         let numbers = [index as u32];
         let seen = self.model.draw(Use::Selection, &numbers)?;
         DeviceScorer::new(&self.model, seen, &self.read(&numbers)?, [shape.height, shape.width, shape.channels])
@@ -59,7 +59,8 @@ impl<'a> DeviceInference<'a> {
     /// When an image cannot be read from its file, or the device fails.
     pub fn group(&self, purpose: Use, numbers: &[u32]) -> Result<DeviceGroup<'_>> {
         let seen = self.model.draw(purpose, numbers)?;
-        DeviceGroup::new(&self.model, seen, self.read(numbers)?, self.samples.images.shape)
+        let shape = self.model.views().shape(self.samples.images.shape);
+        DeviceGroup::new(&self.model, seen, self.read(numbers)?, shape)
     }
 
     fn read(&self, numbers: &[u32]) -> Result<Vec<f32>> {

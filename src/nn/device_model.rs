@@ -4,8 +4,10 @@ use candle_core::{Device, Result, Tensor};
 
 use super::arch::{self, ArchError};
 use super::evaluation::EvaluationNetwork;
+use super::finite::{NotFinite, check_weights};
 use super::input_dropout::{Use, draw, keeps_all};
 use super::tensors::TensorsError;
+use super::views::{View, Views};
 use crate::artifacts::Model;
 use crate::spec::{ImageShape, SeededDropout};
 
@@ -18,13 +20,24 @@ pub enum DeviceModelError {
     /// The weights do not fit the architecture, or the device failed.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
+    /// The weights are no numbers.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
 }
 
 /// A model that is only evaluated.
 pub struct DeviceModel {
-    members: Vec<(EvaluationNetwork, Option<SeededDropout>)>,
+    members: Vec<Member>,
+    views: Views,
     shape: ImageShape,
     device: Device,
+}
+
+/// A network of it.
+struct Member {
+    network: EvaluationNetwork,
+    dropout: Option<SeededDropout>,
+    view: View,
 }
 
 /// What is kept of some images: for each member the factors `[images, height, width, 1]` of each of its samples, none
@@ -35,15 +48,23 @@ impl DeviceModel {
     /// Puts every network of `model` on a device.
     ///
     /// # Errors
-    /// When a network does not fit its architecture, or the device fails.
+    /// When a network does not fit its architecture, its weights are not finite, or the device fails.
     pub fn new(model: &Model, device: &Device) -> std::result::Result<Self, DeviceModelError> {
+        check_weights(model)?;
+        let views = Views::of(model);
         let mut members = Vec::new();
         for network in &model.networks {
             let graph = arch::build(network.arch, model.shape, model.classes)?;
             let dropout = network.input_dropout.filter(|dropout| !keeps_all(dropout.keep));
-            members.push((EvaluationNetwork::new(&graph, &network.tensors, device)?, dropout));
+            let view = views.of_network(network);
+            members.push(Member { network: EvaluationNetwork::new(&graph, &network.tensors, device)?, dropout, view });
         }
-        Ok(Self { members, shape: model.shape, device: device.clone() })
+        Ok(Self { members, views, shape: model.shape, device: device.clone() })
+    }
+
+    /// The ways in which its networks are shown an image.
+    pub(super) const fn views(&self) -> &Views {
+        &self.views
     }
 
     /// Where the weights lie.
@@ -67,7 +88,7 @@ impl DeviceModel {
             }
             Tensor::from_vec(factors, (images.len(), height, width, 1), &self.device)
         };
-        let members = self.members.iter().map(|(_, dropout)| {
+        let members = self.members.iter().map(|Member { dropout, .. }| {
             let samples =
                 dropout.map(|dropout| (0..dropout.samples.max(1)).map(|sample| sample_of(dropout, sample)).collect());
             samples.unwrap_or_else(|| Ok(Vec::new()))
@@ -76,17 +97,27 @@ impl DeviceModel {
     }
 
     /// The logits `[batch, classes]` of normalised, masked images `x` `[batch, height, width, channels]`, of which
-    /// `kept` is kept: one draw an image, or one for all. Differentiable with respect to `x`.
+    /// `kept` is kept: one draw an image, or one for all. The channels are those of every way in which its networks
+    /// normalise images. Differentiable with respect to `x`.
     ///
     /// # Errors
     /// When `x` has another shape than the model takes, or the device fails.
     pub fn logits(&self, x: &Tensor, kept: &Kept) -> Result<Tensor> {
-        let members = self.members.iter().zip(&kept.0).map(|((network, _), kept)| match kept[..] {
-            [] => network.logits(x),
-            _ => mean(kept.iter().map(|kept| network.logits(&x.broadcast_mul(kept)?))),
+        let members = self.members.iter().zip(&kept.0).map(|(Member { network, view, .. }, kept)| {
+            let x = seen(x, *view)?;
+            match kept[..] {
+                [] => network.logits(&x),
+                _ => mean(kept.iter().map(|kept| network.logits(&x.broadcast_mul(kept)?))),
+            }
         });
         mean(members)
     }
+}
+
+/// A network's channels of images.
+fn seen(x: &Tensor, view: View) -> Result<Tensor> {
+    let (first, channels) = view.channels();
+    if view.is_whole() { Ok(x.clone()) } else { x.narrow(3, first, channels)?.contiguous() }
 }
 
 /// The mean of at least one tensor; of one, that tensor.

@@ -3,9 +3,12 @@
 //! The traits of `sis` have no way to fail, so a failing device scores 0 from then on, and [`DeviceScorer::finish`]
 //! tells why: ask it before using what the scores led to.
 
+use std::ops::ControlFlow;
+
 use candle_core::{DType, Result, Tensor};
 
 use super::device_model::{DeviceModel, Kept};
+use super::finite::{NotFinite, all_finite};
 use super::scorer::{argmax, probability};
 use crate::sis::Scorer;
 
@@ -33,6 +36,8 @@ pub struct DeviceScorer<'n> {
     numbers: Tensor,
     class: usize,
     full: f32,
+    /// Whether every logit so far was finite.
+    sound: bool,
     failure: Option<candle_core::Error>,
 }
 
@@ -47,11 +52,13 @@ impl<'n> DeviceScorer<'n> {
         let image = Tensor::from_slice(image, (pixels, channels), device)?;
         let kept = Tensor::ones(pixels, DType::F32, device)?;
         let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
-        let mut scorer = Self { model, seen, image, dims, kept, numbers, class: 0, full: 0.0, failure: None };
+        let mut scorer =
+            Self { model, seen, image, dims, kept, numbers, class: 0, full: 0.0, sound: true, failure: None };
         let nothing = scorer.upload(&[])?;
         let logits = scorer.logits(&nothing)?.get(0)?.to_vec1::<f32>()?;
         scorer.class = argmax(&logits);
         scorer.full = probability(&logits, scorer.class);
+        scorer.sound = all_finite(&logits);
         Ok(scorer)
     }
 
@@ -65,6 +72,15 @@ impl<'n> DeviceScorer<'n> {
     #[must_use]
     pub const fn full(&self) -> f32 {
         self.full
+    }
+
+    /// Says whether every answer so far was one, about image number `image`. Ask it before using what the scores led to:
+    /// a selection is broken off as soon as one was not.
+    ///
+    /// # Errors
+    /// When a logit was not finite.
+    pub const fn check(&self, image: usize) -> std::result::Result<(), NotFinite> {
+        if self.sound { Ok(()) } else { Err(NotFinite::Logits { image }) }
     }
 
     /// Starts again with nothing masked; the class stays.
@@ -120,16 +136,18 @@ impl<'n> DeviceScorer<'n> {
         self.model.logits(&x.reshape(((), height, width, channels))?, &self.seen)
     }
 
-    /// f under each candidate's mask.
-    fn scores(&self, candidates: &[u32]) -> Result<Vec<f32>> {
+    /// f under each candidate's mask, and the sums of the logits, which are finite where all logits are (but for such as
+    /// are as large as numbers can be).
+    fn scores(&self, candidates: &[u32]) -> Result<[Vec<f32>; 2]> {
         let numbers = self.upload(candidates)?;
         let image = self.current_image()?;
-        let mut scores = Vec::with_capacity(numbers.dim(0)?);
+        let (mut scores, mut sums) = (Vec::with_capacity(numbers.dim(0)?), Vec::with_capacity(numbers.dim(0)?));
         for batch in 0..numbers.dim(0)? {
             let logits = self.logits_of(&image, &numbers.get(batch)?)?;
+            sums.push(logits.sum(1)?);
             scores.push(candle_nn::ops::softmax(&logits, 1)?.narrow(1, self.class, 1)?.squeeze(1)?);
         }
-        Tensor::cat(&scores, 0)?.to_vec1()
+        Ok([Tensor::cat(&scores, 0)?.to_vec1()?, Tensor::cat(&sums, 0)?.to_vec1()?])
     }
 
     fn hide(&mut self, feature: u32) -> Result<()> {
@@ -164,9 +182,21 @@ impl Scorer for DeviceScorer<'_> {
             return;
         }
         let answer = self.scores(candidates);
-        for (score, found) in scores.iter_mut().zip(self.or_zero(answer)) {
+        let [found, sums] = self.or_zero(answer);
+        self.sound &= all_finite(&sums);
+        for (score, found) in scores.iter_mut().zip(found) {
             *score = found;
         }
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        _: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.candidates(candidates, scores);
+        if self.sound { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     fn mask(&mut self, feature: u32) {
@@ -190,9 +220,9 @@ mod tests {
     fn model() -> DeviceModel {
         let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
         let tensors = formula::tensors(&graph, 0.5);
-        let network = Network { arch: Arch::Resnet20, input_dropout: None, tensors, log: Vec::new() };
         let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
-        let model = Model { shape: SHAPE, classes: 5, normalise, networks: vec![network] };
+        let network = Network { arch: Arch::Resnet20, normalise, input_dropout: None, tensors, log: Vec::new() };
+        let model = Model { shape: SHAPE, classes: 5, networks: vec![network] };
         DeviceModel::new(&model, &Device::Cpu).unwrap()
     }
 

@@ -12,6 +12,7 @@ use super::augment;
 use super::batches::{Levels, Samples, SamplesError, shuffled};
 use super::checkpoint::{Checkpoint, CheckpointError, Position};
 use super::dropout::DropoutDraw;
+use super::finite::{NotFinite, check_weights};
 use super::init::initial_tensors;
 use super::input_dropout::{Use, draw, drop_pixels, keeps_all};
 use super::learner::{Batch, Learner, learner};
@@ -22,7 +23,7 @@ use super::scorer::argmax;
 use super::tensors::TensorsError;
 use crate::artifacts::{EpochLog, Model, Network, ParameterTensor, Subsets};
 use crate::kernels::ops::MapShape;
-use crate::spec::{Arch, Augment, ImageShape, Recipe, Seed};
+use crate::spec::{Arch, Augment, ImageShape, Normalise, Recipe, Seed};
 
 /// What a network is trained from.
 #[derive(Clone, Copy)]
@@ -37,6 +38,8 @@ pub struct FitInput<'a> {
     pub train: Samples<'a>,
     /// What it is tested on after each epoch.
     pub monitor: Samples<'a>,
+    /// How the network is shown the images.
+    pub normalise: &'a Normalise,
     /// Whose weights it starts from, which are then not random.
     pub init: Option<&'a Model>,
     /// Where it is computed.
@@ -93,6 +96,9 @@ pub enum FitError {
         /// Architecture, images and classes of the training.
         training: (Arch, ImageShape, usize),
     },
+    /// The weights to start from are no numbers.
+    #[error("cannot start from these weights")]
+    Init(#[source] NotFinite),
     /// The architecture cannot take such images.
     #[error(transparent)]
     Arch(#[from] ArchError),
@@ -173,6 +179,12 @@ impl FitInput<'_> {
         if self.recipe.batch == 0 {
             return Err(FitError::EmptyBatch);
         }
+        let (channels, Normalise { mean, std }) = (self.train.images.shape.channels, self.normalise);
+        if !self.normalise.is_of(channels) {
+            let (means, deviations) = (mean.len(), std.len());
+            return Err(FitError::Train(SamplesError::Normalise { channels, means, deviations }));
+        }
+        self.init.map_or(Ok(()), check_weights).map_err(FitError::Init)?;
         self.starting_tensors().map(drop)
     }
 
@@ -228,6 +240,9 @@ impl FitInput<'_> {
                 hasher.update(format!("{appearance:?}").as_bytes());
             }
         }
+        if *self.normalise != self.train.images.normalise {
+            hasher.update(format!("{:?}", self.normalise).as_bytes());
+        }
         for (name, tensor) in self.init.iter().flat_map(|init| &init.networks).flat_map(|network| &network.tensors) {
             hasher.update(name.as_bytes());
             for value in &tensor.data {
@@ -269,7 +284,7 @@ impl<'a> Training<'a> {
             }
         };
         let learner = learner(&graph, tensors, velocities, Sgd::new(input.recipe), input.device)?;
-        let levels = Levels::new(&images.normalise);
+        let levels = Levels::new(input.normalise);
         Ok(Self { input, identity, learner, levels, position, saved: Instant::now() })
     }
 
@@ -384,16 +399,16 @@ impl<'a> Training<'a> {
     }
 
     fn model(&self) -> Result<Model, FitError> {
-        let FitInput { arch, recipe, seed, .. } = *self.input;
+        let FitInput { arch, recipe, seed, normalise, .. } = *self.input;
         let images = self.input.train.images;
         let network = Network {
             arch,
+            normalise: normalise.clone(),
             input_dropout: recipe.input_dropout.map(|dropout| dropout.seeded(seed)),
             tensors: self.learner.tensors()?,
             log: Vec::new(),
         };
-        let (shape, classes, normalise) = (images.shape, images.classes.len(), images.normalise.clone());
-        Ok(Model { shape, classes, normalise, networks: vec![network] })
+        Ok(Model { shape: images.shape, classes: images.classes.len(), networks: vec![network] })
     }
 
     fn into_model(self) -> Result<Model, FitError> {

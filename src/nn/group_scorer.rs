@@ -2,10 +2,11 @@
 //!
 //! f is, as in [`super::scorer`], the softmax probability of the class that the model predicts on the full image.
 
+use super::finite::{NotFinite, first_not_finite};
 use super::masked_images::MaskedImages;
 use super::model_passes::{Group, ModelPasses};
 use super::scorer::{argmax, probability, probability_slopes};
-use crate::sis::{CurveScorer, GradientScorer};
+use crate::sis::{CurveScorer, GradientScorer, norm};
 use crate::spec::ImageShape;
 
 /// Scores some images as their pixels are masked, by evaluation or by gradient.
@@ -22,6 +23,8 @@ pub struct GroupScorer<'a> {
     slopes: Vec<f32>,
     /// The classes that are predicted on the full images.
     predicted: Vec<usize>,
+    /// What is wrong with the answers so far.
+    fault: Option<NotFinite>,
 }
 
 impl<'a> GroupScorer<'a> {
@@ -36,7 +39,25 @@ impl<'a> GroupScorer<'a> {
         let shape = ImageShape { height: input.height, width: input.width, channels: input.channels };
         let images = MaskedImages::new(images, shape);
         let slopes = vec![0.0; logits.len()];
-        Self { passes, group, images, logits, stale: false, slopes, predicted }
+        let mut scorer = Self { passes, group, images, logits, stale: false, slopes, predicted, fault: None };
+        scorer.look();
+        scorer
+    }
+
+    /// Says whether every answer so far was one. Ask it before using what the scores led to.
+    ///
+    /// # Errors
+    /// When a logit was not finite; the error names the image.
+    pub fn check(&self) -> Result<(), NotFinite> {
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// Notes logits that are not finite.
+    fn look(&mut self) {
+        if let Some(place) = first_not_finite(&self.logits, self.passes.classes()) {
+            let image = self.group.numbers[place] as usize;
+            self.fault.get_or_insert(NotFinite::Logits { image });
+        }
     }
 
     /// The class that is predicted on each full image.
@@ -49,6 +70,7 @@ impl<'a> GroupScorer<'a> {
     fn refresh(&mut self) {
         if std::mem::take(&mut self.stale) {
             self.logits.copy_from_slice(self.passes.pass(self.group, self.images.current()));
+            self.look();
         }
     }
 }
@@ -87,6 +109,10 @@ impl GradientScorer for GroupScorer<'_> {
 
     fn unmasked(&self) -> &[f32] {
         self.images.unmasked()
+    }
+
+    fn magnitude(&self, slopes: &[f32]) -> f64 {
+        self.passes.views().map_or_else(|| norm(slopes), |views| views.magnitude(slopes))
     }
 
     fn restart_at(&mut self, share: f32) {

@@ -27,12 +27,12 @@ const GROUP: Group<'static> = Group { purpose: Use::Selection, numbers: &NUMBERS
 fn model() -> Model {
     let network = |arch, input_dropout| {
         let tensors = formula::tensors(&arch::build(arch, SHAPE, 4).unwrap(), 1.0);
-        Network { arch, input_dropout, tensors, log: Vec::new() }
+        let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
+        Network { arch, normalise, input_dropout, tensors, log: Vec::new() }
     };
     let dropout = SeededDropout { keep: Fraction::try_from(0.7).unwrap(), samples: 3, seed: Seed(9) };
     let networks = vec![network(Arch::Cnn, None), network(Arch::Resnet20, Some(dropout))];
-    let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
-    Model { shape: SHAPE, classes: 4, normalise, networks }
+    Model { shape: SHAPE, classes: 4, networks }
 }
 
 fn passes(model: &Model) -> ModelPasses {

@@ -75,7 +75,7 @@ impl<'a> Inference<'a> {
             model: compiled,
             idle: Pool::default(),
             idle_passes: Pool::default(),
-            levels: Levels::new(&model.normalise),
+            levels: Levels::of(model),
             samples,
         })
     }

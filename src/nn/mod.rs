@@ -15,6 +15,7 @@ pub mod device_model;
 pub mod device_scorer;
 pub mod dropout;
 pub mod evaluation;
+pub mod finite;
 pub mod fit;
 mod folding;
 #[cfg(test)]
@@ -44,4 +45,7 @@ mod tape_learner;
 pub mod temperature;
 mod tensor_layers;
 pub mod tensors;
+#[cfg(test)]
+mod view_tests;
+mod views;
 mod walk;

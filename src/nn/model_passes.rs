@@ -3,8 +3,9 @@
 //! The counterpart of [`super::compiled_model::ModelWorkspace`] where no candidates are scored: evaluation, and rankings
 //! by gradients. Logits are the same mean, to the bit.
 
-use super::compiled_model::{CompiledModel, mean};
+use super::compiled_model::{CompiledModel, CompiledNetwork, mean};
 use super::input_dropout::{Use, draw, drop_pixels};
+use super::views::{View, Views};
 use crate::kernels::engine::{MapShape, Passes};
 use crate::spec::SeededDropout;
 
@@ -12,12 +13,17 @@ use crate::spec::SeededDropout;
 #[derive(Debug)]
 pub struct ModelPasses {
     members: Vec<Member>,
+    /// The size of the images that it takes.
+    input: MapShape,
+    views: Option<Views>,
     /// The mean over the members, `[images, classes]`.
     logits: Vec<f32>,
     /// The logits of one member.
     part: Vec<f32>,
     /// The gradient with respect to the images, summed over all passes; empty until it is asked for.
     gradient: Vec<f32>,
+    /// That of one member, where members see different parts of the images.
+    part_of_gradient: Vec<f32>,
 }
 
 /// Images, and what they are looked at for.
@@ -34,6 +40,9 @@ pub struct Group<'a> {
 struct Member {
     passes: Passes,
     dropout: Option<SeededDropout>,
+    view: View,
+    /// Its part of the images, where that is not all of them.
+    own: Vec<f32>,
     /// What one sample sees of the images.
     images: Vec<f32>,
     /// One entry a pixel.
@@ -46,7 +55,7 @@ impl ModelPasses {
     /// As many images as it pays to pass together.
     #[must_use]
     pub fn together(model: &CompiledModel) -> usize {
-        model.members().map(|(program, _)| Passes::together(program)).min().unwrap_or(1)
+        model.members().iter().map(|network| Passes::together(&network.program)).min().unwrap_or(1)
     }
 
     /// Allocates for up to `images` images.
@@ -54,13 +63,17 @@ impl ModelPasses {
     pub fn new(model: &CompiledModel, images: usize) -> Self {
         let members: Vec<Member> = model
             .members()
-            .map(|(program, dropout)| {
+            .iter()
+            .map(|CompiledNetwork { program, dropout, view }| {
+                let (dropout, view) = (*dropout, *view);
                 let (input, classes) = (program.input(), program.classes());
                 let dropped = if dropout.is_some() { images } else { 0 };
                 let several = dropout.is_some_and(|dropout| dropout.samples > 1);
                 Member {
                     passes: Passes::new(program, images),
                     dropout,
+                    view,
+                    own: Vec::new(),
                     images: vec![0.0; dropped * input.values()],
                     kept: vec![true; input.height * input.width],
                     part: vec![0.0; if several { images * classes } else { 0 }],
@@ -69,14 +82,26 @@ impl ModelPasses {
             .collect();
         let classes = members.first().map_or(0, |member| member.passes.program().classes());
         let part = if members.len() > 1 { images * classes } else { 0 };
-        Self { members, logits: vec![0.0; images * classes], part: vec![0.0; part], gradient: Vec::new() }
+        Self {
+            members,
+            input: model.input(),
+            views: model.views().cloned(),
+            logits: vec![0.0; images * classes],
+            part: vec![0.0; part],
+            gradient: Vec::new(),
+            part_of_gradient: Vec::new(),
+        }
     }
 
-    /// The size of the images it takes.
+    /// The size of the images it takes, with the channels of every way in which members normalise them.
     #[must_use]
-    pub fn input(&self) -> MapShape {
-        let none = MapShape { height: 0, width: 0, channels: 0 };
-        self.members.first().map_or(none, |member| member.passes.program().input())
+    pub const fn input(&self) -> MapShape {
+        self.input
+    }
+
+    /// The ways in which members normalise images.
+    pub(super) const fn views(&self) -> Option<&Views> {
+        self.views.as_ref()
     }
 
     /// The number of logits an image.
@@ -104,14 +129,21 @@ impl ModelPasses {
     /// # Panics
     /// When the model was not compiled for gradients, or there is not one value per logit.
     pub fn gradient(&mut self, group: Group<'_>, images: &[f32], logits: &[f32]) -> &[f32] {
-        let Self { members, gradient, .. } = self;
+        let Self { members, gradient, part_of_gradient, .. } = self;
         let count = members.len() as f32;
         gradient.clear();
         for member in members {
             // Each pass has its share in the mean.
             let share = count * member.samples() as f32;
             let slopes: Vec<f32> = logits.iter().map(|logit| logit / share).collect();
-            member.add_gradient(group, images, &slopes, gradient);
+            if member.view.is_whole() {
+                member.add_gradient(group, images, &slopes, gradient);
+            } else {
+                gradient.resize(images.len(), 0.0);
+                part_of_gradient.clear();
+                member.add_gradient(group, images, &slopes, part_of_gradient);
+                member.view.add(part_of_gradient, gradient);
+            }
         }
         gradient
     }
@@ -135,18 +167,20 @@ impl Member {
 
     /// Passes what a sample sees of the images.
     fn pass_sample(&mut self, group: Group<'_>, sample: usize, images: &[f32]) {
-        let Some(dropout) = self.dropout else {
-            self.passes.pass(images);
+        let Self { passes, dropout, view, own, images: seen, kept, .. } = self;
+        let images = view.take(images, own);
+        let Some(dropout) = *dropout else {
+            passes.pass(images);
             return;
         };
-        let seen = &mut self.images[..images.len()];
-        let values = self.passes.program().input().values();
+        let seen = &mut seen[..images.len()];
+        let values = passes.program().input().values();
         seen.copy_from_slice(images);
         for (number, image) in group.numbers.iter().zip(seen.chunks_exact_mut(values)) {
-            draw(dropout, group.purpose, sample, *number as usize, &mut self.kept);
-            drop_pixels(&self.kept, image);
+            draw(dropout, group.purpose, sample, *number as usize, kept);
+            drop_pixels(kept, image);
         }
-        self.passes.pass(seen);
+        passes.pass(seen);
     }
 
     /// Adds the gradients of all samples to `sum`, which is empty if there are none yet.

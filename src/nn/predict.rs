@@ -1,16 +1,20 @@
 //! What a model says of many images.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::batches::{Levels, Samples, SamplesError};
 use super::compiled_model::{CompileModelError, CompiledModel};
 use super::device_model::{DeviceModel, DeviceModelError};
+use super::finite::{NotFinite, first_not_finite};
 use super::input_dropout::Use;
 use super::model_passes::{Group, ModelPasses};
 use super::observer::Observer;
 use super::pool::Pool;
 use super::scorer::{argmax, probability};
+use super::views::Views;
 use crate::artifacts::{Model, Predictions};
 use crate::kernels::engine::Purpose;
 use crate::spec::ImageShape;
@@ -50,11 +54,8 @@ pub enum PredictError {
     #[error(transparent)]
     Upload(#[from] DeviceModelError),
     /// A logit is infinite or not a number.
-    #[error("the logits of image {image} are not finite: the model's weights have diverged, train it anew")]
-    NotFinite {
-        /// Place of the image in its set.
-        image: usize,
-    },
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
     /// The device failed.
     #[error("cannot evaluate images {first} to {last}")]
     Device {
@@ -68,6 +69,17 @@ pub enum PredictError {
     /// The observer asked to stop.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl PredictError {
+    /// The same of images whose numbers begin at `first`, where they are a part of a set.
+    #[must_use]
+    pub fn counted_from(self, first: usize) -> Self {
+        match self {
+            Self::NotFinite(NotFinite::Logits { image }) => NotFinite::Logits { image: first + image }.into(),
+            other => other,
+        }
+    }
 }
 
 /// Asks a model for the class of each image.
@@ -84,14 +96,15 @@ pub fn predict(
     // The logits are not kept: a thousand an image are much for a million images.
     let answers = Predictor::new(model, device)?
         .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
-    collected(answers.into_iter().flatten(), model.classes, samples)
+    let (predicted, confidence) = answers.into_iter().flatten().unzip();
+    Ok(Predictions { classes: model.classes, predicted, confidence, labels: samples.images.labels.clone() })
 }
 
 /// The logits `[images, classes]` of every image of `samples`: the mean over an ensemble's members, and over what each
 /// image's input dropout keeps.
 ///
 /// # Errors
-/// When the images are not of the model's kind, the device fails, or the observer stops it.
+/// As of [`predict`].
 pub fn logits(
     model: &Model,
     samples: Samples<'_>,
@@ -115,7 +128,9 @@ fn check(model: &Model, samples: Samples<'_>) -> Result<(), PredictError> {
 /// A model that is ready to be asked about images of its kind.
 pub(super) struct Predictor {
     levels: Levels,
+    /// Of an input, with the channels of every way in which the model's networks normalise images.
     shape: ImageShape,
+    classes: usize,
     by: By,
 }
 
@@ -135,7 +150,8 @@ impl Predictor {
         } else {
             By::Device(DeviceModel::new(model, device)?)
         };
-        Ok(Self { levels: Levels::new(&model.normalise), shape: model.shape, by })
+        let shape = Views::of(model).shape(model.shape);
+        Ok(Self { levels: Levels::of(model), shape, classes: model.classes, by })
     }
 
     /// The logits `[images, classes]` of every image of `samples`.
@@ -151,9 +167,15 @@ impl Predictor {
         finish: impl Fn(Vec<f32>) -> T + Sync,
     ) -> Result<Vec<T>, PredictError> {
         let indexes: Vec<u32> = (0..samples.len() as u32).collect();
+        // The first image whose logits are not finite, as far as is known: nothing behind it is asked about.
+        let unsound = AtomicUsize::new(usize::MAX);
+        let found = || PredictError::NotFinite(NotFinite::Logits { image: unsound.load(Ordering::Relaxed) });
         let batch = |batch: &[u32]| {
             if observer.cancelled() {
                 return Err(PredictError::Cancelled);
+            }
+            if unsound.load(Ordering::Relaxed) < batch[0] as usize {
+                return Err(found());
             }
             let input = samples.input(&self.levels, batch, None)?;
             let logits = match &self.by {
@@ -163,13 +185,19 @@ impl Predictor {
                     PredictError::Device { first, last: first + batch.len() - 1, source }
                 })?,
             };
+            if let Some(place) = first_not_finite(&logits, self.classes) {
+                unsound.fetch_min(batch[place] as usize, Ordering::Relaxed);
+                return Err(found());
+            }
             Ok(finish(logits))
         };
         let pixels = self.shape.pixels().max(1);
-        match &self.by {
+        let batches: Vec<Result<T, PredictError>> = match &self.by {
             By::Engine(..) => indexes.par_chunks((PIXELS / pixels).clamp(1, BATCH)).map(batch).collect(),
             By::Device(_) => indexes.chunks((DEVICE_PIXELS / pixels).clamp(1, DEVICE_BATCH)).map(batch).collect(),
-        }
+        };
+        // All before the first such image were asked about, so that it is the first on any number of threads.
+        batches.into_iter().collect()
     }
 }
 
@@ -204,33 +232,10 @@ fn on_device(
     model.logits(&x, &model.draw(Use::Evaluation, indexes)?)?.flatten_all()?.to_vec1()
 }
 
-/// The class of highest logit and its softmax probability, for each row of `logits` `[images, classes]`.
-///
-/// # Errors
-/// When a logit is not finite.
-pub fn predictions(logits: &[f32], classes: usize, samples: Samples<'_>) -> Result<Predictions, PredictError> {
-    collected(logits.chunks_exact(classes).map(answer), classes, samples)
-}
-
-/// The answers of all images; the first without one is an error.
-fn collected(
-    answers: impl Iterator<Item = Option<(u16, f32)>>,
-    classes: usize,
-    samples: Samples<'_>,
-) -> Result<Predictions, PredictError> {
-    let (mut predicted, mut confidence) = (Vec::new(), Vec::new());
-    for (image, answer) in answers.enumerate() {
-        let (class, probability) = answer.ok_or(PredictError::NotFinite { image })?;
-        predicted.push(class);
-        confidence.push(probability);
-    }
-    Ok(Predictions { classes, predicted, confidence, labels: samples.images.labels.clone() })
-}
-
-/// The class of highest logit of an image, and its softmax probability; none where a logit is not finite.
-fn answer(logits: &[f32]) -> Option<(u16, f32)> {
+/// The class of highest logit of an image, and its softmax probability.
+fn answer(logits: &[f32]) -> (u16, f32) {
     let class = argmax(logits);
-    logits.iter().all(|logit| logit.is_finite()).then(|| (class as u16, probability(logits, class)))
+    (class as u16, probability(logits, class))
 }
 
 /// The share of images classified as labelled.
@@ -243,7 +248,7 @@ pub fn accuracy(predictions: &Predictions) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifacts::{ImageSet, Network, Subsets};
+    use crate::artifacts::{ImageSet, Network, Pixels, Subsets};
     use crate::nn::observer::Unobserved;
     use crate::nn::{arch, init};
     use crate::spec::{Arch, Normalise, Seed};
@@ -263,8 +268,8 @@ mod tests {
         let ImageSet { shape, normalise, .. } = images();
         let graph = arch::build(Arch::Cnn, shape, 3).unwrap();
         let tensors = init::initial_tensors(&graph, Seed(1));
-        let network = Network { arch: Arch::Cnn, input_dropout: None, tensors, log: Vec::new() };
-        Model { shape, classes: 3, normalise, networks: vec![network] }
+        let network = Network { arch: Arch::Cnn, normalise, input_dropout: None, tensors, log: Vec::new() };
+        Model { shape, classes: 3, networks: vec![network] }
     }
 
     #[test]
@@ -305,6 +310,29 @@ mod tests {
         );
         model.networks[0].tensors.get_mut("linear.bias").unwrap().data[1] = f32::NAN;
         let error = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap_err();
-        assert!(matches!(error, PredictError::NotFinite { image: 0 }));
+        let expected = "the model's weights are not finite: `linear.bias` holds NaN; train the model anew";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn the_first_image_whose_logits_overflow_is_named() {
+        let (mut images, mut model) = (images(), model());
+        // A black image is 0 after this normalisation, and then so are its maps but for what is added to them.
+        model.networks[0].normalise.mean[0] = 0.0;
+        for (name, tensor) in &mut model.networks[0].tensors {
+            if name.ends_with("running_mean") || name.ends_with("bias") {
+                tensor.data.fill(0.0);
+            } else if name.starts_with("linear") || name.starts_with("conv") {
+                tensor.data.iter_mut().for_each(|weight| *weight *= 1e15);
+            }
+        }
+        let Pixels::Held(pixels) = &mut images.pixels else { unreachable!() };
+        pixels[..43 * 64].fill(0);
+        pixels[44 * 64..][..64].fill(0);
+        let Err(error) = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved) else { panic!() };
+        assert!(matches!(error, PredictError::NotFinite(NotFinite::Logits { image: 43 })), "{error}");
+        let expected = "the model's logits of image 43 are not finite although its weights are";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert!(logits(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).is_err());
     }
 }

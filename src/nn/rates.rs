@@ -153,8 +153,8 @@ impl Subject {
         };
         let tensors = initial_tensors(&graph, Seed(0));
         let levels = Levels::new(&normalise);
-        let network = Network { arch, input_dropout: None, tensors, log: Vec::new() };
-        let model = Model { shape, classes: CLASSES, normalise, networks: vec![network] };
+        let network = Network { arch, normalise, input_dropout: None, tensors, log: Vec::new() };
+        let model = Model { shape, classes: CLASSES, networks: vec![network] };
         Ok(Self { arch, graph, model, images, levels, batch, budget })
     }
 

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::compiled_model::ModelWorkspace;
+use super::finite::{NotFinite, all_finite};
 use crate::sis::Scorer;
 
 /// The index of the largest logit, the lowest on ties.
@@ -54,6 +55,8 @@ pub struct NetworkScorer<'w> {
     class: usize,
     full: f32,
     logits: Vec<f32>,
+    /// Whether every logit so far was finite.
+    sound: bool,
 }
 
 impl<'w> NetworkScorer<'w> {
@@ -65,9 +68,10 @@ impl<'w> NetworkScorer<'w> {
         let logits = predict(workspace, image);
         let class = argmax(logits);
         let full = probability(logits, class);
+        let sound = all_finite(logits);
         let input = workspace.input();
         let logits = vec![0.0; input.height * input.width * workspace.classes()];
-        Self { workspace, class, full, logits }
+        Self { workspace, class, full, logits, sound }
     }
 
     /// Starts again on `image` with nothing masked; the class stays.
@@ -89,6 +93,15 @@ impl<'w> NetworkScorer<'w> {
     pub const fn full(&self) -> f32 {
         self.full
     }
+
+    /// Says whether every answer so far was one, about image number `image`. Ask it before using what the scores led to:
+    /// a selection is broken off as soon as one was not.
+    ///
+    /// # Errors
+    /// When a logit was not finite.
+    pub const fn check(&self, image: usize) -> Result<(), NotFinite> {
+        if self.sound { Ok(()) } else { Err(NotFinite::Logits { image }) }
+    }
 }
 
 impl Scorer for NetworkScorer<'_> {
@@ -98,7 +111,9 @@ impl Scorer for NetworkScorer<'_> {
     }
 
     fn current(&mut self) -> f32 {
-        probability(self.workspace.logits(), self.class)
+        let logits = self.workspace.logits();
+        self.sound &= all_finite(logits);
+        probability(logits, self.class)
     }
 
     fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
@@ -114,6 +129,10 @@ impl Scorer for NetworkScorer<'_> {
         let classes = self.workspace.classes();
         let logits = &mut self.logits[..candidates.len() * classes];
         self.workspace.candidates_while(candidates, logits, go_on)?;
+        self.sound &= all_finite(logits);
+        if !self.sound {
+            return ControlFlow::Break(());
+        }
         for (score, logits) in scores.iter_mut().zip(logits.chunks_exact(classes)) {
             *score = probability(logits, self.class);
         }

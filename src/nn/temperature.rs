@@ -218,18 +218,18 @@ mod tests {
     #[test]
     fn logits_of_every_network_are_divided() {
         let shape = ImageShape { height: 8, width: 8, channels: 3 };
+        let normalise = Normalise { mean: vec![100.0; 3], std: vec![50.0; 3] };
         let network = |arch, input_dropout| {
             let tensors = formula::tensors(&arch::build(arch, shape, 3).unwrap(), 1.0);
-            Network { arch, input_dropout, tensors, log: Vec::new() }
+            Network { arch, normalise: normalise.clone(), input_dropout, tensors, log: Vec::new() }
         };
         let dropout = SeededDropout { keep: Fraction::try_from(0.8).unwrap(), samples: 2, seed: Seed(1) };
         let networks = vec![network(Arch::Cnn, None), network(Arch::Resnet20, Some(dropout))];
-        let normalise = Normalise { mean: vec![100.0; 3], std: vec![50.0; 3] };
-        let model = Model { shape, classes: 3, normalise: normalise.clone(), networks };
+        let model = Model { shape, classes: 3, networks };
         let images = ImageSet {
             shape,
             classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            normalise,
+            normalise: normalise.clone(),
             pixels: (0..5 * shape.bytes() as u32).map(|index| (index * 97 % 256) as u8).collect(),
             labels: vec![0; 5],
         };

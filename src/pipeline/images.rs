@@ -1,7 +1,7 @@
 //! The images of an experiment: halves of data sets, and subsets of them.
 
 use crate::config::experiment::{ImagesRef, StageRef};
-use crate::spec::{DataSource, Split};
+use crate::spec::{DataSource, Normalise, Split};
 use crate::stages::{DataSplit, Images};
 
 use super::Planner;
@@ -11,6 +11,8 @@ use super::Planner;
 pub(super) struct KnownSplit {
     pub data: DataSplit,
     pub images: usize,
+    /// How the data set normalises them, if that is known without reading them.
+    pub normalise: Option<Normalise>,
     pub absent: Option<String>,
 }
 
@@ -66,6 +68,7 @@ impl Planner<'_> {
             Ok(facts) => KnownSplit {
                 data: DataSplit { content: facts.content, split, source: source.clone() },
                 images: facts.images,
+                normalise: facts.normalise,
                 absent: None,
             },
             Err(why) => {
@@ -78,6 +81,7 @@ impl Planner<'_> {
                         source: source.clone(),
                     },
                     images: source.published_images(split).unwrap_or(1),
+                    normalise: None,
                     absent: Some(why),
                 }
             }

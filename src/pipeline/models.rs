@@ -1,21 +1,27 @@
-//! The stages that make a network or put several together: `import` and `ensemble`, and where models are found.
-
-use std::path::Path;
+//! The stages that make a network or put several together: `train`, `import` and `ensemble`, and where models are found.
 
 use crate::artifacts::Model;
-use crate::config::experiment::StageRef;
+use crate::config::experiment::{Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
-use crate::spec::{Arch, DataKind, SeededDropout, Split};
-use crate::stages::{Ensemble, Import};
+use crate::spec::{DataKind, DataSource, Normalise, SeededDropout, Split};
+use crate::stages::{Ensemble, Import, Train, TrainedOn};
 
+use super::images::KnownSplit;
 use super::{Outcome, Planner, label};
 
-/// A file of weights, and what is not in it.
-#[derive(Clone, Copy)]
-pub(super) struct File<'a> {
-    pub path: &'a Path,
-    pub input_dropout: Option<SeededDropout>,
-    pub transform_input: Option<bool>,
+/// How a network normalises images, as far as planning can tell.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Normalised {
+    /// By these means and deviations.
+    By(Normalise),
+    /// As a data set that must be read for it.
+    As(DataSource),
+}
+
+impl Normalised {
+    fn of(split: &KnownSplit) -> Self {
+        split.normalise.clone().map_or_else(|| Self::As(split.data.source.clone()), Self::By)
+    }
 }
 
 impl Planner<'_> {
@@ -31,8 +37,40 @@ impl Planner<'_> {
         self.models.insert(at, key);
     }
 
-    pub(super) fn import(&mut self, at: StageRef, file: File<'_>, arch: Arch, data: &StageRef) {
-        let File { path, input_dropout: stated, transform_input } = file;
+    /// Plans a `train`, which `settings` are of.
+    pub(super) fn train(&mut self, at: StageRef, settings: &Settings) {
+        let Settings::Train { images, arch, seed, recipe, init, normalise } = settings else { return };
+        let (images, absent) = self.images(images);
+        let (monitor, also_absent) = self.monitor(&images);
+        let (learned, tested) = (self.known(&images), self.known(&monitor));
+        let own = learned.as_ref().map(Normalised::of);
+        let given = init.as_ref().map(|init| self.models[init].clone());
+        // What does not differ from the data set's is no part of a manifest.
+        let (normalise, normalised) = match (normalise, init) {
+            (Some(normalise), _) => {
+                (Some(TrainedOn::Given(normalise.clone())), Some(Normalised::By(normalise.clone())))
+            }
+            (None, Some(init)) => (Some(TrainedOn::LikeInit), self.normalised.get(init).cloned()),
+            (None, None) => (None, own.clone()),
+        };
+        let normalise = normalise.filter(|_| normalised.is_none() || normalised != own);
+        self.normalised.extend(normalised.map(|normalised| (at.clone(), normalised)));
+        let (arch, seed, own_recipe) = (*arch, *seed, recipe.clone());
+        let train = Train { images, monitor, arch, seed, recipe: own_recipe, init: given, normalise };
+        let key = self.step(train, label(&at), absent.or(also_absent));
+        let samples = recipe.input_dropout.map_or(1, |dropout| dropout.samples);
+        self.workload.model(key.step(), arch, samples);
+        if let (Some(learned), Some(tested)) = (learned, tested) {
+            self.workload.train(key.step(), arch, recipe, &learned, &tested);
+        }
+        self.model(at, key);
+    }
+
+    /// Plans an `import`, which `settings` are of.
+    pub(super) fn import(&mut self, at: StageRef, settings: &Settings) {
+        let Settings::Import { file, arch, data, input_dropout: stated, transform_input, normalise } = settings else {
+            return;
+        };
         // What keeps every pixel is no dropout, and no part of a manifest.
         let input_dropout = stated.filter(SeededDropout::drops);
         let mut like = self.split(data, Split::Train);
@@ -40,14 +78,27 @@ impl Planner<'_> {
             // Photographs may be there to be classified only.
             like = self.split(data, Split::Test);
         }
-        let (content, absent) = match self.files.file("model file", path) {
+        let own = Normalised::of(&like);
+        let known = normalise.clone().or_else(|| self.files.normalise(file));
+        let other = known.filter(|normalise| like.normalise.as_ref() != Some(normalise));
+        self.normalised.insert(at.clone(), other.clone().map_or(own, Normalised::By));
+        let (content, absent) = match self.files.file("model file", file) {
             Ok(content) => (content, like.absent),
-            Err(why) => (format!("absent: {}", path.display()), Some(why)),
+            Err(why) => (format!("absent: {}", file.display()), Some(why)),
         };
-        let file = path.to_owned();
-        let import = Import { content, file, arch, like: like.data, input_dropout, stated, transform_input };
+        let import = Import {
+            content,
+            file: file.clone(),
+            arch: *arch,
+            like: like.data,
+            normalise: other,
+            stated_normalise: normalise.clone(),
+            input_dropout,
+            stated: *stated,
+            transform_input: *transform_input,
+        };
         let key = self.step(import, label(&at), absent);
-        self.workload.model(key.step(), arch, input_dropout.map_or(1, |dropout| dropout.samples));
+        self.workload.model(key.step(), *arch, input_dropout.map_or(1, |dropout| dropout.samples));
         self.model(at, key);
     }
 

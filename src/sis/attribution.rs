@@ -14,8 +14,8 @@ use super::{GradientScorer, Step, Stopped};
 pub fn gradient_magnitudes<S: GradientScorer>(scorer: &mut S) -> Vec<Vec<f64>> {
     let mut slopes = Slopes::new(scorer);
     slopes.ask(scorer, 1.0);
-    let magnitude = |slopes: &[f32]| square_sum(slopes).sqrt();
-    let of_input = |slopes: &[f32]| slopes.chunks_exact(scorer.channels()).map(magnitude).collect();
+    let of_input =
+        |slopes: &[f32]| slopes.chunks_exact(scorer.channels()).map(|slopes| scorer.magnitude(slopes)).collect();
     slopes.of_input.chunks_exact(scorer.features() * scorer.channels()).map(of_input).collect()
 }
 
@@ -81,10 +81,6 @@ pub fn ascending(attributions: &[f64]) -> Vec<u32> {
 /// Smaller numbers first, 0 and -0 equal, NaN in front: a total order, which sorting needs.
 fn compare(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
-}
-
-fn square_sum(values: &[f32]) -> f64 {
-    values.iter().map(|&value| f64::from(value).powi(2)).sum()
 }
 
 #[cfg(test)]

@@ -157,6 +157,15 @@ mod tests {
         assert_eq!(find(0.1), Ok(Sis::Empty));
     }
 
+    /// Gradient rounds may raise f above the threshold that the full input does not reach; the literal rule of section 6
+    /// would count them.
+    #[test]
+    fn rounds_that_raise_f_are_no_subset_where_the_full_input_falls_short() {
+        let two = NonZeroUsize::new(2).expect("not zero");
+        assert_eq!(find_sis(0.4, &[4, 0, 2, 3, 1], &[0.9, 0.95, 0.1], two, 0.5), Ok(Sis::None));
+        assert_eq!(find_sis(0.5, &[4, 0, 2, 3, 1], &[0.9, 0.95, 0.1], two, 0.5), Ok(features(&[1])));
+    }
+
     proptest! {
         /// f(x restricted to a SIS of s features) = values[d-s-1] >= t, for 0 < s < d.
         #[test]

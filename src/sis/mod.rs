@@ -38,4 +38,4 @@ pub use curve::{Perturbation, area_under, mask_in_order, perturb};
 pub use find::{FindSisError, Sis, find_sis};
 pub use noise::GradientNoise;
 pub use order::{random_order, subset_of_order};
-pub use scorer::{CurveScorer, GradientScorer, Scorer};
+pub use scorer::{CurveScorer, GradientScorer, Scorer, norm};

@@ -67,6 +67,18 @@ pub trait GradientScorer: CurveScorer {
     /// Makes `share` times the unmasked inputs the current ones: 0 is fully masked, 1 is [`CurveScorer::restart`].
     fn restart_at(&mut self, share: f32);
 
+    /// How large df/dinput is at a feature of which `slopes` are the channels': their Euclidean norm, unless several
+    /// channels show one value of the feature.
+    fn magnitude(&self, slopes: &[f32]) -> f64 {
+        norm(slopes)
+    }
+
     /// f of each input at its current mask, and df/dinput there, `[inputs, features, channels]`.
     fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]);
+}
+
+/// The Euclidean norm.
+#[must_use]
+pub fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }

@@ -56,13 +56,3 @@ impl ImageShape {
         self.pixels() * self.channels
     }
 }
-
-/// Per-channel mean and deviation on the scale of 0..=255. A pixel byte `p` becomes `(p - mean) / std`, so a
-/// masked pixel, which is 0 after this, shows the mean colour.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normalise {
-    /// One mean per channel.
-    pub mean: Vec<f64>,
-    /// One deviation per channel.
-    pub std: Vec<f64>,
-}

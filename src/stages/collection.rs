@@ -58,13 +58,13 @@ impl Collect {
         masking: &Masking<'_>,
     ) -> Result<Vec<ImageCollection>, StageError> {
         let inference = Inference::for_scores(model, images).map_err(StageError::failed)?;
-        inference.for_each(self.range.indexes(), |workspace, _, image| {
+        inference.for_each(self.range.indexes(), |workspace, index, image| {
             let mut scorer = NetworkScorer::new(workspace, image);
             let class = scorer.class();
             let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
-            let found = collection(&mut scorer, restart, self.threshold, masking.of_image())
-                .map_err(|Stopped| StageError::Cancelled)?;
-            Ok(stored(class as u16, found))
+            let found = collection(&mut scorer, restart, self.threshold, masking.of_image());
+            scorer.check(index)?;
+            Ok(stored(class as u16, found.map_err(|Stopped| StageError::Cancelled)?))
         })
     }
 
@@ -80,9 +80,9 @@ impl Collect {
         let mut all = Vec::with_capacity(self.range.count);
         for index in self.range.indexes() {
             let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-            let found = collection(&mut scorer, DeviceScorer::restart, self.threshold, masking.of_image())
-                .map_err(|Stopped| StageError::Cancelled)?;
-            all.push(stored(scorer.class() as u16, found));
+            let found = collection(&mut scorer, DeviceScorer::restart, self.threshold, masking.of_image());
+            scorer.check(index)?;
+            all.push(stored(scorer.class() as u16, found.map_err(|Stopped| StageError::Cancelled)?));
             scorer.finish().map_err(StageError::failed)?;
         }
         Ok(all)

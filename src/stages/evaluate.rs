@@ -6,7 +6,7 @@ use crate::artifacts::{Evaluation, Model};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
-use crate::nn::predict::{PredictError, predict};
+use crate::nn::predict::predict;
 
 use super::inference::Watcher;
 use super::{Env, Images};
@@ -33,11 +33,6 @@ impl Stage<Env> for Evaluate {
         let model = context.load(&self.model)?;
         let (images, subsets) = self.images.load(context)?;
         let samples = Samples { images: &images, subsets: subsets.as_ref() };
-        let predictions =
-            predict(&model, samples, &context.env().device, &Watcher(context)).map_err(|error| match error {
-                PredictError::Cancelled => StageError::Cancelled,
-                other => StageError::failed(other),
-            })?;
-        Ok(Evaluation::new(predictions))
+        Ok(Evaluation::new(predict(&model, samples, &context.env().device, &Watcher(context))?))
     }
 }

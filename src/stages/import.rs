@@ -10,7 +10,7 @@ use crate::checkpoint::{FitError, fit_names_without, read, under_input_dropout};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
-use crate::spec::{Arch, ImageShape, SeededDropout};
+use crate::spec::{Arch, ImageShape, Normalise, SeededDropout};
 
 use super::{DataSplit, Env};
 
@@ -24,8 +24,15 @@ pub struct Import {
     pub file: PathBuf,
     /// The network that its tensors must fit.
     pub arch: Arch,
-    /// Images of the kind that the network takes: their shape, classes and normalisation become the model's.
+    /// Images of the kind that the network takes: their shape and classes become the model's, and their normalisation if
+    /// there is no other.
     pub like: DataSplit,
+    /// How the network is shown images, where it is known not to be as `like` is normalised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<Normalise>,
+    /// The same, if the experiment says it, be it what `like` has.
+    #[serde(skip)]
+    pub stated_normalise: Option<Normalise>,
     /// What the network was trained not to see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_dropout: Option<SeededDropout>,
@@ -55,8 +62,18 @@ impl Stage<Env> for Import {
         }
         let recorded =
             recorded(&bytes).map_err(|source| StageError::failed(DamagedHeader { file: self.file.clone(), source }))?;
+        let normalise = self.normalise.as_ref().unwrap_or(&images.normalise);
+        if !normalise.is_of(images.shape.channels) {
+            let channels = images.shape.channels;
+            return Err(StageError::failed(format!(
+                "cannot normalise the images of `{}` by {normalise}: write one mean and one deviation above 0 for each of \
+                 their channels, of which there are {channels}",
+                self.like.source.name
+            )));
+        }
+        self.say_how(normalise, recorded.as_ref(), context);
         if let Some(recorded) = recorded {
-            self.compare_with(recorded, context)?;
+            self.compare_with(&recorded, context)?;
         }
         drop(bytes);
         let classes = images.classes.len();
@@ -81,9 +98,9 @@ impl Stage<Env> for Import {
         if self.transform_input == Some(true) {
             expect_normalised_input(&mut tensors);
         }
-        let network = Network { arch: self.arch, input_dropout: self.input_dropout, tensors, log: Vec::new() };
-        let normalise = images.normalise.clone();
-        Ok(Model { shape: images.shape, classes, normalise, networks: vec![network] })
+        let (normalise, input_dropout) = (normalise.clone(), self.input_dropout);
+        let network = Network { arch: self.arch, normalise, input_dropout, tensors, log: Vec::new() };
+        Ok(Model { shape: images.shape, classes, networks: vec![network] })
     }
 }
 
@@ -120,8 +137,24 @@ fn expect_normalised_input(tensors: &mut BTreeMap<String, ParameterTensor>) {
 }
 
 impl Import {
+    /// Says how the network is taken to be shown images, where that is an assumption, or not what the file records.
+    fn say_how(&self, normalise: &Normalise, recorded: Option<&Recorded>, context: &Context<'_, Env>) {
+        let (file, data) = (self.file.display(), &self.like.source.name);
+        match (&self.stated_normalise, recorded.and_then(|recorded| recorded.normalise.as_ref())) {
+            (_, Some(recorded)) if recorded == normalise => {}
+            (_, Some(recorded)) => {
+                context.log(&format!("{file} records `normalise = {recorded}`; here the network has {normalise}"));
+            }
+            (Some(_), None) => {}
+            (None, None) => context.log(&format!(
+                "nothing in {file} tells how its network normalises images: {normalise} is assumed, as of `{data}`. If it was \
+                 trained otherwise, add `normalise = {{ mean = [...], deviation = [...] }}`, of pixels from 0 to 1"
+            )),
+        }
+    }
+
     /// Compares what the experiment says of the network with what a file by this program records.
-    fn compare_with(&self, recorded: Recorded, context: &Context<'_, Env>) -> Result<(), StageError> {
+    fn compare_with(&self, recorded: &Recorded, context: &Context<'_, Env>) -> Result<(), StageError> {
         let file = self.file.display();
         if self.transform_input == Some(true) {
             return Err(StageError::failed(format!(

@@ -14,6 +14,7 @@ use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
 use crate::nn::device_inference::DeviceInference;
+use crate::nn::finite::NotFinite;
 use crate::nn::inference::Inference;
 use crate::nn::predict::{PredictError, logits};
 use crate::nn::scorer::{NetworkScorer, probability};
@@ -157,32 +158,26 @@ impl ImportSelection {
         context: &Context<'_, Env>,
     ) -> Result<Vec<(u16, f32)>, StageError> {
         let device = &context.env().device;
-        let asked: Vec<(u16, f32)> = if device.is_cpu() {
+        if device.is_cpu() {
             let inference = Inference::for_scores(model, images).map_err(StageError::failed)?;
-            inference.for_each(self.range.indexes(), |workspace, _, image| {
+            return inference.for_each(self.range.indexes(), |workspace, index, image| {
                 let scorer = NetworkScorer::new(workspace, image);
+                scorer.check(index)?;
                 let said = (scorer.class() as u16, scorer.full());
                 if context.cancelled() { Err(StageError::Cancelled) } else { Ok(said) }
-            })?
-        } else {
-            let inference = DeviceInference::new(model, images, device).map_err(StageError::failed)?;
-            let mut asked = Vec::with_capacity(self.range.count);
-            for index in self.range.indexes() {
-                let scorer = inference.scorer(index).map_err(StageError::failed)?;
-                asked.push((scorer.class() as u16, scorer.full()));
-                if context.cancelled() {
-                    return Err(StageError::Cancelled);
-                }
-            }
-            asked
-        };
-        match asked.iter().position(|(_, full)| !full.is_finite()) {
-            None => Ok(asked),
-            Some(place) => Err(failed(format!(
-                "the model's confidence on image {} is not a number: its weights are not finite",
-                self.range.first + place
-            ))),
+            });
         }
+        let inference = DeviceInference::new(model, images, device).map_err(StageError::failed)?;
+        let mut asked = Vec::with_capacity(self.range.count);
+        for index in self.range.indexes() {
+            let scorer = inference.scorer(index).map_err(StageError::failed)?;
+            scorer.check(index)?;
+            asked.push((scorer.class() as u16, scorer.full()));
+            if context.cancelled() {
+                return Err(StageError::Cancelled);
+            }
+        }
+        Ok(asked)
     }
 
     /// The selection of the shard's image number `place` from a file of its own.
@@ -317,15 +312,14 @@ fn fully_masked(model: &Model, images: &ImageSet, context: &Context<'_, Env>) ->
     let mut nothing = Subsets::new(images.shape.pixels());
     nothing.push(&[]);
     let samples = Samples { images: &one, subsets: Some(&nothing) };
-    let logits = logits(model, samples, &context.env().device, &Watcher(context)).map_err(|error| match error {
-        PredictError::Cancelled => StageError::Cancelled,
-        error => StageError::failed(error),
-    })?;
-    if logits.iter().all(|logit| logit.is_finite()) {
-        Ok(logits)
-    } else {
-        Err(failed("the model's logits of the fully masked image are not finite: its weights have diverged"))
-    }
+    logits(model, samples, &context.env().device, &Watcher(context)).map_err(|error| match error {
+        // It has no number.
+        PredictError::NotFinite(NotFinite::Logits { .. }) => failed(
+            "the model's logits of the fully masked image are not finite although its weights are: values overflow on the \
+             way; import a file that is whole, or train the model anew at a lower learning rate",
+        ),
+        error => error.into(),
+    })
 }
 
 fn check_size([height, width]: [usize; 2], images: &ImageSet) -> Result<(), String> {

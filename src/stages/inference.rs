@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::stage::{Context, StageError};
 use crate::nn::batches::SamplesError;
+use crate::nn::finite::NotFinite;
 use crate::nn::observer::Observer;
+use crate::nn::predict::PredictError;
 use crate::sis::Step;
 
 use super::Env;
@@ -13,6 +15,21 @@ use super::Env;
 impl From<SamplesError> for StageError {
     fn from(error: SamplesError) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<NotFinite> for StageError {
+    fn from(error: NotFinite) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<PredictError> for StageError {
+    fn from(error: PredictError) -> Self {
+        match error {
+            PredictError::Cancelled => Self::Cancelled,
+            other => Self::failed(other),
+        }
     }
 }
 

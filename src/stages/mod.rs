@@ -35,4 +35,4 @@ pub use select::Select;
 pub use selection_files::{HashedFile, SelectionFiles, hash_file};
 pub use sis::FindSis;
 pub use temperature::{FitTemperature, ScaleModel};
-pub use train::Train;
+pub use train::{Train, TrainedOn};

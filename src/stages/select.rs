@@ -63,8 +63,7 @@ impl Stage<Env> for Select {
             }
             (method, Some(model)) => {
                 let model = context.load(model)?;
-                for (image, (class, selection)) in self.ranked(method, &model, &images, context)?.iter().enumerate() {
-                    check_finite(self.range.first + image, selection)?;
+                for (class, selection) in &self.ranked(method, &model, &images, context)? {
                     let BackSelection { full, order, values } = selection;
                     ranking.push(order, Some(Curve { class: *class as u16, full: *full, values }));
                 }
@@ -121,15 +120,17 @@ impl Select {
                     let group = Group { purpose: Use::Selection, numbers };
                     let mut scorer = GroupScorer::new(passes, group, images);
                     let found = gradients.rank(&mut scorer, numbers, masking.of_images(numbers.len()));
+                    scorer.check()?;
                     Ok(ranked(scorer.predicted(), found.map_err(stopped)?))
                 },
             ),
             None => Inference::for_scores(model, images).map_err(StageError::failed)?.for_each(
                 self.range.indexes(),
-                |workspace, _, image| {
+                |workspace, index, image| {
                     let mut scorer = NetworkScorer::new(workspace, image);
-                    let selection = back_select(&mut scorer, masking.of_image()).map_err(stopped)?;
-                    Ok((scorer.class(), selection))
+                    let selection = back_select(&mut scorer, masking.of_image());
+                    scorer.check(index)?;
+                    Ok((scorer.class(), selection.map_err(stopped)?))
                 },
             ),
         }
@@ -153,14 +154,16 @@ impl Select {
             for numbers in inference.groups(self.range.indexes()) {
                 let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
                 let found = gradients.rank(&mut scorer, &numbers, masking.of_images(numbers.len()));
+                scorer.check(&numbers)?;
                 all.extend(ranked(scorer.predicted(), found.map_err(stopped)?));
                 scorer.finish().map_err(StageError::failed)?;
             }
         } else {
             for index in self.range.indexes() {
                 let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-                let selection = back_select(&mut scorer, masking.of_image()).map_err(stopped)?;
-                all.push((scorer.class(), selection));
+                let selection = back_select(&mut scorer, masking.of_image());
+                scorer.check(index)?;
+                all.push((scorer.class(), selection.map_err(stopped)?));
                 scorer.finish().map_err(StageError::failed)?;
             }
         }
@@ -233,13 +236,4 @@ fn at_least_one(count: usize) -> Result<NonZeroUsize, StageError> {
 /// A selection that the user stopped.
 fn stopped(_: Stopped) -> StageError {
     StageError::Cancelled
-}
-
-fn check_finite(image: usize, selection: &BackSelection) -> Result<(), StageError> {
-    if selection.full.is_finite() && selection.values.iter().all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    Err(StageError::failed(format!(
-        "the model's confidence on image {image} is not a number: its weights are not finite, train or import it anew"
-    )))
 }

@@ -9,7 +9,7 @@ use crate::artifacts::{Analysis, ImageSet, Model, Number, Pixels, ReadImages, Un
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
-use crate::nn::predict::{PredictError, logits};
+use crate::nn::predict::logits;
 use crate::nn::temperature::{fit, scale};
 use crate::spec::Metric;
 
@@ -45,17 +45,8 @@ impl Stage<Env> for FitTemperature {
             Some(last) => Some(last_images(&all, last)?),
         };
         let images = held_out.as_ref().unwrap_or(&all);
-        let logits =
-            logits(&model, Samples::whole(images), &context.env().device, &Watcher(context)).map_err(|error| {
-                match error {
-                    PredictError::Cancelled => StageError::Cancelled,
-                    other => StageError::failed(other),
-                }
-            })?;
-        if let Some(place) = logits.iter().position(|logit| !logit.is_finite()) {
-            let image = all.len() - images.len() + place / model.classes;
-            return Err(StageError::failed(PredictError::NotFinite { image }));
-        }
+        let logits = logits(&model, Samples::whole(images), &context.env().device, &Watcher(context));
+        let logits = logits.map_err(|error| error.counted_from(all.len() - images.len()))?;
         let found = fit(&logits, model.classes, &images.labels).map_err(StageError::failed)?;
         context.log(&format!(
             "temperature {:.4}: cross-entropy of {} held-out images {:.4} instead of {:.4}",

@@ -7,7 +7,7 @@ use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
 use crate::nn::fit::{Every, FitError, FitInput, fit};
-use crate::spec::{Arch, Recipe, Seed};
+use crate::spec::{Arch, Normalise, Recipe, Seed};
 
 use super::inference::Watcher;
 use super::{Env, Images};
@@ -28,6 +28,19 @@ pub struct Train {
     /// Whose weights it starts from; without it, from random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<Key<Model>>,
+    /// How the network is shown the images; without it, as their data set says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<TrainedOn>,
+}
+
+/// How a training normalises images, where its data set does not decide.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainedOn {
+    /// As the experiment says.
+    Given(Normalise),
+    /// As the model was trained whose weights it starts from.
+    LikeInit,
 }
 
 impl Stage<Env> for Train {
@@ -44,12 +57,25 @@ impl Stage<Env> for Train {
         let (images, subsets) = self.images.load(context)?;
         let (monitor_images, monitor_subsets) = self.monitor.load(context)?;
         let init = self.init.as_ref().map(|init| context.load(init)).transpose()?;
+        let normalise = match (&self.normalise, &init) {
+            (Some(TrainedOn::Given(normalise)), _) => normalise.clone(),
+            (Some(TrainedOn::LikeInit), Some(init)) => init.networks[0].normalise.clone(),
+            (Some(TrainedOn::LikeInit), None) | (None, _) => images.normalise.clone(),
+        };
+        if self.normalise == Some(TrainedOn::LikeInit) && normalise != images.normalise {
+            context.log(&format!(
+                "images are normalised by {normalise}, as for the weights that it starts from, and not by their data set's \
+                 {}: `normalise` in this stage changes that",
+                images.normalise
+            ));
+        }
         let input = FitInput {
             arch: self.arch,
             recipe: &self.recipe,
             seed: self.seed,
             train: Samples { images: &images, subsets: subsets.as_ref() },
             monitor: Samples { images: &monitor_images, subsets: monitor_subsets.as_ref() },
+            normalise: &normalise,
             init: init.as_ref(),
             device: &context.env().device,
             scratch: context.scratch(),

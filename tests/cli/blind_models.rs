@@ -194,11 +194,11 @@ fn test_images(model: &Model) -> Vec<Vec<f32>> {
     let set = ImageSet {
         shape: model.shape,
         classes: CLASSES.map(str::to_owned).to_vec(),
-        normalise: model.normalise.clone(),
+        normalise: model.networks[0].normalise.clone(),
         pixels: pixels.collect(),
         labels: numbers(TEST).map(|(_, class)| class as u16).collect(),
     };
-    let levels = Levels::new(&model.normalise);
+    let levels = Levels::of(model);
     (0..set.len() as u32).map(|index| Samples::whole(&set).input(&levels, &[index], None).unwrap()).collect()
 }
 

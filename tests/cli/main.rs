@@ -13,6 +13,7 @@ mod human_study;
 mod interchange;
 mod interruption;
 mod models;
+mod normalisation;
 mod photographs;
 mod refusals;
 mod report;

@@ -122,7 +122,7 @@ impl WeightGradient {
                                 let y = (row * window.stride + ky).wrapping_sub(window.padding[0]);
                                 let x = (column * window.stride + kx).wrapping_sub(window.padding[1]);
                                 let inside = y < input.height && x < input.width;
-                                inside.then_some((image * input.height + y) * input.width + x)
+                                inside.then(|| (image * input.height + y) * input.width + x)
                             };
                             if let Some(pixel) = pixel {
                                 pairs.push(Pair { x: pixel * self.input_panel, y: place * self.output_panel });

@@ -24,12 +24,12 @@ fn dropout(keep: f64, samples: usize) -> SeededDropout {
 /// A network with weights of its own.
 fn network(arch: Arch, seed: u64, input_dropout: Option<SeededDropout>) -> Network {
     let tensors = initial_tensors(&arch::build(arch, SHAPE, 4).unwrap(), Seed(seed));
-    Network { arch, input_dropout, tensors, log: Vec::new() }
+    let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
+    Network { arch, normalise, input_dropout, tensors, log: Vec::new() }
 }
 
 fn model(networks: Vec<Network>) -> Model {
-    let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
-    Model { shape: SHAPE, classes: 4, normalise, networks }
+    Model { shape: SHAPE, classes: 4, networks }
 }
 
 /// Two architectures, one of which is asked by three samples.
@@ -271,7 +271,7 @@ fn predictions_of_many_images_are_those_of_each_on_either_path() {
     let images = ImageSet {
         shape: SHAPE,
         classes: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-        normalise: model.normalise.clone(),
+        normalise: model.networks[0].normalise.clone(),
         pixels: (0..40 * SHAPE.bytes() as u32).map(|index| (index * 97 % 251) as u8).collect(),
         labels: vec![0; 40],
     };

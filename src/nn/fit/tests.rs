@@ -62,6 +62,7 @@ fn input<'a>(
         seed: Seed(11),
         train: Samples::whole(train),
         monitor: Samples::whole(test),
+        normalise: &train.normalise,
         init: None,
         device: &Device::Cpu,
         scratch,
