@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::pickle;
+use crate::sniff::Foreign;
 
 /// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -93,14 +94,29 @@ pub enum Fault {
         /// The file's length.
         limit: u64,
     },
-    /// No state dict is found.
+    /// The file is something else.
+    #[error("{0}. A checkpoint is a safetensors file, or one that torch.save wrote")]
+    Foreign(Foreign),
+    /// A tar archive by PyTorch 0.1.
     #[error(
-        "no state dict: expected a dict of tensors, or one under `state_dict`, `model_state_dict`, `model` or `net`"
+        "a tar archive by PyTorch 0.1; load it with a PyTorch up to 2.5 and save its `state_dict()` with torch.save"
     )]
-    NoStateDict,
-    /// More than one could be meant.
-    #[error("several state dicts ({}); save the one that is meant alone", .0.join(", "))]
-    SeveralStateDicts(Vec<String>),
+    FirstPyTorch,
+    /// An archive with the code of a model.
+    #[error(
+        "a TorchScript archive, which torch.jit.save wrote; load it with torch.jit.load and save its `state_dict()` with \
+         torch.save"
+    )]
+    TorchScript,
+    /// An archive of numpy arrays.
+    #[error("an archive of arrays that numpy saved; a checkpoint is a safetensors file, or one that torch.save wrote")]
+    NumpyArchive,
+    /// No state dict is found.
+    #[error("no state dict: expected a dict of tensors, perhaps in other dicts, found {0} without any tensor")]
+    NoStateDict(String),
+    /// What should be a tensor has no value.
+    #[error("there is no such tensor")]
+    NoTensor,
     /// A machine of the other byte order wrote it.
     #[error(
         "written on a big-endian machine in the legacy format, which is not supported; load and save it with a current PyTorch"

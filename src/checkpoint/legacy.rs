@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::error::{Fault, Located, quote};
-use super::state_dict::{self, Storages};
+use super::listing::Listing;
+use super::pickled::{File, Storages, announced};
 use super::tensor::ByteOrder;
-use crate::artifacts::ParameterTensor;
 use crate::pickle::{self, Bytes, Pickle, Value};
 
 /// `MAGIC_NUMBER`.
@@ -28,8 +28,14 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
         && start.windows(MAGIC_BYTES).any(|window| window == &MAGIC.to_le_bytes()[..MAGIC_BYTES])
 }
 
-/// Reads every tensor.
-pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Located> {
+/// Whether the file begins as the tar archive that PyTorch 0.1 wrote.
+pub(super) fn is_of_first_pytorch(bytes: &[u8]) -> bool {
+    const MEMBERS: [&[u8]; 4] = [b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0"];
+    bytes.get(257..262) == Some(b"ustar") && MEMBERS.iter().any(|member| bytes.starts_with(member))
+}
+
+/// Reads the pickles and finds the storages.
+pub(super) fn open(file: &[u8]) -> Result<(Listing, File<'_>), Located> {
     let mut bytes = Bytes::new(file);
     expect(&load(&mut bytes, "the magic number")?, MAGIC).map_err(|fault| fault.at("the magic number"))?;
     expect(&load(&mut bytes, "the format's version")?, VERSION).map_err(|fault| fault.at("the format's version"))?;
@@ -37,12 +43,8 @@ pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Loc
     check_byte_order(&machine).map_err(|fault| fault.at("the facts on the machine"))?;
     let object = load(&mut bytes, "the object's pickle")?;
     let keys = load(&mut bytes, "the list of storages")?;
-    let storages = Storages {
-        order: ByteOrder::Little,
-        bytes: read_storages(&mut bytes, &object, &keys)?,
-        most_elements: file.len() as u64,
-    };
-    state_dict::tensors(&object, &storages)
+    let storages = read_storages(&mut bytes, &object, &keys)?;
+    File::new(object, ByteOrder::Little, Storages::Read(storages), file.len())
 }
 
 /// Runs the next pickle.
@@ -71,15 +73,15 @@ fn check_byte_order(machine: &Pickle<'_>) -> Result<(), Fault> {
 /// Cuts the storages out of the file, in the order of their keys.
 fn read_storages<'a>(
     bytes: &mut Bytes<'a>,
-    object: &'a Pickle<'_>,
+    object: &Pickle<'_>,
     keys: &Pickle<'_>,
-) -> Result<BTreeMap<&'a str, &'a [u8]>, Located> {
-    let announced = state_dict::announced(object)?;
+) -> Result<BTreeMap<String, &'a [u8]>, Located> {
+    let announced = announced(object)?;
     let mut storages = BTreeMap::new();
     for &key in keys.items(keys.root()).map_err(|fault| Fault::from(fault).at("the list of storages"))? {
         let key = keys.text(key).map_err(|fault| Fault::from(fault).at("the list of storages"))?;
         let place = || format!("storage {}, byte {} of the file", quote(key), bytes.position());
-        let Some((&key, announced)) = announced.get_key_value(key) else {
+        let Some(announced) = announced.get(key) else {
             return Err(Fault::MissingStorage(quote(key)).at("the object's pickle"));
         };
         let place = place();
@@ -91,7 +93,7 @@ fn read_storages<'a>(
             }
             Ok(bytes.take(announced.bytes())?)
         })();
-        storages.insert(key, storage.map_err(|fault| fault.at(place))?);
+        storages.insert(key.to_owned(), storage.map_err(|fault| fault.at(place))?);
     }
     Ok(storages)
 }
@@ -99,10 +101,11 @@ fn read_storages<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifacts::ParameterTensor;
 
     /// A file of one tensor `w`, of float32 in a storage that is announced with `announced` elements, counted with
     /// `counted` and followed by `stored`.
-    struct File {
+    struct Example {
         announced: i32,
         counted: i64,
         stored: Vec<f32>,
@@ -111,7 +114,7 @@ mod tests {
         strides: Vec<i32>,
     }
 
-    impl File {
+    impl Example {
         /// Four elements, all of them in the tensor.
         fn sound() -> Self {
             let stored = vec![0.5, 1.5, 2.5, 3.5];
@@ -139,7 +142,9 @@ mod tests {
             file.extend(self.counted.to_le_bytes());
             self.stored.iter().for_each(|element| file.extend(element.to_le_bytes()));
             assert!(recognises(&file));
-            read(&file).map(|mut tensors| tensors.remove("w").expect("the tensor has this name"))
+            let (listing, mut opened) = open(&file)?;
+            let value = listing.named["w"].value.expect("it is in the pickle");
+            opened.tensor(value).map_err(|found| found.at("tensor w".to_owned()))
         }
     }
 
@@ -150,16 +155,16 @@ mod tests {
 
     #[test]
     fn the_file_that_the_others_are_made_from_is_sound() {
-        let tensor = File::sound().read().unwrap();
+        let tensor = Example::sound().read().unwrap();
         assert_eq!(tensor, ParameterTensor { shape: vec![2, 2], data: vec![0.5, 1.5, 2.5, 3.5] });
     }
 
     #[test]
     fn negative_offsets_sizes_and_strides_are_refused_at_the_tensor() {
         for file in [
-            File { offset: -1, ..File::sound() },
-            File { shape: vec![-2, 2], ..File::sound() },
-            File { strides: vec![2, -1], offset: 1, ..File::sound() },
+            Example { offset: -1, ..Example::sound() },
+            Example { shape: vec![-2, 2], ..Example::sound() },
+            Example { strides: vec![2, -1], offset: 1, ..Example::sound() },
         ] {
             let Located { place, fault } = file.read().unwrap_err();
             assert_eq!(place, "tensor w");
@@ -170,9 +175,9 @@ mod tests {
     #[test]
     fn a_tensor_beyond_its_storage_is_refused() {
         for file in [
-            File { offset: 1, ..File::sound() },
-            File { strides: vec![3, 1], ..File::sound() },
-            File { shape: vec![3, 2], ..File::sound() },
+            Example { offset: 1, ..Example::sound() },
+            Example { strides: vec![3, 1], ..Example::sound() },
+            Example { shape: vec![3, 2], ..Example::sound() },
         ] {
             assert!(matches!(file.read().unwrap_err().fault, Fault::BeyondStorage { elements: 4 }));
         }
@@ -180,25 +185,26 @@ mod tests {
 
     #[test]
     fn a_tensor_that_repeats_one_element_a_billion_times_is_refused() {
-        let file = File { shape: vec![1 << 30], strides: vec![0], ..File::sound() };
+        let file = Example { shape: vec![1 << 30], strides: vec![0], ..Example::sound() };
         assert!(matches!(file.read().unwrap_err().fault, Fault::TooLarge { .. }));
-        let file = File { shape: vec![i32::MAX; 64], strides: vec![0; 64], ..File::sound() };
+        let file = Example { shape: vec![i32::MAX; 64], strides: vec![0; 64], ..Example::sound() };
         assert!(matches!(file.read().unwrap_err().fault, Fault::TooLarge { .. }));
     }
 
     #[test]
     fn more_dimensions_than_pytorch_has_or_too_few_strides_are_refused() {
-        let file = File { shape: vec![1; 65], strides: vec![0; 65], ..File::sound() };
+        let file = Example { shape: vec![1; 65], strides: vec![0; 65], ..Example::sound() };
         assert!(matches!(file.read().unwrap_err().fault, Fault::Rank(65)));
-        let file = File { strides: vec![1], ..File::sound() };
+        let file = Example { strides: vec![1], ..Example::sound() };
         assert!(matches!(file.read().unwrap_err().fault, Fault::Strides { shape: 2, strides: 1 }));
     }
 
     #[test]
     fn storages_that_are_shorter_than_announced_are_refused_by_their_key() {
-        for (file, expected, found) in
-            [(File { counted: 5, ..File::sound() }, 16, 20), (File { announced: 5, ..File::sound() }, 20, 16)]
-        {
+        for (file, expected, found) in [
+            (Example { counted: 5, ..Example::sound() }, 16, 20),
+            (Example { announced: 5, ..Example::sound() }, 20, 16),
+        ] {
             let Located { place, fault } = file.read().unwrap_err();
             assert!(place.starts_with("storage k, byte "), "{place}");
             let lengths = (expected, found);
@@ -207,9 +213,9 @@ mod tests {
                 "{fault}"
             );
         }
-        let file = File { counted: -1, ..File::sound() };
+        let file = Example { counted: -1, ..Example::sound() };
         assert!(matches!(file.read().unwrap_err().fault, Fault::Pickle(pickle::Fault::Extent(-1))));
-        let file = File { announced: i32::MAX, counted: i32::MAX.into(), ..File::sound() };
+        let file = Example { announced: i32::MAX, counted: i32::MAX.into(), ..Example::sound() };
         assert!(matches!(
             file.read().unwrap_err().fault,
             Fault::Pickle(pickle::Fault::Truncated { wanted: 0x1_ffff_fffc, left: 16 })

@@ -1,257 +1,367 @@
-//! Fits the tensors of a file to those that an architecture needs.
+//! Finds the tensors of an architecture among the names of a file.
+//!
+//! One rule: the architecture's names all stand behind one prefix. That may be the dicts in which a script put the state
+//! dict (`state_dict.`), what wrappers put before every name (`module.`, `_orig_mod.`, `model.`), or any other word.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::ops::Bound;
 
-use super::error::quote;
-use super::state_dict::is_bookkeeping;
-use crate::artifacts::ParameterTensor;
+use super::listing::{Listing, Named};
+use super::misfit::{FitError, misfits};
 
-/// What wrappers put before every name: PyTorch's `DataParallel`, and the authors' input dropout.
-const PREFIXES: [&str; 2] = ["module.", INPUT_DROPOUT];
-/// The latter: `ModelWithInputDropout` holds the network as its `model`.
-const INPUT_DROPOUT: &str = "model.";
-/// Names longer than this are not compared; no architecture has any.
-const LONGEST_NAME: usize = 256;
+/// Words that scripts and wrappers usually put before names, in the order in which they are preferred.
+const USUAL: [&str; 12] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "module",
+    "_orig_mod",
+    "params",
+    "weights",
+    "backbone",
+    "encoder",
+];
+/// What the authors' input dropout puts before names: `ModelWithInputDropout` holds the network as its `model`.
+const INPUT_DROPOUT: &str = "model";
+/// What no weight depends on: counters and sizes that tools leave in modules.
+const BOOKKEEPING: [&str; 4] = ["num_batches_tracked", "total_ops", "total_params", "_extra_state"];
 
-/// Tensors that do not fit an architecture: all of them, not only the first.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct FitError {
-    /// At least one, by kind and name.
-    pub misfits: Vec<Misfit>,
+/// The tensors that a network needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Architecture<'e> {
+    /// Names and shapes.
+    pub expected: &'e [(String, Vec<usize>)],
+    /// How names begin that files may hold and the network does without.
+    pub left_out: &'e [&'e str],
 }
 
-/// A tensor that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Misfit {
-    /// The file has it; the architecture has no such name.
-    Unknown {
-        /// Its name.
-        name: String,
-        /// Its shape.
-        found: Vec<usize>,
-        /// The architecture's most similar name that the file lacks, or else most similar name.
-        nearest: Option<String>,
-    },
-    /// The architecture has it; the file does not.
-    Missing {
-        /// Its name.
-        name: String,
-        /// Its shape.
-        expected: Vec<usize>,
-        /// The file's most similar name that the architecture lacks.
-        nearest: Option<String>,
-    },
-    /// Both have it, in different shapes.
-    Misshapen {
-        /// Its name.
-        name: String,
-        /// Its shape in the file.
-        found: Vec<usize>,
-        /// Its shape in the architecture.
-        expected: Vec<usize>,
-    },
+/// Where the weights of an architecture lie in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fitting {
+    /// What stands before every name: dicts and wrappers, with a dot behind it, or nothing.
+    pub prefix: String,
+    /// The part of the prefix that is in the names of the dict itself.
+    pub wrapper: String,
+    /// The architecture's names.
+    pub names: Vec<String>,
+    /// Prefixes that fit as well.
+    pub others: Vec<String>,
+    /// Tensors of the same dict that are no weights of the architecture.
+    pub passed_over: Vec<String>,
 }
 
-/// Checks that `tensors` are exactly the `expected` ones, names and shapes, and returns them under those names.
-///
-/// If all names begin with `module.` or `model.` (or one after the other), and no expected name does, that prefix is
-/// taken off; nothing else is renamed. Batch norm's `num_batches_tracked` is left out.
-///
-/// # Errors
-/// When any tensor is unknown, missing or misshapen; the error lists all of them.
-pub fn fit_names(
-    tensors: BTreeMap<String, ParameterTensor>,
-    expected: &[(String, Vec<usize>)],
-) -> Result<BTreeMap<String, ParameterTensor>, FitError> {
-    fit_names_without(tensors, expected, &[])
-}
-
-/// As [`fit_names`], leaving out tensors whose names begin with one of `left_out` once common prefixes are off.
-///
-/// # Errors
-/// As [`fit_names`].
-pub fn fit_names_without(
-    tensors: BTreeMap<String, ParameterTensor>,
-    expected: &[(String, Vec<usize>)],
-    left_out: &[&str],
-) -> Result<BTreeMap<String, ParameterTensor>, FitError> {
-    let tensors: BTreeMap<_, _> = tensors.into_iter().filter(|(name, _)| !is_bookkeeping(name)).collect();
-    let mut tensors = strip_prefixes(tensors, expected);
-    tensors.retain(|name, _| !left_out.iter().any(|prefix| name.starts_with(prefix)));
-    let wanted: BTreeMap<&str, &[usize]> =
-        expected.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
-    let unknown: BTreeSet<&str> =
-        tensors.keys().map(String::as_str).filter(|name| !wanted.contains_key(name)).collect();
-    let missing: BTreeSet<&str> = wanted.keys().copied().filter(|name| !tensors.contains_key(*name)).collect();
-
-    let mut misfits = Vec::new();
-    for &name in &unknown {
-        let nearest = nearest(name, &missing).or_else(|| nearest(name, &wanted.keys().copied().collect()));
-        misfits.push(Misfit::Unknown { name: name.to_owned(), found: tensors[name].shape.clone(), nearest });
+impl Fitting {
+    /// Whether the names look as they do under the authors' input dropout.
+    #[must_use]
+    pub fn under_input_dropout(&self) -> bool {
+        self.wrapper.split('.').any(|word| word == INPUT_DROPOUT)
     }
-    for &name in &missing {
-        let nearest = nearest(name, &unknown);
-        misfits.push(Misfit::Missing { name: name.to_owned(), expected: wanted[name].to_vec(), nearest });
+
+    /// Whether the prefix has words that neither wrappers nor scripts usually put before names.
+    #[must_use]
+    pub fn is_unusual(&self) -> bool {
+        words(&self.prefix).any(|word| !USUAL.contains(&word))
     }
-    for (name, tensor) in &tensors {
-        if let Some(&expected) = wanted.get(name.as_str()).filter(|expected| tensor.shape != **expected) {
-            let (name, found, expected) = (name.clone(), tensor.shape.clone(), expected.to_vec());
-            misfits.push(Misfit::Misshapen { name, found, expected });
+}
+
+/// Whether a tensor is one that nothing depends on, such as batch norm's `num_batches_tracked`.
+fn is_bookkeeping(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| BOOKKEEPING.contains(&last))
+}
+
+/// The words of a prefix.
+fn words(prefix: &str) -> impl Iterator<Item = &str> {
+    prefix.split('.').filter(|word| !word.is_empty())
+}
+
+/// Finds the weights of an architecture behind a prefix that begins with `weights`, if that is given.
+pub(super) fn fit(
+    listing: &Listing,
+    architecture: &Architecture<'_>,
+    weights: Option<&str>,
+) -> Result<Fitting, FitError> {
+    let search = Search::new(listing, architecture, weights);
+    if !search.within(&search.root).any(|(_, named)| named.shape.is_some()) {
+        return Err(search.no_such_weights(weights.unwrap_or_default()));
+    }
+    let votes = search.votes(&search.root);
+    let fitting = search.fitting_prefixes(&votes);
+    let Some((&prefix, others)) = fitting.split_first() else {
+        let nearest = votes.iter().max_by_key(|(prefix, votes)| (**votes, Reverse(search.preference(prefix))));
+        return Err(search.misfits(nearest.map_or_else(|| search.fullest_dict(), |(prefix, _)| *prefix)));
+    };
+    Ok(search.fitting(prefix, others))
+}
+
+/// Whether [`fit`] finds the weights.
+pub(super) fn fits(listing: &Listing, architecture: &Architecture<'_>, weights: Option<&str>) -> bool {
+    let search = Search::new(listing, architecture, weights);
+    !search.fitting_prefixes(&search.votes(&search.root)).is_empty()
+}
+
+/// A search for the names of an architecture.
+struct Search<'s> {
+    listing: &'s Listing,
+    /// What every name begins with that is looked at.
+    root: String,
+    left_out: &'s [&'s str],
+    wanted: BTreeMap<&'s str, &'s [usize]>,
+    /// First words of the architecture's names, without digits: `layer`, `conv`.
+    modules: BTreeSet<String>,
+    /// The most words of a name.
+    deepest: usize,
+}
+
+impl<'s> Search<'s> {
+    fn new(listing: &'s Listing, architecture: &Architecture<'s>, weights: Option<&str>) -> Self {
+        let root = weights.map_or_else(String::new, |weights| format!("{}.", weights.trim_end_matches('.')));
+        let Architecture { expected, left_out } = *architecture;
+        let wanted: BTreeMap<&str, &[usize]> =
+            expected.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+        let modules = wanted.keys().map(|name| module(name)).collect();
+        let deepest = wanted.keys().map(|name| words(name).count()).max().unwrap_or(0);
+        Self { listing, root, left_out, wanted, modules, deepest }
+    }
+
+    /// What has a name that begins with `prefix`, by the full name.
+    fn within(&self, prefix: &str) -> impl Iterator<Item = (&'s str, &'s Named)> {
+        let start = prefix.to_owned();
+        let after = self.listing.named.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        after.take_while(move |(name, _)| name.starts_with(&start)).map(|(name, named)| (name.as_str(), named))
+    }
+
+    /// How many of the architecture's names stand behind each prefix.
+    fn votes(&self, root: &str) -> BTreeMap<&'s str, usize> {
+        let mut votes = BTreeMap::new();
+        for (name, _) in self.within(root) {
+            let starts = name.rmatch_indices('.').map(|(dot, _)| dot + 1).take(self.deepest);
+            let starts = starts.chain((words(name).count() <= self.deepest).then_some(0));
+            for start in starts.filter(|&start| start >= root.len()) {
+                if self.wanted.contains_key(&name[start..]) {
+                    *votes.entry(&name[..start]).or_insert(0) += 1;
+                }
+            }
+        }
+        votes
+    }
+
+    /// The prefixes that have all names with the right shapes, the preferred first.
+    fn fitting_prefixes<'v>(&self, votes: &BTreeMap<&'v str, usize>) -> Vec<&'v str> {
+        let full = votes.iter().filter(|(prefix, votes)| **votes == self.wanted.len() && self.fits(prefix));
+        let mut fitting: Vec<&str> = full.map(|(prefix, _)| *prefix).collect();
+        fitting.sort_by_cached_key(|prefix| self.preference(prefix));
+        fitting
+    }
+
+    /// Whether all names behind a prefix have the right shapes, and no further layers of the network stand there.
+    fn fits(&self, prefix: &str) -> bool {
+        self.within(prefix).all(|(name, named)| {
+            let name = &name[prefix.len()..];
+            match (self.wanted.get(name), &named.shape) {
+                // What is no tensor is told when it is read.
+                (_, None) => true,
+                (Some(expected), Some(found)) => found == expected,
+                (None, Some(_)) => !self.is_of_the_network(name),
+            }
+        })
+    }
+
+    /// Whether a name that the architecture lacks is one more layer of such a network rather than something beside it:
+    /// of a network with more blocks, say, all weights of a smaller one are there and nothing would be right.
+    fn is_of_the_network(&self, name: &str) -> bool {
+        !self.is_left_out(name) && self.modules.contains(&module(name))
+    }
+
+    fn is_left_out(&self, name: &str) -> bool {
+        is_bookkeeping(name) || self.left_out.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// Sorts prefixes: usual words before others, then the order of the file.
+    fn preference(&self, prefix: &str) -> (usize, Vec<usize>, usize) {
+        let rank = |word: &str| USUAL.iter().position(|usual| *usual == word).unwrap_or(USUAL.len());
+        let ranks: Vec<usize> = words(prefix).map(rank).collect();
+        let unusual = ranks.iter().filter(|rank| **rank == USUAL.len()).count();
+        let first = self.within(prefix).map(|(_, named)| named.order).min().unwrap_or(0);
+        (unusual, ranks, first)
+    }
+
+    /// The names before the dict that has the most tensors.
+    fn fullest_dict(&self) -> &'s str {
+        let mut tensors = vec![0_usize; self.listing.dicts.len()];
+        for (_, named) in self.within(&self.root).filter(|(_, named)| named.shape.is_some()) {
+            tensors[named.dict] += 1;
+        }
+        let fullest = (0..tensors.len()).rev().max_by_key(|&dict| tensors[dict]);
+        fullest.map_or("", |dict| self.listing.dicts[dict].as_str())
+    }
+
+    fn fitting(&self, prefix: &str, others: &[&str]) -> Fitting {
+        let first = self.wanted.keys().next().map(|name| format!("{prefix}{name}"));
+        let dict = first.and_then(|name| self.listing.named.get(&name)).map_or(0, |named| named.dict);
+        let path = &self.listing.dicts[dict];
+        let beside = self.within(path).filter(|(_, named)| named.dict == dict && named.shape.is_some());
+        let passed_over = beside.filter(|(name, _)| {
+            let own = name.strip_prefix(prefix);
+            let weight = own.is_some_and(|name| self.wanted.contains_key(name) || self.is_left_out(name));
+            let of_others = others.iter().any(|other| !other.is_empty() && name.starts_with(other));
+            !weight && !of_others && !is_bookkeeping(name)
+        });
+        Fitting {
+            prefix: prefix.to_owned(),
+            wrapper: prefix.get(path.len()..).unwrap_or_default().to_owned(),
+            names: self.wanted.keys().map(|&name| name.to_owned()).collect(),
+            others: others.iter().map(|&other| other.to_owned()).collect(),
+            passed_over: passed_over.map(|(name, _)| name.to_owned()).collect(),
         }
     }
-    if misfits.is_empty() { Ok(tensors) } else { Err(FitError { misfits }) }
-}
 
-/// Whether [`fit_names`] takes off these names the prefix that the authors' input dropout puts before them.
-#[must_use]
-pub fn under_input_dropout(tensors: &BTreeMap<String, ParameterTensor>, expected: &[(String, Vec<usize>)]) -> bool {
-    let names: Vec<&str> = tensors.keys().map(String::as_str).filter(|name| !is_bookkeeping(name)).collect();
-    common_prefixes(&names, expected).contains(&INPUT_DROPOUT)
-}
-
-/// Takes the common prefixes off.
-fn strip_prefixes(
-    tensors: BTreeMap<String, ParameterTensor>,
-    expected: &[(String, Vec<usize>)],
-) -> BTreeMap<String, ParameterTensor> {
-    let names: Vec<&str> = tensors.keys().map(String::as_str).collect();
-    let length: usize = common_prefixes(&names, expected).into_iter().map(str::len).sum();
-    tensors.into_iter().map(|(name, tensor)| (name[length..].to_owned(), tensor)).collect()
-}
-
-/// The prefixes that all names have, one after the other, each at most once.
-fn common_prefixes(names: &[&str], expected: &[(String, Vec<usize>)]) -> Vec<&'static str> {
-    let mut left: BTreeSet<&'static str> =
-        PREFIXES.into_iter().filter(|prefix| !expected.iter().any(|(name, _)| name.starts_with(prefix))).collect();
-    let mut found = Vec::new();
-    let mut length = 0;
-    while !names.is_empty()
-        && let Some(prefix) =
-            left.iter().copied().find(|prefix| names.iter().all(|name| name[length..].starts_with(prefix)))
-    {
-        left.remove(prefix);
-        length += prefix.len();
-        found.push(prefix);
+    fn misfits(&self, prefix: &str) -> FitError {
+        let found =
+            self.within(prefix).filter_map(|(name, named)| Some((&name[prefix.len()..], named.shape.as_deref()?)));
+        let found: BTreeMap<&str, &[usize]> = found.filter(|(name, _)| !self.is_left_out(name)).collect();
+        let there = |name: &str| self.listing.named.contains_key(&format!("{prefix}{name}"));
+        misfits(&found, &self.wanted, there)
     }
-    found
-}
 
-/// The candidate that is most like `name`, if any is at all.
-fn nearest(name: &str, candidates: &BTreeSet<&str>) -> Option<String> {
-    const ALIKE: f64 = 0.7;
-    let comparable = |text: &str| text.len() <= LONGEST_NAME;
-    let scored = candidates.iter().filter(|candidate| comparable(name) && comparable(candidate));
-    let scored = scored.map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), *candidate));
-    let best = scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
-    best.map(|(_, candidate)| candidate.to_owned())
-}
-
-impl fmt::Display for FitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.misfits.len();
-        let verb = if count == 1 { " does" } else { "s do" };
-        write!(f, "{count} tensor{verb} not fit the architecture; check `arch` and the number of classes")?;
-        self.misfits.iter().try_for_each(|misfit| write!(f, "\n  {misfit}"))
+    /// The error for `weights` that are not there, which lists those that are.
+    fn no_such_weights(&self, weights: &str) -> FitError {
+        let votes = self.votes("");
+        let mut there: Vec<&str> =
+            votes.iter().filter(|(_, votes)| **votes == self.wanted.len()).map(|(prefix, _)| *prefix).collect();
+        if there.iter().all(|prefix| prefix.is_empty()) {
+            let dicts = self.listing.named.values().filter(|named| named.shape.is_some()).map(|named| named.dict);
+            let dicts: BTreeSet<usize> = dicts.collect();
+            there = dicts.into_iter().map(|dict| self.listing.dicts[dict].as_str()).collect();
+        }
+        there.retain(|prefix| !prefix.is_empty());
+        let there = there.into_iter().map(|prefix| prefix.trim_end_matches('.').to_owned()).collect();
+        FitError::NoSuchWeights { weights: weights.to_owned(), there }
     }
 }
 
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nearest = match self {
-            Self::Unknown { name, found, nearest } => {
-                write!(f, "unknown: {} {found:?}", quote(name))?;
-                nearest
-            }
-            Self::Missing { name, expected, nearest } => {
-                write!(f, "missing: {name} {expected:?}")?;
-                nearest
-            }
-            Self::Misshapen { name, found, expected } => {
-                return write!(f, "misshapen: {name} is {found:?} where {expected:?} is expected");
-            }
-        };
-        nearest.as_ref().map_or(Ok(()), |nearest| write!(f, " (nearest: {})", quote(nearest)))
-    }
+/// The first word of a name, without digits.
+fn module(name: &str) -> String {
+    let first = name.split('.').next().unwrap_or_default();
+    first.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tensors(names: &[(&str, &[usize])]) -> BTreeMap<String, ParameterTensor> {
-        let tensor =
-            |shape: &[usize]| ParameterTensor { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] };
-        names.iter().map(|(name, shape)| ((*name).to_owned(), tensor(shape))).collect()
-    }
-
     fn expected() -> Vec<(String, Vec<usize>)> {
-        vec![("conv1.weight".into(), vec![2, 1, 3, 3]), ("linear.bias".into(), vec![10])]
+        vec![
+            ("conv1.weight".into(), vec![2, 1, 3, 3]),
+            ("layer1.0.bias".into(), vec![4]),
+            ("linear.bias".into(), vec![10]),
+        ]
+    }
+
+    /// The weights behind a prefix, and more.
+    fn file(prefixes: &[&str], more: &[(&str, &[usize])]) -> Listing {
+        let weights = prefixes
+            .iter()
+            .flat_map(|prefix| expected().into_iter().map(move |(name, shape)| (format!("{prefix}{name}"), shape)));
+        let more = more.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec()));
+        Listing::flat(weights.chain(more))
+    }
+
+    fn found(listing: &Listing, weights: Option<&str>) -> Result<Fitting, FitError> {
+        fit(listing, &Architecture { expected: &expected(), left_out: &["Aux."] }, weights)
     }
 
     #[test]
-    fn names_that_match_are_returned_as_they_are() {
-        let fitting = tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
-        assert_eq!(fit_names(fitting.clone(), &expected()), Ok(fitting));
-    }
-
-    #[test]
-    fn one_common_prefix_of_either_kind_or_both_is_taken_off() {
-        let fitting = tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
-        for prefix in ["module.", "model.", "module.model.", "model.module."] {
-            let prefixed: BTreeMap<_, _> =
-                fitting.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
-            assert_eq!(under_input_dropout(&prefixed, &expected()), prefix.contains("model."), "{prefix}");
-            assert_eq!(fit_names(prefixed, &expected()), Ok(fitting.clone()), "{prefix}");
+    fn any_common_prefix_is_taken_off() {
+        for prefix in
+            ["", "module.", "_orig_mod.", "module._orig_mod.", "net.", "model.model.", "backbone.encoder.", "a-b.7."]
+        {
+            let fitting = found(&file(&[prefix], &[]), None).unwrap();
+            assert_eq!((fitting.prefix.as_str(), fitting.names.len()), (prefix, 3));
+            assert_eq!(fitting.under_input_dropout(), prefix.starts_with("model."), "{prefix}");
+            assert_eq!(fitting.is_unusual(), prefix == "a-b.7.", "{prefix}");
+            assert!(fitting.others.is_empty() && fitting.passed_over.is_empty(), "{fitting:?}");
         }
     }
 
     #[test]
-    fn a_prefix_that_some_names_lack_or_that_comes_twice_stays() {
-        let mixed = tensors(&[("module.conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
-        assert!(fit_names(mixed, &expected()).is_err());
-        let twice = tensors(&[("model.model.conv1.weight", &[2, 1, 3, 3]), ("model.model.linear.bias", &[10])]);
-        assert!(fit_names(twice, &expected()).is_err());
+    fn what_is_no_weight_is_passed_over_and_named() {
+        let beside: &[(&str, &[usize])] =
+            &[("criterion.weight", &[1]), ("n_averaged", &[]), ("bn1.num_batches_tracked", &[]), ("model.Aux.w", &[3])];
+        let fitting = found(&file(&["model."], beside), None).unwrap();
+        assert_eq!(fitting.prefix, "model.");
+        assert_eq!(fitting.passed_over, ["criterion.weight", "n_averaged"]);
+        let fitting = found(&file(&[""], &beside[..3]), None).unwrap();
+        assert_eq!((fitting.prefix.as_str(), fitting.passed_over.len()), ("", 2));
     }
 
     #[test]
-    fn a_prefix_of_the_architecture_itself_stays() {
-        let expected = vec![("model.conv1.weight".to_owned(), vec![1])];
-        let fitting = tensors(&[("model.conv1.weight", &[1])]);
-        assert!(!under_input_dropout(&fitting, &expected));
-        assert_eq!(fit_names(fitting.clone(), &expected), Ok(fitting));
+    fn one_more_layer_of_the_network_is_no_such_thing() {
+        for name in ["layer1.1.bias", "layer2.0.bias", "conv2.weight", "linear.weight"] {
+            for prefix in ["", "module."] {
+                let name = format!("{prefix}{name}");
+                let error = found(&file(&[prefix], &[(&name, &[4])]), None).unwrap_err();
+                assert!(error.to_string().starts_with("1 tensor does not fit the architecture"), "{error}");
+            }
+        }
     }
 
     #[test]
-    fn batch_counters_are_left_out() {
-        let counted =
-            tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("bn1.num_batches_tracked", &[]), ("linear.bias", &[10])]);
-        assert!(fit_names(counted, &expected()).is_ok());
+    fn a_prefix_that_some_names_lack_fits_nothing() {
+        let mixed =
+            Listing::flat([("module.conv1.weight".to_owned(), vec![2, 1, 3, 3]), ("linear.bias".to_owned(), vec![10])]);
+        assert!(found(&mixed, None).is_err());
     }
 
     #[test]
-    fn what_an_architecture_does_without_is_left_out_behind_a_common_prefix() {
-        let fitting = tensors(&[("conv1.weight", &[2, 1, 3, 3]), ("linear.bias", &[10])]);
-        let more = tensors(&[
-            ("module.conv1.weight", &[2, 1, 3, 3]),
-            ("module.linear.bias", &[10]),
-            ("module.Aux.weight", &[7]),
-        ]);
-        assert_eq!(fit_names_without(more.clone(), &expected(), &["Aux."]), Ok(fitting));
-        assert!(fit_names(more, &expected()).is_err());
-    }
-
-    #[test]
-    fn every_misfit_is_named_with_shapes_and_the_nearest_name() {
-        let wrong = tensors(&[("conv1.weight", &[2, 3, 3, 3]), ("linea.bias", &[10]), ("zebra", &[])]);
-        let error = fit_names(wrong, &expected()).unwrap_err();
+    fn of_several_the_usual_one_is_taken_and_any_can_be_chosen() {
+        let listing = file(&["teacher.", "student.", "model."], &[]);
+        let fitting = found(&listing, None).unwrap();
         assert_eq!(
-            error.to_string(),
+            (fitting.prefix.as_str(), fitting.others.as_slice()),
+            ("model.", &["teacher.".to_owned(), "student.".to_owned()][..])
+        );
+        assert!(fitting.passed_over.is_empty());
+        assert_eq!(found(&listing, Some("student")).unwrap().prefix, "student.");
+        let error = found(&listing, Some("pupil")).unwrap_err();
+        assert_eq!(error.to_string(), "there are no tensors under `pupil`; there are `model`, `student`, `teacher`");
+        let error = found(&file(&[""], &[]), Some("ema")).unwrap_err();
+        assert!(error.to_string().contains("leave `weights` out"), "{error}");
+    }
+
+    #[test]
+    fn misfits_are_named_with_shapes_and_the_nearest_name() {
+        let wrong = [
+            ("conv1.weight", vec![2, 3, 3, 3]),
+            ("layer1.0.bias", vec![4]),
+            ("linea.bias", vec![10]),
+            ("zebra", vec![]),
+        ];
+        let listing = Listing::flat(wrong.map(|(name, shape)| (format!("net.{name}"), shape)));
+        assert_eq!(
+            found(&listing, None).unwrap_err().to_string(),
             "4 tensors do not fit the architecture; check `arch` and the number of classes\n  \
              unknown: linea.bias [10] (nearest: linear.bias)\n  \
              unknown: zebra []\n  \
              missing: linear.bias [10] (nearest: linea.bias)\n  \
              misshapen: conv1.weight is [2, 3, 3, 3] where [2, 1, 3, 3] is expected"
         );
+    }
+
+    #[test]
+    fn of_many_misfits_ten_are_listed_of_all_kinds() {
+        let many = (0..3000).map(|number| (format!("conv{number}.weight"), vec![0]));
+        let error = found(&Listing::flat(many), None).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("3002 tensors do not fit"), "{text}");
+        assert_eq!(text.lines().count(), 12, "{text}");
+        assert!(
+            text.contains("unknown: ") && text.contains("missing: linear.bias") && text.contains("misshapen: "),
+            "{text}"
+        );
+        assert!(text.ends_with("and 2992 more"), "{text}");
     }
 }

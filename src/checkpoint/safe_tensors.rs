@@ -1,11 +1,10 @@
 //! The safetensors format: a JSON header, then the elements.
 
-use std::collections::BTreeMap;
-
 use safetensors::{Dtype, SafeTensors};
 
-use super::error::{Fault, Located, quote};
-use super::state_dict::is_bookkeeping;
+use super::error::{Fault, Located};
+use super::listing::Listing;
+use super::pickled::Found;
 use super::tensor::{ByteOrder, ElementType, Layout};
 use crate::artifacts::ParameterTensor;
 
@@ -15,19 +14,27 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
     rest.first() == Some(&b'{') && usize::try_from(u64::from_le_bytes(*length)).is_ok_and(|header| header <= rest.len())
 }
 
-/// Reads every tensor.
-pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Located> {
+/// The tensors of a file.
+#[derive(Debug)]
+pub(super) struct File<'a>(SafeTensors<'a>);
+
+/// Reads the header.
+pub(super) fn open(bytes: &[u8]) -> Result<(Listing, File<'_>), Located> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| Fault::from(error).at("the header"))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter().filter(|(name, _)| !is_bookkeeping(name)) {
-        let tensor = element_type(view.dtype()).and_then(|element| {
-            let layout = Layout::contiguous(view.shape().to_vec())?;
-            let data = element.gather(view.data(), ByteOrder::Little, &layout)?;
-            Ok(ParameterTensor { shape: view.shape().to_vec(), data })
-        });
-        tensors.insert(name.to_owned(), tensor.map_err(|fault| fault.at(format!("tensor {}", quote(name))))?);
+    let mut tensors: Vec<_> = file.iter().collect();
+    tensors.sort_by_key(|(name, view)| (view.data().as_ptr().addr(), *name));
+    let named = tensors.into_iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec()));
+    Ok((Listing::flat(named), File(file)))
+}
+
+impl File<'_> {
+    /// Reads a tensor that the header names.
+    pub fn tensor(&self, name: &str) -> Result<ParameterTensor, Found> {
+        let view = self.0.tensor(name).map_err(Fault::from)?;
+        let layout = Layout::contiguous(view.shape().to_vec())?;
+        let data = element_type(view.dtype())?.gather(view.data(), ByteOrder::Little, &layout)?;
+        Ok(ParameterTensor { shape: view.shape().to_vec(), data })
     }
-    Ok(tensors)
 }
 
 fn element_type(dtype: Dtype) -> Result<ElementType, Fault> {

@@ -3,7 +3,7 @@
 //! Source: PyTorch's `torch/_utils.py`, `torch/_tensor.py` and `torch/serialization.py`.
 
 use super::tensor::ElementType;
-use crate::pickle::{Call, Handle, Pickle};
+use crate::pickle::{Call, Handle, Pickle, Value};
 
 /// How many parameters, subclasses and so on may be wrapped around a tensor.
 const DEEPEST: usize = 8;
@@ -58,6 +58,23 @@ pub(super) fn rebuilt<'p>(pickle: &'p Pickle<'_>, handle: Handle) -> Option<Rebu
         };
     }
     Some(Rebuilt::Otherwise)
+}
+
+/// Whether the value at a handle is a tensor.
+pub(super) fn is_tensor(pickle: &Pickle<'_>, handle: Handle) -> bool {
+    rebuilt(pickle, handle).is_some()
+}
+
+/// The dicts of parameters, buffers and modules in the module at a handle; `None` if there is no module.
+pub(super) fn module_parts(pickle: &Pickle<'_>, handle: Handle) -> Option<Vec<Handle>> {
+    /// Attributes of a module; one has tens.
+    const MOST_ATTRIBUTES: usize = 1000;
+    let state = pickle.state(handle)?;
+    if !matches!(pickle.value(state), Value::Dict(entries) if entries.len() <= MOST_ATTRIBUTES) {
+        return None;
+    }
+    let [parameters, modules] = [pickle.get(state, "_parameters")?, pickle.get(state, "_modules")?];
+    Some([Some(parameters), pickle.get(state, "_buffers"), Some(modules)].into_iter().flatten().collect())
 }
 
 /// The type of the elements of the storage whose class is at a handle, or of an element type at it.

@@ -8,55 +8,76 @@ use std::io::{self, Cursor};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::{Fault, Located, quote};
-use super::state_dict::{self, Storages};
+use super::listing::Listing;
+use super::pickled::{File, Storages};
 use super::tensor::ByteOrder;
-use crate::artifacts::ParameterTensor;
 use crate::pickle;
+use crate::sniff::Foreign;
 
 /// Whether the file begins as one.
 pub(super) fn recognises(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
 }
 
-/// Reads every tensor.
-pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, ParameterTensor>, Located> {
+/// Reads the pickle.
+pub(super) fn open(bytes: &[u8]) -> Result<(Listing, File<'_>), Located> {
     let mut entries = Entries::open(bytes)?;
     let name = format!("{}data.pkl", entries.folder);
     let program = entries.get(&name)?;
     let pickle = pickle::read(program)
         .map_err(|error| Fault::from(error.fault).at(format!("{}, byte {}", quote(&name), error.byte)))?;
     let order = entries.byte_order()?;
-    let mut storages = BTreeMap::new();
-    for (key, announced) in state_dict::announced(&pickle)? {
-        let name = format!("{}data/{key}", entries.folder);
-        let storage = entries.get(&name)?;
-        let (expected, found) = (announced.bytes(), storage.len() as u64);
-        if expected != found {
-            return Err(Fault::StorageLength { expected, found }.at(quote(&name)));
-        }
-        storages.insert(key, storage);
-    }
-    state_dict::tensors(&pickle, &Storages { order, bytes: storages, most_elements: bytes.len() as u64 })
+    File::new(pickle, order, Storages::Archive(entries), bytes.len())
 }
 
 /// The archive, read in place.
-struct Entries<'a> {
+#[derive(Debug)]
+pub(super) struct Entries<'a> {
     bytes: &'a [u8],
     archive: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
     /// Bytes that entries may still have: entries that overlap could otherwise be read without end.
     left: u64,
+    /// Storages that were read, by their keys.
+    storages: BTreeMap<String, &'a [u8]>,
 }
 
 impl<'a> Entries<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self, Located> {
         let archive =
             ZipArchive::new(Cursor::new(bytes)).map_err(|error| Fault::from(error).at("the archive's directory"))?;
-        let folders = archive.file_names().filter_map(Result::ok);
-        let folders = folders.filter_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
+        let names: Vec<_> = archive.file_names().filter_map(Result::ok).collect();
+        let folders = names.iter().filter_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
         let folder = folders.filter(|folder| folder.is_empty() || folder.ends_with('/')).min_by_key(String::len);
-        let folder = folder.ok_or_else(|| Fault::NoPickle.at("the archive's directory"))?;
-        Ok(Self { bytes, archive, folder, left: bytes.len() as u64 })
+        let has = |ending: &str| names.iter().any(|name| name.ends_with(ending));
+        let fault = match &folder {
+            // What `torch.jit.save` writes has the code of the model beside the pickle.
+            Some(folder) if names.iter().any(|name| name.starts_with(&format!("{folder}code/"))) => Fault::TorchScript,
+            Some(_) => {
+                drop(names);
+                let folder = folder.unwrap_or_default();
+                return Ok(Self { bytes, archive, folder, left: bytes.len() as u64, storages: BTreeMap::new() });
+            }
+            None if has(".npy") => Fault::NumpyArchive,
+            None if has("model.weights.h5") => Fault::Foreign(Foreign::Hdf5),
+            None => Fault::NoPickle,
+        };
+        Err(fault.at("the archive's directory"))
+    }
+
+    /// The bytes of a storage.
+    pub fn storage(&mut self, key: &str, expected: u64) -> Result<&'a [u8], Located> {
+        if let Some(storage) = self.storages.get(key) {
+            return Ok(storage);
+        }
+        let name = format!("{}data/{key}", self.folder);
+        let storage = self.get(&name)?;
+        let found = storage.len() as u64;
+        if expected != found {
+            return Err(Fault::StorageLength { expected, found }.at(quote(&name)));
+        }
+        self.storages.insert(key.to_owned(), storage);
+        Ok(storage)
     }
 
     fn byte_order(&mut self) -> Result<ByteOrder, Located> {

@@ -109,7 +109,7 @@ pub enum Settings<R = StageRef> {
     },
     /// `kind = "import"`: weights from a file.
     Import {
-        /// A `.safetensors`, `.pt` or `.pth` file, resolved against the folder of the file that names it.
+        /// A file of safetensors or by `torch.save`, resolved against the folder of the file that names it.
         file: PathBuf,
         /// The network that the file's tensors must fit.
         arch: Arch,
@@ -121,6 +121,8 @@ pub enum Settings<R = StageRef> {
         transform_input: Option<bool>,
         /// How the network is shown images; without it, as the file records, or else as the data set says.
         normalise: Option<Normalise>,
+        /// Which of several sets of weights in the file: the first parts of their names.
+        weights: Option<String>,
     },
     /// `kind = "ensemble"`: models whose logits are averaged.
     Ensemble {

@@ -53,18 +53,31 @@ impl Scope<'_> {
             }
             Some(Reference::new(name, &item, None, Cell::new()))
         });
+        let seed = table.optional("seed");
+        if let (Some(item), None) = (&seed, table.optional("input-dropout")) {
+            let problem = item.problem("has no use without `input-dropout`, whose draws come from it");
+            item.sink().report(problem.help("leave it out, or add `input-dropout`"));
+        }
         let input_dropout = table.or("input-dropout", None, |item| {
             let table = item.table(SEEDED_DROPOUT)?;
             let dropout = input_dropout(&table);
-            let seed = table.or("seed", 0, |item| item.whole(0)).map(Seed);
-            dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(seed)))
+            // It stands beside `input-dropout` or in it.
+            let seed = match (&seed, table.optional("seed")) {
+                (Some(_), Some(inner)) => inner.fault("cannot stand beside the `seed` of the stage: keep one of them"),
+                (Some(item), None) => item.whole(0),
+                (None, Some(inner)) => inner.whole(0),
+                (None, None) => Some(0),
+            };
+            dropout.zip(seed).map(|(dropout, seed)| Some(dropout.seeded(Seed(seed))))
         });
         let transform_input = arch.map(|arch| transform_input(arch, table));
         let channels = data.as_ref().and_then(|data| self.channels(&data.stage));
         let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));
+        let weights = table.or("weights", None, |item| item.words().map(Some));
         let (file, arch, data) = (file?, arch?, data?);
         let (input_dropout, transform_input) = (input_dropout?, transform_input?.ok()?);
-        Some(Draft::Import { file, arch, data, input_dropout, transform_input, normalise: normalise? })
+        let (normalise, weights) = (normalise?, weights?);
+        Some(Draft::Import { file, arch, data, input_dropout, transform_input, normalise, weights })
     }
 
     pub(super) fn ensemble(&self, cell: &Cell, table: &Reader<'_>) -> Option<Draft> {
@@ -111,12 +124,6 @@ impl Scope<'_> {
 
     fn weights_file(&self, item: &Item<'_>) -> Option<PathBuf> {
         let file = self.folders.resolve(item)?;
-        let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if !["safetensors", "pt", "pth"].contains(&extension) {
-            let problem = item.problem("is not a file of weights by its name");
-            item.sink().report(problem.help("it must end in `.safetensors`, `.pt` or `.pth`"));
-            return None;
-        }
         if file.is_dir() {
             return item.fault("is a folder, not a file of weights");
         }

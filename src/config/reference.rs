@@ -62,13 +62,14 @@ impl<R> Settings<R> {
                 },
                 normalise: normalise.clone(),
             },
-            Self::Import { file, arch, data, input_dropout, transform_input, normalise } => Settings::Import {
+            Self::Import { file, arch, data, input_dropout, transform_input, normalise, weights } => Settings::Import {
                 file: file.clone(),
                 arch: *arch,
                 data: one(data, choose)?,
                 input_dropout: *input_dropout,
                 transform_input: *transform_input,
                 normalise: normalise.clone(),
+                weights: weights.clone(),
             },
             Self::Ensemble { members } => Settings::Ensemble { members: members.iter().flat_map(choose).collect() },
             Self::Temperature { model, images: (data, split), last } => {

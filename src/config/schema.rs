@@ -144,8 +144,10 @@ pub(super) const IMPORT: &[Field] = &[
     value("arch", "\"resnet18\""),
     value("data", "\"cifar10\""),
     keys("input-dropout", "{ keep = 0.8, samples = 10, seed = 0 }", SEEDED_DROPOUT),
+    value("seed", "0"),
     value("transform-input", "true"),
     NORMALISATION,
+    value("weights", "\"params_ema\""),
 ];
 
 /// `input-dropout` of an import.

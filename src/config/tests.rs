@@ -616,6 +616,22 @@ fn input_dropout_is_read_with_the_authors_single_sample_unless_another_is_given(
     assert_eq!(dropout("{ keep = 1.0, samples = 10 }"), None, "what keeps every pixel is no dropout");
 }
 
+#[test]
+fn the_seed_of_an_import_stands_beside_its_input_dropout_or_in_it() {
+    let import = |keys: &str| {
+        let stage = format!("[stage.b]\nkind = 'import'\nfile = 'b.pth.tar'\narch = 'cnn'\ndata = 'set'\n{keys}\n");
+        let experiment = swept("arch = ['cnn']\nseed = [0]", &stage);
+        let Settings::Import { input_dropout, weights, .. } = &instances(&experiment, "b")[0].settings else {
+            panic!()
+        };
+        (input_dropout.map(|dropout| dropout.seed.0), weights.clone())
+    };
+    assert_eq!(import("input-dropout = { keep = 0.8 }"), (Some(0), None));
+    assert_eq!(import("input-dropout = { keep = 0.8, seed = 3 }"), (Some(3), None));
+    assert_eq!(import("input-dropout = { keep = 0.8 }\nseed = 3"), (Some(3), None));
+    assert_eq!(import("weights = 'ema.state_dict'"), (None, Some("ema.state_dict".to_owned())));
+}
+
 proptest! {
     #[test]
     fn adding_a_value_to_an_axis_leaves_all_other_instances_as_they_are(

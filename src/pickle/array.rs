@@ -78,6 +78,21 @@ impl Pickle<'_> {
         }
     }
 
+    /// The shape of the numpy array at a handle; its elements are not looked at.
+    ///
+    /// # Errors
+    /// When it is something else, or has a shape that makes no sense.
+    pub fn array_shape(&self, handle: Handle) -> Result<Vec<usize>, Fault> {
+        let call = self.call(handle).ok_or_else(|| self.instead_of(ARRAY, handle))?;
+        let state = self.state(handle).and_then(|state| self.items(state).ok());
+        let shape = match (call.name, state, call.arguments) {
+            ("_reconstruct", Some(&[_, shape, _, _, _] | &[shape, _, _, _]), _)
+            | ("_frombuffer", _, &[_, _, shape, _]) => Some(shape),
+            _ => None,
+        };
+        self.extents(shape.ok_or_else(|| self.instead_of(ARRAY, handle))?)
+    }
+
     /// Whether the value at a handle is a numpy array, be it a faulty one; scalars are none.
     #[must_use]
     pub fn is_array(&self, handle: Handle) -> bool {
@@ -91,12 +106,16 @@ impl Pickle<'_> {
     }
 
     fn parts(&self, shape: Handle, dtype: Handle, column_major: bool, bytes: Handle) -> Result<Array<'_>, Fault> {
+        let shape = self.extents(shape)?;
+        Ok(Array { descr: self.descr(dtype)?, shape, column_major, bytes: self.bytes(bytes)? })
+    }
+
+    fn extents(&self, shape: Handle) -> Result<Vec<usize>, Fault> {
         let extents = self.items(shape)?;
         if extents.len() > MOST_DIMENSIONS {
             return Err(Fault::Unexpected { expected: "at most 64 dimensions", found: extents.len().to_string() });
         }
-        let shape = extents.iter().map(|&extent| self.extent(extent)).collect::<Result<_, _>>()?;
-        Ok(Array { descr: self.descr(dtype)?, shape, column_major, bytes: self.bytes(bytes)? })
+        extents.iter().map(|&extent| self.extent(extent)).collect()
     }
 
     /// `dtype('f8', ...)` with the state (version, byte order, ...), as array files write it.

@@ -68,7 +68,9 @@ impl Planner<'_> {
 
     /// Plans an `import`, which `settings` are of.
     pub(super) fn import(&mut self, at: StageRef, settings: &Settings) {
-        let Settings::Import { file, arch, data, input_dropout: stated, transform_input, normalise } = settings else {
+        let Settings::Import { file, arch, data, input_dropout: stated, transform_input, normalise, weights } =
+            settings
+        else {
             return;
         };
         // What keeps every pixel is no dropout, and no part of a manifest.
@@ -96,6 +98,7 @@ impl Planner<'_> {
             input_dropout,
             stated: *stated,
             transform_input: *transform_input,
+            weights: weights.clone(),
         };
         let key = self.step(import, label(&at), absent);
         self.workload.model(key.step(), *arch, input_dropout.map_or(1, |dropout| dropout.samples));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::artifacts::{Damage, Model, Network, ParameterTensor, Recorded, recorded};
-use crate::checkpoint::{FitError, fit_names_without, read, under_input_dropout};
+use crate::checkpoint::{Architecture, FitError, Fitting, ModelFile, listed};
 use crate::engine::key::StepKey;
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
@@ -42,6 +42,9 @@ pub struct Import {
     /// For Inception v3: whether the weights expect torchvision's `transform_input` before them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform_input: Option<bool>,
+    /// Which of several sets of weights in the file, if the experiment says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 impl Stage<Env> for Import {
@@ -75,26 +78,21 @@ impl Stage<Env> for Import {
         if let Some(recorded) = recorded {
             self.compare_with(&recorded, context)?;
         }
-        drop(bytes);
         let classes = images.classes.len();
         let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
         let expected: Vec<(String, Vec<usize>)> =
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
-        let tensors = read(&self.file).map_err(StageError::failed)?;
-        if self.stated.is_none() && under_input_dropout(&tensors, &expected) {
-            context.log(&format!(
-                "the names in {} begin with `model.`, as they do under input dropout, of which this stage says nothing: \
-                 the network is taken for one that sees every pixel. Write `input-dropout = {{ keep = 1.0 }}` if it is, \
-                 or else the share of the pixels that it keeps",
-                self.file.display()
-            ));
-        }
-        let shapes: BTreeMap<String, Vec<usize>> =
-            tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
-        let mut tensors = fit_names_without(tensors, &expected, arch::left_out(self.arch)).map_err(|source| {
-            let fits = self.fitting(&shapes, images.shape, classes);
-            StageError::failed(OtherArchitecture { file: self.file.clone(), arch: self.arch, fits, source })
+        let architecture = Architecture { expected: &expected, left_out: arch::left_out(self.arch) };
+        let mut file = ModelFile::parse(&self.file, &bytes).map_err(StageError::failed)?;
+        let fitting = file.fit(&architecture, self.weights.as_deref()).map_err(|source| match source {
+            FitError::NoSuchWeights { .. } => StageError::failed(OtherWeights { file: self.file.clone(), source }),
+            FitError::Misfits { .. } => {
+                let fits = self.fitting(&file, images.shape, classes);
+                StageError::failed(OtherArchitecture { file: self.file.clone(), arch: self.arch, fits, source })
+            }
         })?;
+        self.say(&fitting, context);
+        let mut tensors = file.gather(&fitting).map_err(StageError::failed)?;
         if self.transform_input == Some(true) {
             expect_normalised_input(&mut tensors);
         }
@@ -179,17 +177,68 @@ impl Import {
         Ok(())
     }
 
-    /// The architecture that tensors of these shapes fit, if it is one that there is.
-    fn fitting(&self, shapes: &BTreeMap<String, Vec<usize>>, input: ImageShape, classes: usize) -> Option<Arch> {
+    /// Says which tensors were taken, where the file leaves a choice.
+    fn say(&self, fitting: &Fitting, context: &Context<'_, Env>) {
+        let file = self.file.display();
+        let name = |prefix: &str| match prefix.trim_end_matches('.') {
+            "" => "those without a prefix".to_owned(),
+            prefix => listed(&[prefix.to_owned()]),
+        };
+        if !fitting.others.is_empty() {
+            let others: Vec<String> = fitting.others.iter().take(MOST_TOLD).map(|other| name(other)).collect();
+            let more = fitting.others.len() - others.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let example = fitting.others.iter().find(|other| !other.is_empty());
+            let example = example.map_or_else(String::new, |other| {
+                let other = other.trim_end_matches('.').escape_debug();
+                format!("; write `weights = \"{other}\"` for others")
+            });
+            context.log(&format!(
+                "{file} has several sets of weights that fit `{}`: {} are taken, and not {}{more}{example}",
+                self.arch,
+                name(&fitting.prefix),
+                others.join(", ")
+            ));
+        } else if fitting.is_unusual() && self.weights.is_none() {
+            context.log(&format!("of {file}, the weights are those under {}", name(&fitting.prefix)));
+        }
+        if !fitting.passed_over.is_empty() {
+            let passed_over = listed(&fitting.passed_over);
+            context.log(&format!(
+                "{file} also holds what is no weight of `{}` and is passed over: {passed_over}",
+                self.arch
+            ));
+        }
+        if self.stated.is_none() && fitting.under_input_dropout() {
+            context.log(&format!(
+                "the names in {file} begin with `model.`, as they do under input dropout, of which this stage says nothing: \
+                 the network is taken for one that sees every pixel. Write `input-dropout = {{ keep = 1.0 }}` if it is, \
+                 or else the share of the pixels that it keeps"
+            ));
+        }
+    }
+
+    /// The architecture that the file's tensors fit, if it is one that there is.
+    fn fitting(&self, file: &ModelFile<'_>, input: ImageShape, classes: usize) -> Option<Arch> {
         Arch::ALL.into_iter().filter(|&other| other != self.arch).find(|&other| {
             let Ok(graph) = arch::build(other, input, classes) else { return false };
             let expected: Vec<(String, Vec<usize>)> =
                 graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
-            let empty = |shape: &Vec<usize>| ParameterTensor { shape: shape.clone(), data: Vec::new() };
-            let tensors = shapes.iter().map(|(name, shape)| (name.clone(), empty(shape))).collect();
-            fit_names_without(tensors, &expected, arch::left_out(other)).is_ok()
+            let architecture = Architecture { expected: &expected, left_out: arch::left_out(other) };
+            file.fits(&architecture, self.weights.as_deref())
         })
     }
+}
+
+/// Sets of weights that a message names at most.
+const MOST_TOLD: usize = 10;
+
+/// A file without the weights that `weights` names.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot take the weights of {} that are asked for", .file.display())]
+struct OtherWeights {
+    file: PathBuf,
+    source: FitError,
 }
 
 /// A file by this program whose header is not what was written there.

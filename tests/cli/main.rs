@@ -10,6 +10,7 @@ mod corruptions;
 mod damage;
 mod edits;
 mod human_study;
+mod imports;
 mod interchange;
 mod interruption;
 mod models;
