@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -16,7 +17,6 @@ use crate::artifacts::{INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Rankin
 use crate::checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use crate::engine::key::StepKey;
 use crate::engine::stage::Artifact;
-use crate::engine::store::StoreError;
 use crate::spec::{Cell, Selection};
 use crate::stages::DataSplit;
 
@@ -25,6 +25,7 @@ use super::failure::{Failure, Status};
 use super::files::selection_names;
 use super::session::Session;
 use super::text;
+use super::writing::{WriteError, create, write};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -60,29 +61,26 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
         known = true;
-        match session.store.load(&outcome.key) {
-            Ok(model) => write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written)
+        match session.load(&outcome.key)? {
+            Some(model) => write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written)
                 .map_err(|error| failed(&*error))?,
-            Err(StoreError::Absent { .. }) => written.absent += 1,
-            Err(error) => return Err(Failure::from(error)),
+            None => written.absent += 1,
         }
     }
     for outcome in results.evaluations.iter().filter(|outcome| outcome.stage == *name) {
         known = true;
-        match session.store.load(&outcome.key) {
-            Ok(evaluation) => {
+        match session.load(&outcome.key)? {
+            Some(evaluation) => {
                 let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
                 let said =
                     said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
                 let path = folder(&into.join(&outcome.model), &outcome.cell)
                     .join("preds")
                     .join(format!("{}.csv", outcome.images.replace('.', "_")));
-                write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())
-                    .map_err(|error| failed(&*error))?;
+                write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())?;
                 written.paths.push(path);
             }
-            Err(StoreError::Absent { .. }) => written.absent += 1,
-            Err(error) => return Err(Failure::from(error)),
+            None => written.absent += 1,
         }
     }
     if !known {
@@ -93,12 +91,12 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     }
     if written.paths.is_empty() {
         let file = arguments.file.display();
-        return Err(Failure::usage(format!(
-            "no step of `{name}` is in the cache: `overinterp run {file} --stage {name}` computes them"
-        )));
+        let message =
+            format!("no step of `{name}` is in the cache: `overinterp run {file} --stage {name}` computes them");
+        return Err(Failure { status: session.ended(Status::Usage), message });
     }
     tell(&written, arguments);
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 fn tell(written: &Written, arguments: &ExportArguments) {
@@ -130,13 +128,9 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
     let plan = &session.planned.plan;
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == name) {
         let (Some(data), Some(step)) = (&outcome.data, plan.find(outcome.key.step())) else { continue };
-        let sis = match session.store.load(&outcome.key) {
-            Ok(sis) => sis,
-            Err(StoreError::Absent { .. }) => {
-                written.absent += 1;
-                continue;
-            }
-            Err(error) => return Err(Failure::from(error)),
+        let Some(sis) = session.load(&outcome.key)? else {
+            written.absent += 1;
+            continue;
         };
         let rankings = plan.step(step).inputs().iter().filter_map(|&input| plan.step(input).key().cloned());
         splits.push(RankedSplit { cell: &outcome.cell, data, shards: rankings.collect(), sis: Some(sis) });
@@ -202,7 +196,7 @@ fn write_split(
             images.push((image, size));
         }
         if !arguments.packed {
-            fs::create_dir_all(&sis)?;
+            create(&sis)?;
             (0..ranking.len()).into_par_iter().try_for_each(|index| {
                 let file = names.file(&name, ranking.first() + index);
                 write_selection(&sis.join(file), &ranking, index, size, split.sis.as_ref())
@@ -218,7 +212,7 @@ fn write_split(
     }
     if arguments.packed && whole {
         let path = folder.join("sis").join(format!("{name}.npz"));
-        fs::create_dir_all(folder.join("sis"))?;
+        create(&folder.join("sis"))?;
         write_packed::<AnyError>(&path, size, &images, |visit| {
             for shard in &split.shards {
                 let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
@@ -227,6 +221,10 @@ fn write_split(
                 }
             }
             Ok(())
+        })
+        .map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => WriteError::at(&path)(*error).into(),
+            Err(error) => error,
         })?;
         written.paths.push(path);
     } else if !arguments.packed {
@@ -252,10 +250,10 @@ pub(super) fn nothing_else(folder: &Path, own: &BTreeSet<String>) -> Result<(), 
 }
 
 fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
-    match session.store.verified(shard) {
-        Ok((dir, _)) => Ok(Some(Ranking::load(&dir)?)),
-        Err(StoreError::Absent { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+    match session.verified(shard) {
+        Ok(Some((dir, _))) => Ok(Some(Ranking::load(&dir)?)),
+        Ok(None) => Ok(None),
+        Err(failure) => Err(failure.message.into()),
     }
 }
 
@@ -282,7 +280,9 @@ fn write_selection(
     let (order, curve) = (ranking.order(index), ranking.curve(index).ok_or("a random order has no values")?);
     if *ranking.method() == Selection::Backward {
         let values = curve.values.iter().copied().map(f64::from).collect();
-        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())?.write(path)?;
+        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())?
+            .write(path)
+            .map_err(WriteError::at(path))?;
         return Ok(());
     }
     let per_round = ranking.per_step().get();
@@ -293,7 +293,9 @@ fn write_selection(
     // Before each round: f of the fully masked image has no place in the file.
     let before = [curve.full].into_iter().chain(curve.values.iter().copied()).take(curve.values.len());
     let before = before.map(f64::from).collect();
-    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)?.write(path)?;
+    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)?
+        .write(path)
+        .map_err(WriteError::at(path))?;
     Ok(())
 }
 
@@ -354,11 +356,6 @@ fn folder(to: &Path, cell: &Cell) -> PathBuf {
     }
     let cell: Vec<String> = cell.iter().map(|(axis, value)| format!("{axis}={value}").replace('/', "_")).collect();
     to.join(cell.join(","))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), AnyError> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, bytes));
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 
 fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {

@@ -120,9 +120,8 @@ fn load(session: &Session, arguments: &CompareSelectionArguments, model: &StageR
         ))
     };
     match session.store.load(&outcome.ok_or_else(absent)?.key) {
-        Ok(model) => Ok(model),
         Err(StoreError::Absent { .. }) => Err(absent()),
-        Err(error) => Err(Failure::from(error)),
+        loaded => Ok(loaded?),
     }
 }
 
@@ -140,8 +139,7 @@ fn compare(
         return Ok(());
     };
     for (half, path) in files {
-        let images =
-            session.env.library.images(source, *half).map_err(|error| Failure::because(Status::Usage, &error))?;
+        let images = session.env.library.images(source, *half)?;
         let count = [*count, arguments.images].into_iter().flatten().fold(images.len(), usize::min);
         let references = References::open(session, path, (source, *half), count)?;
         let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| predicted(path)).transpose()?;

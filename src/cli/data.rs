@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::data::{FetchNotice, FetchOptions, fetch, usual_places};
+use crate::data::{FetchError, FetchNotice, FetchOptions, fetch, usual_places};
 use crate::engine::cancel::Cancel;
 use crate::spec::DataKind;
 
 use super::args::DataVerb;
 use super::failure::{Failure, Status};
+use super::writing::WriteError;
 use super::{interrupt, output, session, text};
 
 pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
@@ -50,6 +51,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
             errln!("stopped: the same command goes on from here");
             Ok(Status::Cancelled)
         }
+        Err(FetchError::Write { path, source }) => Err(WriteError::at(&path)(source).into()),
         Err(error) => Err(Failure::because(Status::Usage, &error)),
     }
 }

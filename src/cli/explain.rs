@@ -15,7 +15,9 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     let wanted = read_cell(&arguments.cell)?;
     let plan = &session.planned.plan;
-    let view = View::of(plan, &session.store).map_err(Failure::from)?;
+    session.name_damaged_data();
+    let view = View::of(plan, &session.store)?;
+    session.note_damage(&view);
     let schedule = Schedule::new(plan, &view);
     let steps: Vec<StepId> = plan
         .steps()
@@ -32,7 +34,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
         }
         print(&explanation);
     }
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 /// `AXIS=VALUE` pairs.

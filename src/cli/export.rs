@@ -1,7 +1,6 @@
 //! `export`: copies a stage's results into a folder, and draws what its subsets leave of the images.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,6 @@ use std::sync::Arc;
 
 use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
 use crate::engine::plan::Label;
-use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
 use crate::spec::ImageShape;
@@ -17,8 +15,9 @@ use crate::stages::DataSplit;
 
 use super::args::{ExportArguments, Layout};
 use super::authors::nothing_else;
-use super::failure::{Failure, Status, chain};
+use super::failure::{Failure, Status};
 use super::session::{Session, check_stages};
+use super::writing::{copy, write};
 use super::{authors, human_study, text};
 
 /// Images on a contact sheet at most, and pictures of a set of thousands if nothing else is asked for.
@@ -75,6 +74,7 @@ impl Seen {
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    session.name_damaged_data();
     // Not clap's `requires`, which gives way to what conflicts with `--to`.
     if arguments.human_study.is_none() && (arguments.seed.is_some() || !arguments.cell.is_empty()) {
         return Err(Failure::usage("`--seed` and `--cell` go with `--human-study`"));
@@ -108,10 +108,9 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {
         let to = into.join(folder_name(step.label()));
-        match step.key().map(|key| session.store.verified(key)) {
-            None | Some(Err(StoreError::Absent { .. })) => absent += 1,
-            Some(Err(error)) => return Err(Failure::from(error)),
-            Some(Ok((from, record))) => {
+        match step.key().map(|key| session.verified(key)).transpose()?.flatten() {
+            None => absent += 1,
+            Some((from, record)) => {
                 for file in record.files.keys() {
                     copy(&from.join(file), &to.join(file))?;
                 }
@@ -121,10 +120,11 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
     }
     if copied == 0 {
         let file = arguments.file.display();
-        return Err(Failure::usage(format!(
+        let message = format!(
             "no step of `{}` is in the cache: `overinterp run {file} --stage {}` computes them",
             arguments.name, arguments.name
-        )));
+        );
+        return Err(Failure { status: session.ended(Status::Usage), message });
     }
     let drawn = draw(session, arguments, into)?;
     for path in drawn {
@@ -133,16 +133,11 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
     let missing =
         if absent > 0 { format!("; {} not in the cache yet", text::count(absent, "step")) } else { String::new() };
     errln!("copied {} to {}{missing}", text::count(copied, "step"), into.display());
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 fn folder_name(label: &Label) -> String {
     label.to_string().replace(['/', ' '], "_")
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let copied = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(from, to));
-    copied.map(drop).map_err(|error| Failure::usage(format!("cannot write {}: {error}", to.display())))
 }
 
 /// A contact sheet for every set of subsets of the stage: its first images, each beside what its subset leaves of it.
@@ -151,12 +146,12 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
     let mut sets: Vec<(String, &DataSplit, Set)> = Vec::new();
     let results = &session.planned.results[0];
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Ok(set)) = (&outcome.data, session.store.load(&outcome.key)) {
+        if let (Some(data), Some(set)) = (&outcome.data, session.load(&outcome.key)?) {
             sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Sufficient(set)));
         }
     }
     for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Ok(subsets)) = (&outcome.data, session.store.load(&outcome.key)) {
+        if let (Some(data), Some(subsets)) = (&outcome.data, session.load(&outcome.key)?) {
             sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Kept(subsets)));
         }
     }
@@ -171,8 +166,8 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
         let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape));
         let mut own = BTreeSet::new();
         for number in set.numbers(&images).take(count) {
-            let Some(seen) = set.seen(&images, number).map_err(unreadable)? else { continue };
-            let image = images.image(number).map_err(unreadable)?;
+            let Some(seen) = set.seen(&images, number)? else { continue };
+            let image = images.image(number)?;
             let png = drawing.image(seen.panel(&image)).map_err(|error| Failure::because(Status::Internal, &error))?;
             let picture = format!("{number:05}.png");
             write(&folder.join(&picture), &png)?;
@@ -186,20 +181,9 @@ fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<V
     Ok(paths)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]
-fn unreadable(error: UnreadableImage) -> Failure {
-    Failure::because(Status::Usage, &error)
-}
-
 /// The images behind subsets.
 pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
-    let images = session.env.library.images(&data.source, data.split);
-    images.map_err(|error| Failure::because(Status::Usage, &error))
-}
-
-fn write(path: &Path, png: &[u8]) -> Result<(), Failure> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, png));
-    written.map_err(|error| Failure::usage(format!("cannot write {}: {}", path.display(), chain(&error))))
+    Ok(session.env.library.images(&data.source, data.split)?)
 }
 
 fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
@@ -219,7 +203,7 @@ fn sheet(images: &ImageSet, set: &Set, count: usize) -> Result<Vec<u8>, Failure>
         .numbers(images)
         .take(count)
         .map(|number| Ok((images.image(number)?, set.seen(images, number)?.unwrap_or_else(nothing))));
-    let read: Vec<_> = read.collect::<Result<_, UnreadableImage>>().map_err(unreadable)?;
+    let read: Vec<_> = read.collect::<Result<_, UnreadableImage>>()?;
     let rows: Vec<Vec<Panel<'_>>> =
         read.iter().map(|(image, seen)| vec![Panel { image, shown: Shown::All }, seen.panel(image)]).collect();
     let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);

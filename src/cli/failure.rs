@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use crate::artifacts::UnreadableImage;
+use crate::data::DataError;
 use crate::engine::store::StoreError;
 
 /// The exit codes of the command line.
@@ -14,7 +16,7 @@ pub enum Status {
     Internal = 1,
     /// The command, the configuration, or missing data.
     Usage = 2,
-    /// A stage failed.
+    /// A stage failed, or something is damaged: data, or an entry of the cache.
     Stage = 3,
     /// `--frozen`, and something would run.
     Frozen = 4,
@@ -42,9 +44,28 @@ impl Failure {
 }
 
 impl From<StoreError> for Failure {
-    /// A cache that cannot be used: the user can mend it or name another.
+    /// A damaged entry, or a cache that cannot be used: the user can mend it or name another.
     fn from(error: StoreError) -> Self {
-        Self::because(Status::Usage, &error)
+        let status = match error {
+            StoreError::Damaged { .. } | StoreError::Artifact { .. } => Status::Stage,
+            _ => Status::Usage,
+        };
+        Self::because(status, &error)
+    }
+}
+
+impl From<DataError> for Failure {
+    /// Damaged data, or data that the user can get or name otherwise.
+    fn from(error: DataError) -> Self {
+        let status = if error.is_damage() { Status::Stage } else { Status::Usage };
+        Self::because(status, &error)
+    }
+}
+
+impl From<UnreadableImage> for Failure {
+    /// A file of a photograph that is damaged.
+    fn from(error: UnreadableImage) -> Self {
+        Self::because(Status::Stage, &error)
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::artifacts::{Evaluation, ImageSet, SisSet, Subsets, UnreadableImage};
 use crate::config::Experiment;
 use crate::engine::stage::Artifact;
-use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
 use crate::pipeline::{Outcome, Results};
 use crate::report::drawing::Drawing;
@@ -83,11 +82,7 @@ impl<'a> Gatherer<'a> {
         tally.all += 1;
         let loaded = match step.key() {
             None => None,
-            Some(_) => match self.session.store.load(&outcome.key) {
-                Ok(artifact) => Some(artifact),
-                Err(StoreError::Absent { .. } | StoreError::Damaged { .. }) => None,
-                Err(error) => return Err(Failure::from(error)),
-            },
+            Some(_) => self.session.load(&outcome.key)?,
         };
         tally.missing += usize::from(loaded.is_none());
         Ok(loaded)
@@ -140,7 +135,7 @@ impl<'a> Gatherer<'a> {
             let Some(subsets) = self.load(outcome, tally)? else { continue };
             let images = self.images_of(data)?;
             let Some(model) = &shown.model else {
-                rows.push((data, outcome.cell.clone(), kept(&images, &subsets, None, count).map_err(unreadable)?));
+                rows.push((data, outcome.cell.clone(), kept(&images, &subsets, None, count)?));
                 continue;
             };
             let says = self.results.evaluations.iter().filter(|evaluation| {
@@ -152,15 +147,14 @@ impl<'a> Gatherer<'a> {
             for evaluation in says {
                 let predictions = self.load(evaluation, tally)?;
                 let cell = outcome.cell.clone().into_iter().chain(evaluation.cell.clone()).collect();
-                rows.push((data, cell, kept(&images, &subsets, predictions.as_ref(), count).map_err(unreadable)?));
+                rows.push((data, cell, kept(&images, &subsets, predictions.as_ref(), count)?));
             }
         }
         Ok(rows)
     }
 
     fn images_of(&self, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
-        let images = self.session.env.library.images(&data.source, data.split);
-        images.map_err(|error| Failure::because(Status::Usage, &error))
+        Ok(self.session.env.library.images(&data.source, data.split)?)
     }
 
     fn block(&self, data: &DataSplit, rows: &[Found<'_>], count: usize) -> Result<Block, Failure> {
@@ -174,7 +168,7 @@ impl<'a> Gatherer<'a> {
             let (class, bytes) = (name(images.labels[number]), images.image(number)?.into_owned());
             Ok(Original { number, class, bytes })
         };
-        let originals = numbers.iter().map(original).collect::<Result<_, UnreadableImage>>().map_err(unreadable)?;
+        let originals = numbers.iter().map(original).collect::<Result<_, UnreadableImage>>()?;
         let rows = rows.iter().map(|row| PictureRow {
             label: row.label.clone(),
             subsets: numbers
@@ -240,9 +234,4 @@ fn kept(
 
 fn class_name(images: &ImageSet, class: u16) -> String {
     images.classes.get(usize::from(class)).cloned().unwrap_or_else(|| format!("class {class}"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
-fn unreadable(error: UnreadableImage) -> Failure {
-    Failure::because(Status::Usage, &error)
 }

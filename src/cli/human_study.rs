@@ -17,7 +17,7 @@ use crate::spec::{Cell, Fraction, Keep, Split};
 use super::args::ExportArguments;
 use super::failure::{Failure, Status};
 use super::session::Session;
-use super::text;
+use super::{text, writing};
 
 /// A picture is scaled up to at least so many pixels a side, so that people see something.
 const LEAST_SIDE: usize = 256;
@@ -55,9 +55,9 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
     }
     let (files, key) = (files(&images, &sets, &shown)?, key(&images, &sets, &shown)?);
     for (file, bytes) in &files {
-        put(&into.join(file), bytes)?;
+        writing::write(&into.join(file), bytes)?;
     }
-    put(&key_file, write_key(&key).as_bytes())?;
+    writing::write(&key_file, write_key(&key).as_bytes())?;
     outln!("{}", into.join(SHEET).display());
     outln!("{}", key_file.display());
     errln!(
@@ -180,9 +180,4 @@ fn key(images: &ImageSet, sets: &[Set<'_>], shown: &[Picture]) -> Result<Vec<Key
         })
     };
     shown.iter().enumerate().map(row).collect()
-}
-
-fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, bytes));
-    written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
 }

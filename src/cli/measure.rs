@@ -4,32 +4,35 @@ use crate::artifacts::{Analysis, Evaluation, HumanAnswers, Metrics};
 use crate::config::Experiment;
 use crate::engine::plan::{Plan, Step};
 use crate::engine::stage::Artifact;
-use crate::engine::store::{Store, StoreError};
 use crate::pipeline::{Analysed, Outcome, Results};
 use crate::report::Measurement;
 use crate::spec::{AxisValue, Metric};
 use crate::stages::Env;
 
+use super::failure::Failure;
+use super::session::Session;
+
 /// Every evaluation, analysis and study of people of an experiment, once a metric; those that have not run are there without a value.
 ///
 /// # Errors
 /// When the cache cannot be read.
-pub(super) fn measurements(results: &Results, plan: &Plan<Env>, store: &Store) -> Result<Vec<Measurement>, StoreError> {
+pub(super) fn measurements(session: &Session, results: &Results) -> Result<Vec<Measurement>, Failure> {
+    let plan = &session.planned.plan;
     let mut measurements = Vec::new();
     for outcome in &results.evaluations {
         if let Some(step) = step(outcome, plan) {
-            measurements.extend(of_evaluation(outcome, step, cached(outcome, step, store)?.as_ref()));
+            measurements.extend(of_evaluation(outcome, step, cached(outcome, step, session)?.as_ref()));
         }
     }
     for analysed in &results.analyses {
         if let Some(step) = step(&analysed.outcome, plan) {
-            let analysis = cached(&analysed.outcome, step, store)?;
+            let analysis = cached(&analysed.outcome, step, session)?;
             measurements.extend(of_analysis(analysed, step, analysis.as_ref()));
         }
     }
     for outcome in &results.answers {
         if let Some(step) = step(outcome, plan) {
-            let answers = cached(outcome, step, store)?;
+            let answers = cached(outcome, step, session)?;
             measurements.push(Measurement {
                 value: answers.as_ref().and_then(HumanAnswers::accuracy),
                 n: answers.as_ref().map(HumanAnswers::answered),
@@ -91,15 +94,8 @@ fn step<'a, A>(outcome: &Outcome<A>, plan: &'a Plan<Env>) -> Option<&'a Step> {
 }
 
 /// The artifact, unless its data are absent, or it is absent or damaged itself: then it has yet to run.
-fn cached<A: Artifact>(outcome: &Outcome<A>, step: &Step, store: &Store) -> Result<Option<A>, StoreError> {
-    if step.key().is_none() {
-        return Ok(None);
-    }
-    match store.load(&outcome.key) {
-        Ok(artifact) => Ok(Some(artifact)),
-        Err(StoreError::Absent { .. } | StoreError::Damaged { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+fn cached<A: Artifact>(outcome: &Outcome<A>, step: &Step, session: &Session) -> Result<Option<A>, Failure> {
+    if step.key().is_some() { session.load(&outcome.key) } else { Ok(None) }
 }
 
 /// An experiment's axes as the report takes them.

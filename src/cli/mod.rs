@@ -11,6 +11,7 @@ mod authors;
 mod bench;
 mod cache;
 mod compare_selection;
+mod damage;
 mod data;
 mod doctor;
 mod drawings;
@@ -32,6 +33,7 @@ mod run;
 mod session;
 mod show;
 mod text;
+mod writing;
 
 use std::io::IsTerminal;
 

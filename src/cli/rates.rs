@@ -8,8 +8,9 @@ use crate::engine::view::View;
 use crate::nn::rates::{model_of_processor, processor};
 use crate::spec::{Activity, Rates, Work};
 
-use super::failure::{Failure, Status};
+use super::failure::Failure;
 use super::session::Session;
+use super::writing::WriteError;
 
 fn file(cache: &Path) -> PathBuf {
     cache.join("v1").join("rates.json")
@@ -40,10 +41,7 @@ pub(super) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
         new.persist(&path)?;
         Ok(())
     };
-    write().map_err(|error| Failure {
-        status: Status::Usage,
-        message: format!("cannot keep the rates in {}: {error}; name another --cache", path.display()),
-    })
+    Ok(write().map_err(WriteError::at(&path))?)
 }
 
 /// The seconds of `work`, if all of it was measured under the present circumstances.

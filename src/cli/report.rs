@@ -1,7 +1,6 @@
 //! `report`: one HTML page with all that the cache holds of an experiment, and its figures beside it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::experiment::{ImagesRef, Settings};
@@ -18,14 +17,16 @@ use super::figures::figures;
 use super::files::full_name;
 use super::results::answers;
 use super::session::Session;
-use super::text;
+use super::{text, writing};
 
 pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    session.name_damaged_data();
     let (experiment, results) = (&session.experiments[0], &session.planned.results[0]);
     let answers = answers(&session, experiment, results)?;
     let figures = figures(&session, experiment, results)?;
-    let view = View::of(&session.planned.plan, &session.store).map_err(Failure::from)?;
+    let view = View::of(&session.planned.plan, &session.store)?;
+    session.note_damage(&view);
     let source =
         merged(&arguments.file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))?;
     let (made, there) = made(&session, &view);
@@ -47,8 +48,6 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     };
 
     let name = file_name(&experiment.name);
-    fs::create_dir_all(&arguments.out)
-        .map_err(|error| Failure::usage(format!("cannot create {}: {error}", arguments.out.display())))?;
     outln!("{}", write(&arguments.out, &format!("{name}.html"), &page.html())?.display());
     for figure in &figures {
         let name = format!("{name}-{}", figure.name);
@@ -66,12 +65,12 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
             page.file
         );
     }
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 fn write(folder: &Path, name: &str, content: &str) -> Result<PathBuf, Failure> {
     let path = folder.join(name);
-    fs::write(&path, content).map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
+    writing::write(&path, content.as_bytes())?;
     Ok(path)
 }
 

@@ -35,14 +35,14 @@ pub(super) struct Answers {
 
 /// Fills an experiment's tables and checks its claims.
 pub(super) fn answers(session: &Session, experiment: &Experiment, results: &Results) -> Result<Answers, Failure> {
-    let measurements = measurements(results, &session.planned.plan, &session.store).map_err(Failure::from)?;
+    let measurements = measurements(session, results)?;
     let axes = axes(experiment);
     Ok(Answers {
         tables: experiment.tables.iter().map(|table| fill(table, &axes, &measurements)).collect(),
         claims: experiment.claims.iter().map(|claim| check(claim, &measurements)).collect(),
-        sufficient: sufficient(session, results),
+        sufficient: sufficient(session, results)?,
         analyses: analyses(results, &measurements),
-        answered: answered(session, results),
+        answered: answered(session, results)?,
         origins: origins(session, experiment),
         measurements,
     })
@@ -64,23 +64,25 @@ fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
 }
 
 /// A line for each sheet of answers and each size of subsets.
-fn answered(session: &Session, results: &Results) -> Vec<String> {
-    let lines = results.answers.iter().filter_map(|outcome| {
-        session.planned.plan.find(outcome.key.step())?;
-        let answers = session.store.load(&outcome.key).ok()?;
-        let (cell, given, shown) =
-            (text::cell(&outcome.cell), answers.answered(), text::count(answers.pictures.len(), "picture"));
-        Some(format!("{}{cell} on {}: {given} of {shown} answered", outcome.stage, outcome.images))
-    });
-    lines.collect()
+fn answered(session: &Session, results: &Results) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for outcome in &results.answers {
+        let in_plan = session.planned.plan.find(outcome.key.step()).is_some();
+        let Some(answers) = in_plan.then(|| session.load(&outcome.key)).transpose()?.flatten() else { continue };
+        let cell = text::cell(&outcome.cell);
+        let given = answers.answered();
+        let shown = text::count(answers.pictures.len(), "picture");
+        lines.push(format!("{}{cell} on {}: {given} of {shown} answered", outcome.stage, outcome.images));
+    }
+    Ok(lines)
 }
 
 /// A line for each set of sufficient input subsets.
-fn sufficient(session: &Session, results: &Results) -> Vec<String> {
+fn sufficient(session: &Session, results: &Results) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for outcome in &results.sufficient {
         let in_plan = session.planned.plan.find(outcome.key.step()).is_some();
-        let Some(set) = in_plan.then(|| session.store.load(&outcome.key).ok()).flatten() else { continue };
+        let Some(set) = in_plan.then(|| session.load(&outcome.key)).transpose()?.flatten() else { continue };
         lines.push(format!(
             "Sufficient input subsets at {} of the first {} of {} ({}{}), in pixels of {}: {}",
             set.threshold,
@@ -92,7 +94,7 @@ fn sufficient(session: &Session, results: &Results) -> Vec<String> {
             sizes(&set.images)
         ));
     }
-    lines
+    Ok(lines)
 }
 
 /// The size of each subset; of more than a line of them, how they are distributed.
@@ -191,6 +193,7 @@ fn number(measurement: &Measurement) -> Option<String> {
 
 pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    session.name_damaged_data();
     for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
         let answers = answers(&session, experiment, results)?;
         match arguments.format {
@@ -208,6 +211,7 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
                 "tables": answers.tables,
                 "claims": answers.claims,
                 "measurements": answers.measurements,
+                "damaged": session.damaged_entries.keys(),
             })),
             ResultsFormat::Markdown => {
                 print_each(&answers.tables, table_markdown);
@@ -226,7 +230,7 @@ pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
             }
         }
     }
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 fn print_each(tables: &[FilledTable], render: fn(&FilledTable) -> String) {

@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     } else {
         errln!("\n{}", closing(&summary));
     }
-    Ok(if cancel.is_cancelled() {
+    Ok(session.ended(if cancel.is_cancelled() {
         if !json {
             errln!("stopped: finished steps are kept, the same command goes on from here");
         }
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         Status::Stage
     } else {
         Status::Success
-    })
+    }))
 }
 
 fn closing(summary: &Summary) -> String {
@@ -78,7 +78,9 @@ fn refused(session: &Session, error: &RunError, json: bool) -> Result<Status, Fa
     let steps = session.planned.plan.len();
     let (status, to_run) = match error {
         RunError::MissingData(_) if !session.damaged.is_empty() => (Status::Stage, steps),
-        RunError::Frozen { would_run, .. } => (Status::Frozen, would_run.len()),
+        RunError::Frozen { damaged, would_run, .. } => {
+            (if *damaged > 0 { Status::Stage } else { Status::Frozen }, would_run.len())
+        }
         RunError::MissingData(_) | RunError::Store(_) => (Status::Usage, steps),
     };
     if json {

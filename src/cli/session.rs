@@ -14,6 +14,7 @@ use crate::pipeline::{Planned, plan};
 use crate::stages::Env;
 
 use super::args::{ExperimentArguments, MachineArguments};
+use super::damage::Damaged;
 use super::failure::{Failure, Status};
 use super::files::{Contents, KnownFiles, Origins};
 
@@ -29,6 +30,7 @@ pub(super) struct Session {
     pub passed_over: Option<PassedOver>,
     /// Data that are there but cannot be used.
     pub damaged: Vec<String>,
+    pub damaged_entries: Damaged,
     pub origins: Origins,
     pub contents: Contents,
 }
@@ -50,7 +52,8 @@ impl Session {
             planned.plan = planned.plan.restricted(|label| arguments.stage.contains(&label.stage));
         }
         let env = Env { device, library };
-        Ok(Self { experiments, planned, store, cache: cache.clone(), env, passed_over, damaged, origins, contents })
+        let (cache, damaged_entries) = (cache.clone(), Damaged::default());
+        Ok(Self { experiments, planned, store, cache, env, passed_over, damaged, damaged_entries, origins, contents })
     }
 
     /// Says on standard error why no GPU is used, where one is missed.

@@ -128,6 +128,12 @@ impl DataError {
         matches!(self, Self::Missing { .. } | Self::NoRoot { .. } | Self::Incomplete { .. })
     }
 
+    /// Whether the data are there and not what they should be.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Malformed { .. } | Self::LabelOutOfRange { .. })
+    }
+
     pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }

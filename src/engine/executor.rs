@@ -12,7 +12,7 @@ use super::cancel::Cancel;
 use super::event::{Event, Status, Summary};
 use super::key::{ContentHash, StepKey};
 use super::plan::{Plan, StepId};
-use super::schedule::{Forecast, Schedule};
+use super::schedule::{Forecast, Schedule, Why};
 use super::store::{Lookup, Maker, Record, Scrutiny, Store, StoreError};
 use super::view::View;
 
@@ -50,8 +50,10 @@ pub enum RunError {
     Frozen {
         /// The steps of the plan.
         steps: usize,
-        /// Each step that would run, with its reason.
+        /// Each step that would run, with its reason; those whose entry is damaged come first.
         would_run: Vec<String>,
+        /// How many of them would because their entry is damaged.
+        damaged: usize,
     },
     /// The cache cannot be used.
     #[error(transparent)]
@@ -84,9 +86,12 @@ pub fn run<E: Sync>(
     }
     let (view, schedule) = survey(plan, store)?;
     if options.mode == RunMode::Frozen && schedule.to_run() > 0 {
-        let reason = |id| schedule.step(id).forecast.why().map(|why| format!("{}: {why}", plan.step(id)));
-        let would_run = plan.steps().filter_map(|(id, _)| reason(id)).collect();
-        return Err(RunError::Frozen { steps: plan.len(), would_run });
+        let reason = |id| schedule.step(id).forecast.why().map(|why| (format!("{}: {why}", plan.step(id)), why));
+        let (damaged, other): (Vec<_>, Vec<_>) =
+            plan.steps().filter_map(|(id, _)| reason(id)).partition(|(_, why)| matches!(why, Why::Damaged(_)));
+        let count = damaged.len();
+        let would_run = damaged.into_iter().chain(other).map(|(reason, _)| reason).collect();
+        return Err(RunError::Frozen { steps: plan.len(), would_run, damaged: count });
     }
     // Before anything is told: a cache that cannot be written to is found out at once.
     let _in_use = if schedule.to_run() > 0 { Some(store.begin()?) } else { None };

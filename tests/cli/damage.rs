@@ -102,3 +102,64 @@ fn a_data_set_that_changes_runs_again_what_used_it() {
     fs::write(&images, bytes).unwrap();
     assert_eq!(bench.run("").total("ran"), 0, "the old content is still cached");
 }
+
+/// A verb may leave out what it cannot show, but it says so, by name.
+#[test]
+fn every_verb_names_a_damaged_entry_and_ends_with_status_3() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    for (stage, verbs) in [
+        (
+            "accuracy",
+            &[
+                "results tiny.toml",
+                "results tiny.toml --format json",
+                "report tiny.toml --out page",
+                "plan tiny.toml",
+                "plan tiny.toml --format json",
+                "explain tiny.toml accuracy",
+                "export tiny.toml accuracy --to copied",
+                "export tiny.toml accuracy --to authors --layout authors",
+                "run tiny.toml --frozen",
+                "show",
+            ][..],
+        ),
+        ("subset", &["export tiny.toml subset --to subsets"]),
+        ("full", &["export tiny.toml full --to weights --layout authors", "plan tiny.toml", "run tiny.toml --frozen"]),
+    ] {
+        let dir = bench.step_dir("cache", &events, stage);
+        let hash = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let file = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+        let file = file.filter(|path| !path.ends_with("step.json")).min().unwrap();
+        let right = fs::read(&file).unwrap();
+        corrupt(&file);
+        for verb in verbs {
+            let said = bench.say(&if *verb == "show" { format!("show {hash}") } else { (*verb).to_owned() });
+            let all = format!("{}{}", said.out, said.err);
+            assert_eq!(said.code, Some(3), "{stage}, {verb}: {all}");
+            assert!(said.err.contains("damaged"), "{stage}, {verb}: {all}");
+            assert!(all.contains(&hash[..12]) || all.contains(stage), "{stage}, {verb}: {all}");
+        }
+        fs::write(&file, right).unwrap();
+    }
+    assert_eq!(bench.ok("results tiny.toml --format json").json()["damaged"], serde_json::json!([]));
+}
+
+#[test]
+fn what_is_not_damaged_is_shown_all_the_same() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    let dir = bench.step_dir("cache", &events, "accuracy");
+    let file = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    corrupt(&file.filter(|path| !path.ends_with("step.json")).min().unwrap());
+    let said = bench.say("results tiny.toml --format json");
+    let results = said.json();
+    let values = results["measurements"].as_array().unwrap().iter().filter(|one| !one["value"].is_null()).count();
+    assert_eq!(values, 8, "{results}");
+    assert_eq!(results["damaged"].as_array().map(Vec::len), Some(1), "{results}");
+    // Once, and with what mends it.
+    assert_eq!(said.err.matches("damaged accuracy").count(), 1, "{}", said.err);
+    assert!(said.err.contains("`overinterp run` sets it aside and computes it again"), "{}", said.err);
+    bench.ok("run tiny.toml");
+    bench.ok("results tiny.toml");
+}

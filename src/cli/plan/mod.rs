@@ -16,8 +16,10 @@ use super::{json, rates};
 
 pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
+    session.name_damaged_data();
     let plan = &session.planned.plan;
-    let view = View::of(plan, &session.store).map_err(Failure::from)?;
+    let view = View::of(plan, &session.store)?;
+    session.note_damage(&view);
     let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
     match arguments.format {
         PlanFormat::Human => out!("{}", human::text(plan, &schedule)),
@@ -26,7 +28,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
         PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
         PlanFormat::Toml => out!("{}", merged(arguments)?),
     }
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 /// The experiment as it is read, as one text.

@@ -101,7 +101,7 @@ fn a_frozen_run_runs_nothing_and_says_what_it_would_run() {
     let frozen = RunOptions { mode: RunMode::Frozen, ..options() };
     let (plan, _) = diamond(1.0);
     let error = lab.try_run(&plan, &bench, &frozen, &Cancel::default()).unwrap_err();
-    let RunError::Frozen { steps: 4, would_run } = &error else { panic!("{error}") };
+    let RunError::Frozen { steps: 4, would_run, damaged: 0 } = &error else { panic!("{error}") };
     assert!(would_run[0].starts_with("a (give-v1:") && would_run[0].ends_with("): never run"), "{would_run:?}");
     assert_eq!(would_run.len(), 4);
     assert!(bench.take().is_empty());

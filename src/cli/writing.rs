@@ -1,0 +1,76 @@
+//! Files that the command line writes for the user: what was written where, or why not and what to do.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::engine::store::{file_system, is_full};
+
+use super::failure::{Failure, Status};
+
+/// A file or folder that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}{}", path.display(), advice(path, source))]
+pub(super) struct WriteError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What to do where there is no room.
+fn advice(path: &Path, error: &io::Error) -> String {
+    if !is_full(error.kind()) {
+        return String::new();
+    }
+    format!(
+        ": no space is left on the file system at {}: free some there (`overinterp cache gc` removes from a cache what \
+         no experiment needs), or name a place elsewhere",
+        file_system(path).display()
+    )
+}
+
+impl WriteError {
+    /// A failure to write `path`.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, source }
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::because(Status::Usage, &error)
+    }
+}
+
+/// Writes a file, and the folders that it lies in.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    path.parent().map_or(Ok(()), create)?;
+    fs::write(path, bytes).map_err(WriteError::at(path))
+}
+
+/// Copies a file, and makes the folders that it lies in.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), WriteError> {
+    to.parent().map_or(Ok(()), create)?;
+    fs::copy(from, to).map(drop).map_err(WriteError::at(to))
+}
+
+/// Makes a folder, and those that it lies in.
+pub(super) fn create(folder: &Path) -> Result<(), WriteError> {
+    fs::create_dir_all(folder).map_err(WriteError::at(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_room_names_the_file_system_and_what_frees_some() {
+        let full = WriteError::at(Path::new("out/a.png"))(io::ErrorKind::StorageFull.into());
+        let said = Failure::from(full).message;
+        for part in ["cannot write out/a.png: no space is left on the file system at /", "`overinterp cache gc`"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let refused = WriteError::at(Path::new("out/a.png"))(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(Failure::from(refused).message, "cannot write out/a.png: permission denied");
+    }
+}
