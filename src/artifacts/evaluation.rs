@@ -76,7 +76,9 @@ impl Metrics {
             images,
             classes: *classes,
             accuracy: correct(None).unwrap_or(0.0),
-            per_class_accuracy: (0..*classes as u16).map(|class| correct(Some(class))).collect(),
+            per_class_accuracy: (0..*classes)
+                .map(|class| u16::try_from(class).ok().and_then(|class| correct(Some(class))))
+                .collect(),
             mean_confidence: if images > 0 { total / images as f64 } else { 0.0 },
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Origin {
     pub provenance: Provenance,
     /// Files of each split that were left out because they do not decode.
     pub skipped: BTreeMap<Split, usize>,
+    /// Files of each split that were passed over because their names do not end as those of images do.
+    pub passed: BTreeMap<Split, usize>,
 }
 
 /// What the files of a split's selections are called in the authors' layout.
@@ -70,11 +72,15 @@ impl Files for KnownFiles<'_> {
             Ok(content) => {
                 self.contents.borrow_mut().insert((full_name(source), split), content);
                 let mut origins = self.origins.borrow_mut();
-                let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new() };
+                let first =
+                    || Origin { provenance: content.provenance, skipped: BTreeMap::new(), passed: BTreeMap::new() };
                 let origin = origins.entry(source.name.clone()).or_insert_with(first);
                 origin.provenance = content.provenance.max(origin.provenance);
                 if content.skipped > 0 {
                     origin.skipped.insert(split, content.skipped);
+                }
+                if content.passed > 0 {
+                    origin.passed.insert(split, content.passed);
                 }
                 let normalise = normalise_of(source.kind);
                 Ok(SplitFacts { content: content.hash.to_string(), images: content.images, normalise })

@@ -58,7 +58,13 @@ fn origins(session: &Session, experiment: &Experiment) -> Vec<String> {
         let skipped = origin.skipped.iter().map(|(split, count)| {
             format!("; {} of {name}.{split} left out, because they do not decode", text::count(*count, "file"))
         });
-        format!("Images of {name}: {}{}", origin.provenance.describe(), skipped.collect::<String>())
+        let passed = origin.passed.iter().map(|(split, count)| {
+            format!(
+                "; {} of {name}.{split} passed over, whose names do not end as images' do",
+                text::count(*count, "file")
+            )
+        });
+        format!("Images of {name}: {}{}", origin.provenance.describe(), skipped.chain(passed).collect::<String>())
     };
     other.map(line).collect()
 }

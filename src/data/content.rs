@@ -142,4 +142,6 @@ pub struct Content {
     pub images: usize,
     /// How many were left out because they do not decode.
     pub skipped: usize,
+    /// How many files in its folders were passed over, because their names do not end as those of images do.
+    pub passed: usize,
 }

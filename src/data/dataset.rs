@@ -12,12 +12,13 @@ use crate::spec::{DataKind, DataSource, Split};
 
 use super::content::{Content, ContentHash, Provenance};
 use super::index::Entry;
+use super::listing::Listing;
 use super::locate::{self, Files};
 use super::official::{Official, fashion_mnist_small};
 use super::{DataError, cifar, cifar10c, folder, idx, photographs};
 
 /// Raised whenever the same files would be read as something else.
-const READER_VERSION: u32 = 1;
+const READER_VERSION: u32 = 2;
 /// A file older than this is taken to have a modification time of its own (some file systems count in seconds).
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -116,14 +117,16 @@ impl Dataset {
                 let photographs::Survey { hash, skipped } = photographs::survey(&listing, splits.how)?;
                 let images = photographs::open(&listing, splits.how, hash, &skipped);
                 let (provenance, skips) = (Provenance::Own, skipped.len());
-                let content = Content { hash, provenance, images: images.len(), skipped: skips };
+                let passed = self.passed(split);
+                let content = Content { hash, provenance, images: images.len(), skipped: skips, passed };
                 return Ok(Loaded { images, content, skipped });
             }
         };
         let limit = self.limit(split, images.len())?;
         images.labels.truncate(limit);
         images.pixels.truncate(limit * images.shape.bytes());
-        let content = Content { hash: ContentHash::of(&images), provenance, images: images.len(), skipped: 0 };
+        let (hash, passed) = (ContentHash::of(&images), self.passed(split));
+        let content = Content { hash, provenance, images: images.len(), skipped: 0, passed };
         Ok(Loaded { images, content, skipped: Vec::new() })
     }
 
@@ -161,8 +164,18 @@ impl Dataset {
         Ok(Some(kept.map(|(_, (_, path))| path).collect()))
     }
 
+    /// How many files in the folders of a split were passed over.
+    pub(super) fn passed(&self, split: Split) -> usize {
+        let listing = match &self.files {
+            Files::Folder { train, test } => Some(if split == Split::Train { train } else { test }),
+            Files::Photographs(splits) => splits.of(split),
+            Files::Cifar { .. } | Files::Cifar10C { .. } | Files::Idx { .. } => None,
+        };
+        listing.map_or(0, |listing| listing.passed)
+    }
+
     /// The files of a split of photographs that are used.
-    fn photographs(&self, splits: &photographs::Splits, split: Split) -> Result<folder::Listing, DataError> {
+    fn photographs(&self, splits: &photographs::Splits, split: Split) -> Result<Listing, DataError> {
         let listing = splits.of(split).ok_or_else(|| locate::absent(&self.source, split))?;
         Ok(listing.first(self.limit(split, listing.len())?))
     }
@@ -192,6 +205,9 @@ impl Dataset {
         }
         if let Files::Photographs(splits) = &self.files {
             return self.fingerprint_photographs(splits, split, hasher);
+        }
+        if let Files::Folder { train, .. } = &self.files {
+            hasher.update(format!("{:?}\n", train.classes).as_bytes());
         }
         for path in self.files(split) {
             let path = path.canonicalize().map_err(DataError::reading(&path))?;

@@ -79,6 +79,12 @@ pub enum DataError {
         /// How many classes there are.
         classes: usize,
     },
+    /// There are more classes than labels have values.
+    #[error("{path} has over 65,536 folders, each of which is a class; that many is the limit")]
+    Classes {
+        /// The folder of classes.
+        path: PathBuf,
+    },
     /// More images are asked for than there are, or none.
     #[error(
         "data `{name}` asks for the first {limit} {split} images, but it has {available}; give a limit from 1 to that"

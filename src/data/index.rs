@@ -78,6 +78,6 @@ fn parse(entry: &str) -> Option<Entry> {
         None => Vec::new(),
         Some(places) => places.split(',').map(|place| place.parse().ok()).collect::<Option<_>>()?,
     };
-    let content = Content { hash, provenance, images, skipped: skipped.len() };
+    let content = Content { hash, provenance, images, skipped: skipped.len(), passed: 0 };
     (words.next().is_none() && skipped.is_sorted()).then_some(Entry { content, skipped })
 }

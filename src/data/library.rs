@@ -133,10 +133,12 @@ impl Library {
 
     /// What the index knows of a split whose files have not changed since they were read.
     fn remembered(&self, dataset: &Dataset, split: Split) -> Result<Option<Entry>, DataError> {
-        Ok(match (&self.index, dataset.fingerprint(split)?) {
+        let known = match (&self.index, dataset.fingerprint(split)?) {
             (Some(index), Some(fingerprint)) => index.get(&fingerprint),
             _ => None,
-        })
+        };
+        // Files that are passed over have no part in the fingerprint.
+        Ok(known.map(|known| Entry { content: Content { passed: dataset.passed(split), ..known.content }, ..known }))
     }
 
     fn load(

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::spec::{Corrupted, DataKind, DataSource, Photographs, Split};
 
 use super::cifar::{Container, Layout};
+use super::listing::{self, Listing};
 use super::official::{Official, official};
-use super::{DataError, cifar10c, folder, idx, photographs};
+use super::{DataError, cifar10c, idx, photographs};
 
 /// Where Debian's packages put data sets.
 const SYSTEM: &str = "/usr/share/datasets";
@@ -17,7 +18,7 @@ pub(super) enum Files {
     Cifar { official: &'static Official, layout: &'static Layout, at: Container },
     Cifar10C { official: &'static Official, at: Container, images: Corrupted },
     Idx { official: &'static Official, train: idx::Files, test: idx::Files },
-    Folder { train: folder::Listing, test: folder::Listing },
+    Folder { train: Listing, test: Listing },
     Photographs(photographs::Splits),
 }
 
@@ -39,7 +40,7 @@ impl Files {
                 vec![files.images.clone(), files.labels.clone()]
             }
             Self::Folder { train, test } => {
-                let paths = |listing: &folder::Listing| listing.files.iter().map(|(_, path)| path.clone()).collect();
+                let paths = |listing: &Listing| listing.files.iter().map(|(_, path)| path.clone()).collect();
                 let mut files: Vec<PathBuf> = paths(train);
                 if split == Split::Test {
                     files.extend::<Vec<_>>(paths(test));
@@ -182,39 +183,70 @@ fn idx_file(folder: &Path, name: &str) -> Option<PathBuf> {
     names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
-fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
-    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
-    let places = [root.clone(), root.join(Split::Train.name()), root.join(Split::Test.name())];
-    if let Some(file) = places.iter().find(|place| place.is_file()) {
-        return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
-    }
-    let absent: Vec<PathBuf> = places.into_iter().skip(1).filter(|place| !place.is_dir()).collect();
-    if !absent.is_empty() {
-        return Err(missing(source, absent));
-    }
-    Ok(Files::Folder { train: folder::list(root, Split::Train)?, test: folder::list(root, Split::Test)? })
+/// The folders of a source that hold training and test images, as far as they are there.
+struct Halves {
+    train: Option<PathBuf>,
+    test: Option<PathBuf>,
 }
 
-/// Both splits, or the one that there is; test images may lie in `val`, as ImageNet's do.
-fn locate_photographs(source: &DataSource, how: Photographs) -> Result<Files, DataError> {
-    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
-    let [train, val, test] = ["train", "val", "test"].map(|name| root.join(name));
-    if let Some(file) = [root, &train, &val, &test].into_iter().find(|place| place.is_file()) {
+/// What the folder of the test images may be called: the first that is there. Both kinds take all of these, each the
+/// name first that it took before it took the others.
+const fn test_names(kind: DataKind) -> [&'static str; 4] {
+    match kind {
+        DataKind::ImageFolder(_) => ["val", "test", "validation", "valid"],
+        _ => ["test", "val", "validation", "valid"],
+    }
+}
+
+/// Finds the folders of both halves.
+fn halves(source: &DataSource, root: &Path) -> Result<Halves, DataError> {
+    let train = root.join(Split::Train.name());
+    let tests = test_names(source.kind).map(|name| root.join(name));
+    if let Some(file) =
+        [root, &train].into_iter().chain(tests.iter().map(PathBuf::as_path)).find(|place| place.is_file())
+    {
         return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
     }
-    let tested = if val.is_dir() { val } else { test };
-    let [train, test] = [train, tested].map(|folder| Some(folder).filter(|folder| folder.is_dir()));
+    let there = |folder: &PathBuf| folder.is_dir();
+    Ok(Halves { train: Some(train).filter(there), test: tests.into_iter().find(there) })
+}
+
+fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
+    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
+    match halves(source, root)? {
+        Halves { train: Some(train), test: Some(test) } => {
+            Ok(Files::Folder { train: listing::list(&train, &train)?, test: listing::list(&test, &train)? })
+        }
+        Halves { train, test } => {
+            let absent =
+                [(train, Split::Train), (test, Split::Test)].into_iter().filter(|(folder, _)| folder.is_none());
+            Err(missing(source, absent.flat_map(|(_, split)| places(source, split)).collect()))
+        }
+    }
+}
+
+/// Both splits, or the one that there is.
+fn locate_photographs(source: &DataSource, how: Photographs) -> Result<Files, DataError> {
+    let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
+    let Halves { train, test } = halves(source, root)?;
     if train.is_none() && test.is_none() {
-        return Err(missing(source, vec![root.join("train"), root.join("val"), root.join("test")]));
+        return Err(missing(source, Split::ALL.into_iter().flat_map(|split| places(source, split)).collect()));
     }
     photographs::Splits::list(root, train.as_deref(), test.as_deref(), how).map(Files::Photographs)
 }
 
+/// Where the images of a split may lie.
+fn places(source: &DataSource, split: Split) -> Vec<PathBuf> {
+    let root = source.root.clone().unwrap_or_default();
+    match split {
+        Split::Train => vec![root.join(split.name())],
+        Split::Test => test_names(source.kind).map(|name| root.join(name)).to_vec(),
+    }
+}
+
 /// A split of photographs that is not there.
 pub(super) fn absent(source: &DataSource, split: Split) -> DataError {
-    let root = source.root.clone().unwrap_or_default();
-    let names: &[&str] = if split == Split::Train { &["train"] } else { &["val", "test"] };
-    missing(source, names.iter().map(|name| root.join(name)).collect())
+    missing(source, places(source, split))
 }
 
 fn no_root(source: &DataSource) -> DataError {
@@ -240,7 +272,7 @@ fn missing(source: &DataSource, places: Vec<PathBuf>) -> DataError {
 fn remedy(source: &DataSource) -> String {
     let Some(official) = official(source.kind) else {
         let test = if let DataKind::ImageFolder(_) = source.kind { "val" } else { "test" };
-        return format!("put PNG or JPEG files there as train/CLASS/* and {test}/CLASS/*");
+        return format!("put images there as train/CLASS/* and {test}/CLASS/*");
     };
     let root = source.root.clone().or_else(|| usual_places(source.kind).into_iter().next()).unwrap_or_default();
     let fetch = format!("overinterp data fetch {} --root {}", source.kind.name(), shell_word(&root));

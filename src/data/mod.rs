@@ -21,12 +21,13 @@ mod fetch;
 mod folder;
 mod idx;
 mod index;
-mod jpeg;
 mod library;
+mod listing;
 mod locate;
 mod official;
 mod payload;
 mod photographs;
+mod picture;
 mod resample;
 pub mod study;
 

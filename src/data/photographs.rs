@@ -1,25 +1,22 @@
 //! Folders of photographs of any size, decoded when they are asked for: `train/CLASS/*`, and `val/CLASS/*` or
 //! `test/CLASS/*`.
 //!
-//! What a file is, JPEG or PNG, its content says and not its name. All become RGB as Pillow's `convert("RGB")` makes
-//! them: grey is tripled, CMYK and YCCK are turned, alpha is dropped. Classes and order are those of
-//! [`super::folder`].
+//! What a file holds says [`super::picture`], of which grey is tripled; classes and order are those of
+//! [`super::listing`].
 
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
 use crate::artifacts::{ImageSet, Pixels, ReadImages, UnreadableImage};
 use crate::spec::{ImageShape, Normalise, Photographs, Split, Unreadable};
 
 use super::content::ContentHash;
-use super::folder::{self, Listing};
+use super::listing::{self, Listing};
 use super::resample::resize_and_crop;
-use super::{DataError, jpeg};
+use super::{DataError, picture};
 
 /// Files that are read together when all are read once.
 const TOGETHER: usize = 1024;
@@ -56,7 +53,7 @@ impl Splits {
     ) -> Result<Self, DataError> {
         let list = |folder: Option<&Path>| {
             let like = train.or(folder);
-            folder.zip(like).map(|(folder, like)| folder::list_in(folder, like)).transpose()
+            folder.zip(like).map(|(folder, like)| listing::list(folder, like)).transpose()
         };
         Ok(Self { root: root.to_owned(), how, train: list(train)?, test: list(test)? })
     }
@@ -88,15 +85,18 @@ pub(super) fn survey(listing: &Listing, how: Photographs) -> Result<Survey, Data
             .par_iter()
             .with_max_len(8)
             .map(|(_, path)| {
-                let bytes = read(path)?;
-                let readable = how.unreadable == Unreadable::Refuse || decode(path, &bytes).is_ok();
-                Ok(readable.then(|| blake3::hash(&bytes)))
+                let bytes = match (picture::read(path), how.unreadable) {
+                    (Err(DataError::Malformed { .. }), Unreadable::Skip) => return Ok(None),
+                    (bytes, _) => bytes?,
+                };
+                let readable = how.unreadable == Unreadable::Refuse || picture::decode(path, &bytes).is_ok();
+                Ok(readable.then(|| hash(&bytes)))
             })
             .collect::<Result<_, DataError>>()?;
         for (place, ((label, _), hash)) in files.iter().zip(hashes).enumerate() {
             match hash {
                 Some(hash) => {
-                    hasher.update(&(*label as u64).to_le_bytes()).update(hash.as_bytes());
+                    hasher.update(&u64::from(*label).to_le_bytes()).update(hash.as_bytes());
                 }
                 None => skipped.push(group * TOGETHER + place),
             }
@@ -113,11 +113,21 @@ pub(super) fn normalise() -> Normalise {
     Normalise::of_unit_range(&MEAN, &DEVIATION)
 }
 
+/// The hash of a file; another one where it was read as other pixels before, so that no result of those is taken.
+fn hash(bytes: &[u8]) -> blake3::Hash {
+    if picture::is_read_anew(bytes) {
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp photograph v2");
+        hasher.update(bytes).finalize()
+    } else {
+        blake3::hash(bytes)
+    }
+}
+
 /// The images of a split that was surveyed; none is read yet.
 pub(super) fn open(listing: &Listing, how: Photographs, hash: ContentHash, skipped: &[usize]) -> ImageSet {
     let kept = |place: &usize| skipped.binary_search(place).is_err();
     let files = (0..listing.len()).filter(kept).map(|place| &listing.files[place]);
-    let (labels, paths) = files.map(|(label, path)| (*label as u16, path.clone())).unzip();
+    let (labels, paths) = files.map(|(label, path)| (*label, path.clone())).unzip();
     ImageSet {
         shape: ImageShape { height: how.crop, width: how.crop, channels: 3 },
         classes: listing.classes.clone(),
@@ -138,7 +148,7 @@ struct Files {
 impl ReadImages for Files {
     fn read(&self, index: usize) -> Result<Vec<u8>, UnreadableImage> {
         let path = &self.paths[index];
-        let image = read(path).and_then(|bytes| decode(path, &bytes)).map_err(|error| {
+        let image = picture::read(path).and_then(|bytes| picture::decode(path, &bytes)).map_err(|error| {
             let why = error.source().map_or_else(String::new, |source| format!(": {source}"));
             UnreadableImage(match error {
                 DataError::Malformed { .. } => {
@@ -147,30 +157,12 @@ impl ReadImages for Files {
                 error => format!("{error}{why}"),
             })
         })?;
+        let image = image.into_colour();
         let (width, height) = image.dimensions();
         Ok(resize_and_crop(image.as_raw(), [height as usize, width as usize], self.how))
     }
 
     fn identity(&self) -> &[u8] {
         self.hash.as_bytes()
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    fs::read(path).map_err(DataError::reading(path))
-}
-
-/// The photograph in a file's bytes.
-fn decode(path: &Path, bytes: &[u8]) -> Result<RgbImage, DataError> {
-    let Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) = image::guess_format(bytes) else {
-        return Err(DataError::malformed(path, "it is neither a JPEG nor a PNG file"));
-    };
-    // The decoder fills what is missing with grey.
-    if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
-        return Err(DataError::malformed(path, "it is truncated: its end marker is missing"));
-    }
-    match image::load_from_memory_with_format(bytes, format) {
-        Ok(image) => Ok(image.into_rgb8()),
-        Err(error) => Err(DataError::malformed(path, format!("it does not decode ({error})"))),
     }
 }

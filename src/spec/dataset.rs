@@ -17,7 +17,7 @@ pub enum DataKind {
     FashionMnist,
     /// The same, of digits.
     Mnist,
-    /// PNG or JPEG files, `train/CLASS/*` and `test/CLASS/*`, all of one size.
+    /// Image files, `train/CLASS/*` and `test/CLASS/*`, all of one size.
     Folder,
     /// The same, photographs of any size, too many for memory.
     ImageFolder(Photographs),

@@ -115,12 +115,13 @@ fn an_image_of_another_size_is_refused() {
 }
 
 #[test]
-fn an_image_with_alpha_is_refused() {
+fn alpha_is_dropped_and_content_tells_what_a_file_is() {
     let dir = tempfile::tempdir().unwrap();
     write_set(dir.path());
     RgbaImage::from_pixel(3, 2, Rgba([1, 2, 3, 4])).save(dir.path().join("train/owl/z.png")).unwrap();
-    let message = message(KIND, dir.path(), Split::Train);
-    assert!(message.contains("expected 8-bit grey or RGB without alpha"), "{message}");
+    fs::rename(dir.path().join("train/owl/z.png"), dir.path().join("train/owl/z.JPEG")).unwrap();
+    let train = load(KIND, dir.path(), Split::Train).unwrap().images;
+    assert_eq!(train.image(4).unwrap()[..], [1, 2, 3].repeat(6));
 }
 
 #[test]
@@ -129,15 +130,82 @@ fn a_file_that_is_no_image_or_is_cut_is_refused() {
     write_set(dir.path());
     let cut = dir.path().join("train/owl/cut.png");
     let whole = fs::read(dir.path().join("train/owl/1.png")).unwrap();
-    for bytes in [&whole[..whole.len() - 20], b"text".as_slice(), &[]] {
+    let photograph = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/photographs/grey.jpg");
+    let photograph = fs::read(photograph).unwrap();
+    for bytes in [&whole[..whole.len() - 20], b"text".as_slice(), &[], &photograph[..photograph.len() / 2]] {
         fs::write(&cut, bytes).unwrap();
         let message = message(KIND, dir.path(), Split::Train);
         assert!(message.starts_with(&format!("{} is damaged", cut.display())), "{message}");
     }
-    fs::remove_file(&cut).unwrap();
-    fs::write(dir.path().join("train/owl/notes.txt"), "text").unwrap();
+}
+
+#[test]
+fn other_files_are_passed_over_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let plain = load(KIND, dir.path(), Split::Train).unwrap().content;
+    for other in ["train/cat/Thumbs.db", "train/owl/desktop.ini", "train/README.txt", "train/owl/notes"] {
+        fs::write(dir.path().join(other), b"\xd0\xcf\x11\xe0").unwrap();
+    }
+    for hidden in ["train/owl/._1.png", "train/owl/.DS_Store"] {
+        fs::write(dir.path().join(hidden), "no image").unwrap();
+    }
+    for folder in ["train/__MACOSX", "train/.ipynb_checkpoints", "train/owl/.thumbnails"] {
+        write_grey(&dir.path().join(folder).join("1.png"), 9);
+    }
+    let found = load(KIND, dir.path(), Split::Train).unwrap().content;
+    assert_eq!((found.hash, found.images, found.passed, plain.passed), (plain.hash, plain.images, 4, 0));
+    // The index does not hold the number; it is counted again.
+    let index = dir.path().join("index");
+    for _ in 0..2 {
+        let library = crate::data::Library::new(Some(index.clone()));
+        assert_eq!(library.content(&source(KIND, dir.path()), Split::Train).unwrap().passed, 4);
+    }
+}
+
+#[test]
+fn folders_below_a_class_are_searched() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_grey(&dir.path().join("train/owl/0/deep/9.png"), 60);
+    write_grey(&dir.path().join("train/owl/0/7.png"), 70);
+    let images = load(KIND, dir.path(), Split::Train).unwrap().images;
+    assert_eq!(images.labels, [0, 1, 1, 1, 1, 1]);
+    let first: Vec<u8> = (0..6).map(|n| images.image(n).unwrap()[0]).collect();
+    assert_eq!(first, [40, 10, 20, 30, 70, 60], "files of the class first, then folder by folder");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_circles_of_them_end() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    write_grey(&elsewhere.path().join("more/5.png"), 80);
+    let owl = dir.path().join("train/owl");
+    symlink(elsewhere.path().join("more"), owl.join("linked")).unwrap();
+    symlink(&owl, owl.join("itself")).unwrap();
+    symlink(dir.path(), owl.join("above")).unwrap();
+    symlink(&owl, elsewhere.path().join("more/back")).unwrap();
+    let images = load(KIND, dir.path(), Split::Train).unwrap().images;
+    assert_eq!(images.labels, [0, 1, 1, 1, 1]);
+    assert_eq!(images.image(4).unwrap()[0], 80);
+    symlink("/dev/zero", owl.join("endless.png")).unwrap();
     let message = message(KIND, dir.path(), Split::Train);
-    assert!(message.ends_with("its name ends in none of .png, .jpg, .jpeg"), "{message}");
+    assert!(message.contains("endless.png") && message.ends_with("it is neither a file nor a folder"), "{message}");
+}
+
+#[test]
+fn a_validation_half_serves_as_test_half_where_there_is_no_other() {
+    for name in ["val", "validation", "valid"] {
+        let dir = tempfile::tempdir().unwrap();
+        write_set(dir.path());
+        fs::rename(dir.path().join("test"), dir.path().join(name)).unwrap();
+        assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.labels, [1], "{name}");
+        write_grey(&dir.path().join("test/cat/1.png"), 1);
+        assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.labels, [0], "{name} beside test");
+    }
 }
 
 #[test]
@@ -154,9 +222,9 @@ fn an_unknown_class_in_the_test_split_is_refused() {
 fn a_file_where_a_folder_should_be_and_an_empty_folder_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     write_set(dir.path());
-    fs::write(dir.path().join("train/README"), "text").unwrap();
+    write_grey(&dir.path().join("train/1.png"), 1);
     let text = message(KIND, dir.path(), Split::Train);
-    assert!(text.ends_with("train/README is a file, where a folder named after a class should be"), "{text}");
+    assert!(text.ends_with("train/1.png is a file, where a folder named after a class should be"), "{text}");
     fs::remove_dir_all(dir.path().join("train")).unwrap();
     fs::create_dir(dir.path().join("train")).unwrap();
     let text = message(KIND, dir.path(), Split::Train);

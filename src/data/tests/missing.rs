@@ -70,12 +70,10 @@ fn a_folder_set_needs_a_root_with_both_splits() {
     assert!(matches!(Dataset::locate(&none).unwrap_err(), DataError::NoRoot { .. }));
     let dir = tempfile::tempdir().unwrap();
     let message = error(DataKind::Folder, dir.path()).to_string();
-    assert!(message.contains("put PNG or JPEG files there as train/CLASS/* and test/CLASS/*"), "{message}");
+    assert!(message.contains("put images there as train/CLASS/* and test/CLASS/*"), "{message}");
     let kind = DataKind::ImageFolder(Photographs::IMAGENET);
     assert!(matches!(Dataset::locate(&DataSource { kind, ..none }).unwrap_err(), DataError::NoRoot { .. }));
-    assert!(
-        error(kind, dir.path()).to_string().contains("put PNG or JPEG files there as train/CLASS/* and val/CLASS/*")
-    );
+    assert!(error(kind, dir.path()).to_string().contains("put images there as train/CLASS/* and val/CLASS/*"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_truncated_file_is_named_when_it_is_read() {
     let whole = fixture("cmyk.jpg");
     for (bytes, why) in [
         (&whole[..whole.len() - 30], "it is truncated: its end marker is missing"),
-        (b"text", "it is neither a JPEG nor a PNG file"),
+        (b"text", "it is no picture, expected PNG, JPEG, GIF, BMP or WebP"),
         (&flat(9, 9, [1, 2, 3])[..50], "it does not decode"),
     ] {
         write(dir.path(), "train/cat/b.jpg", bytes);
