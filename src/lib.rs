@@ -17,6 +17,7 @@
 //! - [`pickle`]: Python's pickles, read without running anything.
 //! - [`sniff`]: what a file is that stands where another was meant.
 //! - [`numpy`]: the format of its array files, and its random numbers.
+//! - [`delimited`]: tables of text, as spreadsheets and pandas save them.
 //! - [`report`]: tables, claims, figures.
 //! - [`cli`]: the verbs. Only this room prints.
 //!
@@ -27,6 +28,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod delimited;
 pub mod engine;
 pub mod kernels;
 pub mod nn;

@@ -1,11 +1,13 @@
-//! The authors' selection results (`fixtures/selections/make.py`) are read, and written as NumPy writes them.
+//! The authors' selection results (`fixtures/selections/make.py`, and `variants.py` as other tools save them) are read,
+//! and written as NumPy writes them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use overinterp::checkpoint::{CheckpointError, Fault, SelectionFile};
+use overinterp::checkpoint::{CheckpointError, Fault, PackedFile, SelectionFile};
+use overinterp::numpy::ArrayHeader;
 use zip::ZipArchive;
 
 fn fixture(name: &str) -> PathBuf {
@@ -102,21 +104,26 @@ fn damaged_missing_and_endless_arrays_are_refused_by_name() {
     let mask = "mask";
     assert!(matches!(fault_with(mask, None), Fault::NoArray));
     assert!(matches!(fault_with(mask, Some(b"PK")), Fault::Truncated { .. }));
-    assert!(matches!(fault_with(mask, Some(&arrays["sis.npy"])), Fault::Unexpected { .. }));
+    assert!(matches!(fault_with(mask, Some(&arrays["sis.npy"])), Fault::Elements(_)));
     let mut elsewhere = arrays["mask.npy"].clone();
     *elsewhere.last_mut().unwrap() ^= 1;
     assert!(matches!(fault_with(mask, Some(&elsewhere)), Fault::Selection(_)));
     let mut outside = arrays["sis.npy"].clone();
     let end = outside.len();
     outside[end - 8] = 5;
-    assert!(matches!(fault_with("sis", Some(&outside)), Fault::Selection(_)));
+    assert!(matches!(fault_with("sis", Some(&outside)), Fault::Place { step: 2, place: [0, _, 5], .. }));
     // The pixel masked last once more in place of the first.
     let mut twice = arrays["ordering_over_entire_backselect.npy"].clone();
     let (start, end) = (twice.len() - 20 * 24, twice.len());
     twice.copy_within(end - 24..end, start);
     assert!(matches!(fault_with("ordering_over_entire_backselect", Some(&twice)), Fault::Selection(_)));
-    // 80 MB of zeros, which compress to 80 kB.
-    assert!(matches!(fault_with("sis", Some(&vec![0; 80_000_000])), Fault::LongArray(_)));
+    // 80 MB of zeros, which compress to 80 kB, and a header that says so, more, or less.
+    for (rows, long) in [(10_000_000, true), (usize::MAX, true), (1 << 40, true), (10, false)] {
+        let header = ArrayHeader::new("|u1", &[rows, 8]).to_bytes();
+        let fault = fault_with("sis", Some(&[header, vec![0; 80_000_000]].concat()));
+        assert_eq!(matches!(fault, Fault::LongArray(_)), long, "{rows}: {fault}");
+        assert!(matches!(fault, Fault::LongArray(_) | Fault::Array(_)), "{rows}: {fault}");
+    }
 }
 
 #[test]
@@ -128,4 +135,62 @@ fn a_file_cut_short_is_refused() {
         fs::write(&path, &bytes[..length]).unwrap();
         assert!(SelectionFile::read(&path).is_err(), "cut to {length} bytes");
     }
+}
+
+#[test]
+fn numbers_of_any_type_order_and_version_are_read_as_the_same_selection() {
+    let expected = SelectionFile::read(&fixture("cifar10_0.npz")).unwrap();
+    let mut read = 0;
+    for entry in fs::read_dir(fixture("variants")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("bad-") && !name.starts_with("packed-") {
+            assert_eq!(
+                SelectionFile::read(&path).unwrap_or_else(|error| panic!("{name}: {error}")),
+                expected,
+                "{name}"
+            );
+            read += 1;
+        }
+    }
+    assert_eq!(read, 10);
+}
+
+#[test]
+fn what_is_not_exactly_a_value_is_refused_by_file_array_and_element() {
+    const ORDER: &str = "ordering_over_entire_backselect";
+    for (name, array, problem) in [
+        ("bad-mask", "mask", "element [0, 1, 2] is 0.5, expected 0 or 1"),
+        ("bad-order", ORDER, "element [3, 1] is 0.75, expected a whole number of 64 bits"),
+        ("bad-place", ORDER, "place 5 is (0, 3, -1), expected (0, row, column) within 4x5 pixels"),
+        ("bad-complex", "values_over_entire_backselect", "its elements are of numpy's type `<c16`"),
+    ] {
+        let path = fixture(&format!("variants/{name}.npz"));
+        let error = SelectionFile::read(&path).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(error.to_string(), format!("cannot read {}: fault in {array}", path.display()));
+        assert!(source.starts_with(problem), "{name}: {source}");
+    }
+}
+
+#[test]
+fn packed_selections_are_the_same_in_either_order_of_elements() {
+    let rows = |name: &str| {
+        let file = PackedFile::open(&fixture(&format!("variants/{name}.npz"))).unwrap();
+        let mut rows = Vec::new();
+        let collect = |row| {
+            rows.push(row);
+            true
+        };
+        file.for_each(|image| image != 7, collect).unwrap();
+        rows
+    };
+    let expected = rows("packed-c");
+    assert_eq!(rows("packed-fortran"), expected);
+    assert_eq!(
+        (expected[0].image, &expected[0].order[..], expected[0].sis_size),
+        (4, &[3, 0, 5, 1, 2, 4][..], Some(2))
+    );
+    assert_eq!((expected[1].image, &expected[1].order[..], expected[1].sis_size), (9, &[5, 4, 3, 2, 1, 0][..], None));
+    assert_eq!(expected[1].values[..2], [0.875, 0.8125]);
 }

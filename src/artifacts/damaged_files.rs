@@ -100,7 +100,8 @@ fn rankings_by_gradients_are_sound() {
 
 #[test]
 fn random_rankings_are_sound() {
-    let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: 1234, test: 5678 } });
+    let mut ranking =
+        Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: Some(1234), test: Some(5678) } });
     ranking.push(&[2, 0, 1], None);
     ranking.push(&[1, 2, 0], None);
     assert_sound(&ranking);
@@ -109,7 +110,8 @@ fn random_rankings_are_sound() {
 #[test]
 fn orders_of_more_than_65536_pixels_are_sound() {
     let pixels = 65_537;
-    let mut ranking = Ranking::new(0, pixels, Selection::Random { seeds: RandomSeeds { train: 1, test: 2 } });
+    let mut ranking =
+        Ranking::new(0, pixels, Selection::Random { seeds: RandomSeeds { train: Some(1), test: Some(2) } });
     ranking.push(&(0..pixels as u32).rev().collect::<Vec<_>>(), None);
     let dir = tempfile::tempdir().expect("a directory for the test");
     ranking.save(dir.path()).expect("it can be written");
@@ -118,7 +120,7 @@ fn orders_of_more_than_65536_pixels_are_sound() {
 
 #[test]
 fn an_order_that_repeats_a_pixel_is_refused() {
-    let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: 1, test: 2 } });
+    let mut ranking = Ranking::new(0, 3, Selection::Random { seeds: RandomSeeds { train: Some(1), test: Some(2) } });
     ranking.push(&[2, 0, 1], None);
     ranking.push(&[1, 1, 0], None);
     let dir = tempfile::tempdir().expect("a directory for the test");

@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn random_orders_have_no_curve() {
-        let seeds = crate::spec::RandomSeeds { train: 1, test: 2 };
+        let seeds = crate::spec::RandomSeeds { train: Some(1), test: Some(2) };
         let mut ranking = Ranking::new(0, 2, Selection::Random { seeds });
         ranking.push(&[1, 0], None);
         assert_eq!((ranking.len(), ranking.curve(0), ranking.confidence_of_last(0, 1)), (1, None, None));

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::numpy::ArrayError;
 use crate::pickle;
 use crate::sniff::Foreign;
 
@@ -140,15 +141,33 @@ pub enum Fault {
          gradient `mask_order`: check `method`"
     )]
     NoArray,
-    /// More bytes than any selection result has.
-    #[error("the array has more than {0} bytes, more than any selection result")]
+    /// More elements than any selection result has.
+    #[error("its shape says that it has more than {0} elements, more than any selection result")]
     LongArray(u64),
+    /// An array of other elements than a selection result has.
+    #[error(transparent)]
+    Elements(ArrayError),
+    /// A place that is none of the image.
+    #[error("place {step} is ({}), expected (0, row, column) within {height}x{width} pixels", joined(.place))]
+    Place {
+        /// Which one, counted from 0.
+        step: usize,
+        /// What is there.
+        place: [i64; 3],
+        /// Rows of the image.
+        height: usize,
+        /// Columns of the image.
+        width: usize,
+    },
     /// A selection result that contradicts itself.
     #[error("{0}")]
     Selection(&'static str),
     /// A line of predictions that is none.
-    #[error("{0}; a line is `index,class,confidence`, and there is no header")]
-    Prediction(&'static str),
+    #[error("{0}; a line is `index,class,confidence`, below a header with these names or none")]
+    Prediction(String),
+    /// Predictions that are no table.
+    #[error("{0}")]
+    Table(String),
     /// The zip archive is damaged.
     #[error("damaged zip archive")]
     Zip(#[from] zip::result::ZipError),
@@ -167,6 +186,18 @@ pub(super) struct Located {
     pub place: String,
     /// What is wrong there.
     pub fault: Fault,
+}
+
+impl From<ArrayError> for Fault {
+    fn from(error: ArrayError) -> Self {
+        match error {
+            ArrayError::Truncated { wanted, left } => Self::Truncated { wanted, left },
+            ArrayError::Malformed(what) => Self::Array(what),
+            ArrayError::Unreadable(error) => Self::from(error),
+            ArrayError::TooLong { most } => Self::LongArray(most as u64),
+            ArrayError::ElementType { .. } | ArrayError::Element { .. } => Self::Elements(error),
+        }
+    }
 }
 
 impl Fault {
@@ -188,4 +219,8 @@ pub(super) fn quote(name: &str) -> String {
     const LONGEST: usize = 120;
     let escaped: String = name.escape_debug().take(LONGEST).collect();
     if name.chars().count() > LONGEST { format!("{escaped}...") } else { escaped }
+}
+
+fn joined(numbers: &[i64]) -> String {
+    numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }

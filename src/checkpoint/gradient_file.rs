@@ -3,15 +3,16 @@
 //! `mask_order` `[1, height, width]`, the round in which each pixel is masked, counted from 0; `target_class_idx` `[]`,
 //! the class predicted on the full image; `original_confidences`, the softmax probabilities of all classes there, or
 //! that of the target class alone; `confidences_over_backselect`, the same **before** each round's masking, a row a
-//! round. So f of the fully masked image is not in it. Numbers may be half as wide (float16, uint16).
+//! round. So f of the fully masked image is not in it. Numbers may be of any type, byte order and order of elements that
+//! numpy saves, as long as they are exactly these.
 
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::Path;
 
 use super::error::{CheckpointError, Fault, Located};
-use super::npy::Array;
-use super::npz::{MOST_BYTES, Npz, read_file, to_bytes};
+use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
+use crate::numpy::{Array, ArrayError};
 
 const FULL: &str = "original_confidences";
 const CLASS: &str = "target_class_idx";
@@ -44,7 +45,7 @@ impl GradientFile {
         confidences: Vec<f64>,
         rounds: &[u32],
     ) -> Result<Self, Fault> {
-        let pixels = height.checked_mul(width).filter(|&pixels| pixels as u64 <= MOST_BYTES);
+        let pixels = height.checked_mul(width).filter(|&pixels| pixels <= MOST_ELEMENTS);
         if pixels != Some(rounds.len()) || rounds.is_empty() {
             return Err(Fault::Selection("there is not one round a pixel"));
         }
@@ -147,8 +148,15 @@ impl GradientFile {
         let &[1, height, width] = rounds.shape.as_slice() else {
             return Err(Fault::Selection("the rounds have not the shape [1, height, width]").at(ROUNDS));
         };
-        let whole: Result<Vec<u32>, _> = rounds.elements.iter().map(|&round| u32::try_from(round)).collect();
-        let rounds = whole.map_err(|_| Fault::Selection("a round is negative").at(ROUNDS))?;
+        let round = |(pixel, &round): (usize, &i64)| {
+            let unfit = || ArrayError::Element {
+                index: vec![0, pixel / width, pixel % width],
+                found: round.to_string(),
+                expected: "a round, counted from 0",
+            };
+            u32::try_from(round).map_err(|_| Fault::from(unfit()).at(ROUNDS))
+        };
+        let rounds: Vec<u32> = rounds.elements.iter().enumerate().map(round).collect::<Result<_, _>>()?;
         let class: Array<i64> = archive.array(CLASS)?;
         let class = match *class.elements.as_slice() {
             [class] => u16::try_from(class).map_err(|_| Fault::Selection("this is no class").at(CLASS))?,

@@ -9,10 +9,11 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::error::{CheckpointError, Fault, Located};
-use super::npy::{Array, Element};
+use crate::numpy::{Array, Exact};
 
-/// Bytes that an array may have when it is read as a whole: an order of a million pixels has 24 MB.
-pub(super) const MOST_BYTES: u64 = 1 << 26;
+/// Elements that an array may have when it is read as a whole: an order of a million pixels has three million. They take
+/// 64 MiB, whatever the archive's compression makes of them.
+pub(super) const MOST_ELEMENTS: usize = 1 << 23;
 
 /// An archive that is read.
 pub(super) struct Npz<R>(ZipArchive<R>);
@@ -24,22 +25,17 @@ impl<R: Read + Seek> Npz<R> {
     }
 
     /// An array that must be there.
-    pub fn array<T: Element>(&mut self, name: &str) -> Result<Array<T>, Located> {
+    pub fn array<T: Exact>(&mut self, name: &str) -> Result<Array<T>, Located> {
         self.optional(name)?.ok_or_else(|| Fault::NoArray.at(name))
     }
 
     /// An array that may be there.
-    pub fn optional<T: Element>(&mut self, name: &str) -> Result<Option<Array<T>>, Located> {
+    pub fn optional<T: Exact>(&mut self, name: &str) -> Result<Option<Array<T>>, Located> {
         let mut read = || {
-            let Some(entry) = self.find(name)? else { return Ok(None) };
-            let mut bytes = Vec::new();
-            entry.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > MOST_BYTES {
-                return Err(Fault::LongArray(MOST_BYTES));
-            }
-            Array::parse(&bytes).map(Some)
+            let Some(mut entry) = self.find(name)? else { return Ok(None) };
+            Ok(Some(Array::read(&mut entry, MOST_ELEMENTS)?))
         };
-        read().map_err(|fault| fault.at(name))
+        read().map_err(|fault: Fault| fault.at(name))
     }
 
     /// The bytes of an array file, as they come.

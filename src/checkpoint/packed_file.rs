@@ -7,16 +7,17 @@
 //! 50,000 of them have two gigabytes.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::error::{CheckpointError, Fault, Located};
-use super::npy::{Array, Element, Header, Stored};
-use super::npz::{MOST_BYTES, Npz};
+use super::npz::Npz;
+use super::packed_rows::Rows;
 use super::selection_file::{coordinates, places};
+use crate::numpy::{Array, ArrayError, ArrayHeader, Stored};
 
 const INDEX: &str = "index";
 const ORDER: &str = "ordering_over_entire_backselect";
@@ -43,7 +44,8 @@ pub struct PackedFile {
     path: PathBuf,
     /// The images' numbers, in the order of their rows.
     images: Vec<usize>,
-    sizes: Vec<i64>,
+    /// How many of its last pixels suffice, if any do.
+    sizes: Vec<Option<usize>>,
     height: usize,
     width: usize,
 }
@@ -57,17 +59,21 @@ impl PackedFile {
         let open = || {
             let mut archive = archive(path)?;
             let index: Array<i64> = archive.array(INDEX)?;
-            let images: Option<Vec<usize>> = index.elements.iter().map(|&image| usize::try_from(image).ok()).collect();
-            let images = images.ok_or_else(|| Fault::Selection("an image's number is negative").at(INDEX))?;
+            let images: Vec<usize> = column(&index, INDEX, "an image's number", |image| image.try_into().ok())?;
             let sizes: Array<i64> = archive.array(SIZE)?;
-            let mask = Header::read(&mut archive.stream(MASK)?).map_err(|fault| fault.at(MASK))?;
+            let mask = ArrayHeader::read(&mut archive.stream(MASK)?).map_err(|error| Fault::from(error).at(MASK))?;
             let &[rows, 1, height, width] = mask.shape.as_slice() else {
                 return Err(Fault::Selection("the masks have not the shape [images, 1, height, width]").at(MASK));
             };
-            if rows != images.len() || sizes.elements.len() != rows {
+            let pixels = height.saturating_mul(width);
+            let sizes = column(&sizes, SIZE, "-1, or at most as many as there are pixels", |size| match size {
+                -1 => Some(None),
+                size => usize::try_from(size).ok().filter(|&size| size <= pixels).map(Some),
+            })?;
+            if rows != images.len() || sizes.len() != rows {
                 return Err(Fault::Selection("there is not one row an image").at("its arrays"));
             }
-            Ok(Self { path: path.to_owned(), images, sizes: sizes.elements, height, width })
+            Ok(Self { path: path.to_owned(), images, sizes, height, width })
         };
         match File::open(path) {
             Ok(_) => open().map_err(|located| located.of(path)),
@@ -103,10 +109,10 @@ impl PackedFile {
         mut visit: impl FnMut(PackedSelection) -> bool,
     ) -> Result<(), CheckpointError> {
         let mut read = || {
-            let (images, steps) = (self.images.len(), self.height * self.width);
+            let (images, steps) = (self.images.len(), self.height.saturating_mul(self.width));
             let (mut orders, mut values) = (archive(&self.path)?, archive(&self.path)?);
-            let mut orders = Rows::open(orders.stream(ORDER)?, &[images, steps, 3], ORDER)?;
-            let mut values = Rows::open(values.stream(VALUES)?, &[images, steps], VALUES)?;
+            let mut orders = Rows::open(orders.stream(ORDER)?, &self.path, &[images, steps, 3], ORDER)?;
+            let mut values = Rows::open(values.stream(VALUES)?, &self.path, &[images, steps], VALUES)?;
             for (&image, &size) in self.images.iter().zip(&self.sizes) {
                 orders.advance()?;
                 values.advance()?;
@@ -115,7 +121,7 @@ impl PackedFile {
                 }
                 let order = places(&orders.row()?, self.height, self.width)
                     .map_err(|fault| fault.at(format!("{ORDER}, image {image}")))?;
-                let row = PackedSelection { image, order, values: values.row()?, sis_size: usize::try_from(size).ok() };
+                let row = PackedSelection { image, order, values: values.row()?, sis_size: size };
                 if !visit(row) {
                     break;
                 }
@@ -126,45 +132,24 @@ impl PackedFile {
     }
 }
 
-fn archive(path: &Path) -> Result<Npz<BufReader<File>>, Located> {
+/// What `value` makes of each element of an array of one dimension; `expected` is what they must be.
+fn column<T>(
+    array: &Array<i64>,
+    name: &str,
+    expected: &'static str,
+    value: impl Fn(i64) -> Option<T>,
+) -> Result<Vec<T>, Located> {
+    let unfit = |place: usize, found: i64| {
+        Fault::from(ArrayError::Element { index: vec![place], found: found.to_string(), expected }).at(name)
+    };
+    let elements = array.elements.iter().enumerate();
+    elements.map(|(place, &element)| value(element).ok_or_else(|| unfit(place, element))).collect()
+}
+
+/// Opens a packed file's archive.
+pub(super) fn archive(path: &Path) -> Result<Npz<BufReader<File>>, Located> {
     let file = File::open(path).map_err(|error| Fault::from(error).at("the path"))?;
     Npz::open(BufReader::new(file))
-}
-
-/// An array that is read row by row along its first axis.
-struct Rows<R> {
-    file: R,
-    array: &'static str,
-    /// NumPy's name for the type of the elements.
-    element: String,
-    row: Vec<u8>,
-}
-
-impl<R: Read> Rows<R> {
-    /// Reads the header of an array that must have that shape.
-    fn open(mut file: R, shape: &[usize], array: &'static str) -> Result<Self, Located> {
-        let mut open = || {
-            let header = Header::read(&mut file)?;
-            if header.shape != shape {
-                return Err(Fault::Selection("its shape does not belong to the index and the masks"));
-            }
-            let bytes = header.row_bytes().filter(|&bytes| bytes as u64 <= MOST_BYTES);
-            let row = vec![0; bytes.ok_or(Fault::LongArray(MOST_BYTES))?];
-            Ok((header.name, row))
-        };
-        let (element, row) = open().map_err(|fault| fault.at(array))?;
-        Ok(Self { file, array, element, row })
-    }
-
-    /// Goes to the next row.
-    fn advance(&mut self) -> Result<(), Located> {
-        self.file.read_exact(&mut self.row).map_err(|error| Fault::from(error).at(self.array))
-    }
-
-    /// The elements of the row.
-    fn row<T: Element>(&self) -> Result<Vec<T>, Located> {
-        T::decode(&self.element, &self.row).map_err(|fault| fault.at(self.array))
-    }
 }
 
 /// What is being written, beside the file that it becomes.
@@ -209,7 +194,7 @@ fn write_archive<E: From<io::Error>>(
     }
 
     start(&mut archive, MASK, count * steps)?;
-    archive.write_all(&Header::to_bytes::<bool>(&[count, 1, height, width]))?;
+    archive.write_all(&ArrayHeader::new(bool::NAME, &[count, 1, height, width]).to_bytes())?;
     let mut place = 0;
     walk(&mut |order, _| {
         let size = images.get(place).and_then(|&(_, size)| size).unwrap_or(0);
@@ -220,11 +205,11 @@ fn write_archive<E: From<io::Error>>(
     })?;
 
     start(&mut archive, ORDER, count * steps * 3 * 8)?;
-    archive.write_all(&Header::to_bytes::<i64>(&[count, steps, 3]))?;
+    archive.write_all(&ArrayHeader::new(i64::NAME, &[count, steps, 3]).to_bytes())?;
     walk(&mut |order, _| archive.write_all(&encoded(coordinates(order, width))))?;
 
     start(&mut archive, VALUES, count * steps * 8)?;
-    archive.write_all(&Header::to_bytes::<f64>(&[count, steps]))?;
+    archive.write_all(&ArrayHeader::new(f64::NAME, &[count, steps]).to_bytes())?;
     walk(&mut |_, values| archive.write_all(&encoded(values.iter().copied().map(f64::from))))?;
 
     archive.finish().map_err(io::Error::from)?.flush()?;

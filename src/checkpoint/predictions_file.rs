@@ -1,10 +1,17 @@
-//! Predictions in the authors' form: CSV lines `index,class,confidence`, no header.
+//! Predictions in the authors' form: CSV lines `index,class,confidence`. The authors write no header; pandas and
+//! spreadsheets do, and their files are read as well.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{CheckpointError, Fault, Located};
 use super::npz::read_file;
+use crate::delimited::{Header, Table};
+use crate::numpy::{Exact, Number};
+
+/// The columns, by which a header names them.
+const COLUMNS: [&str; 3] = ["index", "class", "confidence"];
 
 /// What a model says of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,12 +24,55 @@ pub struct Prediction {
     pub confidence: f32,
 }
 
-/// Reads every line of a file of predictions.
+/// A file of predictions, by image.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    path: PathBuf,
+    /// Each with its line.
+    by_image: BTreeMap<usize, (u64, Prediction)>,
+}
+
+impl Predictions {
+    /// Reads a file of predictions.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a line is no prediction, or two are of one image; the error names the line.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let lines = read_file(path, parse)?;
+        let mut by_image: BTreeMap<usize, (u64, Prediction)> = BTreeMap::new();
+        for (line, prediction) in lines {
+            if let Some((first, _)) = by_image.insert(prediction.image, (line, prediction)) {
+                let problem = format!("image {} is on line {first} already: keep one of the two", prediction.image);
+                return Err(Fault::Table(problem).at(place(line)).of(path));
+            }
+        }
+        Ok(Self { path: path.to_owned(), by_image })
+    }
+
+    /// What is said of an image, whose class must be one of `classes`.
+    ///
+    /// # Errors
+    /// When nothing is, or the class is none; the error names the file and the line.
+    pub fn of(&self, image: usize, classes: usize) -> Result<Prediction, CheckpointError> {
+        let Some((line, prediction)) = self.by_image.get(&image) else {
+            return Err(Fault::Table(format!("there is none for image {image}")).at("its lines").of(&self.path));
+        };
+        if usize::from(prediction.class) < classes {
+            return Ok(*prediction);
+        }
+        let problem =
+            format!("it predicts class {} for image {image}, but there are only {classes} classes", prediction.class);
+        Err(Fault::Table(problem).at(place(*line)).of(&self.path))
+    }
+}
+
+/// Reads every line of a file of predictions, in their order.
 ///
 /// # Errors
 /// When the file cannot be read, or a line is no prediction; the error names the line.
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, CheckpointError> {
-    read_file(path, parse)
+    let lines = read_file(path, parse)?;
+    Ok(lines.into_iter().map(|(_, prediction)| prediction).collect())
 }
 
 /// Predictions as the text of such a file.
@@ -36,49 +86,130 @@ pub fn write_predictions(predictions: &[Prediction]) -> String {
     text
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Prediction>, Located> {
-    let text = str::from_utf8(bytes).map_err(|_| Fault::Prediction("the file is not text").at("its bytes"))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, text)| line(text).map_err(|fault| fault.at(format!("line {}", number + 1)))).collect()
+/// Every prediction with its line, counted from 1.
+fn parse(bytes: &[u8]) -> Result<Vec<(u64, Prediction)>, Located> {
+    let table = Table::read(bytes, &COLUMNS, Header::Optional)
+        .map_err(|error| Fault::Table(error.problem).at(place(error.line)))?;
+    let comma_separated = table.comma_separated;
+    let predictions = table.rows.into_iter().map(|row| {
+        let prediction = prediction(&row.fields, comma_separated).map_err(|fault| fault.at(place(row.line)))?;
+        Ok((row.line, prediction))
+    });
+    predictions.collect()
 }
 
-fn line(text: &str) -> Result<Prediction, Fault> {
-    let fields: Vec<&str> = text.split(',').map(str::trim).collect();
-    let &[image, class, confidence] = fields.as_slice() else {
-        return Err(Fault::Prediction("it has not three fields"));
-    };
-    let confidence = confidence.parse().ok().filter(|confidence: &f32| (0.0..=1.001).contains(confidence));
+fn place(line: u64) -> String {
+    format!("line {line}")
+}
+
+fn prediction([image, class, confidence]: &[String; 3], comma_separated: bool) -> Result<Prediction, Fault> {
+    let fault = |field: &str, expected: &str| Fault::Prediction(format!("`{field}` is no {expected}"));
+    // Where commas separate nothing, some countries write decimal ones.
+    let decimal = if comma_separated { confidence.clone() } else { confidence.replacen(',', ".", 1) };
+    let read = decimal.parse().ok().filter(|confidence: &f32| (0.0..=1.001).contains(confidence));
     Ok(Prediction {
-        image: image.parse().map_err(|_| Fault::Prediction("the first field is no image's number"))?,
-        class: class.parse().map_err(|_| Fault::Prediction("the second field is no class"))?,
-        confidence: confidence.ok_or(Fault::Prediction("the third field is no confidence"))?,
+        image: whole(image)
+            .and_then(|image| image.try_into().ok())
+            .ok_or_else(|| fault(image, "number of an image"))?,
+        class: whole(class).and_then(|class| class.try_into().ok()).ok_or_else(|| fault(class, "class"))?,
+        confidence: read.ok_or_else(|| fault(confidence, "confidence from 0 to 1"))?,
     })
+}
+
+/// A whole number, perhaps written as `7.0` or `7.000e+00`, as pandas and numpy write columns of floating-point numbers.
+fn whole(field: &str) -> Option<i64> {
+    field.parse().ok().or_else(|| i64::exactly(Number::Real(field.parse().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Vec<Prediction> {
+        let lines = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+        lines.into_iter().map(|(_, prediction)| prediction).collect()
+    }
+
     #[test]
     fn predictions_come_back_to_the_bit() {
         let predictions: Vec<Prediction> = (0..50)
             .map(|image| Prediction { image, class: (image % 10) as u16, confidence: 1.0 / (image as f32 + 1.7) })
             .collect();
-        assert_eq!(parse(write_predictions(&predictions).as_bytes()).unwrap(), predictions);
+        assert_eq!(read(&write_predictions(&predictions)), predictions);
         assert_eq!(write_predictions(&predictions[..1]), "0,0,0.58823526\n");
     }
 
     #[test]
-    fn windows_line_ends_and_a_last_empty_line_are_read() {
-        assert_eq!(parse(b"7, 3, 0.5\r\n\n").unwrap(), [Prediction { image: 7, class: 3, confidence: 0.5 }]);
+    fn predictions_are_read_as_pandas_numpy_and_spreadsheets_save_them() {
+        let expected = [(0, 7, 0.132_278_25), (1, 6, 0.5)].map(|(image, class, confidence)| Prediction {
+            image,
+            class,
+            confidence,
+        });
+        for text in [
+            "0,7,0.13227825\n1,6,0.5\n",
+            "0, 7, 0.13227825\r\n1, 6, 0.5\r\n\r\n",
+            "\u{feff}0,7,0.13227825\n1,6,0.5\n",
+            "index,class,confidence\n0,7,0.13227825\n1,6,0.5\n",
+            "\"0\",\"7\",\"0.13227825\"\n\"1\",\"6\",\"0.5\"\n",
+            ",index,class,confidence\n0,0,7,0.13227825\n1,1,6,0.5\n",
+            ",class,confidence\n0,7.0,0.13227825\n1,6.0,0.5\n",
+            "\u{feff}index;class;confidence\r\n0;7;0,13227825\r\n1;6;0,5\r\n",
+            "0;7;0,13227825\n1;6;0,5\n",
+            "0.000000000000000000e+00 7.000000000000000000e+00 1.322782500000000014e-01\n\
+             1.000000000000000000e+00 6.000000000000000000e+00 5.000000000000000000e-01\n",
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
     }
 
     #[test]
     fn a_line_that_is_none_is_refused_by_its_number() {
-        for wrong in ["index,class,confidence", "1,2", "1,2,0.5,6", "1,-2,0.5", "1,2,nan", "1,2,7.5"] {
-            let located = parse(format!("0,1,0.5\n{wrong}\n").as_bytes()).unwrap_err();
-            assert_eq!(located.place, "line 2", "{wrong}");
+        for wrong in [
+            "index,class,confidence",
+            "1,-2,0.5",
+            "1,2,nan",
+            "1,2,7.5",
+            "1.5,2,0.5",
+            "-1,2,0.5",
+            "1,2,50 %",
+            "1,70000,0.5",
+        ] {
+            let located = parse(format!("0,1,0.5\n\n{wrong}\n").as_bytes()).unwrap_err();
+            assert_eq!(located.place, "line 3", "{wrong}");
             assert!(located.fault.to_string().contains("index,class,confidence"), "{}", located.fault);
         }
+        for (wrong, problem) in [("1,2", "it has 2 fields"), ("1,2,0.5,6", "it has 4 fields")] {
+            let located = parse(format!("0,1,0.5\n{wrong}\n").as_bytes()).unwrap_err();
+            assert!(located.place == "line 2" && located.fault.to_string().starts_with(problem), "{located:?}");
+        }
+    }
+
+    #[test]
+    fn images_are_asked_for_by_their_number_and_faults_name_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Predictions::read(&path)
+        };
+        let text = |error: CheckpointError| {
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            format!("{error}: {source}").replace(path.to_str().unwrap(), "FILE")
+        };
+        let predictions = read("index,class,confidence\n4,1,0.5\n2,3,0.25\n").unwrap();
+        assert_eq!(predictions.of(2, 4).unwrap(), Prediction { image: 2, class: 3, confidence: 0.25 });
+        assert_eq!(
+            text(predictions.of(2, 3).unwrap_err()),
+            "cannot read FILE: fault in line 3: it predicts class 3 for image 2, but there are only 3 classes"
+        );
+        assert_eq!(
+            text(predictions.of(3, 4).unwrap_err()),
+            "cannot read FILE: fault in its lines: there is none for image 3"
+        );
+        assert_eq!(
+            text(read("1,1,0.5\n2,1,0.5\n1,0,0.5\n").unwrap_err()),
+            "cannot read FILE: fault in line 3: image 1 is on line 1 already: keep one of the two"
+        );
     }
 }

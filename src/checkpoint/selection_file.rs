@@ -5,6 +5,8 @@
 //! last in front; `mask` bool `[1, height, width]`, true for the subset's pixels. Where the subset is empty, as it is
 //! at threshold 0, `sis` has shape `[0]` and `mask` is all true: indexing by nothing sets everything.
 //!
+//! Numbers may be of any type, byte order and order of elements that numpy saves, as long as they are exactly these.
+//!
 //! References of our own may have a fifth, which the authors' files lack: `values_of_candidates` `[steps, pixels]`, f
 //! with each pixel masked on top of those that went before; what stands at pixels that are masked already means nothing.
 
@@ -13,8 +15,8 @@ use std::io::{self, Cursor};
 use std::path::Path;
 
 use super::error::{CheckpointError, Fault, Located};
-use super::npy::Array;
-use super::npz::{MOST_BYTES, Npz, read_file, to_bytes};
+use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
+use crate::numpy::Array;
 
 const SIS: &str = "sis";
 const ORDER: &str = "ordering_over_entire_backselect";
@@ -47,8 +49,7 @@ impl SelectionFile {
         if order.len() != values.len() {
             return Err(Fault::Selection("the order has another length than the values"));
         }
-        let mut seen =
-            vec![false; height.checked_mul(width).filter(|&pixels| pixels as u64 <= MOST_BYTES).unwrap_or(0)];
+        let mut seen = vec![false; height.checked_mul(width).filter(|&pixels| pixels <= MOST_ELEMENTS).unwrap_or(0)];
         for &pixel in &order {
             match seen.get_mut(pixel as usize) {
                 Some(seen) if !*seen => *seen = true,
@@ -189,12 +190,12 @@ fn pixels(array: &Array<i64>, height: usize, width: usize) -> Result<Vec<u32>, F
 
 /// The pixel of each (0, row, column), one after the other.
 pub(super) fn places(elements: &[i64], height: usize, width: usize) -> Result<Vec<u32>, Fault> {
-    const EXPECTED: &str = "a place is not (0, row, column) within the image";
     let within = |place: i64, extent: usize| usize::try_from(place).ok().filter(|&place| place < extent);
     let pixel = |&[plane, row, column]: &[i64; 3]| {
         let (row, column) = (within(row, height)?, within(column, width)?);
         (plane == 0).then(|| u32::try_from(row * width + column).ok())?
     };
     let (places, _) = elements.as_chunks();
-    places.iter().map(|place| pixel(place).ok_or(Fault::Selection(EXPECTED))).collect()
+    let found = places.iter().enumerate();
+    found.map(|(step, place)| pixel(place).ok_or(Fault::Place { step, place: *place, height, width })).collect()
 }

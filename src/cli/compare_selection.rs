@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::artifacts::{ImageSet, Model};
-use crate::checkpoint::{PackedFile, Prediction, SelectionFile, read_predictions};
+use crate::checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
 use crate::config::experiment::{Settings, StageRef};
 use crate::engine::cancel::Cancel;
 use crate::engine::store::StoreError;
@@ -64,6 +64,9 @@ pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failu
         }
     }
     let Total { images, agreeing, candidate, pick } = total;
+    if images == 0 {
+        return Err(nothing(&arguments.name));
+    }
     if arguments.format == EventFormat::Json {
         json::line(&json!({
             "event": "comparison", "images": images, "agreeing": agreeing,
@@ -78,6 +81,11 @@ pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failu
         );
     }
     Ok(if agreeing == images { Status::Success } else { Status::Stage })
+}
+
+/// Nothing was there to compare, which is no agreement.
+fn nothing(stage: &str) -> Failure {
+    Failure::usage(format!("there is no image of `{stage}` to compare: nothing was compared"))
 }
 
 /// The cells of the stage that are asked for, each with its model from the cache.
@@ -133,16 +141,21 @@ fn compare(
     cancel: &Cancel,
     total: &mut Total,
 ) -> Result<(), Failure> {
-    let Settings::ImportSelection { data, files, predictions, count, .. } = imported.settings else { return Ok(()) };
-    let sources = &session.experiments[0].data;
-    let Some(source) = sources.iter().find(|source| source.name == data.stage && source.cell == data.cell) else {
-        return Ok(());
+    let Settings::ImportSelection { data, files, predictions, count, .. } = imported.settings else {
+        return Err(nothing(&arguments.name));
     };
+    let sources = &session.experiments[0].data;
+    let source = sources.iter().find(|source| source.name == data.stage && source.cell == data.cell);
+    let source = source.ok_or_else(|| Failure::usage(format!("there is no data set `{}` here", data.stage)))?;
     for (half, path) in files {
         let images = session.env.library.images(source, *half)?;
         let count = [*count, arguments.images].into_iter().flatten().fold(images.len(), usize::min);
+        if count == 0 {
+            return Err(nothing(&arguments.name));
+        }
         let references = References::open(session, path, (source, *half), count)?;
-        let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| predicted(path)).transpose()?;
+        let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| Predictions::read(path));
+        let said = said.transpose().map_err(|error| Failure::because(Status::Usage, &error))?;
         let comparison =
             Comparison::new(&imported.model, &images, &session.env.device).map_err(|error| failure(&error))?;
         let at_once = rayon::current_num_threads();
@@ -158,8 +171,9 @@ fn compare(
                 .compare(range.clone(), reference, || cancel.is_cancelled())
                 .map_err(|error| failure(&error))?;
             for (image, compared) in range.zip(&compared) {
-                let said = said.as_ref().map(|said| said.get(&image).copied());
-                report(total, arguments, (imported.cell, *half, image), compared, said.flatten());
+                let said = said.as_ref().map(|said| said.of(image, images.classes.len())).transpose();
+                let said = said.map_err(|error| Failure::because(Status::Stage, &error))?;
+                report(total, arguments, (imported.cell, *half, image), compared, said);
             }
         }
     }
@@ -178,8 +192,9 @@ fn report(
     let (candidate, pick) = (agreement.candidate, agreement.pick);
     let full_off = said.map(|said| f64::from((full - said.confidence).abs()));
     let same_class = said.is_none_or(|said| usize::from(said.class) == class);
-    // Written so that what is not a number does not agree.
-    let agrees = candidate.difference <= CANDIDATE
+    // Written so that neither what is not a number agrees nor what was not compared.
+    let agrees = agreement.compared > 0
+        && candidate.difference <= CANDIDATE
         && pick.difference <= PICK
         && full_off.is_none_or(|off| off <= CANDIDATE)
         && same_class;
@@ -234,11 +249,6 @@ fn failure(error: &CompareError) -> Failure {
     }
 }
 
-fn predicted(path: &Path) -> Result<BTreeMap<usize, Prediction>, Failure> {
-    let predictions = read_predictions(path).map_err(|error| Failure::because(Status::Usage, &error))?;
-    Ok(predictions.into_iter().map(|prediction| (prediction.image, prediction)).collect())
-}
-
 /// The selections of a split's first images.
 enum References {
     /// One file an image.
@@ -266,17 +276,24 @@ impl References {
             row.values,
             Vec::new(),
         ) {
-            Ok(selection) => rows.insert(row.image, selection).is_none(),
+            Ok(selection) if !rows.contains_key(&row.image) => {
+                rows.insert(row.image, selection);
+                true
+            }
+            Ok(_) => {
+                fault = Some(format!("{} has two rows of image {}", path.display(), row.image));
+                false
+            }
             Err(error) => {
-                fault = Some(Failure {
-                    status: Status::Stage,
-                    message: format!("{}, image {}: {}", path.display(), row.image, chain(&error)),
-                });
+                fault = Some(format!("{}, image {}: {}", path.display(), row.image, chain(&error)));
                 false
             }
         };
         packed.for_each(|image| image < count, visit).map_err(unreadable)?;
-        fault.map_or_else(|| Ok(Self::Packed { path: path.to_owned(), rows }), Err)
+        match fault {
+            None => Ok(Self::Packed { path: path.to_owned(), rows }),
+            Some(message) => Err(Failure { status: Status::Stage, message }),
+        }
     }
 
     /// The selection of one image, which must be of an image of that size and name each of its pixels.

@@ -24,7 +24,7 @@ const METHODS: [(&str, MethodKind); 5] = [
 ];
 
 /// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
-const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: 1234, test: 5678 };
+const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: Some(1234), test: Some(5678) };
 
 /// Points on the way from the fully masked image to the whole one (Sundararajan et al. 2017 find 20 to 300 enough).
 const STEPS: usize = 50;
@@ -61,7 +61,7 @@ pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
                 let table = item.table(SEEDS)?;
                 let train = table.required("train").and_then(|item| item.whole(0));
                 let test = table.required("test").and_then(|item| item.whole(0));
-                Some(RandomSeeds { train: train?, test: test? })
+                Some(RandomSeeds { train: Some(train?), test: Some(test?) })
             });
             Some(Selection::Random { seeds: seeds? })
         }

@@ -25,9 +25,9 @@ pub struct ArrayHeader {
     pub start: usize,
 }
 
-/// Why bytes are no array file.
+/// Why bytes are no array file, or not the one that is asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum ArrayHeaderError {
+pub enum ArrayError {
     /// They end before the header does.
     #[error("truncated: {wanted} bytes are announced where {left} are left")]
     Truncated {
@@ -39,12 +39,37 @@ pub enum ArrayHeaderError {
     /// numpy would not have written it.
     #[error("not an array that numpy saved: {0}")]
     Malformed(&'static str),
+    /// Elements of a type that is no plain number.
+    #[error(
+        "its elements are of numpy's type `{descr}`, expected bools, integers, or floating-point numbers of at most 64 \
+         bits; save it with `.astype`"
+    )]
+    ElementType {
+        /// The type as numpy writes it.
+        descr: String,
+    },
+    /// More elements than are read.
+    #[error("its shape says that it has more than {most} elements, which is the limit")]
+    TooLong {
+        /// How many are.
+        most: usize,
+    },
+    /// An element that is not such a value.
+    #[error("element {index:?} is {found}, expected {expected}")]
+    Element {
+        /// Its index, a number for each dimension.
+        index: Vec<usize>,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
+    },
     /// They cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }
 
-use ArrayHeaderError::Malformed;
+use ArrayError::Malformed;
 
 impl ArrayHeader {
     /// The header of a file of row-major elements.
@@ -59,7 +84,7 @@ impl ArrayHeader {
     ///
     /// # Errors
     /// When the bytes are not the beginning of one, too few, or cannot be read.
-    pub fn read(file: &mut impl Read) -> Result<Self, ArrayHeaderError> {
+    pub fn read(file: &mut impl Read) -> Result<Self, ArrayError> {
         if take(file, MAGIC.len() as u64)? != MAGIC {
             return Err(Malformed("the magic number is missing"));
         }
@@ -115,25 +140,26 @@ impl ArrayHeader {
 }
 
 /// The next `count` bytes.
-fn take(file: &mut impl Read, count: u64) -> Result<Vec<u8>, ArrayHeaderError> {
+fn take(file: &mut impl Read, count: u64) -> Result<Vec<u8>, ArrayError> {
     let mut bytes = Vec::new();
     file.take(count.min(LONGEST)).read_to_end(&mut bytes)?;
     let left = bytes.len() as u64;
-    if left == count { Ok(bytes) } else { Err(ArrayHeaderError::Truncated { wanted: count, left }) }
+    if left == count { Ok(bytes) } else { Err(ArrayError::Truncated { wanted: count, left }) }
 }
 
 /// What follows a key of the header.
-fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, ArrayHeaderError> {
+fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, ArrayError> {
     let (_, after) = header.split_once(&format!("'{key}':")).ok_or(Malformed("the header lacks a key"))?;
     Ok(after.trim_start())
 }
 
 /// A tuple of integers.
-fn shape(text: &str) -> Result<Vec<usize>, ArrayHeaderError> {
+fn shape(text: &str) -> Result<Vec<usize>, ArrayError> {
     let fault = || Malformed("the shape is no tuple of sizes");
     let (inner, _) = text.strip_prefix('(').and_then(|text| text.split_once(')')).ok_or_else(fault)?;
     let extents = inner.split(',').map(str::trim).filter(|extent| !extent.is_empty());
-    extents.map(|extent| extent.parse().map_err(|_| fault())).collect()
+    // Python 2 wrote long integers with an L.
+    extents.map(|extent| extent.trim_end_matches('L').parse().map_err(|_| fault())).collect()
 }
 
 #[cfg(test)]
@@ -150,10 +176,11 @@ mod tests {
         }
     }
 
-    /// `numpy.save` of an array of shape (2, 3) in Fortran's order, as numpy before 1.17 padded it: to 16 bytes.
+    /// `numpy.save` of an array of shape (2, 3) in Fortran's order, as numpy before 1.17 padded it, to 16 bytes, and as
+    /// Python 2 wrote long integers.
     #[test]
     fn headers_of_older_versions_are_read() {
-        let text = "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }";
+        let text = "{'descr': '<f8', 'fortran_order': True, 'shape': (2L, 3), }";
         let mut bytes = b"\x93NUMPY\x01\x00\x46\x00".to_vec();
         bytes.extend(format!("{text:<69}\n").bytes());
         let header = ArrayHeader::read(&mut &bytes[..]).unwrap();
@@ -166,7 +193,7 @@ mod tests {
         let bytes = ArrayHeader::new("<f8", &[2]).to_bytes();
         for length in 0..bytes.len() {
             let found = ArrayHeader::read(&mut &bytes[..length]);
-            assert!(matches!(found, Err(ArrayHeaderError::Truncated { .. })), "{length}: {found:?}");
+            assert!(matches!(found, Err(ArrayError::Truncated { .. })), "{length}: {found:?}");
         }
         for (from, to) in
             [("NUMPY", "NUMPi"), ("'<f8'", "[('a'"), ("False", "Falsh"), ("(2,)", "(-2)"), ("(2,)", "(2, ")]
@@ -176,5 +203,9 @@ mod tests {
             assert!(matches!(ArrayHeader::read(&mut &changed[..]), Err(Malformed(_))), "{from} -> {to}");
         }
         assert!(ArrayHeader::read(&mut &b"\x93NUMPY\x09\x00\x10\x00"[..]).is_err());
+        assert!(matches!(
+            ArrayHeader::read(&mut &b"\x93NUMPY\x02\x00\xff\xff\xff\xff"[..]),
+            Err(ArrayError::Truncated { .. })
+        ));
     }
 }

@@ -51,7 +51,8 @@ impl Planner<'_> {
         for (split, ranges) in splits {
             let mut keys = Vec::new();
             for range in ranges {
-                let select = Select { model: model.clone(), images: split.data.clone(), range, method: method.clone() };
+                let of_split = method.of(split.data.split);
+                let select = Select { model: model.clone(), images: split.data.clone(), range, method: of_split };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, split.data.split) };
                 let count = select.range.count;
                 let key = self.step(select, label, split.absent.clone());

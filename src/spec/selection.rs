@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Split;
+
 /// A method that orders an image's pixels from the first masked (least needed) to the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -43,8 +45,54 @@ pub enum Selection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomSeeds {
-    /// For training images.
-    pub train: u32,
-    /// For test images.
-    pub test: u32,
+    /// For training images; none in what is known of test images alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<u32>,
+    /// For test images; none in what is known of training images alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<u32>,
+}
+
+impl RandomSeeds {
+    /// The seed of a split, if it is known.
+    #[must_use]
+    pub const fn of(self, split: Split) -> Option<u32> {
+        match split {
+            Split::Train => self.train,
+            Split::Test => self.test,
+        }
+    }
+}
+
+impl Selection {
+    /// What of the method decides the orders of that split's images: of random ones, its own seed alone.
+    #[must_use]
+    pub fn of(&self, split: Split) -> Self {
+        match self {
+            Self::Random { seeds } => Self::Random {
+                seeds: match split {
+                    Split::Train => RandomSeeds { train: seeds.train, test: None },
+                    Split::Test => RandomSeeds { train: None, test: seeds.test },
+                },
+            },
+            method => method.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_orders_of_a_split_are_known_by_its_own_seed_alone() {
+        let of = |train, test, split| {
+            let seeds = RandomSeeds { train: Some(train), test: Some(test) };
+            serde_json::to_string(&Selection::Random { seeds }.of(split)).unwrap()
+        };
+        assert_eq!(of(1, 2, Split::Test), r#"{"kind":"random","seeds":{"test":2}}"#);
+        assert_eq!(of(1, 2, Split::Test), of(3, 2, Split::Test));
+        assert_eq!(of(1, 2, Split::Train), of(1, 4, Split::Train));
+        assert_ne!(of(1, 2, Split::Train), of(3, 2, Split::Train));
+    }
 }

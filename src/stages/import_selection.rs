@@ -9,7 +9,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::artifacts::{Curve, ImageSet, Model, Pixels, Ranking, Subsets};
-use crate::checkpoint::{GradientFile, PackedFile, PackedSelection, SelectionFile, read_predictions};
+use crate::checkpoint::{
+    CheckpointError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
+};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
@@ -126,28 +128,12 @@ impl ImportSelection {
     /// Class and f(x) from a file.
     fn predicted(&self, file: &HashedFile, images: &ImageSet) -> Result<Vec<(u16, f32)>, StageError> {
         file.check().map_err(StageError::failed)?;
-        let mut found = vec![None; self.range.count];
-        for prediction in read_predictions(&file.path).map_err(StageError::failed)? {
-            let place = prediction.image.checked_sub(self.range.first);
-            let Some(found) = place.and_then(|place| found.get_mut(place)) else { continue };
-            let (path, image) = (file.path.display(), prediction.image);
-            if found.is_some() {
-                return Err(failed(format!("{path} predicts image {image} twice")));
-            }
-            if usize::from(prediction.class) >= images.classes.len() {
-                let classes = images.classes.len();
-                return Err(failed(format!(
-                    "{path} predicts class {} for image {image}, but there are only {classes} classes",
-                    prediction.class
-                )));
-            }
-            *found = Some((prediction.class, prediction.confidence));
-        }
-        let all = found.into_iter().enumerate().map(|(place, found)| {
-            let missing = || format!("{} has no line for image {}", file.path.display(), self.range.first + place);
-            found.ok_or_else(|| failed(missing()))
+        let predictions = Predictions::read(&file.path).map_err(StageError::failed)?;
+        let all = self.range.indexes().map(|image| {
+            let Prediction { class, confidence, .. } = predictions.of(image, images.classes.len())?;
+            Ok((class, confidence))
         });
-        all.collect()
+        all.collect::<Result<_, CheckpointError>>().map_err(StageError::failed)
     }
 
     /// Class and f(x) as a selection by this model would find them.

@@ -18,7 +18,7 @@ use crate::sis::{
     BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select, batched_gradient,
     gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
 };
-use crate::spec::{RandomSeeds, Seed, Selection, Split};
+use crate::spec::{RandomSeeds, Seed, Selection};
 
 use super::inference::Masking;
 use super::{DataSplit, Env, Range};
@@ -33,7 +33,7 @@ pub struct Select {
     pub images: DataSplit,
     /// The shard.
     pub range: Range,
-    /// How.
+    /// How, as far as it decides the orders of this split.
     pub method: Selection,
 }
 
@@ -83,10 +83,11 @@ impl Select {
         pixels: usize,
         context: &Context<'_, Env>,
     ) -> Result<Vec<Vec<u32>>, StageError> {
-        let mut stream = RandomState::new(match self.images.split {
-            Split::Train => seeds.train,
-            Split::Test => seeds.test,
-        });
+        let split = self.images.split;
+        let seed = seeds.of(split);
+        let seed =
+            seed.ok_or_else(|| StageError::failed(format!("cannot select: there is no seed of {split} images")))?;
+        let mut stream = RandomState::new(seed);
         let end = self.range.indexes().end;
         let mut orders = Vec::with_capacity(self.range.count);
         for image in 0..end {

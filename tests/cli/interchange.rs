@@ -355,9 +355,9 @@ fn selections_that_are_missing_twice_there_or_of_other_images_are_named() {
     fs::copy(&aside, &third).unwrap();
     let predictions = fs::read_to_string(bench.path("predictions.csv")).unwrap();
     fs::write(bench.path("predictions.csv"), predictions.replace("\n6,2,", "\n16,2,")).unwrap();
-    refused(3, &["predictions.csv has no line for image 6"]);
+    refused(3, &["predictions.csv: fault in its lines: there is none for image 6"]);
     fs::write(bench.path("predictions.csv"), predictions.replace("\n6,2,", "\n6,7,")).unwrap();
-    refused(3, &["predictions.csv predicts class 7 for image 6"]);
+    refused(3, &["predictions.csv: fault in line 7: it predicts class 7 for image 6, but there are only 4 classes"]);
 }
 
 #[test]

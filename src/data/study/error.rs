@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::delimited::TableError;
+
 /// A line of a file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use line {line} of {path}: {problem}")]
@@ -20,16 +22,8 @@ impl StudyError {
         Self { path: path.to_owned(), line, problem: problem.into() }
     }
 
-    /// What the CSV reader says.
-    pub(super) fn csv(path: &Path, error: &csv::Error) -> Self {
-        let line = error.position().map_or(1, csv::Position::line);
-        let problem = match error.kind() {
-            csv::ErrorKind::Utf8 { .. } => "it is not text in UTF-8: save the file so".to_owned(),
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("it has {len} fields, expected {expected_len}")
-            }
-            _ => error.to_string(),
-        };
-        Self::new(path, line, problem)
+    /// What is wrong with the table.
+    pub(super) fn table(path: &Path, error: TableError) -> Self {
+        Self::new(path, error.line, error.problem)
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::delimited::{self, Header, Table};
 use crate::spec::Fraction;
 
 use super::StudyError;
-use super::table::{self, Table};
 
 /// The columns.
 const COLUMNS: [&str; 5] = ["file", "image", "fraction", "label", "shown"];
@@ -35,7 +35,7 @@ pub fn write_key(rows: &[KeyRow]) -> String {
         let (image, fraction) = (row.image.to_string(), row.fraction.get().to_string());
         vec![row.file.clone(), image, fraction, row.label.clone(), row.shown.clone()]
     };
-    table::write(&COLUMNS, rows.iter().map(fields))
+    delimited::write(&COLUMNS, rows.iter().map(fields))
 }
 
 /// Reads a key, by the name of the picture.
@@ -44,7 +44,8 @@ pub fn write_key(rows: &[KeyRow]) -> String {
 /// When it is not CSV, lacks a column, has a picture twice, or a number that is none.
 pub fn read_key(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, KeyRow>, StudyError> {
     let mut rows: BTreeMap<String, KeyRow> = BTreeMap::new();
-    for row in Table::read(path, bytes, &COLUMNS)?.rows {
+    let table = Table::read(bytes, &COLUMNS, Header::Required).map_err(|error| StudyError::table(path, error))?;
+    for row in table.rows {
         let line = row.line;
         let fault = |problem: String| StudyError::new(path, line, problem);
         let [file, image, fraction, label, shown] = row.fields;

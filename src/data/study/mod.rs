@@ -7,7 +7,6 @@
 mod error;
 mod key;
 mod sheet;
-mod table;
 #[cfg(test)]
 mod tests;
 

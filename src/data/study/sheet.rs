@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::delimited::{self, Header, Table};
+
 use super::StudyError;
-use super::table::Table;
 
 /// The columns.
 const COLUMNS: [&str; 2] = ["file", "answer"];
@@ -23,7 +24,7 @@ pub struct AnswerRow {
 /// An empty sheet for these pictures.
 #[must_use]
 pub fn write_sheet<'a>(files: impl IntoIterator<Item = &'a str>) -> String {
-    super::table::write(&COLUMNS, files.into_iter().map(|file| vec![file.to_owned(), String::new()]))
+    delimited::write(&COLUMNS, files.into_iter().map(|file| vec![file.to_owned(), String::new()]))
 }
 
 /// Reads a sheet that is perhaps filled in, as spreadsheets save it: with commas, semicolons or tabs.
@@ -33,7 +34,8 @@ pub fn write_sheet<'a>(files: impl IntoIterator<Item = &'a str>) -> String {
 pub fn read_sheet(path: &Path, bytes: &[u8]) -> Result<Vec<AnswerRow>, StudyError> {
     let mut rows: Vec<AnswerRow> = Vec::new();
     let mut lines: BTreeMap<String, u64> = BTreeMap::new();
-    for row in Table::read(path, bytes, &COLUMNS)?.rows {
+    let table = Table::read(bytes, &COLUMNS, Header::Required).map_err(|error| StudyError::table(path, error))?;
+    for row in table.rows {
         let [file, answer] = row.fields;
         if let Some(first) = lines.insert(file.clone(), row.line) {
             let problem = format!("{file} was answered on line {first} already: keep one of the two");

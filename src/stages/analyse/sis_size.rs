@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn random_rankings_are_refused() {
-        let seeds = crate::spec::RandomSeeds { train: 1, test: 2 };
+        let seeds = crate::spec::RandomSeeds { train: Some(1), test: Some(2) };
         let mut ranking = Ranking::new(0, 2, Selection::Random { seeds });
         ranking.push(&[1, 0], None);
         let error = Sizes::new(0.5).add(&ranking, &[0]).unwrap_err();
