@@ -16,6 +16,7 @@
 //! - [`checkpoint`]: model files made elsewhere, read without running anything that they contain.
 //! - [`pickle`]: Python's pickles, read without running anything.
 //! - [`sniff`]: what a file is that stands where another was meant.
+//! - [`bounded`]: files that are read whole, within a limit.
 //! - [`numpy`]: the format of its array files, and its random numbers.
 //! - [`delimited`]: tables of text, as spreadsheets and pandas save them.
 //! - [`report`]: tables, claims, figures.
@@ -24,6 +25,7 @@
 //! Imports run one way, and `tests/structure.rs` holds them to it.
 
 pub mod artifacts;
+pub mod bounded;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -179,3 +179,40 @@ fn a_sweep_of_a_thousand_seeds_is_read_at_once() {
     assert_eq!(evaluations.instances.len(), 13_000);
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
+
+#[test]
+fn what_a_claim_names_may_have_gone_by_an_override() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+    for set in ["sweep.fraction=[0.15]", "sweep.seed=[3]", "sweep.fraction={ from = 0.2, to = 0.3, step = 0.1 }"] {
+        config::load(&path, &[Override::new(set)]).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+    let set = "claim.random-is-chance.check.0.where.fraction=0.3";
+    let said = config::load(&path, &[Override::new(set)]).unwrap_err().to_string();
+    assert!(said.contains("cannot be 0.3") && said.contains("values of `fraction`: 0.05, 0.1, 0.2"), "{said}");
+}
+
+#[test]
+fn a_file_that_never_ends_or_is_too_large_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("main.toml");
+    let large = folder.path().join("large.toml");
+    fs::File::create(&large).unwrap().set_len(2 << 30).unwrap();
+    let cases =
+        [(large.display().to_string(), "1048576 bytes"), (folder.path().display().to_string(), "it is a folder")];
+    let device = cfg!(unix).then(|| ("/dev/zero".to_owned(), "it is a device"));
+    for (base, words) in cases.into_iter().chain(device) {
+        fs::write(&path, format!("extends = '{base}'\n")).unwrap();
+        for said in [config::load(&path, &[]), config::load(Path::new(&base), &[])] {
+            let said = said.unwrap_err().to_string();
+            assert!(said.contains(words), "{base}: {said}");
+        }
+    }
+}
+
+#[test]
+fn of_many_problems_the_first_are_shown_and_the_others_counted() {
+    let keys: String = (0..300).map(|index| format!("key{index} = 1\n")).collect();
+    let said = said("many.toml", &format!("{keys}{SMALL}"), &[]);
+    assert_eq!(said.matches("error: ").count(), 20, "{said}");
+    assert!(said.contains("300 problems, of which these are the first 20, and 280 more"), "{said}");
+}

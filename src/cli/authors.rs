@@ -21,6 +21,7 @@ use crate::spec::{Cell, Selection};
 use crate::stages::DataSplit;
 
 use super::args::ExportArguments;
+use super::export::file_name;
 use super::failure::{Failure, Status};
 use super::files::selection_names;
 use super::session::Session;
@@ -354,8 +355,8 @@ fn folder(to: &Path, cell: &Cell) -> PathBuf {
     if cell.is_empty() {
         return to.to_owned();
     }
-    let cell: Vec<String> = cell.iter().map(|(axis, value)| format!("{axis}={value}").replace('/', "_")).collect();
-    to.join(cell.join(","))
+    let cell: Vec<String> = cell.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+    to.join(file_name(&cell.join(","), ""))
 }
 
 fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {

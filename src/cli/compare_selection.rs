@@ -18,7 +18,7 @@ use crate::nn::agreement::{CompareError, ComparedImage, Comparison, Reference, W
 use crate::spec::{Cell, DataSource, Selection, Split};
 
 use super::args::{CompareSelectionArguments, EventFormat};
-use super::explain::read_cell;
+use super::explain::{is_value, no_cell, read_cell};
 use super::failure::{Failure, Status, chain};
 use super::files::selection_names;
 use super::interrupt::stop_on_interrupt;
@@ -93,7 +93,7 @@ fn imported<'a>(session: &'a Session, arguments: &CompareSelectionArguments) -> 
     let name = &arguments.name;
     let wanted = read_cell(&arguments.cell)?;
     let has = |cell: &Cell| {
-        wanted.iter().all(|(axis, value)| cell.get(*axis).is_some_and(|found| found.to_string() == **value))
+        wanted.iter().all(|(axis, value)| cell.get(*axis).is_some_and(|found| is_value(&found.to_string(), value)))
     };
     let stages = session.experiments[0].stages.iter().filter(|stage| stage.name == *name);
     let mut found = Vec::new();
@@ -113,7 +113,7 @@ fn imported<'a>(session: &'a Session, arguments: &CompareSelectionArguments) -> 
         found.push(Imported { cell: &instance.cell, settings: &instance.settings, model });
     }
     if found.is_empty() {
-        return Err(Failure::usage(format!("stage `{name}` has no cell {}", arguments.cell.join(","))));
+        return Err(no_cell(&session.experiments[0], name, &arguments.cell));
     }
     Ok(found)
 }

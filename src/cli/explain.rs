@@ -1,5 +1,8 @@
 //! `explain`: what a step's key is made of, and how it differs from the nearest in the cache.
 
+use std::collections::BTreeSet;
+
+use crate::config::experiment::Experiment;
 use crate::engine::explain::{Explanation, explain};
 use crate::engine::plan::{Label, StepId};
 use crate::engine::schedule::Schedule;
@@ -25,7 +28,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
         .map(|(id, _)| id)
         .collect();
     if steps.is_empty() {
-        return Err(Failure::usage(format!("stage `{}` has no cell {}", arguments.name, arguments.cell.join(","))));
+        return Err(no_cell(&session.experiments[0], &arguments.name, &arguments.cell));
     }
     for (place, id) in steps.into_iter().enumerate() {
         let explanation = explain(plan, id, &view, &schedule, &session.store).map_err(Failure::from)?;
@@ -45,11 +48,35 @@ pub(super) fn read_cell(pairs: &[String]) -> Result<Vec<(&str, &str)>, Failure> 
         .collect()
 }
 
+/// Whether an axis' value, as it is shown, is what was typed: 0.10 is 0.1.
+pub(super) fn is_value(shown: &str, typed: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    shown == typed || number(shown).zip(number(typed)).is_some_and(|(own, other)| own.total_cmp(&other).is_eq())
+}
+
+/// That a stage has no such cell, and which it has.
+pub(super) fn no_cell(experiment: &Experiment, stage: &str, wanted: &[String]) -> Failure {
+    const LISTED: usize = 12;
+    let of_stage = experiment.stages.iter().filter(|spec| spec.name == stage).flat_map(|spec| &spec.instances);
+    let cells: BTreeSet<String> =
+        of_stage.map(|instance| text::cell(&instance.cell).trim().replace(' ', ",")).collect();
+    let mut listed: Vec<&str> = cells.iter().map(String::as_str).filter(|cell| !cell.is_empty()).take(LISTED).collect();
+    if cells.len() > LISTED {
+        listed.push("...");
+    }
+    let wanted = wanted.join(",");
+    Failure::usage(if listed.is_empty() {
+        format!("stage `{stage}` has no cell {wanted}: it varies over no axis, so leave out `--cell`")
+    } else {
+        format!("stage `{stage}` has no cell {wanted}: its cells are {}", listed.join("; "))
+    })
+}
+
 fn has(label: &Label, wanted: &[(&str, &str)]) -> bool {
     wanted.iter().all(|(axis, value)| {
         label.cell.get(*axis).is_some_and(|found| {
             let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
-            shown == **value
+            is_value(&shown, value)
         })
     })
 }

@@ -137,7 +137,26 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
 }
 
 fn folder_name(label: &Label) -> String {
-    label.to_string().replace(['/', ' '], "_")
+    let shard = label.shard.map_or_else(String::new, |(index, count)| format!("_shard_{}_{count}", index + 1));
+    file_name(&Label { shard: None, ..label.clone() }.to_string(), &shard)
+}
+
+/// A name that every file system takes, of a cell and what is in front of it. Where another name could become the same
+/// one (by what is replaced or cut, or on a system that does not tell upper from lower case), its hash is a part of it.
+pub(super) fn file_name(text: &str, ending: &str) -> String {
+    const LONGEST: usize = 200;
+    let plain = |c: char| !(c.is_control() || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|'));
+    let name: String = text.chars().map(|c| if c != ' ' && plain(c) { c } else { '_' }).collect();
+    let is_own = text.chars().all(plain) && !text.chars().any(char::is_uppercase) && name.len() <= LONGEST;
+    if is_own {
+        return name + ending;
+    }
+    let mut cut = name.len().min(LONGEST);
+    while !name.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    format!("{}-{}{ending}", &name[..cut], &hash[..8])
 }
 
 /// A contact sheet for every set of subsets of the stage: its first images, each beside what its subset leaves of it.
@@ -188,7 +207,7 @@ pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet
 
 fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
     let cell: String = cell.iter().map(|(axis, value)| format!("-{axis}={value}")).collect::<Vec<_>>().concat();
-    format!("{stage}-{}{cell}.png", images.replace('.', "-"))
+    file_name(&format!("{stage}-{}{cell}", images.replace('.', "-")), ".png")
 }
 
 /// Side of the square drawn for a pixel.
@@ -208,4 +227,23 @@ fn sheet(images: &ImageSet, set: &Set, count: usize) -> Result<Vec<u8>, Failure>
         read.iter().map(|(image, seen)| vec![Panel { image, shown: Shown::All }, seen.panel(image)]).collect();
     let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);
     drawing.map_err(|error| Failure::because(Status::Internal, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn every_cell_has_a_name_of_its_own_that_file_systems_take() {
+        assert_eq!(file_name("subset fraction=0.05 seed=0", ".png"), "subset_fraction=0.05_seed=0.png");
+        let names = ["x a=b/c", "x a=b_c", "x a=B/c", "x a=..", "x a=A", "x a=a"].map(|text| file_name(text, ""));
+        for (index, name) in names.iter().enumerate() {
+            assert!(
+                !name.contains('/') && !names[..index].iter().any(|other| other.eq_ignore_ascii_case(name)),
+                "{name}"
+            );
+        }
+        let long = file_name(&format!("x a={}", "\u{e9}".repeat(300)), ".png");
+        assert!(long.len() <= 255 && long.ends_with(".png"), "{long}");
+    }
 }

@@ -85,14 +85,16 @@ fn sets<'a>(session: &'a Session, arguments: &ExportArguments) -> Result<Vec<Set
     let wanted = super::explain::read_cell(&arguments.cell)?;
     let of_stage = session.planned.results[0].subsets.iter().filter(|outcome| {
         outcome.stage == arguments.name
-            && wanted.iter().all(|(axis, value)| outcome.cell.get(*axis).is_some_and(|own| own.to_string() == **value))
+            && wanted.iter().all(|(axis, value)| {
+                outcome.cell.get(*axis).is_some_and(|own| super::explain::is_value(&own.to_string(), value))
+            })
     });
     let outcomes: Vec<&Outcome<Subsets>> = of_stage.collect();
     let half = |outcome: &&&Outcome<Subsets>| outcome.data.as_ref().is_some_and(|data| data.split == Split::Test);
     let tested: Vec<&Outcome<Subsets>> = outcomes.iter().filter(half).copied().collect();
     let outcomes = if tested.is_empty() { outcomes } else { tested };
     if outcomes.is_empty() && !wanted.is_empty() {
-        return Err(Failure::usage(format!("stage `{}` has no cell {}", arguments.name, arguments.cell.join(","))));
+        return Err(super::explain::no_cell(&session.experiments[0], &arguments.name, &arguments.cell));
     }
     let mut sets: Vec<Set<'a>> = Vec::new();
     for outcome in outcomes {

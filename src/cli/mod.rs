@@ -62,6 +62,9 @@ pub fn main() -> Status {
             } else {
                 errln!("{}", text.to_string().trim_end());
             }
+            if let Some(hint) = hint(&error) {
+                errln!("\n{hint}");
+            }
             return Status::Usage;
         }
     };
@@ -79,6 +82,23 @@ pub fn main() -> Status {
             status
         }
     }
+}
+
+/// What to do about a verb that there is not, where more can be said than which one is near.
+fn hint(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    if typed.ends_with(".toml") || std::path::Path::new(typed).is_file() {
+        return Some(format!(
+            "an experiment is computed by `overinterp run {typed}`, and looked at by `overinterp plan {typed}`"
+        ));
+    }
+    let command = Arguments::command();
+    let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    Some(format!("there are {}; `overinterp help VERB` says more", verbs.join(", ")))
 }
 
 fn dispatch(verb: Verb) -> Result<Status, Failure> {

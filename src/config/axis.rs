@@ -25,7 +25,10 @@ pub(super) fn axis_value(item: &Item<'_>) -> Option<AxisValue> {
         Value::Float(value) => Some(AxisValue::Float(*value)),
         Value::Text(text) if text.is_empty() => item.fault("is empty"),
         Value::Text(text) if text.contains("${") => item.fault("cannot stand for another axis: write its values"),
-        Value::Text(text) => Some(AxisValue::Text(text.clone())),
+        Value::Text(text) if text.contains(['\n', '\r', '\t']) => {
+            item.fault("has more than one line or a tab, but names what stands in tables and folders")
+        }
+        Value::Text(text) => item.printable(text).map(|()| AxisValue::Text(text.clone())),
         Value::Faulty => None,
         _ => item.fault(format!("must be a number or a string, not {}", item.node.type_name())),
     }

@@ -1,5 +1,7 @@
 //! Which names an experiment defines, known before anything that refers to them is read.
 
+use std::collections::BTreeMap;
+
 use super::document::{Entry, Node, Value};
 use super::nearest::{listing, suggestion};
 use super::problem::{Place, Problem, Sink};
@@ -49,6 +51,8 @@ impl<'a> Catalog<'a> {
             node.map_or(&[][..], Node::entries)
         };
         let data = section("data");
+        check_case(data, sink);
+        check_case(section("stage"), sink);
         let mut stages = Vec::new();
         for entry in section("stage") {
             check_name(entry, "a stage", sink);
@@ -161,11 +165,30 @@ fn kind(entry: &Entry, sink: &Sink) -> Option<StageKind> {
     Item::new(node, format!("stage.{}.kind", entry.key), sink).choice("kinds of stages", &StageKind::ALL)
 }
 
+/// Reports names that differ in case alone, which are one where they become names of files on some systems.
+pub(super) fn check_case(entries: &[Entry], sink: &Sink) {
+    let mut seen: BTreeMap<String, &Entry> = BTreeMap::new();
+    for entry in entries {
+        if let Some(twin) = seen.insert(entry.key.to_ascii_lowercase(), entry) {
+            let fault = format!("`{}` and `{}` differ in upper and lower case alone", twin.key, entry.key);
+            let help = "rename one: they become names of files, which some systems do not tell apart";
+            sink.report(Problem::at(entry.place, fault).note(twin.place, "the other one").help(help));
+        }
+    }
+}
+
+/// The longest name: with an ending and a cell beside it, it still makes a name that file systems take (255 bytes).
+pub(super) const LONGEST: usize = 100;
+
 /// Reports a name that could not be told apart from the signs around it.
 pub(super) fn check_name(entry: &Entry, what: &str, sink: &Sink) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if entry.key.is_empty() || !entry.key.chars().all(plain) {
         let help = "use letters, digits, `-` and `_`";
-        sink.report(Problem::at(entry.place, format!("`{}` cannot be the name of {what}", entry.key)).help(help));
+        let shown: String = entry.key.escape_debug().take(LONGEST).collect();
+        sink.report(Problem::at(entry.place, format!("`{shown}` cannot be the name of {what}")).help(help));
+    } else if entry.key.len() > LONGEST {
+        let fault = format!("the name of {what} has {} letters, more than {LONGEST}", entry.key.len());
+        sink.report(Problem::at(entry.place, fault).help("shorten it: it becomes a part of names of files"));
     }
 }

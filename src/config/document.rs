@@ -4,6 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem, Sink};
+use super::syntax;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -97,17 +98,8 @@ impl Node {
 
 /// Parses `text`, which is source number `source`; reports every error of syntax.
 pub(super) fn parse(text: &str, source: usize, sink: &Sink) -> Option<Node> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        let root = Place { source, start: 0, end: 0 };
-        return Some(Node::new(root, Converter { source, offset: 0, sink }.table(table.get_ref())));
-    }
-    for error in errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        let place = Place { source, start: span.start, end: span.end };
-        sink.report(Problem::at(place, format!("not TOML: {}", error.message())));
-    }
-    None
+    let root = Place { source, start: 0, end: 0 };
+    syntax::parse(text, source, sink, |table| Node::new(root, Converter { source, offset: 0, sink }.table(table)))
 }
 
 /// Parses a value that stands at `offset` of source number `source`; its errors are left to the caller.

@@ -1,7 +1,8 @@
 //! `extends`: a file builds on others, whose tables it changes key by key.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::bounded;
 
 use super::document::{self, Node, Value};
 use super::problem::{Place, Problem, Sink, Source};
@@ -9,6 +10,9 @@ use super::read::Item;
 
 /// The key at the top of a file that names what it builds on.
 pub(super) const EXTENDS: &str = "extends";
+
+/// What an experiment file may have; the longest that come with the program have a hundredth of it.
+pub(super) const MOST_BYTES: u64 = 1 << 20;
 
 /// An experiment file and all that it builds on, read once each.
 pub(super) struct Files<'a> {
@@ -23,6 +27,8 @@ struct File {
     /// Its folder as the first file would name it.
     folder: PathBuf,
     text: String,
+    /// The axes as the file itself writes them.
+    sweep: Option<Node>,
     /// With its bases below it, once that is known.
     merged: Option<Node>,
 }
@@ -55,11 +61,17 @@ impl<'a> Files<'a> {
         self.files.iter().map(|file| file.folder.clone()).collect()
     }
 
+    /// The axes as each file writes them, whatever others lay over it.
+    pub fn sweeps(&self) -> Vec<Node> {
+        self.files.iter().filter_map(|file| file.sweep.clone()).collect()
+    }
+
     fn merged(&mut self, index: usize, trail: &mut Vec<Link>) -> Option<Node> {
         if let Some(merged) = &self.files[index].merged {
             return Some(merged.clone());
         }
         let mut own = document::parse(&self.files[index].text, index, self.sink)?;
+        self.files[index].sweep = own.get("sweep").cloned();
         let under = self.bases(index, &mut own, trail)?;
         let merged = lay(own, under);
         self.files[index].merged = Some(merged.clone());
@@ -115,14 +127,13 @@ impl<'a> Files<'a> {
         if let Some(known) = self.files.iter().position(|file| file.identity == identity) {
             return Some(known);
         }
-        match fs::read_to_string(&path) {
+        match bounded::read_text(&path, MOST_BYTES) {
             Ok(text) => {
                 self.files.push(File::new(path, folder, text));
                 Some(self.files.len() - 1)
             }
             Err(error) => {
-                let reason = if path.is_dir() { "it is a folder".to_owned() } else { error.to_string() };
-                let problem = item.problem(format!("names {}, which cannot be read: {reason}", path.display()));
+                let problem = item.problem(format!("names {}, which cannot be read: {error}", path.display()));
                 self.sink.report(problem.help("write the file's path, relative to the file in which this stands"));
                 None
             }
@@ -146,7 +157,7 @@ impl<'a> Files<'a> {
 
 impl File {
     fn new(path: PathBuf, folder: PathBuf, text: String) -> Self {
-        Self { identity: identity(&path), path, folder, text, merged: None }
+        Self { identity: identity(&path), path, folder, text, sweep: None, merged: None }
     }
 }
 

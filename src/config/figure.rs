@@ -37,7 +37,7 @@ impl Questions<'_> {
             Kind::Curves | Kind::HeatMaps => DRAWINGS,
             Kind::Images => IMAGES,
         })?;
-        let title = table.required("title").and_then(|item| item.words());
+        let title = table.required("title").and_then(|item| item.line());
         let kind = match kind {
             Kind::Curves => self.drawings(&table).map(FigureKind::Curves),
             Kind::HeatMaps => self.drawings(&table).map(FigureKind::HeatMaps),
@@ -68,7 +68,7 @@ impl Questions<'_> {
     fn shown(&self, item: &Item<'_>) -> Option<ShownStage> {
         let table = item.table(SHOWN)?;
         let pins = self.scope.pins(&table, "where");
-        let label = table.or("label", None, |item| item.words().map(Some));
+        let label = table.or("label", None, |item| item.line().map(Some));
         let names = table.or("names", Vec::new(), |item| all(&item, words));
         let stage = self.figure_stage(&table, &[StageKind::Analyse]);
         Some(ShownStage { stage: stage?.0, label: label?, pins: pins?, names: names? })
@@ -86,7 +86,7 @@ impl Questions<'_> {
     fn pictured(&self, item: &Item<'_>) -> Option<PicturedStage> {
         let table = item.table(PICTURED)?;
         let pins = self.scope.pins(&table, "where");
-        let label = table.or("label", None, |item| item.words().map(Some));
+        let label = table.or("label", None, |item| item.line().map(Some));
         let split = table.or("split", Split::Test, |item| item.choice("halves", &SPLITS));
         let stage = self.figure_stage(&table, &[StageKind::Sis, StageKind::Mask]);
         let ((stage, kind), split) = (stage?, split?);

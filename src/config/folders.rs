@@ -4,6 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::read::Item;
 
+/// What file systems allow of a name, in bytes.
+const LONGEST_PART: usize = 255;
+
 /// The folders of the files that an experiment comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Folders<'a> {
@@ -22,6 +25,11 @@ impl Folders<'_> {
             return item.fault("is read as a path, but is not declared as one: this is a fault of the program");
         }
         let path = item.words()?;
+        if let Some(part) = Path::new(&path).components().find(|part| part.as_os_str().len() > LONGEST_PART) {
+            let length = part.as_os_str().len();
+            return item
+                .fault(format!("has a part of {length} bytes, but no file's name may have more than {LONGEST_PART}"));
+        }
         let folder = self.sources.get(item.node.place.source);
         Some(shortened(&self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path)))))
     }

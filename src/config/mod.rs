@@ -34,6 +34,7 @@ mod reference;
 mod schema;
 mod stage;
 mod sweep;
+mod syntax;
 mod temperature;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub use experiment::Experiment;
 pub use overrides::Override;
 pub use problem::{Look, Problem, Problems};
 
+use crate::bounded;
 use crate::spec::Metric;
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
@@ -86,9 +88,8 @@ pub fn merged(path: &Path, overrides: &[Override]) -> Result<String, Problems> {
 }
 
 fn read(path: &Path) -> Result<String, Problems> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let reason = if path.is_dir() { "it is a folder".to_owned() } else { error.to_string() };
-        let problem = Problem::of_file(format!("cannot read the experiment file {}: {reason}", path.display()));
+    bounded::read_text(path, extends::MOST_BYTES).map_err(|error| {
+        let problem = Problem::of_file(format!("cannot read the experiment file {}: {error}", path.display()));
         Problems::unreadable(problem.help("name a TOML file, such as `experiments/quickstart.toml`"))
     })
 }
@@ -103,13 +104,14 @@ fn read_text<T>(
     let sink = Sink::default();
     let mut files = Files::new(path, text, &sink);
     let root = files.merge();
-    let (mut sources, folders) = (files.sources(), files.folders());
+    let (mut sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
     let first_set = sources.len();
     let experiment = root.and_then(|mut root| {
         for (index, set) in overrides.iter().enumerate() {
             overrides::apply(&mut root, set, first_set + index, &sink);
         }
-        let experiment = read_experiment(&root, path, &folders, &sink)?;
+        sweeps.extend(root.get("sweep").cloned());
+        let experiment = read_experiment(&root, path, &folders, &sweeps, &sink)?;
         Some((experiment, write(&root, &folders, &sink)))
     });
     sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
@@ -119,11 +121,15 @@ fn read_text<T>(
     }
 }
 
-fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sink: &Sink) -> Option<Experiment> {
+/// `sweeps` are the axes as each file writes them.
+fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node], sink: &Sink) -> Option<Experiment> {
     let file = Item::new(root, "", sink).table(EXPERIMENT)?;
-    let name = file.required("name").and_then(|item| item.words());
-    let description = file.or("description", String::new(), |item| item.text().map(str::to_owned));
-    let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item));
+    let name = file.required("name").and_then(|item| item.line());
+    let description = file.or("description", String::new(), |item| {
+        let text = item.text()?;
+        item.printable(text).map(|()| text.to_owned())
+    });
+    let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item, sweeps));
     let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: folders };
     let catalog = Catalog::read(root, sink);
     let data = dataset::read_all(&catalog, &sweep, folders, sink);
@@ -229,6 +235,7 @@ fn section<T>(root: &Node, key: &str, sink: &Sink, read: impl Fn(&Entry, &Item<'
     if !matches!(node.value, document::Value::Table(_)) {
         Item::new(node, key, sink).fault::<()>(format!("must hold tables `[{key}.NAME]`"));
     }
+    catalog::check_case(node.entries(), sink);
     let entries = node.entries().iter();
     entries.filter_map(|entry| read(entry, &Item::new(&entry.node, format!("{key}.{}", entry.key), sink))).collect()
 }

@@ -33,12 +33,21 @@ pub struct Problem {
     place: Option<Place>,
     notes: Vec<(Place, String)>,
     help: Option<String>,
+    /// Keys that a table lacks, each with a value as one would write it.
+    lacks: Vec<(String, String)>,
 }
 
 impl Problem {
     /// A fault of the text at `place`.
     pub(super) fn at(place: Place, fault: impl Into<String>) -> Self {
-        Self { subject: None, fault: fault.into(), place: Some(place), notes: Vec::new(), help: None }
+        Self {
+            subject: None,
+            fault: fault.into(),
+            place: Some(place),
+            notes: Vec::new(),
+            help: None,
+            lacks: Vec::new(),
+        }
     }
 
     /// A fault of the value at `subject`, such as `stage.full.recipe.lr`.
@@ -50,7 +59,39 @@ impl Problem {
 
     /// A fault of a file as a whole.
     pub(super) fn of_file(fault: impl Into<String>) -> Self {
-        Self { subject: None, fault: fault.into(), place: None, notes: Vec::new(), help: None }
+        Self { subject: None, fault: fault.into(), place: None, notes: Vec::new(), help: None, lacks: Vec::new() }
+    }
+
+    /// A key that the table at `subject` lacks, with a value as one would write it. What one table lacks is one problem.
+    pub(super) fn lack(subject: impl Into<String>, place: Place, key: &str, example: &str) -> Self {
+        let mut problem = Self { lacks: vec![(key.to_owned(), example.to_owned())], ..Self::of(subject, place, "") };
+        problem.say_lacks();
+        problem
+    }
+
+    /// Adds what `other` lacks, if both are of one table.
+    fn join_lacks(&mut self, other: &Self) -> bool {
+        let joins = !self.lacks.is_empty()
+            && !other.lacks.is_empty()
+            && (self.place, &self.subject) == (other.place, &other.subject);
+        if joins {
+            let new = other.lacks.iter().filter(|lack| !self.lacks.contains(lack)).cloned().collect::<Vec<_>>();
+            self.lacks.extend(new);
+            self.say_lacks();
+        }
+        joins
+    }
+
+    fn say_lacks(&mut self) {
+        let keys: Vec<String> = self.lacks.iter().map(|(key, _)| format!("`{key}`")).collect();
+        let examples: Vec<String> = self.lacks.iter().map(|(key, example)| format!("{key} = {example}")).collect();
+        let whole = self.subject.as_deref() == Some("");
+        self.fault = format!("{}lacks {}", if whole { "the file " } else { "" }, keys.join(", "));
+        self.help = Some(match &self.subject {
+            // A table in braces takes commas, one with a header lines.
+            Some(subject) if subject.matches('.').count() > 1 => format!("add, for example, `{}`", examples.join(", ")),
+            _ => format!("add, for example, `{}`", examples.join("`, `")),
+        });
     }
 
     /// Points at another place that has to do with it.
@@ -73,8 +114,8 @@ impl Problem {
     #[must_use]
     pub fn message(&self) -> String {
         match &self.subject {
-            Some(subject) => format!("`{subject}` {}", self.fault),
-            None => self.fault.clone(),
+            Some(subject) if !subject.is_empty() => format!("`{subject}` {}", self.fault),
+            _ => self.fault.clone(),
         }
     }
 
@@ -95,7 +136,11 @@ impl Sink {
     /// Adds a problem, unless it is known already.
     pub fn report(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();
-        if !problems.iter().any(|known| known.same_as(&problem)) {
+        if problems.iter_mut().any(|known| known.join_lacks(&problem)) {
+            return;
+        }
+        // Each is held against all others: a file of nothing but faults must not take minutes.
+        if problems.len() < MOST_KEPT && !problems.iter().any(|known| known.same_as(&problem)) {
             problems.push(problem);
         }
     }
@@ -134,6 +179,11 @@ pub enum Look {
     Coloured,
 }
 
+/// Problems that are kept at all.
+const MOST_KEPT: usize = 1000;
+/// Problems that are shown; more are counted.
+const MOST_SHOWN: usize = 20;
+
 impl Problems {
     /// A fault of a file that could not be read at all.
     pub(super) fn unreadable(problem: Problem) -> Self {
@@ -169,12 +219,15 @@ impl Problems {
             Look::Coloured => Renderer::styled(),
         };
         let mut out = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(MOST_SHOWN) {
             out.push_str(&renderer.render(&self.groups(problem)));
             out.push_str("\n\n");
         }
         let count = match self.problems.len() {
             1 => "1 problem".to_owned(),
+            count if count > MOST_SHOWN => {
+                format!("{count} problems, of which these are the first {MOST_SHOWN}, and {} more", count - MOST_SHOWN)
+            }
             count => format!("{count} problems"),
         };
         out + &count + "; nothing was run"

@@ -39,7 +39,7 @@ impl Questions<'_> {
     pub fn table(&self, entry: &Entry, item: &Item<'_>) -> Option<Table> {
         check_name(entry, "a table", item.sink());
         let table = item.table(TABLE)?;
-        let title = table.required("title").and_then(|item| item.words());
+        let title = table.required("title").and_then(|item| item.line());
         let columns = table.or("columns", None, |item| self.scope.axis(&item).map(Some));
         let taken = columns.as_ref().and_then(Option::as_deref);
         let over = self.over(&table, taken);
@@ -51,8 +51,8 @@ impl Questions<'_> {
     pub fn claim(&self, entry: &Entry, item: &Item<'_>) -> Option<Claim> {
         check_name(entry, "a claim", item.sink());
         let table = item.table(CLAIM)?;
-        let says = table.required("says").and_then(|item| item.words());
-        let paper = table.or("paper", None, |item| item.words().map(Some));
+        let says = table.required("says").and_then(|item| item.line());
+        let paper = table.or("paper", None, |item| item.line().map(Some));
         let over = self.over(&table, None);
         let checks = table.required("check").and_then(|item| all(&item, |item| self.check(item)));
         Some(Claim { name: entry.key.clone(), says: says?, paper: paper?, over: over?, checks: checks? })
@@ -60,7 +60,7 @@ impl Questions<'_> {
 
     fn row(&self, item: &Item<'_>) -> Option<Row> {
         let table = item.table(ROW)?;
-        let label = table.required("label").and_then(|item| item.words());
+        let label = table.required("label").and_then(|item| item.line());
         let measure = self.measure(&table, None);
         let unit = measure.as_ref().map_or(Unit::Share, |measure| measure.metric.unit());
         let published = table.or("published", None, |item| published(&item, unit).map(Some));

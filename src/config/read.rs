@@ -63,10 +63,30 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A string that is not blank.
+    /// A string that is not blank and has no character that a terminal or a picture could stumble over.
     pub fn words(&self) -> Option<String> {
         let text = self.text()?;
+        self.printable(text)?;
         if text.trim().is_empty() { self.fault("is empty") } else { Some(text.to_owned()) }
+    }
+
+    /// The same in one line: a break of the line becomes a space.
+    pub fn line(&self) -> Option<String> {
+        self.words().map(|text| one_line(&text))
+    }
+
+    /// Reports a character of `text` that cannot be shown.
+    pub fn printable(&self, text: &str) -> Option<()> {
+        let layout = |c: &char| matches!(c, '\n' | '\r' | '\t');
+        let hidden = |c: &char| (c.is_control() && !layout(c)) || matches!(c, '\u{fffe}' | '\u{ffff}');
+        match text.chars().find(hidden) {
+            None => Some(()),
+            Some(character) => {
+                let problem = self.problem(format!("holds the control character U+{:04X}", u32::from(character)));
+                self.sink.report(problem.help("remove it"));
+                None
+            }
+        }
     }
 
     /// `true` or `false`.
@@ -151,6 +171,11 @@ impl<'a> Item<'a> {
     }
 }
 
+/// `text` without breaks of the line.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// A table being read.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
@@ -172,12 +197,7 @@ impl<'a> Reader<'a> {
         let found = self.optional(key);
         if found.is_none() {
             let example = self.fields.iter().find(|field| field.name == key).map_or("...", |field| field.example);
-            let problem = if self.item.path.is_empty() {
-                Problem::at(self.item.node.place, format!("the file lacks `{key}`"))
-            } else {
-                self.item.problem(format!("lacks `{key}`"))
-            };
-            self.item.sink.report(problem.help(format!("add, for example, `{key} = {example}`")));
+            self.item.sink.report(Problem::lack(&self.item.path, self.item.node.place, key, example));
         }
         found
     }

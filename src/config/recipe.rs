@@ -5,6 +5,9 @@ use crate::spec::{Augment, Fraction, InputDropout, Recipe};
 use super::read::{Item, Reader};
 use super::schema::{INPUT_DROPOUT, RECIPE};
 
+/// What every recipe has.
+pub(super) const REQUIRED: [&str; 6] = ["epochs", "batch", "lr", "momentum", "nesterov", "weight-decay"];
+
 /// Reads a recipe whose `like` is resolved. `milestones` may be left out (none), with them `gamma` (no fall), and
 /// `augment` and `input-dropout` (none); every other key must be there.
 pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {

@@ -253,8 +253,11 @@ impl Scope<'_> {
                 Some(value) => {
                     if let Some(known) = self.sweep.other_kind(&entry.key, &value) {
                         let kind = if matches!(known, AxisValue::Text(_)) { "names" } else { "numbers" };
-                        entry_item
-                            .fault::<()>(format!("must be of the axis' kind, whose values are {kind}, like {known}"));
+                        let fault = format!("must be of the axis' kind, whose values are {kind}, like {known}");
+                        let help = self.sweep.values_help(&entry.key, &value);
+                        entry_item.sink().report(entry_item.problem(fault).help(help));
+                        sound = false;
+                    } else if self.sweep.check_value(&entry.key, &value, &entry_item).is_none() {
                         sound = false;
                     }
                     let value = self.sweep.canonical(&entry.key, &value).unwrap_or(value);

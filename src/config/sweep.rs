@@ -6,9 +6,9 @@ use crate::spec::{AxisValue, Cell};
 
 use super::axis::{axis_value, read_axis, same_value};
 use super::catalog::check_name;
-use super::document::{Entry, Value};
+use super::document::{Entry, Node, Value};
 use super::experiment::Axis;
-use super::nearest::suggestion;
+use super::nearest::{nearest, suggestion};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
 use super::schema::SWEEP_RULES;
@@ -23,6 +23,9 @@ pub(super) struct Sweep {
     zips: Vec<Vec<usize>>,
     excludes: Vec<Point>,
     includes: Vec<Point>,
+    /// Values by axis as any file writes them: `--set` or a file that extends another may have shortened the axis since,
+    /// and what names such a value then names nothing, but is no slip.
+    written: BTreeMap<String, Vec<AxisValue>>,
 }
 
 /// Positions of values by axis; a part of a combination.
@@ -37,9 +40,9 @@ struct SweepAxis {
 }
 
 impl Sweep {
-    /// Reads `[sweep]`.
-    pub fn read(item: &Item<'_>) -> Self {
-        let mut sweep = Self::default();
+    /// Reads `[sweep]`; `written` are those of all files, each by itself.
+    pub fn read(item: &Item<'_>, written: &[Node]) -> Self {
+        let mut sweep = Self { written: values_by_axis(written), ..Self::default() };
         let Value::Table(entries) = &item.node.value else {
             item.fault::<()>(format!("must be a table of axes, not {}", item.node.type_name()));
             return sweep;
@@ -101,6 +104,34 @@ impl Sweep {
         let values = &self.axes[self.index(name)?].values;
         let differ = values.iter().all(|(known, _)| is_text(known) != is_text(value));
         values.first().filter(|_| differ).map(|(first, _)| first)
+    }
+
+    /// Reports a value that the axis has nowhere.
+    pub fn check_value(&self, name: &str, value: &AxisValue, item: &Item<'_>) -> Option<()> {
+        let Some(axis) = self.index(name).map(|index| &self.axes[index]) else { return Some(()) };
+        let is_written = self.written.get(name).is_some_and(|values| values.iter().any(|own| same_value(own, value)));
+        if axis.values.is_empty() || axis.position(value).is_some() || is_written {
+            return Some(());
+        }
+        let problem = item.problem(format!("cannot be {}, which the axis `{name}` does not have", shown(value)));
+        item.sink().report(problem.help(self.values_help(name, value)));
+        None
+    }
+
+    /// The values of an axis as a message lists them, after the one that `wrong` may stand for.
+    pub fn values_help(&self, name: &str, wrong: &AxisValue) -> String {
+        let values = self.index(name).map_or(&[][..], |index| &self.axes[index].values);
+        let listed: Vec<String> = values.iter().take(MOST_LISTED).map(|(value, _)| shown(value)).collect();
+        let more = values.len().saturating_sub(MOST_LISTED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text = |value: &AxisValue| match value {
+            AxisValue::Text(text) => Some(text.clone()),
+            AxisValue::Int(_) | AxisValue::Float(_) => None,
+        };
+        let texts: Vec<String> = values.iter().filter_map(|(value, _)| text(value)).collect();
+        let near = text(wrong).and_then(|wrong| nearest(&wrong, texts.iter().map(String::as_str)).map(str::to_owned));
+        let guess = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        format!("{guess}values of `{name}`: {}{more}", listed.join(", "))
     }
 
     /// Where a value of an axis is written.
@@ -243,7 +274,11 @@ impl Sweep {
             let Some(cell) = self.read_row(&row) else { continue };
             let point: Option<Point> =
                 cell.iter().map(|(axis, value, _)| Some((*axis, self.axes[*axis].position(value)?))).collect();
-            // A row with a value that no axis has excludes nothing: that is what a shortened axis makes of it.
+            for (axis, value, entry) in &cell {
+                let name = &self.axes[*axis].name;
+                self.check_value(name, value, &Item::new(entry, format!("{}.{name}", row.path), row.sink()));
+            }
+            // A row with a value that the axis had before it was shortened excludes nothing.
             self.excludes.extend(point);
         }
     }
@@ -262,9 +297,9 @@ impl Sweep {
                 }
             }
             let mut point = Point::new();
-            for (axis, value, place) in cell {
+            for (axis, value, node) in cell {
                 let position = self.axes[axis].position(&value).unwrap_or_else(|| {
-                    self.axes[axis].values.push((value, place));
+                    self.axes[axis].values.push((value, node.place));
                     self.axes[axis].values.len() - 1
                 });
                 point.insert(axis, position);
@@ -274,7 +309,7 @@ impl Sweep {
     }
 
     /// One `{ axis = value, ... }` of an exclude or include.
-    fn read_row(&self, row: &Item<'_>) -> Option<Vec<(usize, AxisValue, Place)>> {
+    fn read_row<'a>(&self, row: &Item<'a>) -> Option<Vec<(usize, AxisValue, &'a Node)>> {
         let Value::Table(entries) = &row.node.value else {
             return row.fault(format!("must be a table such as `{{ seed = 3 }}`, not {}", row.node.type_name()));
         };
@@ -286,7 +321,7 @@ impl Sweep {
         for entry in entries {
             let value = axis_value(&Item::new(&entry.node, format!("{}.{}", row.path, entry.key), row.sink()));
             match (self.index(&entry.key), value) {
-                (Some(axis), Some(value)) => cell.push((axis, value, entry.node.place)),
+                (Some(axis), Some(value)) => cell.push((axis, value, &entry.node)),
                 (None, _) => {
                     self.unknown(&entry.key, entry.place, row.sink());
                     sound = false;
@@ -317,6 +352,35 @@ impl Sweep {
             item.fault::<()>("has no combination left: `exclude` takes them all away");
         }
     }
+}
+
+/// Values that a message lists.
+const MOST_LISTED: usize = 16;
+
+/// A value as a file writes it.
+fn shown(value: &AxisValue) -> String {
+    match value {
+        AxisValue::Text(text) => format!("\"{text}\""),
+        AxisValue::Int(_) | AxisValue::Float(_) => value.to_string(),
+    }
+}
+
+/// The values by axis, those of `include` too; what is wrong with them is reported elsewhere.
+fn values_by_axis(sweeps: &[Node]) -> BTreeMap<String, Vec<AxisValue>> {
+    let silent = Sink::default();
+    let mut found: BTreeMap<String, Vec<AxisValue>> = BTreeMap::new();
+    for entry in sweeps.iter().flat_map(Node::entries) {
+        if !SWEEP_RULES.contains(&entry.key.as_str()) {
+            let values = read_axis(&Item::new(&entry.node, "", &silent));
+            found.entry(entry.key.clone()).or_default().extend(values.into_iter().map(|(value, _)| value));
+        } else if let ("include", Value::List(rows)) = (entry.key.as_str(), &entry.node.value) {
+            for own in rows.iter().flat_map(Node::entries) {
+                let value = axis_value(&Item::new(&own.node, "", &silent));
+                found.entry(own.key.clone()).or_default().extend(value);
+            }
+        }
+    }
+    found
 }
 
 impl SweepAxis {

@@ -9,6 +9,7 @@ use super::catalog::Catalog;
 use super::document::{Entry, Node, Value};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
+use super::recipe::REQUIRED;
 use super::schema::{RECIPE, StageKind};
 use super::sweep::Sweep;
 
@@ -191,8 +192,28 @@ fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalo
         return like.fault("leads back to itself: one of these recipes must be written out");
     }
     // Where the other stage has no recipe, that is reported there.
-    let Value::Table(copied) = &other.get("recipe")?.value else { return None };
+    let recipe = other.get("recipe")?;
+    let Value::Table(copied) = &recipe.value else { return None };
     let own: Vec<&Entry> = stage.get("recipe")?.entries().iter().filter(|entry| entry.key != "like").collect();
-    let kept = copied.iter().filter(|entry| !own.iter().any(|own| own.key == entry.key));
-    Some(kept.chain(own.iter().copied()).cloned().collect())
+    let is_new = |key: &str| !own.iter().any(|own| own.key == key);
+    // An unknown key is reported where it stands.
+    let known = |key: &str| RECIPE.iter().any(|field| field.name == key);
+    let kept = copied.iter().filter(|entry| known(&entry.key) && is_new(&entry.key)).cloned();
+    let lacking = lacks(recipe).into_iter().filter(|key| is_new(key)).map(|key| Entry {
+        key: key.to_owned(),
+        place: like.node.place,
+        node: Node::new(like.node.place, Value::Faulty),
+    });
+    Some(kept.chain(lacking).chain(own.iter().map(|entry| (*entry).clone())).collect())
+}
+
+/// What a recipe lacks that is not `like` another one: reported there, it is not reported again of those that are like it.
+fn lacks(recipe: &Node) -> Vec<&'static str> {
+    if recipe.get("like").is_some() {
+        return Vec::new();
+    }
+    let has_milestones =
+        recipe.get("milestones").is_some_and(|list| !matches!(&list.value, Value::List(items) if items.is_empty()));
+    let gamma = has_milestones.then_some("gamma");
+    REQUIRED.into_iter().chain(gamma).filter(|key| recipe.get(key).is_none()).collect()
 }

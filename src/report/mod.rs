@@ -12,8 +12,8 @@ mod table;
 pub use claim::{CheckedClaim, Comparison, Verdict, check};
 pub use measurement::{Axes, Measurement};
 pub use render::{
-    claims_human, claims_markdown, interval_text, measurements_csv, table_human, table_latex, table_markdown,
-    value_text,
+    claims_human, claims_markdown, in_a_line, interval_text, measurements_csv, table_human, table_latex,
+    table_markdown, value_text,
 };
 pub use statistic::Statistic;
 pub use table::{FilledRow, FilledTable, fill};

@@ -22,7 +22,14 @@ fn an_unknown_name_is_answered_with_the_nearest_right_one() {
     refused(&bench, "data fetch cifar11", &["no published data set `cifar11`", "did you mean `cifar10`?"]);
     refused(&bench, "run tiny.toml --device gpu", &["there is no device `gpu`", "auto, cpu, cuda"]);
     refused(&bench, "resluts tiny.toml", &["resluts", "'results'"]);
-    refused(&bench, "explain tiny.toml full --cell seed=9", &["stage `full` has no cell seed=9"]);
+    refused(&bench, "tiny.toml", &["tiny.toml", "`overinterp run tiny.toml`"]);
+    refused(&bench, "calculate tiny.toml", &["calculate", "there are run, plan, explain, results"]);
+    refused(&bench, "run tiny.toml --jbos 2", &["--jbos", "'--jobs'"]);
+    refused(
+        &bench,
+        "explain tiny.toml full --cell seed=9",
+        &["stage `full` has no cell seed=9", "its cells are seed=0"],
+    );
     refused(&bench, "show train-v1:123", &["no step in the cache", "train-v1:123"]);
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::engine::plan::{Plan, Step};
 use crate::engine::schedule::Schedule;
+use crate::report::in_a_line;
 use crate::stages::Env;
 
 /// A node: steps that differ only in their shard.
@@ -39,7 +40,7 @@ pub(super) fn mermaid(plan: &Plan<Env>, schedule: &Schedule) -> String {
     let mut text = String::from("flowchart LR\n");
     for (place, node) in graph.nodes.iter().enumerate() {
         let class = if node.cached == node.steps { "cached" } else { "run" };
-        let _ = writeln!(text, "  n{place}[\"{}\"]:::{class}", caption(node).replace('"', "#quot;"));
+        let _ = writeln!(text, "  n{place}[\"{}\"]:::{class}", entities(&caption(node)));
     }
     for (from, to) in &graph.edges {
         let _ = writeln!(text, "  n{from} --> n{to}");
@@ -51,8 +52,27 @@ fn caption(node: &Node) -> String {
     if node.steps == 1 { node.name.clone() } else { format!("{} ({} shards)", node.name, node.steps) }
 }
 
+/// For Graphviz.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+    in_a_line(text).replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// For Mermaid, which takes labels for HTML and has its own signs for entities.
+fn entities(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in in_a_line(text).chars() {
+        match character {
+            '"' => escaped += "#quot;",
+            '#' => escaped += "#35;",
+            '<' => escaped += "#lt;",
+            '>' => escaped += "#gt;",
+            '&' => escaped += "#amp;",
+            '`' => escaped += "#96;",
+            '\\' => escaped += "#92;",
+            _ => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 fn fold(plan: &Plan<Env>, schedule: &Schedule) -> Graph {
@@ -80,4 +100,14 @@ fn name(step: &Step) -> String {
     let mut label = step.label().clone();
     label.shard = None;
     label.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_of_an_axis_ends_no_label() {
+        let caption = "subset name=a\"]|<b>\\ #1";
+        assert_eq!(super::escaped(caption), "subset name=a\\\"]|<b>\\\\ #1");
+        assert_eq!(super::entities(caption), "subset name=a#quot;]|#lt;b#gt;#92; #35;1");
+    }
 }

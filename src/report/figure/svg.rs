@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, PreEscaped, html};
 
+use super::super::render::in_a_line;
 use super::palette::light_rules;
 use super::{DrawnFigure, Picture};
 
@@ -36,8 +37,8 @@ fn around(figure: &DrawnFigure, picture: &Picture, before: &Markup) -> Markup {
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height)
             role="img" aria-labelledby=(format!("{title} {description}")) {
-            title id=(title) { (figure.title) }
-            desc id=(description) { (figure.description) }
+            title id=(title) { (in_a_line(&figure.title)) }
+            desc id=(description) { (in_a_line(&figure.description)) }
             (before)
             (picture.content)
         }
@@ -53,7 +54,7 @@ pub(super) fn number(value: f64) -> String {
 
 /// A line of text at `(x, y)`, the baseline, with those classes.
 pub(super) fn text(x: f64, y: f64, class: &str, content: &str) -> Markup {
-    html! { text x=(number(x)) y=(number(y)) class=(format!("f-text {class}")) { (content) } }
+    html! { text x=(number(x)) y=(number(y)) class=(format!("f-text {class}")) { (in_a_line(content)) } }
 }
 
 /// A line of text of at most `letters` letters; what is longer is cut, and shown whole where the pointer rests.
@@ -63,7 +64,7 @@ pub(super) fn short_text(x: f64, y: f64, class: &str, content: &str, letters: us
     }
     html! {
         text x=(number(x)) y=(number(y)) class=(format!("f-text {class}")) {
-            title { (content) }
+            title { (in_a_line(content)) }
             (shortened(content, letters))
         }
     }
@@ -74,7 +75,7 @@ pub(super) fn shortened(content: &str, letters: usize) -> String {
     if content.chars().count() <= letters {
         return content.to_owned();
     }
-    let kept: String = content.chars().take(letters.saturating_sub(1)).collect();
+    let kept: String = in_a_line(content).chars().take(letters.saturating_sub(1)).collect();
     format!("{}\u{2026}", kept.trim_end())
 }
 
@@ -91,7 +92,7 @@ pub(super) fn pixels(png: &[u8], x: f64, y: f64, width: f64, height: f64, alt: &
     html! {
         image x=(number(x)) y=(number(y)) width=(number(width)) height=(number(height)) class="f-pixels"
             image-rendering="optimizeSpeed" preserveAspectRatio="none" href=(source) {
-            title { (alt) }
+            title { (in_a_line(alt)) }
         }
     }
 }
@@ -99,7 +100,7 @@ pub(super) fn pixels(png: &[u8], x: f64, y: f64, width: f64, height: f64, alt: &
 /// `text` in lines of at most `letters` letters, broken at spaces and after slashes where there are some.
 pub(super) fn wrapped(text: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_inclusive([' ', '/']).filter(|word| *word != " ") {
+    for word in in_a_line(text).split_inclusive([' ', '/']).filter(|word| *word != " ") {
         match lines.last_mut() {
             Some(line) if line.chars().count() + word.trim_end().chars().count() <= letters => line.push_str(word),
             _ => lines.push(word.to_owned()),
@@ -119,6 +120,8 @@ mod tests {
 
     #[test]
     fn text_is_escaped_wrapped_and_cut() {
+        // XML knows no other control characters, and a file with one cannot be opened.
+        assert!(text(0.0, 0.0, "", "a\u{7}b\nc").into_string().contains(">a b c<"));
         assert!(text(0.0, 0.0, "", "a < b & c").into_string().contains("a &lt; b &amp; c"));
         assert_eq!(wrapped("one two three fourteenletters", 8), ["one two", "three", "fourteenletters"]);
         assert_eq!(wrapped("T-shirt/top", 8), ["T-shirt/", "top"]);

@@ -42,7 +42,7 @@ pub fn measurements_csv(axes: &Axes, measurements: &[Measurement]) -> String {
     text
 }
 
-/// A field, quoted where RFC 4180 demands it.
+/// A field, quoted where RFC 4180 demands it; a line of text may be in it.
 pub(in crate::report) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -85,6 +85,8 @@ mod tests {
     #[test]
     fn commas_and_quotes_are_quoted() {
         assert_eq!(quoted("a,b"), "\"a,b\"");
+        assert_eq!(quoted("a\nb"), "\"a\nb\"");
+        assert_eq!(quoted("a | b; c"), "a | b; c");
         assert_eq!(quoted("say \"x\""), "\"say \"\"x\"\"\"");
     }
 }

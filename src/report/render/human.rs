@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::super::claim::{CheckedClaim, Comparison, Verdict};
 use super::super::table::FilledTable;
-use super::{footnote, has_published, interval_text, label, number, value_text};
+use super::{footnote, has_published, in_a_line, interval_text, label, number, value_text};
 
 /// The table with aligned columns, its title above and what the numbers mean below.
 #[must_use]
@@ -16,8 +16,8 @@ pub fn table_human(table: &FilledTable) -> String {
     grid.load_style(NOTHING);
     let mut header = vec![String::new()];
     header.extend(table.columns.iter().map(|value| match &table.axis {
-        Some(axis) => format!("{axis} {value}"),
-        None => value.clone(),
+        Some(axis) => in_a_line(&format!("{axis} {value}")),
+        None => in_a_line(value),
     }));
     let published = has_published(table);
     if published {
@@ -25,7 +25,7 @@ pub fn table_human(table: &FilledTable) -> String {
     }
     grid.set_header(header);
     for row in &table.rows {
-        let mut cells = vec![label(row)];
+        let mut cells = vec![in_a_line(&label(row))];
         cells.extend(row.cells.iter().map(|cell| number(*cell, row.metric.unit(), "+-", "-")));
         if published {
             cells.push(row.published.map_or_else(String::new, |value| value_text(value, row.metric.unit())));
@@ -35,7 +35,7 @@ pub fn table_human(table: &FilledTable) -> String {
     for column in grid.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut text = format!("{}\n", table.title);
+    let mut text = format!("{}\n", in_a_line(&table.title));
     for line in grid.lines() {
         let _ = writeln!(text, " {}", line.trim_end());
     }
@@ -49,8 +49,8 @@ pub fn claims_human(claims: &[CheckedClaim]) -> String {
     let mut text = String::new();
     for claim in claims {
         let verdict = verdict_text(claim.verdict);
-        let paper = claim.paper.as_ref().map_or_else(String::new, |place| format!("{place} "));
-        let _ = writeln!(text, "  {verdict:<14} {paper}{}", claim.says);
+        let paper = claim.paper.as_ref().map_or_else(String::new, |place| format!("{} ", in_a_line(place)));
+        let _ = writeln!(text, "  {verdict:<14} {paper}{}", in_a_line(&claim.says));
         for comparison in &claim.comparisons {
             let _ = writeln!(text, "                 {}", comparison_line(comparison));
         }

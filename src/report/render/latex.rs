@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::table::FilledTable;
-use super::{footnote, has_published, label, number, value_text};
+use super::{footnote, has_published, in_a_line, label, number, value_text};
 
 /// The table in LaTeX; needs the package `booktabs`.
 #[must_use]
@@ -31,7 +31,8 @@ pub fn table_latex(table: &FilledTable) -> String {
         }
         text += " \\\\\n";
     }
-    let note = footnote(table, "$\\pm$");
+    // The sign comes in as a letter, so that the names of axes beside it are escaped.
+    let note = escaped(&footnote(table, "±")).replace('±', "$\\pm$");
     let _ = write!(
         text,
         "\\bottomrule\n\\end{{tabular}}\n\\caption{{{} ({note}).}}\n\\label{{tab:{}}}\n\\end{{table}}\n",
@@ -41,14 +42,24 @@ pub fn table_latex(table: &FilledTable) -> String {
     text
 }
 
-/// `text` with LaTeX's special characters escaped.
+/// `text` in one line with LaTeX's special characters escaped. What `\\\\` before it would take for its own argument stands
+/// in braces.
 fn escaped(text: &str) -> String {
+    let text = in_a_line(text);
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\\' => escaped += "\\textbackslash{}",
             '~' => escaped += "\\textasciitilde{}",
             '^' => escaped += "\\textasciicircum{}",
+            '<' => escaped += "\\textless{}",
+            '>' => escaped += "\\textgreater{}",
+            '|' => escaped += "\\textbar{}",
+            '[' | ']' | '*' => {
+                escaped.push('{');
+                escaped.push(character);
+                escaped.push('}');
+            }
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
                 escaped.push('\\');
                 escaped.push(character);
@@ -64,5 +75,10 @@ mod tests {
     #[test]
     fn special_characters_are_escaped() {
         assert_eq!(super::escaped("5 % of a_b"), "5 \\% of a\\_b");
+        assert_eq!(super::escaped("[a] | b\nc < d"), "{[}a{]} \\textbar{} b c \\textless{} d");
+        assert_eq!(
+            super::escaped("\\x {y} & $z$ #1 ~ ^"),
+            "\\textbackslash{}x \\{y\\} \\& \\$z\\$ \\#1 \\textasciitilde{} \\textasciicircum{}"
+        );
     }
 }

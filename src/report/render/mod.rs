@@ -3,12 +3,14 @@
 mod csv;
 mod human;
 mod latex;
+mod line;
 mod markdown;
 
 pub use csv::measurements_csv;
 pub(super) use csv::quoted;
 pub use human::{claims_human, table_human};
 pub use latex::table_latex;
+pub use line::in_a_line;
 pub use markdown::{claims_markdown, table_markdown};
 
 use crate::spec::Unit;
