@@ -204,6 +204,8 @@ impl<'s> Search<'s> {
         let dict = first.and_then(|name| self.listing.named.get(&name)).map_or(0, |named| named.dict);
         let path = &self.listing.dicts[dict];
         let beside = self.within(path).filter(|(_, named)| named.dict == dict && named.shape.is_some());
+        // Of what `weights` did not ask for, nothing need be said.
+        let beside = beside.filter(|(name, _)| name.starts_with(&self.root));
         let passed_over = beside.filter(|(name, _)| {
             let own = name.strip_prefix(prefix);
             let weight = own.is_some_and(|name| self.wanted.contains_key(name) || self.is_left_out(name));
