@@ -73,6 +73,10 @@ fn every_candidate_of_every_step_is_within_tolerance_of_the_reference() {
     assert_eq!((events[8]["images"].as_u64(), events[8]["agreeing"].as_u64()), (Some(8), Some(8)), "{}", events[8]);
     let (_, two) = compare(&bench, "--images 2");
     assert_eq!(two.len(), 3);
+    // Of nothing, nothing agrees.
+    let none = bench.say("compare-selection tiny.toml reference --images 0");
+    assert_eq!(none.code, Some(2), "{}{}", none.out, none.err);
+    assert!(none.err.contains("nothing"), "{}", none.err);
     let human = bench.ok("compare-selection tiny.toml reference").out;
     assert!(human.contains("8 of 8 images agree"), "{human}");
 }
