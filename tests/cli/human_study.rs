@@ -161,6 +161,7 @@ fn a_sheet_or_key_that_does_not_fit_is_refused_with_its_line() {
     bench.edit("lr = 0.1", "lr = 0.2");
     refused(&bench, &["study.key.csv", "another picture of image", "the study was made of other subsets than these"]);
     bench.edit("lr = 0.2", "lr = 0.1");
+    bench.edit("where = { fraction = 0.1 }", "where = { fraction = 0.05 }");
     bench.edit("fraction = [0.05, 0.1]", "fraction = [0.05, 0.2]");
     refused(&bench, &["has no picture of 0.2 of the pixels"]);
 }

@@ -115,25 +115,24 @@ impl Store {
             let dir = self.base.join(name);
             fs::create_dir_all(&dir).doing("create", &dir)?;
         }
+        let in_use = Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
+            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })?;
         self.try_moves()?;
-        Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
-            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
+        Ok(in_use)
     }
 
     /// Finds out now whether a finished step can be moved to its place, and not after hours of work.
     fn try_moves(&self) -> Result<(), StoreError> {
-        let probe = format!("probe-{}", std::process::id());
-        let from = self.base.join("tmp").join(&probe);
-        files::write(&from, b"").doing("write", &from)?;
+        let tmp = self.base.join("tmp");
+        // Of a name that no other run has, on whatever machine; it goes when it is dropped.
+        let from = tempfile::Builder::new().prefix("probe-").tempfile_in(&tmp).doing("write", &tmp)?.into_temp_path();
+        let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for part in ["steps", "contents", "damaged"] {
-            let to = self.base.join(part).join(format!(".{probe}"));
+            let to = self.base.join(part).join(format!(".{name}"));
             let moved = fs::rename(&from, &to).and_then(|()| fs::rename(&to, &from));
-            if let Err(error) = moved {
-                let _ = fs::remove_file(&from);
-                return Err(StoreError::io("move to", &self.base.join(part), error));
-            }
+            moved.map_err(|error| StoreError::io("move to", &self.base.join(part), error))?;
         }
-        fs::remove_file(&from).doing("remove", &from)
+        Ok(())
     }
 
     /// Makes a directory inside the cache, none of whose parts may be a link.
