@@ -18,6 +18,7 @@
 //! - [`sniff`]: what a file is that stands where another was meant.
 //! - [`bounded`]: files that are read whole, within a limit.
 //! - [`numpy`]: the format of its array files, and its random numbers.
+//! - [`file_state`]: by what a file that has not changed is known without reading it.
 //! - [`delimited`]: tables of text, as spreadsheets and pandas save them.
 //! - [`report`]: tables, claims, figures.
 //! - [`cli`]: the verbs. Only this room prints.
@@ -32,6 +33,7 @@ pub mod config;
 pub mod data;
 pub mod delimited;
 pub mod engine;
+pub mod file_state;
 pub mod kernels;
 pub mod nn;
 pub mod numpy;

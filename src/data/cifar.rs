@@ -10,6 +10,12 @@ use super::{DataError, checksum, payload};
 const SIDE: usize = 32;
 /// Pixels of every image.
 const PIXELS: usize = SIDE * SIDE;
+/// Images that one file may hold: as many as the largest of the published ones.
+const MOST_IMAGES: u64 = 50_000;
+/// Bytes that the names of classes may have.
+const MOST_NAMES: u64 = 1 << 16;
+/// What such a file is called where it is too long.
+const WHAT: &str = "a file of CIFAR, of 50,000 images or the names of classes,";
 /// The shape of every image.
 pub(super) const SHAPE: ImageShape = ImageShape { height: SIDE, width: SIDE, channels: 3 };
 
@@ -60,6 +66,11 @@ impl Layout {
         }
     }
 
+    /// Bytes of an image with its labels.
+    const fn record(&self) -> usize {
+        self.label_bytes + PIXELS * SHAPE.channels
+    }
+
     /// The files of a split, in the order of their images.
     pub(super) const fn files(&self, split: Split) -> &'static [&'static str] {
         match split {
@@ -92,6 +103,7 @@ pub(super) struct Decoded {
 /// Reads a split of CIFAR-10 (`classes` = 10) or CIFAR-100 with fine labels.
 pub(super) fn load(layout: &Layout, at: &Container, split: Split, classes: usize) -> Result<Decoded, DataError> {
     let files = layout.files(split);
+    let most = MOST_IMAGES * layout.record() as u64;
     let mut batches: Vec<Option<Batch>> = files.iter().map(|_| None).collect();
     let mut names = None;
     let mut take = |index: usize, path: &Path, bytes: &[u8]| {
@@ -105,16 +117,17 @@ pub(super) fn load(layout: &Layout, at: &Container, split: Split, classes: usize
         Container::Folder(folder) => {
             for (index, file) in files.iter().enumerate() {
                 let path = folder.join(file);
-                take(index, &path, &payload::read(&path)?)?;
+                take(index, &path, &payload::read(&path, most, WHAT)?)?;
             }
             let path = folder.join(layout.names);
             if path.exists() {
-                take(files.len(), &path, &payload::read(&path)?)?;
+                take(files.len(), &path, &payload::read(&path, MOST_NAMES, WHAT)?)?;
             }
         }
         Container::Archive(archive) => {
-            let members: Vec<&str> = files.iter().copied().chain([layout.names]).collect();
-            payload::visit_archive(archive, &members, take)?;
+            let batches = files.iter().map(|&file| (file, most));
+            let members: Vec<(&str, u64)> = batches.chain([(layout.names, MOST_NAMES)]).collect();
+            payload::visit_archive(archive, &members, WHAT, take)?;
         }
     }
     let size = batches.iter().flatten().map(|batch| batch.pixels.len()).sum();
@@ -139,7 +152,7 @@ struct Batch {
 }
 
 fn decode(layout: &Layout, path: &Path, bytes: &[u8], classes: usize) -> Result<Batch, DataError> {
-    let record = layout.label_bytes + SHAPE.bytes();
+    let record = layout.record();
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         let problem = format!("it has {} bytes, expected a whole number of images of {record} bytes each", bytes.len());
         return Err(DataError::malformed(path, problem));

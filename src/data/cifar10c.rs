@@ -22,6 +22,8 @@ pub(super) const ARCHIVE: &str = "CIFAR-10-C.tar";
 pub(super) const LABELS: &str = "labels.npy";
 /// Images of each file as published: the 10,000 test images of CIFAR-10 at each severity.
 pub(super) const PUBLISHED: usize = Severity::COUNT * 10_000;
+/// Labels that are read at most: a hundred times as many as published.
+const MOST_LABELS: usize = 100 * PUBLISHED;
 /// Bytes, as numpy names their type.
 const BYTES: &str = "|u1";
 
@@ -162,6 +164,10 @@ fn read_labels(at: &Container, classes: usize) -> Result<Vec<u16>, DataError> {
     let &[count] = &array.shape[..] else {
         return Err(array.misshapen("(images,)"));
     };
+    if count > MOST_LABELS {
+        let problem = format!("it has {count} labels, more than {MOST_LABELS}, which is the limit");
+        return Err(DataError::malformed(&array.path, problem));
+    }
     if count == 0 || !count.is_multiple_of(Severity::COUNT) {
         let problem = format!("it has {count} labels, expected as many for each of {} severities", Severity::COUNT);
         return Err(DataError::malformed(&array.path, problem));

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
 use crate::artifacts::ImageSet;
+use crate::file_state::FileState;
 use crate::spec::{DataKind, DataSource, Split};
 
 use super::content::{Content, ContentHash, Provenance};
@@ -19,8 +19,6 @@ use super::{DataError, cifar, cifar10c, folder, idx, photographs};
 
 /// Raised whenever the same files would be read as something else.
 const READER_VERSION: u32 = 2;
-/// A file older than this is taken to have a modification time of its own (some file systems count in seconds).
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// A data set whose files are there; nothing of them has been read yet.
 #[derive(Clone, Debug)]
@@ -190,14 +188,14 @@ impl Dataset {
     }
 
     /// What a split's content follows from, so that it need not be read again to be known: the program's own
-    /// version of reading, the source's settings, and each file's path, size and time of modification.
+    /// version of reading, the source's settings, and each file's path and [`FileState`].
     ///
     /// `None` when a file is so young that it could change again without a change of its time.
     ///
     /// # Errors
     /// When a file has gone.
     pub(super) fn fingerprint(&self, split: Split) -> Result<Option<blake3::Hash>, DataError> {
-        let mut hasher = blake3::Hasher::new_derive_key("overinterp data files v1");
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp data files v2");
         let limits = Split::ALL.map(|split| self.source.limit.of(split));
         hasher.update(format!("{READER_VERSION} {} {split} {limits:?}\n", self.source.kind.name()).as_bytes());
         if let Some(images) = self.source.corrupted {
@@ -211,8 +209,8 @@ impl Dataset {
         }
         for path in self.files(split) {
             let path = path.canonicalize().map_err(DataError::reading(&path))?;
-            let Some(state) = State::of(&path)? else { return Ok(None) };
-            state.update(&mut hasher, &path);
+            let Some(state) = settled(&path)? else { return Ok(None) };
+            update(&mut hasher, &path, &state);
         }
         Ok(Some(hasher.finalize()))
     }
@@ -227,39 +225,25 @@ impl Dataset {
         let listing = self.photographs(splits, split)?;
         let root = splits.root.canonicalize().map_err(DataError::reading(&splits.root))?;
         hasher.update(format!("{:?} {} {:?}\n", splits.how, root.display(), listing.classes).as_bytes());
-        let states: Vec<Option<State>> =
-            listing.files.par_iter().map(|(_, path)| State::of(path)).collect::<Result<_, _>>()?;
+        let states: Vec<Option<FileState>> =
+            listing.files.par_iter().map(|(_, path)| settled(path)).collect::<Result<_, _>>()?;
         for ((_, path), state) in listing.files.iter().zip(states) {
             let Some(state) = state else { return Ok(None) };
-            state.update(&mut hasher, path.strip_prefix(&splits.root).unwrap_or(path));
+            update(&mut hasher, path.strip_prefix(&splits.root).unwrap_or(path), &state);
         }
         Ok(Some(hasher.finalize()))
     }
 }
 
-/// Size and time of modification of a file, by which a change would show.
-struct State {
-    bytes: u64,
-    modified: Duration,
+/// The state of a file; `None` when it is so young that it could change again without a change of its times.
+fn settled(path: &Path) -> Result<Option<FileState>, DataError> {
+    let state = FileState::of(&fs::metadata(path).map_err(DataError::reading(path))?);
+    Ok(state.is_settled().then_some(state))
 }
 
-impl State {
-    /// `None` when the file is so young that it could change again without a change of its time.
-    fn of(path: &Path) -> Result<Option<Self>, DataError> {
-        let metadata = fs::metadata(path).map_err(DataError::reading(path))?;
-        let modified = metadata.modified().map_err(DataError::reading(path))?;
-        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < SETTLED) {
-            return Ok(None);
-        }
-        let modified = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ok(Some(Self { bytes: metadata.len(), modified }))
-    }
-
-    fn update(&self, hasher: &mut blake3::Hasher, path: &Path) {
-        let path = path.as_os_str().as_encoded_bytes();
-        hasher.update(&(path.len() as u64).to_le_bytes()).update(path);
-        hasher.update(&self.bytes.to_le_bytes()).update(&self.modified.as_nanos().to_le_bytes());
-    }
+fn update(hasher: &mut blake3::Hasher, path: &Path, state: &FileState) {
+    let path = path.as_os_str().as_encoded_bytes();
+    hasher.update(&(path.len() as u64).to_le_bytes()).update(path).update(&state.to_bytes());
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

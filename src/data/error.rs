@@ -67,6 +67,21 @@ pub enum DataError {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A packed file would become far larger than images do.
+    #[error(
+        "{path} would unpack to {announced} bytes or more, but its {packed} bytes may unpack to {most} at most (100 times \
+         as many, and 64 MiB at any rate): if it is what it should be, unpack it first"
+    )]
+    Unpacks {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it announces, or that were found.
+        announced: u64,
+        /// Bytes that it may unpack to.
+        most: u64,
+        /// Bytes that it has.
+        packed: u64,
+    },
     /// A label names no class.
     #[error("{path} is damaged or is not what it should be: image {image} has label {label}, expected 0 to {}", classes - 1)]
     LabelOutOfRange {

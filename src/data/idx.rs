@@ -1,10 +1,12 @@
 //! IDX, the format of MNIST and Fashion-MNIST: a header of big-endian sizes, then the bytes.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::spec::ImageShape;
 
-use super::{DataError, checksum, payload};
+use super::payload::Payload;
+use super::{DataError, checksum};
 
 /// Element type "unsigned byte" in an IDX header.
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -38,11 +40,9 @@ pub(super) struct Decoded {
 
 /// Reads a split's images and labels.
 pub(super) fn load(files: &Files, classes: usize) -> Result<Decoded, DataError> {
-    let images = payload::read(&files.images)?;
-    let labels = payload::read(&files.labels)?;
-    let checksums = vec![checksum::md5(&images), checksum::md5(&labels)];
-    let ([count, height, width], pixels) = parse::<3>(&files.images, images)?;
-    let ([labelled], labels) = parse::<1>(&files.labels, labels)?;
+    let Array { extents: [count, height, width], data: pixels, checksum: of_images } = parse::<3>(&files.images)?;
+    let Array { extents: [labelled], data: labels, checksum: of_labels } = parse::<1>(&files.labels)?;
+    let checksums = vec![of_images, of_labels];
     if labelled != count {
         let problem =
             format!("it has {labelled} labels, expected {count}, the number of images in {}", name(&files.images));
@@ -56,34 +56,57 @@ pub(super) fn load(files: &Files, classes: usize) -> Result<Decoded, DataError> 
     Ok(Decoded { shape, pixels, labels: labels.into_iter().map(u16::from).collect(), checksums })
 }
 
-/// Splits a file into its extents, none of them 0, and its data, as many bytes as they say.
-fn parse<const D: usize>(path: &Path, mut bytes: Vec<u8>) -> Result<([usize; D], Vec<u8>), DataError> {
-    let header = 4 + 4 * D;
-    if bytes.len() < header {
-        let problem = format!("it has {} bytes, expected at least the {header} of an IDX header", bytes.len());
+/// What a file holds.
+struct Array<const D: usize> {
+    /// None of them 0.
+    extents: [usize; D],
+    /// As many bytes as they say.
+    data: Vec<u8>,
+    /// MD5 of the file's uncompressed bytes.
+    checksum: String,
+}
+
+/// Reads a file; no more than its header announces and its size allows.
+fn parse<const D: usize>(path: &Path) -> Result<Array<D>, DataError> {
+    let length = 4 + 4 * D;
+    let mut file = Payload::open(path)?;
+    let header = file.take(length as u64)?;
+    let magic = [0, 0, UNSIGNED_BYTE, D as u8];
+    if header.len() < length {
+        let problem = format!("it has {} bytes, expected at least the {length} of an IDX header", header.len());
         return Err(DataError::malformed(path, problem));
     }
-    let magic = [0, 0, UNSIGNED_BYTE, D as u8];
-    if bytes[..4] != magic {
-        let found = checksum::hexadecimal(&bytes[..4]);
+    if header[..4] != magic {
+        let found = checksum::hexadecimal(&header[..4]);
         let problem = format!("it starts with {found}, expected 0000080{D} (IDX, bytes in {D} dimensions)");
         return Err(DataError::malformed(path, problem));
     }
     let mut extents = [0; D];
-    for (extent, word) in extents.iter_mut().zip(bytes[4..header].as_chunks::<4>().0) {
+    for (extent, word) in extents.iter_mut().zip(header[4..].as_chunks::<4>().0) {
         *extent = u32::from_be_bytes(*word) as usize;
     }
-    let announced = extents.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
+    let announced = extents.iter().try_fold(1_u64, |product, &extent| product.checked_mul(extent as u64));
     if announced == Some(0) {
         return Err(DataError::malformed(path, format!("its header says {}, so it is empty", sizes(&extents))));
     }
-    let found = bytes.len() - header;
-    if announced != Some(found) {
+    let another = |found: String| {
         let problem = format!("it has {found} bytes of data, expected {} as its header says", sizes(&extents));
-        return Err(DataError::malformed(path, problem));
+        DataError::malformed(path, problem)
+    };
+    let size = file.size().map(|size| size - length as u64);
+    if let Some(found) = size.filter(|&size| Some(size) != announced) {
+        return Err(another(found.to_string()));
     }
-    bytes.drain(..header);
-    Ok((extents, bytes))
+    let announced = announced.unwrap_or(u64::MAX);
+    let data = file.take(announced)?;
+    if data.len() as u64 != announced {
+        return Err(another(data.len().to_string()));
+    }
+    if !file.is_at_end()? {
+        return Err(another(format!("more than {announced}")));
+    }
+    let checksum = checksum::md5_of(&mut (&header[..]).chain(&data[..])).map_err(DataError::reading(path))?;
+    Ok(Array { extents, data, checksum })
 }
 
 fn sizes(extents: &[usize]) -> String {

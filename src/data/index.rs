@@ -1,6 +1,6 @@
 //! A small file that remembers what data files were found to contain, so that planning need not decode them.
 //!
-//! One line an entry: fingerprint of the files, content hash, provenance, images, and the places of files that were left
+//! A first line with the version of its form, and then one line an entry: fingerprint of the files, content hash, provenance, images, and the places of files that were left
 //! out, if any. It is a memo and no more: a line that does
 //! not parse is passed over, and the whole may be deleted at any time.
 
@@ -11,6 +11,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::content::{Content, Provenance};
+
+/// The first line. Raised whenever fingerprints are made of something else, so that nothing is read as what it is not.
+const VERSION: &str = "overinterp data index 2";
 
 /// What is remembered of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Index {
             let _ = write!(entry, "{}{place}", if turn == 0 { ' ' } else { ',' });
         }
         entries.insert(fingerprint.to_hex().to_string(), entry);
-        let mut text = String::new();
+        let mut text = format!("{VERSION}\n");
         for (fingerprint, entry) in entries {
             let _ = writeln!(text, "{fingerprint} {entry}");
         }
@@ -60,10 +63,11 @@ impl Index {
         Ok(())
     }
 
-    /// The lines by fingerprint; none where there is no such file or it cannot be read.
+    /// The lines by fingerprint; none where there is no such file, it cannot be read, or another version wrote it.
     fn read(&self) -> BTreeMap<String, String> {
         let text = fs::read(&self.path).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
+        let text = text.strip_prefix(VERSION).and_then(|text| text.strip_prefix('\n')).unwrap_or_default();
         let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, entry)| parse(entry).is_some());
         lines.map(|(fingerprint, entry)| (fingerprint.to_owned(), entry.to_owned())).collect()
     }

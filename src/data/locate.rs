@@ -157,7 +157,8 @@ fn locate_idx(source: &DataSource, roots: &[PathBuf]) -> Result<[idx::Files; 2],
         if root.is_file() {
             return Err(not_a_folder(root, &format!("a folder with {}", idx::TRAIN.images)));
         }
-        for folder in [root.clone(), root.join(source.kind.name())] {
+        let mut incomplete = None;
+        for folder in idx_folders(source.kind, root) {
             let names = [idx::TRAIN.images, idx::TRAIN.labels, idx::TEST.images, idx::TEST.labels];
             let found = names.map(|name| idx_file(&folder, name));
             if let [Some(train_images), Some(train_labels), Some(test_images), Some(test_labels)] = found {
@@ -168,12 +169,27 @@ fn locate_idx(source: &DataSource, roots: &[PathBuf]) -> Result<[idx::Files; 2],
             if found.iter().any(Option::is_some) {
                 let missing = names.iter().zip(&found).filter(|(_, found)| found.is_none());
                 let missing = missing.map(|(name, _)| PathBuf::from(name)).collect();
-                return Err(DataError::Incomplete { folder, missing, remedy: remedy(source) });
+                incomplete.get_or_insert(DataError::Incomplete {
+                    folder: folder.clone(),
+                    missing,
+                    remedy: remedy(source),
+                });
             }
             looked.push(folder);
         }
+        if let Some(incomplete) = incomplete {
+            return Err(incomplete);
+        }
     }
     Err(missing(source, looked))
+}
+
+/// Where in `root` IDX files may lie: there, in a folder of the set's name, or where torchvision puts them, of whose own
+/// `root`, set's folder or `raw` folder any may be given.
+fn idx_folders(kind: DataKind, root: &Path) -> Vec<PathBuf> {
+    let torchvision = if kind == DataKind::FashionMnist { "FashionMNIST" } else { "MNIST" };
+    let set = root.join(torchvision);
+    vec![root.to_owned(), root.join(kind.name()), set.join("raw"), set, root.join("raw")]
 }
 
 /// A file of that name, plain or compressed, or with a dot in its name as some unpackers write it.

@@ -1,40 +1,114 @@
-//! The bytes of a data file, however they are packed.
+//! The bytes of a data file, however they are packed, and never more of them than its size on disk allows.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
 use super::DataError;
 
-/// Reads a whole file, uncompressed if its name ends in `.gz`.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let mut file = File::open(path).map_err(DataError::reading(path))?;
-    let mut bytes = Vec::new();
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut unpacked = MultiGzDecoder::new(BufReader::new(file));
-        unpacked.read_to_end(&mut bytes).map_err(|error| damaged_gzip(path, &error))?;
-    } else {
+/// What a packed file may unpack to: so many times its own size. The published images unpack to five times theirs at most;
+/// zeros, to a thousand times.
+const TIMES: u64 = 100;
+/// What it may unpack to at any rate, so that few images that are nearly empty are no exception.
+const ANY_RATE: u64 = 64 << 20;
+
+/// What a packed file of so many bytes may unpack to.
+const fn most(packed: u64) -> u64 {
+    let most = packed.saturating_mul(TIMES);
+    if most > ANY_RATE { most } else { ANY_RATE }
+}
+
+/// A file that is read from its beginning, unpacked if its name ends in `.gz`.
+pub(super) struct Payload {
+    path: PathBuf,
+    reader: Box<dyn Read>,
+    /// Its own size.
+    size: u64,
+    /// Whether that is the size of what it unpacks to.
+    packed: bool,
+}
+
+impl Payload {
+    /// Opens a file.
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::reading(path))?;
         let size = file.metadata().map_err(DataError::reading(path))?.len();
-        bytes.reserve_exact(usize::try_from(size).unwrap_or(0));
-        file.read_to_end(&mut bytes).map_err(DataError::reading(path))?;
+        let packed = path.extension().is_some_and(|extension| extension == "gz");
+        let reader: Box<dyn Read> =
+            if packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+        Ok(Self { path: path.to_owned(), reader, size, packed })
     }
+
+    /// Bytes of the file if it is not packed, which nothing in it can change.
+    pub(super) const fn size(&self) -> Option<u64> {
+        if self.packed { None } else { Some(self.size) }
+    }
+
+    /// The next `count` bytes, or as many as are left.
+    ///
+    /// # Errors
+    /// When they cannot be read or unpacked, or it may not unpack to so many.
+    pub(super) fn take(&mut self, count: u64) -> Result<Vec<u8>, DataError> {
+        let most = if self.packed { most(self.size) } else { self.size };
+        if self.packed && count > most {
+            return Err(DataError::Unpacks { path: self.path.clone(), announced: count, most, packed: self.size });
+        }
+        let mut bytes = Vec::new();
+        bytes.reserve_exact(usize::try_from(count.min(most)).unwrap_or(0));
+        match self.reader.by_ref().take(count).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) if self.packed => Err(damaged_gzip(&self.path, &error)),
+            Err(source) => Err(DataError::Read { path: self.path.clone(), source }),
+        }
+    }
+
+    /// Whether nothing follows, so that a packed file was whole.
+    pub(super) fn is_at_end(&mut self) -> Result<bool, DataError> {
+        self.take(1).map(|next| next.is_empty())
+    }
+}
+
+/// Reads a whole file of at most `most` bytes; `what` says what it is that has no more.
+pub(super) fn read(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, DataError> {
+    let bytes = Payload::open(path)?.take(most + 1)?;
+    check_length(path, bytes.len() as u64, most, what)?;
     Ok(bytes)
 }
 
+fn check_length(path: &Path, bytes: u64, most: u64, what: &str) -> Result<(), DataError> {
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(DataError::malformed(path, format!("it has more than {most} bytes, the most that {what} may have")))
+}
+
 /// Passes each of `members` that a `.tar.gz` holds to `visit`, in the archive's order: its place in `members`, a
-/// path for messages, and its bytes. Members are known by their file names, whatever their folder.
+/// path for messages, and its bytes. Members are known by their file names, whatever their folder, and may have so many
+/// bytes each.
 ///
 /// The archive is read to its end, so that a truncated one never passes.
 pub(super) fn visit_archive(
     archive: &Path,
-    members: &[&str],
+    members: &[(&str, u64)],
+    what: &str,
     mut visit: impl FnMut(usize, &Path, &[u8]) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let file = File::open(archive).map_err(DataError::reading(archive))?;
-    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
-    let broken = |error: &io::Error| damaged_gzip(archive, error);
+    let packed = file.metadata().map_err(DataError::reading(archive))?.len();
+    let (left, exceeded) = (most(packed), Rc::new(Cell::new(false)));
+    let unpacked = Limited { reader: MultiGzDecoder::new(BufReader::new(file)), left, exceeded: Rc::clone(&exceeded) };
+    let mut tar = tar::Archive::new(unpacked);
+    let broken = |error: &io::Error| {
+        if exceeded.get() {
+            let most = most(packed);
+            return DataError::Unpacks { path: archive.to_owned(), announced: most + 1, most, packed };
+        }
+        damaged_gzip(archive, error)
+    };
     let mut found = vec![false; members.len()];
     for entry in tar.entries().map_err(|error| broken(&error))? {
         let mut entry = entry.map_err(|error| broken(&error))?;
@@ -42,17 +116,41 @@ pub(super) fn visit_archive(
             continue;
         }
         let path = entry.path().map_err(|error| broken(&error))?.into_owned();
-        let Some(index) = members.iter().position(|member| path.file_name().is_some_and(|name| name == *member)) else {
+        let is_named = |member: &str| path.file_name().is_some_and(|name| name == member);
+        let Some(index) = members.iter().position(|(member, _)| is_named(member)) else {
             continue;
         };
+        let named = member_path(archive, &path);
+        check_length(&named, entry.size(), members[index].1, what)?;
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|error| broken(&error))?;
         if !std::mem::replace(&mut found[index], true) {
-            visit(index, &member_path(archive, &path), &bytes)?;
+            visit(index, &named, &bytes)?;
         }
     }
     io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(|error| broken(&error))?;
     Ok(())
+}
+
+/// A reader of at most `left` bytes more.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+    /// Set when there are more.
+    exceeded: Rc<Cell<bool>>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        if let Some(left) = self.left.checked_sub(count as u64) {
+            self.left = left;
+            Ok(count)
+        } else {
+            self.exceeded.set(true);
+            Err(io::Error::other("it unpacks to too much"))
+        }
+    }
 }
 
 /// How a file in an archive is named in messages: `ARCHIVE:MEMBER`.

@@ -139,3 +139,25 @@ fn an_archive_without_a_batch_is_refused_and_a_bad_member_is_named() {
     tar_gz(&path, "cifar-10-batches-bin", &files);
     assert!(archive_message(&path).ends_with("there is no data_batch_2.bin in it"));
 }
+
+#[test]
+fn an_archive_that_unpacks_to_very_much_is_refused_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cifar-10-binary.tar.gz");
+    let mut files = cifar10_files();
+    // Passed over, but unpacked on the way.
+    files.insert(0, ("zeros".to_owned(), vec![0; 70 << 20]));
+    tar_gz(&path, "cifar-10-batches-bin", &files);
+    let message = archive_message(&path);
+    assert!(message.contains("may unpack to 67108864 at most") && message.contains("64 MiB at any rate"), "{message}");
+}
+
+#[test]
+fn a_file_of_more_images_than_the_largest_is_refused_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &cifar10_files());
+    let path = dir.path().join("batches.meta.txt");
+    fs::write(&path, vec![b'a'; 100_000]).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.contains("batches.meta.txt") && message.contains("it has more than 65536 bytes"), "{message}");
+}

@@ -93,7 +93,7 @@ pub fn write_files(folder: &Path, files: &[(String, Vec<u8>)]) {
 
 /// A `.tar.gz` of the files under `folder/`.
 pub fn tar_gz(path: &Path, folder: &str, files: &[(String, Vec<u8>)]) {
-    let mut tar = tar::Builder::new(GzEncoder::new(File::create(path).unwrap(), Compression::fast()));
+    let mut tar = tar::Builder::new(GzEncoder::new(File::create(path).unwrap(), Compression::best()));
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);

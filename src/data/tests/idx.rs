@@ -1,4 +1,8 @@
 use std::fs;
+use std::io::Read;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::fixtures::{gzip, idx, load, message, source, write_idx};
 use crate::data::{Dataset, Provenance};
@@ -152,5 +156,78 @@ fn a_truncated_or_corrupted_gzip_file_is_refused() {
         let message = message(KIND, dir.path(), Split::Train);
         assert!(message.starts_with(&format!("{} is damaged", path.display())), "{message}");
         assert!(message.contains("download it again"), "{message}");
+    }
+}
+
+/// Of `zeros` bytes after `header`, packed.
+fn packed_zeros(header: &[u8], zeros: u64) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::copy(&mut header.chain(std::io::repeat(0).take(zeros)), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_small_file_that_would_unpack_to_very_much_is_refused_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    write_idx(dir.path());
+    fs::remove_file(dir.path().join("train-images-idx3-ubyte")).unwrap();
+    let path = dir.path().join("train-images-idx3-ubyte.gz");
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let message = message(KIND, dir.path(), Split::Train);
+        assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+        message
+    };
+    // 600 MB are announced; what follows does not matter.
+    let message = refused(&packed_zeros(&idx(&[765_306, 28, 28], &[]), 1 << 20));
+    for word in ["599999904", "67108864 at most", "100 times", "64 MiB", "unpack it first"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    // More is there than is announced, or no header at all.
+    let message = refused(&packed_zeros(&idx(&[3, 2, 3], &[]), 1 << 20));
+    assert!(message.ends_with("it has more than 18 bytes of data, expected 3 x 2 x 3 as its header says"), "{message}");
+    assert!(refused(&packed_zeros(&[], 1 << 20)).contains("it starts with 00000000"));
+}
+
+#[test]
+fn many_more_images_than_published_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    write_idx(dir.path());
+    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    // As many as EMNIST's digits, smaller, and blank as no real ones are.
+    let (count, pixels) = (240_000_u32, 16);
+    let images = packed_zeros(&idx(&[count, 4, 4], &[]), u64::from(count) * pixels);
+    fs::write(dir.path().join("train-images-idx3-ubyte.gz"), images).unwrap();
+    fs::write(dir.path().join("train-labels-idx1-ubyte.gz"), packed_zeros(&idx(&[count], &[]), count.into())).unwrap();
+    assert_eq!(load(KIND, dir.path(), Split::Train).unwrap().images.len(), count as usize);
+}
+
+#[test]
+fn the_folders_of_torchvision_are_found_from_each_of_their_parents() {
+    let plain = tempfile::tempdir().unwrap();
+    write_idx(plain.path());
+    for (kind, set) in [(DataKind::Mnist, "MNIST"), (KIND, "FashionMNIST")] {
+        let root = tempfile::tempdir().unwrap();
+        let raw = root.path().join(set).join("raw");
+        fs::create_dir_all(&raw).unwrap();
+        // torchvision leaves what it downloaded beside what it unpacked.
+        write_idx(&raw);
+        for entry in fs::read_dir(plain.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{}.gz", path.file_name().unwrap().to_str().unwrap());
+            fs::write(raw.join(name), gzip(&fs::read(path).unwrap())).unwrap();
+        }
+        // Something of the same name is no obstacle.
+        fs::write(root.path().join("train-images-idx3-ubyte"), []).unwrap();
+        for place in [root.path(), &root.path().join(set), &raw] {
+            for split in Split::ALL {
+                let (expected, found) = (load(kind, plain.path(), split).unwrap(), load(kind, place, split).unwrap());
+                assert_eq!((found.images, found.content), (expected.images, expected.content), "{}", place.display());
+            }
+        }
+        let other = if kind == KIND { DataKind::Mnist } else { KIND };
+        assert!(Dataset::locate(&source(other, root.path())).is_err());
     }
 }

@@ -10,6 +10,7 @@ use super::error::{Doing as _, READ};
 use super::record::{Draft, FileRecord, Record};
 use super::{Lock, Store, StoreError, count, files};
 use crate::engine::key::StepKey;
+use crate::file_state::FileState;
 
 /// The file that makes a directory an entry.
 pub(super) const RECORD: &str = "step.json";
@@ -33,7 +34,7 @@ pub enum Lookup {
 /// How closely an entry is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Scrutiny {
-    /// Names, sizes and times; bytes only where the time of a file has changed.
+    /// Names, sizes and states; bytes only where the state of a file has changed.
     Times,
     /// Every byte.
     Bytes,
@@ -97,15 +98,15 @@ impl Store {
                     file.bytes
                 )));
             }
-            let modified = files::modified(&metadata);
-            if modified != file.modified || scrutiny == Scrutiny::Bytes {
+            let state = FileState::of(&metadata).number();
+            if state != file.state || scrutiny == Scrutiny::Bytes {
                 count(&self.files_hashed);
                 let path = dir.join(name);
                 if files::hash_file(&path).doing(READ, &path)? != file.hash {
                     return Ok(Lookup::Damaged(format!("the bytes of file {name} have changed")));
                 }
-                touched |= modified != file.modified;
-                file.modified = modified;
+                touched |= state != file.state;
+                file.state = state;
             }
         }
         if let Some(name) = there.keys().next() {
@@ -117,7 +118,7 @@ impl Store {
         Ok(Lookup::Intact(Arc::new(record)))
     }
 
-    /// Notes the files' new times, so that they need not be hashed again. A cache that cannot be written to
+    /// Notes the files' new states, so that they need not be hashed again. A cache that cannot be written to
     /// stays as it is.
     fn note_times(&self, dir: &Path, record: &Record) {
         let Ok(Some(_lock)) = self.lock(&record.key, &mut || false) else { return };
@@ -155,7 +156,7 @@ impl Store {
             fs::File::open(&path).and_then(|file| file.sync_all()).doing("write", &path)?;
             count(&self.files_hashed);
             let hash = files::hash_file(&path).doing(READ, &path)?;
-            records.insert(name, FileRecord { bytes: metadata.len(), hash, modified: files::modified(&metadata) });
+            records.insert(name, FileRecord { bytes: metadata.len(), hash, state: FileState::of(&metadata).number() });
         }
         let record = draft.with_files(records);
         let path = private.join(RECORD);

@@ -44,8 +44,10 @@ pub struct FileRecord {
     pub bytes: u64,
     /// The hash of its bytes.
     pub hash: ContentHash,
-    /// When it was last changed, in nanoseconds since 1970. Only tells when to hash it again.
-    pub modified: i64,
+    /// The number of its [`crate::file_state::FileState`]; of earlier versions, the time of its modification. Only tells
+    /// when to hash it again.
+    #[serde(rename = "modified")]
+    pub state: i64,
 }
 
 /// Which program computes, and where. Recorded with each result; never part of a key.
@@ -215,7 +217,7 @@ pub(in crate::engine) mod tests {
         label: Label,
     ) -> Record {
         let made = Made { by: Maker::default(), date: date_text(0), unix_seconds: 0 };
-        let file = FileRecord { bytes: 0, hash: ContentHash::new(blake3::hash(b"")), modified: 0 };
+        let file = FileRecord { bytes: 0, hash: ContentHash::new(blake3::hash(b"")), state: 0 };
         Draft { manifest, inputs, labels: vec![label], seconds: 0.1, made, taken_from: None, notes: &[] }
             .with_files([("empty".to_owned(), file)].into())
     }
@@ -266,7 +268,7 @@ pub(in crate::engine) mod tests {
     fn notes_are_recorded_but_are_no_content() {
         let manifest = || Manifest::from_value(&serde_json::json!({"kind": "give", "version": 1, "settings": {}}));
         let with = |note: &[u8], number: &[u8], notes: &'static [&'static str]| {
-            let file = |bytes: &[u8]| FileRecord { bytes: 1, hash: ContentHash::new(blake3::hash(bytes)), modified: 0 };
+            let file = |bytes: &[u8]| FileRecord { bytes: 1, hash: ContentHash::new(blake3::hash(bytes)), state: 0 };
             let files = [("log.csv", note), ("number.txt", number)];
             let files = files.map(|(name, bytes)| (name.to_owned(), file(bytes))).into();
             let made = Made { by: Maker::default(), date: date_text(0), unix_seconds: 0 };
