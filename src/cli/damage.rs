@@ -1,10 +1,9 @@
 //! Results as every verb reads them from the cache: what is absent or damaged is left out of what is shown, damage is
 //! named on standard error, once, and makes the exit code 3.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::Artifact;
@@ -16,12 +15,16 @@ use super::session::Session;
 
 /// The damaged entries that a verb has met.
 #[derive(Debug, Default)]
-pub(super) struct Damaged(RefCell<BTreeSet<StepKey>>);
+pub(super) struct Damaged(Mutex<BTreeSet<StepKey>>);
 
 impl Damaged {
     /// Their keys.
     pub fn keys(&self) -> Vec<String> {
-        self.0.borrow().iter().map(ToString::to_string).collect()
+        self.entries().iter().map(ToString::to_string).collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeSet<StepKey>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,7 +56,7 @@ impl Session {
 
     /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.
     pub fn ended(&self, status: Status) -> Status {
-        let damaged = !self.damaged_entries.0.borrow().is_empty() || !self.damaged.is_empty();
+        let damaged = !self.damaged_entries.entries().is_empty() || !self.damaged.is_empty();
         if damaged && matches!(status, Status::Success | Status::Usage) { Status::Stage } else { status }
     }
 
@@ -74,7 +77,7 @@ impl Session {
     }
 
     fn damaged_entry(&self, key: &StepKey, damage: &str) {
-        if self.damaged_entries.0.borrow_mut().insert(key.clone()) {
+        if self.damaged_entries.entries().insert(key.clone()) {
             let plan = &self.planned.plan;
             let label = plan.find(key).map_or_else(String::new, |id| format!("{} ", plan.step(id).label()));
             errln!("damaged {label}({key}): {damage}; `overinterp run` sets it aside and computes it again");

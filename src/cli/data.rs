@@ -1,6 +1,5 @@
 //! `data fetch`: downloads a published data set.
 
-use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use crate::spec::DataKind;
 use super::args::DataVerb;
 use super::failure::{Failure, Status};
 use super::writing::WriteError;
-use super::{interrupt, output, session, text};
+use super::{interrupt, output, session, terminal, text};
 
 pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     let DataVerb::Fetch { name, root, base } = verb;
@@ -28,7 +27,7 @@ pub(super) fn run(verb: DataVerb) -> Result<Status, Failure> {
     let root = root.or_else(|| usual_places(kind).into_iter().next()).unwrap_or_else(|| PathBuf::from("data"));
     let cancel = Cancel::default();
     interrupt::stop_on_interrupt(&cancel)?;
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = terminal::draws();
     let bar = ProgressBar::with_draw_target(
         Some(0),
         if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },

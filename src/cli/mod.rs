@@ -27,15 +27,15 @@ mod measure;
 mod plan;
 mod progress;
 mod rates;
+mod remaining;
 mod report;
 mod results;
 mod run;
 mod session;
 mod show;
+mod terminal;
 mod text;
 mod writing;
-
-use std::io::IsTerminal;
 
 use clap::{CommandFactory, Parser};
 
@@ -57,7 +57,7 @@ pub fn main() -> Status {
                 out!("{text}");
                 return Status::Success;
             }
-            if coloured() {
+            if terminal::colours() {
                 output::to_stderr_coloured(text.ansi().to_string().trim_end());
             } else {
                 errln!("{}", text.to_string().trim_end());
@@ -124,11 +124,6 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
     }
 }
 
-/// Whether messages on standard error may have colours.
-fn coloured() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// Logs to standard error what `--log`, or else `RUST_LOG`, asks for; warnings if neither does.
 fn start_log(filter: Option<&str>) -> Result<(), Failure> {
     use tracing_subscriber::EnvFilter;
@@ -142,7 +137,7 @@ fn start_log(filter: Option<&str>) -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_writer(|| output::Log)
         .log_internal_errors(false)
-        .with_ansi(coloured())
+        .with_ansi(terminal::colours())
         .with_target(false)
         .init();
     Ok(())

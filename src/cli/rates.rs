@@ -1,5 +1,6 @@
 //! What `bench` measured, kept beside the cache's steps, and the estimates that follow from it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use crate::nn::rates::{model_of_processor, processor};
 use crate::spec::{Activity, Rates, Work};
 
 use super::failure::Failure;
+use super::remaining::Expected;
 use super::session::Session;
 use super::writing::WriteError;
 
@@ -75,6 +77,29 @@ pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> S
         let learns = work.iter().any(|work| work.activity == Activity::Learn);
         alike().or_else(rated).or(earlier.filter(|_| learns))
     })
+}
+
+/// What of the steps to run is known before they do, by their places in the plan.
+pub(super) fn expected(schedule: &Schedule, view: &View, session: &Session) -> BTreeMap<usize, Expected> {
+    if schedule.to_run() == 0 {
+        return BTreeMap::new();
+    }
+    let planned = &session.planned;
+    let schedule = estimated(schedule.clone(), view, session);
+    let to_run = planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
+    let expected = to_run.map(|(id, step)| {
+        let estimate = schedule.step(id).estimate.map(|estimate| estimate.seconds);
+        let (kind, amount) = match planned.work.get(step.identity()).map(|work| parts(work)) {
+            // All networks of an ensemble do the same work as often.
+            Some(parts @ [first, ..]) => {
+                let kinds = parts.iter().map(|work| format!("{:?}", (work.arch, work.shape, work.activity)));
+                (kinds.collect(), first.times as f64)
+            }
+            _ => (format!("{} {}", step.manifest().kind(), step.label().stage), 1.0),
+        };
+        (id.index(), Expected { kind, amount, estimate })
+    });
+    expected.collect()
 }
 
 /// A step that ran: how long it took for some work of one kind.

@@ -18,7 +18,7 @@ use super::failure::{Failure, Status};
 use super::files::Origin;
 use super::measure::{axes, measurements};
 use super::session::Session;
-use super::{json, text};
+use super::{json, terminal, text};
 
 /// An experiment's tables and claims, filled from the cache.
 pub(super) struct Answers {
@@ -136,20 +136,25 @@ pub(super) fn print_human(answers: &Answers) {
         outln!("\n{}", evaluations.join("\n"));
     }
     if !answers.sufficient.is_empty() {
-        outln!("\n{}", answers.sufficient.join("\n"));
+        print_folded(&answers.sufficient.join("\n"), 2);
     }
     if !answers.analyses.is_empty() {
-        outln!("\nAnalyses\n{}", answers.analyses.join("\n"));
+        print_folded(&format!("Analyses\n{}", answers.analyses.join("\n")), 4);
     }
     if !answers.answered.is_empty() {
         outln!("\n{}", answers.answered.join("\n"));
     }
     if evaluated && !answers.claims.is_empty() {
-        outln!("\nClaims\n{}", claims_human(&answers.claims).trim_end());
+        print_folded(&format!("Claims\n{}", claims_human(&answers.claims).trim_end()), 17);
     }
     if evaluated && !answers.origins.is_empty() {
-        outln!("\n{}", answers.origins.join("\n"));
+        print_folded(&answers.origins.join("\n"), 2);
     }
+}
+
+/// Prints lines, none longer than a terminal is wide.
+fn print_folded(lines: &str, indent: usize) {
+    outln!("\n{}", terminal::folded(lines, terminal::width_of_output(), indent));
 }
 
 /// A line for each evaluation, for an experiment without tables.

@@ -10,7 +10,7 @@ use super::interrupt::stop_on_interrupt;
 use super::progress::Progress;
 use super::results::{answers, print_human};
 use super::session::Session;
-use super::{json, text};
+use super::{json, rates, text};
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
@@ -26,10 +26,13 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if !arguments.frozen {
         session.say_what_computes();
     }
-    let progress = Progress::new(session.planned.plan.len());
+    let progress = Progress::new(session.planned.plan.len(), &cancel);
     let observer = |event: Event<'_>| {
         if json {
             json::event(&event);
+        }
+        if let Event::Planned { schedule, view } = event {
+            progress.expect(rates::expected(schedule, view, &session), usize::from(arguments.jobs), json);
         }
         progress.show(&event, json);
     };
@@ -53,11 +56,16 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if json {
         json::summary(&summary);
     } else {
-        errln!("\n{}", closing(&summary));
+        errln!("");
+    }
+    progress.tell_failures();
+    if !json {
+        errln!("{}", closing(&summary));
     }
     Ok(session.ended(if cancel.is_cancelled() {
         if !json {
-            errln!("stopped: finished steps are kept, the same command goes on from here");
+            let steps = session.planned.plan.len();
+            errln!("stopped: {} of {steps} steps are left, and the same command goes on from here", summary.skipped);
         }
         Status::Cancelled
     } else if summary.failed > 0 {
@@ -70,7 +78,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
 fn closing(summary: &Summary) -> String {
     let Summary { ran, cached, failed, skipped, seconds } = summary;
     let wrong = if failed + skipped > 0 { format!(", failed {failed}, skipped {skipped}") } else { String::new() };
-    format!("ran {ran}, cached {cached}{wrong} in {}", text::duration(*seconds))
+    let nothing = if ran + failed + skipped == 0 { ": nothing was to do" } else { "" };
+    format!("ran {ran}, cached {cached}{wrong} in {}{nothing}", text::duration(*seconds))
 }
 
 /// A run that could not begin: what stands in the way, and, in JSON, still the closing line.

@@ -75,7 +75,7 @@ impl Session {
 
 /// Reads experiment files, or reports every problem of every one of them.
 pub(super) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment>, Failure> {
-    let look = if super::coloured() { Look::Coloured } else { Look::Plain };
+    let look = if super::terminal::colours() { Look::Coloured } else { Look::Plain };
     let mut experiments = Vec::new();
     let mut problems = Vec::new();
     for file in files {

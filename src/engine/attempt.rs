@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::cancel::CANCELLED;
 use super::event::{Event, Status};
 use super::executor::{Outcome, Run};
 use super::key::StepKey;
@@ -82,8 +83,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             let why = "no space is left, so that nothing more is begun".to_owned();
             return Err(Failure { status: Status::Skipped, why, seconds: 0.0, full: false });
         }
-        let cancelled =
-            || Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds: 0.0, full: false };
+        let cancelled = || Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds: 0.0, full: false };
         if self.run.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -168,7 +168,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(StageError::Cancelled)) if self.run.cancel.is_cancelled() => {
-                Some(Failure { status: Status::Skipped, why: "the run was cancelled".to_owned(), seconds, full: false })
+                Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, full: false })
             }
             Ok(Err(error)) if cause_of(&error).is_some_and(is_full) => {
                 let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum::<u64>();

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Why a step is skipped that a cancelled run did not come to.
+pub const CANCELLED: &str = "the run was cancelled";
+
 /// Shared between whoever may stop a run and the run. Once cancelled it stays so.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);

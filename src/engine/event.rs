@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::plan::{Step, StepId};
 use super::schedule::{Schedule, Why};
 use super::stage::Progress;
+use super::view::View;
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +56,8 @@ pub enum Event<'a> {
     Planned {
         /// For each step, whether it will run and why.
         schedule: &'a Schedule,
+        /// What the cache held.
+        view: &'a View,
     },
     /// A step begins to run.
     Started {

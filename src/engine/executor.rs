@@ -95,7 +95,7 @@ pub fn run<E: Sync>(
     }
     // Before anything is told: a cache that cannot be written to is found out at once.
     let _in_use = if schedule.to_run() > 0 { Some(store.begin()?) } else { None };
-    observer(Event::Planned { schedule: &schedule });
+    observer(Event::Planned { schedule: &schedule, view: &view });
     let run = Run {
         plan,
         store,

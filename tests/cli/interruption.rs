@@ -86,3 +86,28 @@ fn a_hang_up_ends_a_run_in_good_order_unless_it_was_ignored_at_the_start() {
         assert_eq!((code, last["ran"].as_u64()), (Some(0), Some(STEPS)), "{trap} {last}");
     }
 }
+
+#[test]
+fn ctrl_c_tells_of_the_rest_in_one_line() {
+    let bench = Bench::new();
+    bench.edit("per-round = 196", "per-round = 8");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+        .args(["run", "tiny.toml"])
+        .current_dir(bench.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let before: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("ran     full")).collect();
+    assert_eq!(before[0], format!("{STEPS} of {STEPS} steps to run, time left unknown"));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");
+    let told: Vec<&String> = rest.iter().filter(|line| line.contains("skipped") || line.contains("left")).collect();
+    let (sum, left) = (told[0], told[1]);
+    assert!(sum.starts_with("ran ") && left.starts_with("stopped: ") && told.len() == 2, "{rest:#?}");
+    assert!(left.ends_with(&format!("of {STEPS} steps are left, and the same command goes on from here")), "{left}");
+    // No terminal, so nothing that moves a cursor.
+    assert!(before.iter().chain(&rest).all(|line| !line.contains('\u{1b}')), "{rest:#?}");
+}
