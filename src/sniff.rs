@@ -91,6 +91,13 @@ impl Foreign {
         Self::of_text(start, bytes.len() > start.len())
     }
 
+    /// What stands in place of a file whose form is known and was not found: a pointer or a server's answer. Texts without
+    /// a form and other kinds of file are none of these.
+    #[must_use]
+    pub fn in_place(bytes: &[u8]) -> Option<Self> {
+        Self::of(bytes).filter(|foreign| matches!(foreign, Self::LfsPointer | Self::WebPage | Self::Xml | Self::Json))
+    }
+
     fn of_text(start: &[u8], goes_on: bool) -> Option<Self> {
         let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         let text = match std::str::from_utf8(start) {

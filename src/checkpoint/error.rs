@@ -98,6 +98,9 @@ pub enum Fault {
     /// The file is something else.
     #[error("{0}. A checkpoint is a safetensors file, or one that torch.save wrote")]
     Foreign(Foreign),
+    /// The archive of arrays is something else.
+    #[error("{0}")]
+    Instead(Foreign),
     /// A tar archive by PyTorch 0.1.
     #[error(
         "a tar archive by PyTorch 0.1; load it with a PyTorch up to 2.5 and save its `state_dict()` with torch.save"

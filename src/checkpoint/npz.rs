@@ -10,6 +10,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::error::{CheckpointError, Fault, Located};
 use crate::numpy::{Array, Exact};
+use crate::sniff::{Foreign, LOOKED_AT};
 
 /// Elements that an array may have when it is read as a whole: an order of a million pixels has three million. They take
 /// 64 MiB, whatever the archive's compression makes of them.
@@ -20,8 +21,14 @@ pub(super) struct Npz<R>(ZipArchive<R>);
 
 impl<R: Read + Seek> Npz<R> {
     /// Opens an archive.
-    pub fn open(file: R) -> Result<Self, Located> {
-        ZipArchive::new(file).map(Self).map_err(|error| Fault::from(error).at("the archive's directory"))
+    pub fn open(mut file: R) -> Result<Self, Located> {
+        let mut start = Vec::new();
+        let looked = file.by_ref().take(LOOKED_AT as u64).read_to_end(&mut start).and_then(|_| file.rewind());
+        let opened = looked.map_err(ZipError::from).and_then(|()| ZipArchive::new(file));
+        opened.map(Self).map_err(|error| match Foreign::in_place(&start) {
+            Some(foreign) => Fault::Instead(foreign).at("its first bytes"),
+            None => Fault::from(error).at("the archive's directory"),
+        })
     }
 
     /// An array that must be there.
@@ -70,4 +77,22 @@ pub(super) fn read_file<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, L
         return Err(Fault::NotAFile.at("the path").of(path));
     }
     parse(&fs::read(path).map_err(unreadable)?).map_err(|located| located.of(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_download_left_in_place_of_an_archive_is_named() {
+        for (bytes, named) in [
+            (&b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"[..], "this is a Git LFS pointer"),
+            (b"<!DOCTYPE html><html></html>", "this is an HTML page"),
+        ] {
+            let error = Npz::open(Cursor::new(bytes)).err().unwrap().of(Path::new("a.npz"));
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.starts_with(named), "{error}: {cause}");
+        }
+        assert!(Npz::open(Cursor::new(to_bytes(&[("a", vec![1, 2])]).unwrap())).is_ok());
+    }
 }

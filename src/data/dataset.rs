@@ -70,7 +70,8 @@ impl Dataset {
     ) -> Result<Loaded, DataError> {
         let (mut images, provenance) = match &self.files {
             Files::Cifar { official, layout, at } => {
-                let decoded = cifar::load(layout, at, split, official.classes.len())?;
+                let decoded = cifar::load(layout, at, split, official.classes.len());
+                let decoded = decoded.map_err(DataError::recognised)?;
                 let classes = decoded.classes.unwrap_or_else(|| owned(official.classes));
                 let (pixels, labels) = (decoded.pixels, decoded.labels);
                 let images = ImageSet {
@@ -86,7 +87,8 @@ impl Dataset {
                 return Err(DataError::NoHalf { name: self.source.name.clone(), split });
             }
             Files::Cifar10C { official, at, images } => {
-                let decoded = cifar10c::load(&self.source.name, at, *images, official.classes.len())?;
+                let decoded = cifar10c::load(&self.source.name, at, *images, official.classes.len());
+                let decoded = decoded.map_err(DataError::recognised)?;
                 let published = decoded.of_file == cifar10c::PUBLISHED;
                 let (pixels, labels) = (decoded.pixels, decoded.labels);
                 let classes = owned(official.classes);
@@ -96,7 +98,7 @@ impl Dataset {
             }
             Files::Idx { official, train, test } => {
                 let files = if split == Split::Train { train } else { test };
-                let decoded = idx::load(files, official.classes.len())?;
+                let decoded = idx::load(files, official.classes.len()).map_err(DataError::recognised)?;
                 let (shape, pixels, labels) = (decoded.shape, decoded.pixels, decoded.labels);
                 let classes = owned(official.classes);
                 let images =

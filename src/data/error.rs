@@ -1,9 +1,11 @@
 //! What can be wrong with a data set.
 
 use std::fmt::Write;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::sniff::{Foreign, LOOKED_AT};
 use crate::spec::Split;
 
 /// Why a data set cannot be used.
@@ -158,6 +160,17 @@ impl DataError {
     pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }
+    }
+
+    /// The same, or that the damaged file is no such file at all but what downloads leave in its place.
+    pub(super) fn recognised(self) -> Self {
+        let Self::Malformed { path, .. } = &self else { return self };
+        let mut start = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(LOOKED_AT as u64).read_to_end(&mut start));
+        match Foreign::in_place(&start).filter(|_| read.is_ok()) {
+            Some(foreign) => Self::malformed(path, foreign.to_string()),
+            None => self,
+        }
     }
 
     pub(super) fn malformed(path: &Path, problem: impl Into<String>) -> Self {

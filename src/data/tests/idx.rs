@@ -231,3 +231,27 @@ fn the_folders_of_torchvision_are_found_from_each_of_their_parents() {
         assert!(Dataset::locate(&source(other, root.path())).is_err());
     }
 }
+
+#[test]
+fn what_a_download_left_in_place_of_data_is_named() {
+    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    const PAGE: &[u8] = b"<!DOCTYPE html><html><title>Sign in</title></html>";
+    for (bytes, named) in [(POINTER, "this is a Git LFS pointer"), (PAGE, "this is an HTML page")] {
+        for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+            for ending in ["", ".gz"] {
+                let dir = tempfile::tempdir().unwrap();
+                write_idx(dir.path());
+                fs::remove_file(dir.path().join(name)).unwrap();
+                let path = dir.path().join(format!("{name}{ending}"));
+                fs::write(&path, bytes).unwrap();
+                let message = message(KIND, dir.path(), Split::Train);
+                assert!(message.starts_with(path.to_str().unwrap()) && message.contains(named), "{message}");
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cifar-10-binary.tar.gz");
+        fs::write(&path, bytes).unwrap();
+        let message = message(DataKind::Cifar10, &path, Split::Train);
+        assert!(message.starts_with(path.to_str().unwrap()) && message.contains(named), "{message}");
+    }
+}
