@@ -91,7 +91,8 @@ fn hint(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
-    if typed.ends_with(".toml") || std::path::Path::new(typed).is_file() {
+    let path = std::path::Path::new(typed);
+    if path.extension().is_some_and(|ending| ending == "toml") || path.is_file() {
         return Some(format!(
             "an experiment is computed by `overinterp run {typed}`, and looked at by `overinterp plan {typed}`"
         ));

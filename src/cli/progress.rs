@@ -80,7 +80,7 @@ impl Progress {
         }));
         let bars = MultiProgress::with_draw_target(target);
         let bar = bars.add(ProgressBar::new(steps as u64));
-        bar.set_style(style(&board, |board, width| board.total_line(width)));
+        bar.set_style(style(&board, Board::total_line));
         Self { bars, steps: bar, plain, board }
     }
 
@@ -194,12 +194,11 @@ impl Progress {
 
     fn say(&self, line: &str) {
         let line = folded(line, width_of_errors(), INDENT);
-        if self.plain {
+        // Where the bars are hidden, so would the line be.
+        if self.plain || self.bars.is_hidden() {
             errln!("{line}");
         } else {
-            // Where the bars are hidden, so would the line be.
-            let _ =
-                if self.bars.is_hidden() { Ok(errln!("{line}")) } else { self.bars.println(output::printable(&line)) };
+            let _ = self.bars.println(output::printable(&line));
         }
     }
 

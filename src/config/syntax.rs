@@ -30,16 +30,15 @@ pub(super) fn parse<T>(text: &str, source: usize, sink: &Sink, read: impl FnOnce
         let Some((span, message)) = spans.min_by_key(|(span, _)| span.start) else { break };
         let open = unclosed(&rest, &starts).filter(|open| open.start <= span.start);
         let at = open.as_ref().map_or(span.start, |open| open.start);
-        match &open {
-            Some(open) => report_open(text, open, source, sink),
-            None => {
-                let place = Place { source, start: span.start, end: span.end };
-                let problem = Problem::at(place, format!("not TOML: {message}"));
-                sink.report(match advice(line_at(text, span.start)) {
-                    Some(help) => problem.help(help),
-                    None => problem,
-                });
-            }
+        if let Some(open) = &open {
+            report_open(text, open, source, sink);
+        } else {
+            let place = Place { source, start: span.start, end: span.end };
+            let problem = Problem::at(place, format!("not TOML: {message}"));
+            sink.report(match advice(line_at(text, span.start)) {
+                Some(help) => problem.help(help),
+                None => problem,
+            });
         }
         if !take_out(&mut rest, &starts, at, open.map_or(at, |open| open.next)) {
             break;
