@@ -346,10 +346,11 @@ fn no_stage_takes_what_is_not_a_number_for_an_answer() {
         for stage in stages.into_iter().filter(|stage| *stage != "reliability") {
             // The loss of a training is looked at, too.
             let expected = if stage == "on" && value.is_finite() { "the loss is" } else { expected };
+            // Why they failed stands at the end.
             let line = said
                 .err
                 .lines()
-                .find(|line| line.strip_prefix("failed").is_some_and(|rest| rest.trim().starts_with(stage)));
+                .rfind(|line| line.strip_prefix("failed").is_some_and(|rest| rest.trim().starts_with(stage)));
             let line = line.unwrap_or_else(|| panic!("{stage} did not fail on {tensors:?}\n{}", said.err));
             assert!(line.contains(expected), "{line}");
             if expected.starts_with("although") {
