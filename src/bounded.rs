@@ -1,10 +1,11 @@
-//! Files that are read whole, within a limit: what a path names may be a device that never ends.
+//! Files that a user names: regular ones alone are opened, and those that are read whole within a limit. What a path
+//! names may be a device that never ends, or a pipe that waits for somebody to write.
 
-use std::fs::{self, File, FileType};
-use std::io::{self, Read};
+use std::fs::{self, File, FileType, Metadata};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-/// Why a file is not read.
+/// Why a file is not opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundedError {
     /// It is absent, or the system refuses.
@@ -17,7 +18,7 @@ pub enum BoundedError {
         what: &'static str,
     },
     /// It is larger than any such file needs to be.
-    #[error("it has more than {most} bytes, which is the limit for such a file")]
+    #[error("it has more than {most} bytes{}, which is the limit for such a file", rounded(*most))]
     TooLarge {
         /// How many bytes it may have.
         most: u64,
@@ -30,25 +31,75 @@ pub enum BoundedError {
     },
 }
 
+impl From<BoundedError> for io::Error {
+    /// The system's own error, or the refusal as one.
+    fn from(error: BoundedError) -> Self {
+        match error {
+            BoundedError::Io(error) => error,
+            refusal => Self::new(io::ErrorKind::InvalidInput, refusal),
+        }
+    }
+}
+
+/// Opens a regular file to be read; links are followed.
+///
+/// # Errors
+/// When it is absent, or a folder, a device, a pipe or a socket, of which none is opened.
+pub fn open(path: &Path) -> Result<File, BoundedError> {
+    regular(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// The same of a file of at most `most` bytes.
+///
+/// # Errors
+/// As [`open`], and when it is larger.
+pub fn open_within(path: &Path, most: u64) -> Result<File, BoundedError> {
+    let file = open(path)?;
+    if file.metadata()?.len() > most { Err(BoundedError::TooLarge { most }) } else { Ok(file) }
+}
+
+/// The same as [`open`] of a file that lies there itself: no link is followed.
+///
+/// # Errors
+/// As [`open`], and when it is a link.
+pub fn open_in_place(path: &Path) -> Result<File, BoundedError> {
+    let there = fs::symlink_metadata(path)?;
+    regular(&there)?;
+    let file = File::open(path)?;
+    // What had the name may have become a link meanwhile.
+    if is_same(&there, &file.metadata()?) { Ok(file) } else { Err(BoundedError::NotAFile { what: "another file now" }) }
+}
+
 /// All of a regular file of at most `most` bytes; links are followed.
 ///
 /// # Errors
-/// When it is absent, too large, or a folder, a device, a pipe or a socket, of which none is opened.
+/// As [`open_within`].
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, BoundedError> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(BoundedError::NotAFile { what: kind(metadata.file_type()) });
-    }
-    if metadata.len() > most {
-        return Err(BoundedError::TooLarge { most });
-    }
-    // Some files of the kernel's have no size of which anything is known, and a file may grow.
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(BoundedError::TooLarge { most }) } else { Ok(bytes) }
+    read_all(open(path)?, most)
 }
 
-/// The same of a file that must be text.
+/// The same of a file that lies there itself.
+///
+/// # Errors
+/// As [`open_in_place`], and when it is larger.
+pub fn read_in_place(path: &Path, most: u64) -> Result<Vec<u8>, BoundedError> {
+    read_all(open_in_place(path)?, most)
+}
+
+/// The first `count` bytes of a regular file, or all if it has no more; links are followed.
+///
+/// # Errors
+/// As [`open`].
+pub fn start(path: &Path, count: u64) -> Result<Vec<u8>, BoundedError> {
+    let mut bytes = Vec::new();
+    open(path)?.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same as [`read`] of a file that must be text.
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
@@ -56,10 +107,71 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, BoundedError> {
     String::from_utf8(read(path, most)?).map_err(|error| BoundedError::NotText { at: error.utf8_error().valid_up_to() })
 }
 
+/// Writes a regular file, new or in the place of one; links are followed.
+///
+/// # Errors
+/// When it cannot be written, or something else has the name, which stays as it is.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), BoundedError> {
+    writable(path)?;
+    Ok(File::create(path)?.write_all(bytes)?)
+}
+
+/// Makes sure that a file can be written at `path` without waiting for anybody: there is a regular one or nothing.
+///
+/// # Errors
+/// When something else is there.
+pub fn writable(path: &Path) -> Result<(), BoundedError> {
+    fs::metadata(path).map_or(Ok(()), |metadata| regular(&metadata))
+}
+
+/// What lies at a path that is no regular file: a folder, a device; none where there is one, or nothing.
+#[must_use]
+pub fn stranger(path: &Path) -> Option<&'static str> {
+    match regular(&fs::metadata(path).ok()?) {
+        Err(BoundedError::NotAFile { what }) => Some(what),
+        _ => None,
+    }
+}
+
+/// A number of bytes as people say it, where that is a whole number of larger units.
+fn rounded(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB")];
+    let unit = units.into_iter().find(|(power, _)| bytes > 0 && bytes.is_multiple_of(1 << power));
+    unit.map_or_else(String::new, |(power, unit)| format!(" ({} {unit})", bytes >> power))
+}
+
+fn read_all(file: File, most: u64) -> Result<Vec<u8>, BoundedError> {
+    let size = file.metadata()?.len();
+    if size > most {
+        return Err(BoundedError::TooLarge { most });
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX)).map_err(io::Error::from)?;
+    // Some files of the kernel's have no size of which anything is known, and a file may grow.
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(BoundedError::TooLarge { most }) } else { Ok(bytes) }
+}
+
+fn regular(metadata: &Metadata) -> Result<(), BoundedError> {
+    if metadata.is_file() { Ok(()) } else { Err(BoundedError::NotAFile { what: kind(metadata.file_type()) }) }
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, other: &Metadata) -> bool {
+    other.is_file()
+}
+
 #[cfg(unix)]
 fn kind(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     match kind {
+        kind if kind.is_symlink() => "a link",
         kind if kind.is_dir() => "a folder",
         kind if kind.is_fifo() => "a pipe",
         kind if kind.is_socket() => "a socket",
@@ -70,7 +182,11 @@ fn kind(kind: FileType) -> &'static str {
 
 #[cfg(not(unix))]
 fn kind(kind: FileType) -> &'static str {
-    if kind.is_dir() { "a folder" } else { "something else" }
+    match kind {
+        kind if kind.is_symlink() => "a link",
+        kind if kind.is_dir() => "a folder",
+        _ => "something else",
+    }
 }
 
 #[cfg(test)]
@@ -84,12 +200,14 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         assert_eq!(read_text(&path, 5).unwrap(), "12345");
         assert!(matches!(read(&path, 4), Err(BoundedError::TooLarge { most: 4 })));
+        assert!(open_within(&path, 5).is_ok() && open_within(&path, 4).is_err());
         fs::write(&path, b"ab\xff").unwrap();
         assert!(matches!(read_text(&path, 5), Err(BoundedError::NotText { at: 2 })));
         File::create(&path).unwrap().set_len(2 << 30).unwrap();
         assert!(matches!(read(&path, 1 << 20), Err(BoundedError::TooLarge { .. })), "nothing of it is read");
         assert!(matches!(read(&folder.path().join("absent"), 9), Err(BoundedError::Io(_))));
         assert!(matches!(read(folder.path(), 9), Err(BoundedError::NotAFile { what: "a folder" })));
+        assert_eq!((stranger(folder.path()), stranger(&path)), (Some("a folder"), None));
     }
 
     #[cfg(unix)]
@@ -97,8 +215,25 @@ mod tests {
     fn what_never_ends_is_not_opened() {
         assert!(matches!(read(Path::new("/dev/zero"), 9), Err(BoundedError::NotAFile { what: "a device" })));
         let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
+        let (pipe, socket) = (folder.path().join("pipe"), folder.path().join("socket"));
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(matches!(read(&pipe, 9), Err(BoundedError::NotAFile { what: "a pipe" })));
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (path, expected) in [(&pipe, "a pipe"), (&socket, "a socket")] {
+            assert!(matches!(open(path), Err(BoundedError::NotAFile { what }) if what == expected));
+            assert!(matches!(read_in_place(path, 9), Err(BoundedError::NotAFile { what }) if what == expected));
+            assert!(matches!(write(path, b"1"), Err(BoundedError::NotAFile { what }) if what == expected));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_unless_the_file_must_lie_there_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write(&file, b"12345").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!((read(&link, 5).unwrap(), read_in_place(&file, 5).unwrap()), (b"12345".to_vec(), b"12345".to_vec()));
+        assert!(matches!(read_in_place(&link, 5), Err(BoundedError::NotAFile { what: "a link" })));
+        assert!(matches!(read_in_place(&file, 4), Err(BoundedError::TooLarge { most: 4 })));
     }
 }

@@ -16,7 +16,7 @@
 //! - [`checkpoint`]: model files made elsewhere, read without running anything that they contain.
 //! - [`pickle`]: Python's pickles, read without running anything.
 //! - [`sniff`]: what a file is that stands where another was meant.
-//! - [`bounded`]: files that are read whole, within a limit.
+//! - [`bounded`]: files that a user names: regular ones alone are opened, within a limit.
 //! - [`numpy`]: the format of its array files, and its random numbers.
 //! - [`file_state`]: by what a file that has not changed is known without reading it.
 //! - [`delimited`]: tables of text, as spreadsheets and pandas save them.

@@ -9,6 +9,7 @@ mod analyse;
 mod images;
 mod imported;
 mod models;
+mod perhaps;
 mod select;
 mod temperature;
 mod work;
@@ -23,9 +24,10 @@ use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
 use crate::spec::{Appearance, Cell, DataSource, Fraction, Keep, Normalise, Split, Work};
-use crate::stages::{DataSplit, Env, Evaluate, FindSis, Human, Mask, SelectionFiles};
+use crate::stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Mask, SelectionFiles};
 
 pub use analyse::Analysed;
+pub use perhaps::Unresolved;
 
 use images::{KnownSplit, data_ref};
 use models::Normalised;
@@ -40,11 +42,11 @@ pub trait Files {
     /// When it cannot be used: where it was looked for, and how to get it.
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String>;
 
-    /// The BLAKE3 of a file, in hexadecimal; `what` it is, for messages.
+    /// The BLAKE3 of a file, in hexadecimal.
     ///
     /// # Errors
-    /// When it cannot be read.
-    fn file(&self, what: &str, path: &Path) -> Result<String, String>;
+    /// When it cannot be read, or is no file of that kind.
+    fn file(&self, kind: FileKind, path: &Path) -> Result<String, String>;
 
     /// How the network of a model file by this program normalises images; none where the file does not record it.
     fn normalise(&self, path: &Path) -> Option<Normalise>;
@@ -276,8 +278,8 @@ impl<'a> Planner<'a> {
         let (name, keep) = (images_name(images), self.keeps[mask]);
         let (images, mut absent) = self.images(images);
         let data = images.data.clone();
-        let named = [("answer sheet", answers), ("key of the answer sheet", key)];
-        let [answers_hash, key_hash] = named.map(|(what, file)| match self.files.file(what, file) {
+        let named = [(FileKind::Answers, answers), (FileKind::AnswerKey, key)];
+        let [answers_hash, key_hash] = named.map(|(kind, file)| match self.files.file(kind, file) {
             Ok(hash) => hash,
             Err(why) => {
                 let make = format!("`overinterp export FILE {} --human-study DIR` makes a sheet and a key", mask.stage);

@@ -2,7 +2,6 @@
 //! that was exported in entries of its own.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use serde::Deserialize;
 
 use super::Damage;
 use super::tensor_file::{FACTS, LENGTH_BYTES, LONGEST_HEADER};
+use crate::bounded;
 use crate::spec::{Normalise, SeededDropout};
 
 /// The header entry of an exported file that names the program which wrote it, with its version.
@@ -53,7 +53,7 @@ pub fn recorded(file: &[u8]) -> Result<Option<Recorded>, Damage> {
 /// [`recorded`] of the file at `path`, of which the header alone is read; none where that cannot be had.
 #[must_use]
 pub fn recorded_in(path: &Path) -> Option<Recorded> {
-    let mut file = File::open(path).ok()?;
+    let mut file = bounded::open(path).ok()?;
     let mut length = [0; LENGTH_BYTES];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);

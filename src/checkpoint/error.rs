@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bounded::BoundedError;
 use crate::numpy::ArrayError;
 use crate::pickle;
 use crate::sniff::Foreign;
@@ -10,7 +11,7 @@ use crate::sniff::Foreign;
 /// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The operating system would not give its bytes.
+    /// The operating system would not give its bytes, or it is no regular file, or too large.
     #[error("cannot open {path}")]
     Unreadable {
         /// The file.
@@ -30,12 +31,15 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    pub(super) fn unreadable(path: &Path, error: BoundedError) -> Self {
+        Self::Unreadable { path: path.to_owned(), source: error.into() }
+    }
+}
+
 /// What is wrong at one place of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// A folder or a device stands where the file should.
-    #[error("this is not a regular file; give the path of the checkpoint itself")]
-    NotAFile,
     /// No format is recognised.
     #[error("neither a safetensors file nor one that torch.save wrote; save `model.state_dict()` with torch.save")]
     UnknownFormat,

@@ -6,12 +6,13 @@
 //! round. So f of the fully masked image is not in it. Numbers may be of any type, byte order and order of elements that
 //! numpy saves, as long as they are exactly these.
 
-use std::fs;
 use std::io::{self, Cursor};
 use std::path::Path;
 
 use super::error::{CheckpointError, Fault, Located};
 use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
+use super::selection_file::SelectionFile;
+use crate::bounded;
 use crate::numpy::{Array, ArrayError};
 
 const FULL: &str = "original_confidences";
@@ -112,7 +113,7 @@ impl GradientFile {
     /// # Errors
     /// When it cannot be opened, is damaged, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        read_file(path, Self::parse)
+        read_file(path, SelectionFile::MOST_BYTES, Self::parse)
     }
 
     /// Reads the bytes of the file `path`.
@@ -139,7 +140,7 @@ impl GradientFile {
             (CONFIDENCES, numbers(vec![self.confidences.len()], &self.confidences).to_bytes()),
             (ROUNDS, Array { shape: vec![1, self.height, self.width], elements: rounds }.to_bytes()),
         ];
-        fs::write(path, to_bytes(&arrays)?)
+        Ok(bounded::write(path, &to_bytes(&arrays)?)?)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Located> {

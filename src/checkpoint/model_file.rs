@@ -9,7 +9,8 @@ use super::misfit::FitError;
 use super::names::{self, Architecture, Fitting};
 use super::{legacy, pickled, safe_tensors, zip_archive};
 use crate::artifacts::ParameterTensor;
-use crate::sniff::Foreign;
+use crate::bounded;
+use crate::sniff::{Foreign, LOOKED_AT};
 
 /// A model file whose names are read, and whose tensors are not yet.
 #[derive(Debug)]
@@ -24,6 +25,25 @@ pub struct ModelFile<'a> {
 pub(super) enum Source<'a> {
     SafeTensors(safe_tensors::File<'a>),
     Pickled(pickled::File<'a>),
+}
+
+impl ModelFile<'_> {
+    /// Bytes that such a file may have: several times the largest network, VGG-16 on ImageNet, with all that a training keeps
+    /// beside it.
+    pub const MOST_BYTES: u64 = 4 << 30;
+
+    /// Refuses by its first bytes what is no model file, so that it need not be read whole.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no regular file, or of no known format.
+    pub fn look_at(path: &Path) -> Result<(), CheckpointError> {
+        let start = bounded::start(path, LOOKED_AT as u64).map_err(|error| CheckpointError::unreadable(path, error))?;
+        // The header of a safetensors file goes on behind these.
+        if start.get(8) == Some(&b'{') {
+            return Ok(());
+        }
+        Format::of(path, &start).map(drop).map_err(|located| located.of(path))
+    }
 }
 
 impl<'a> ModelFile<'a> {

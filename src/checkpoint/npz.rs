@@ -1,6 +1,5 @@
 //! NumPy's archive of several arrays (`.npz`): a zip file with one `.npy` for each, compressed or not.
 
-use std::fs;
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 use super::error::{CheckpointError, Fault, Located};
+use crate::bounded;
 use crate::numpy::{Array, Exact};
 use crate::sniff::{Foreign, LOOKED_AT};
 
@@ -70,13 +70,14 @@ pub(super) fn to_bytes(arrays: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-/// Reads the regular file `path` and makes of its bytes what `parse` says.
-pub(super) fn read_file<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, Located>) -> Result<T, CheckpointError> {
-    let unreadable = |source| CheckpointError::Unreadable { path: path.to_owned(), source };
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(Fault::NotAFile.at("the path").of(path));
-    }
-    parse(&fs::read(path).map_err(unreadable)?).map_err(|located| located.of(path))
+/// Reads the file `path` of at most `most` bytes and makes of them what `parse` says.
+pub(super) fn read_file<T>(
+    path: &Path,
+    most: u64,
+    parse: impl FnOnce(&[u8]) -> Result<T, Located>,
+) -> Result<T, CheckpointError> {
+    let bytes = bounded::read(path, most).map_err(|error| CheckpointError::unreadable(path, error))?;
+    parse(&bytes).map_err(|located| located.of(path))
 }
 
 #[cfg(test)]

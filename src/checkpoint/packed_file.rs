@@ -17,6 +17,7 @@ use super::error::{CheckpointError, Fault, Located};
 use super::npz::Npz;
 use super::packed_rows::Rows;
 use super::selection_file::{coordinates, places};
+use crate::bounded;
 use crate::numpy::{Array, ArrayError, ArrayHeader, Stored};
 
 const INDEX: &str = "index";
@@ -51,6 +52,10 @@ pub struct PackedFile {
 }
 
 impl PackedFile {
+    /// Bytes that such a file may have: half as many again as those of 50,000 photographs of 224 x 224 pixels, each of which
+    /// takes 33.
+    pub const MOST_BYTES: u64 = 128 << 30;
+
     /// Opens a packed file and reads which images it has.
     ///
     /// # Errors
@@ -75,10 +80,8 @@ impl PackedFile {
             }
             Ok(Self { path: path.to_owned(), images, sizes, height, width })
         };
-        match File::open(path) {
-            Ok(_) => open().map_err(|located| located.of(path)),
-            Err(source) => Err(CheckpointError::Unreadable { path: path.to_owned(), source }),
-        }
+        bounded::open_within(path, Self::MOST_BYTES).map_err(|error| CheckpointError::unreadable(path, error))?;
+        open().map_err(|located| located.of(path))
     }
 
     /// Rows of an image.
@@ -148,7 +151,7 @@ fn column<T>(
 
 /// Opens a packed file's archive.
 pub(super) fn archive(path: &Path) -> Result<Npz<BufReader<File>>, Located> {
-    let file = File::open(path).map_err(|error| Fault::from(error).at("the path"))?;
+    let file = bounded::open(path).map_err(|error| Fault::from(io::Error::from(error)).at("the path"))?;
     Npz::open(BufReader::new(file))
 }
 

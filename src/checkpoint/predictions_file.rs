@@ -33,12 +33,15 @@ pub struct Predictions {
 }
 
 impl Predictions {
+    /// Bytes that such a file may have: those of numpy's longest form for every image that ImageNet trains on.
+    pub const MOST_BYTES: u64 = 128 << 20;
+
     /// Reads a file of predictions.
     ///
     /// # Errors
     /// When the file cannot be read, a line is no prediction, or two are of one image; the error names the line.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let lines = read_file(path, parse)?;
+        let lines = read_file(path, Self::MOST_BYTES, parse)?;
         let mut by_image: BTreeMap<usize, (u64, Prediction)> = BTreeMap::new();
         for (line, prediction) in lines {
             if let Some((first, _)) = by_image.insert(prediction.image, (line, prediction)) {
@@ -71,7 +74,7 @@ impl Predictions {
 /// # Errors
 /// When the file cannot be read, or a line is no prediction; the error names the line.
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, CheckpointError> {
-    let lines = read_file(path, parse)?;
+    let lines = read_file(path, Predictions::MOST_BYTES, parse)?;
     Ok(lines.into_iter().map(|(_, prediction)| prediction).collect())
 }
 

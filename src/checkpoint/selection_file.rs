@@ -10,12 +10,12 @@
 //! References of our own may have a fifth, which the authors' files lack: `values_of_candidates` `[steps, pixels]`, f
 //! with each pixel masked on top of those that went before; what stands at pixels that are masked already means nothing.
 
-use std::fs;
 use std::io::{self, Cursor};
 use std::path::Path;
 
 use super::error::{CheckpointError, Fault, Located};
 use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
+use crate::bounded;
 use crate::numpy::Array;
 
 const SIS: &str = "sis";
@@ -36,6 +36,9 @@ pub struct SelectionFile {
 }
 
 impl SelectionFile {
+    /// Bytes that such a file may have: more than those of an image of two million pixels.
+    pub const MOST_BYTES: u64 = 128 << 20;
+
     /// A selection from its parts: `order` from the pixel masked first to the one masked last, f after each of them,
     /// and the subset, the pixel masked last in front (empty: none, or none asked for).
     ///
@@ -112,7 +115,7 @@ impl SelectionFile {
     /// # Errors
     /// When it cannot be opened, is damaged, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        read_file(path, Self::parse)
+        read_file(path, Self::MOST_BYTES, Self::parse)
     }
 
     /// Reads the bytes of the file `path`.
@@ -143,7 +146,7 @@ impl SelectionFile {
             let shape = vec![self.order.len(), self.height * self.width];
             arrays.push((CANDIDATES, Array { shape, elements: candidates.clone() }.to_bytes()));
         }
-        fs::write(path, to_bytes(&arrays)?)
+        Ok(bounded::write(path, &to_bytes(&arrays)?)?)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Located> {

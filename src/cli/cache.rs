@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Override;
 use crate::engine::key::StepKey;
-use crate::engine::store::{Garbage, GcMode, Removal, Stats, Store};
-use crate::pipeline::plan;
+use crate::engine::store::{Garbage, GcMode, Removal, Stats, Store, Wanted};
+use crate::pipeline::{Unresolved, plan};
 
 use super::args::{CacheCommon, CacheVerb, EventFormat};
 use super::failure::{Failure, Status};
@@ -95,10 +96,21 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
 
 fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
     let files = if files.is_empty() { committed_experiments()? } else { files };
-    let collection = open(common)?.gc(&roots(&files, set, common)?, mode).map_err(Failure::from)?;
+    let Needs { keys, unresolved, absent } = needs(&files, set, common)?;
+    let wanted = Wanted { keys, perhaps: Some(&unresolved) };
+    let collection = open(common)?.gc(&wanted, mode).map_err(Failure::from)?;
     if common.format == EventFormat::Json {
-        json::line(&json!(collection));
+        let mut line = json!(collection);
+        line["absent"] = json!(absent);
+        json::line(&line);
         return Ok(Status::Success);
+    }
+    for Absent { file, data } in &absent {
+        errln!(
+            "the steps of {} cannot be told by their keys while data are absent: what is like them stays. {}",
+            file.display(),
+            data.join("; ")
+        );
     }
     let verb = if mode == GcMode::DryRun { "would remove" } else { "removed" };
     for removal in &collection.removed {
@@ -113,6 +125,13 @@ fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCo
         text::count(collection.kept.count, "step"),
         text::bytes(collection.kept.bytes)
     );
+    if collection.perhaps.count > 0 {
+        outln!(
+            "of them {}, {}, because they may be of experiments whose data are absent",
+            text::count(collection.perhaps.count, "step"),
+            text::bytes(collection.perhaps.bytes)
+        );
+    }
     Ok(Status::Success)
 }
 
@@ -133,19 +152,39 @@ fn described(removal: &Removal) -> String {
     format!("{kind} {name}: {}; {}, {age} old, took {took}", removal.about, text::bytes(removal.bytes))
 }
 
-/// The keys of every step of `files`.
-fn roots(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<BTreeSet<StepKey>, Failure> {
+/// What experiments need of a cache.
+#[derive(Default)]
+struct Needs {
+    keys: BTreeSet<StepKey>,
+    /// The steps without a key.
+    unresolved: Unresolved,
+    absent: Vec<Absent>,
+}
+
+/// An experiment some of whose data are absent.
+#[derive(Serialize)]
+struct Absent {
+    file: PathBuf,
+    /// Which, where they were looked for, and how to get them.
+    data: Vec<String>,
+}
+
+/// What the steps of `files` need. Each is planned by itself, so that it is known whose data are absent.
+fn needs(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<Needs, Failure> {
     let experiments = session::read(files, set)?;
     let library = session::library(&common.cache);
-    let planned = plan(&experiments, &KnownFiles::new(&library));
-    let missing = planned.plan.missing_data();
-    if missing.is_empty() {
-        return Ok(planned.plan.keys());
+    let known = KnownFiles::new(&library);
+    let mut needs = Needs::default();
+    for experiment in experiments {
+        let plan = plan(std::slice::from_ref(&experiment), &known).plan;
+        needs.keys.append(&mut plan.keys());
+        needs.unresolved.add(&plan);
+        let data: Vec<String> = plan.missing_data().into_iter().map(str::to_owned).collect();
+        if !data.is_empty() {
+            needs.absent.push(Absent { file: experiment.file, data });
+        }
     }
-    Err(Failure::usage(format!(
-        "cannot tell which steps to keep while data are absent, since their content is part of the keys: {}",
-        missing.join("; ")
-    )))
+    Ok(needs)
 }
 
 fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {

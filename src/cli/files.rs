@@ -7,11 +7,12 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::artifacts::recorded_in;
+use crate::bounded;
 use crate::checkpoint::SelectionNames;
 use crate::data::{Content, Library, Provenance, normalise_of};
 use crate::pipeline::{Files, SplitFacts};
 use crate::spec::{DataSource, Normalise, Split};
-use crate::stages::{DataSplit, HashedFile, SelectionFiles, hash_file};
+use crate::stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
 use super::text;
@@ -55,6 +56,12 @@ pub(super) fn selection_names(library: &Library, source: &DataSource, split: Spl
     SelectionNames::of(files.as_deref()).map_err(|error| chain(&error))
 }
 
+/// The BLAKE3 of a file that an experiment names.
+fn hash_named(kind: FileKind, path: &Path) -> Result<String, String> {
+    hash_file(path, kind)
+        .map_err(|error| format!("cannot read the {kind} {}: {error}; put it there or change its path", path.display()))
+}
+
 impl<'a> KnownFiles<'a> {
     pub fn new(library: &'a Library) -> Self {
         Self { library, damaged: RefCell::default(), origins: RefCell::default(), contents: RefCell::default() }
@@ -96,10 +103,8 @@ impl Files for KnownFiles<'_> {
         }
     }
 
-    fn file(&self, what: &str, path: &Path) -> Result<String, String> {
-        hash_file(path).map_err(|error| {
-            format!("cannot read the {what} {}: {error}; put it there or change its path", path.display())
-        })
+    fn file(&self, kind: FileKind, path: &Path) -> Result<String, String> {
+        hash_named(kind, path)
     }
 
     fn normalise(&self, path: &Path) -> Option<Normalise> {
@@ -108,17 +113,18 @@ impl Files for KnownFiles<'_> {
 
     fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String> {
         if path.is_file() {
-            let hash = self.file("selections", path)?;
+            let hash = self.file(FileKind::PackedSelections, path)?;
             return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
         }
         if !path.is_dir() {
+            let what = bounded::stranger(path).map_or_else(String::new, |what| format!(" but {what}"));
             let path = path.display();
-            return Err(format!("there is no folder and no packed file of selections at {path}: put them there"));
+            return Err(format!("there is no folder and no packed file of selections at {path}{what}: put them there"));
         }
         let names = selection_names(self.library, &split.source, split.split)?;
         let paths = names.list(path, count).map_err(|error| chain(&error))?;
         let hashed = paths.into_par_iter().map(|path| {
-            let hash = hash_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            let hash = hash_named(FileKind::Selection, &path)?;
             Ok(HashedFile { path, hash })
         });
         hashed.collect::<Result<Vec<_>, String>>().map(SelectionFiles::Single)

@@ -1,9 +1,12 @@
 //! What `bench` measured, kept beside the cache's steps, and the estimates that follow from it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bounded::{self, BoundedError};
 use crate::engine::schedule::{Basis, Estimate, Schedule};
 use crate::engine::view::View;
 use crate::nn::rates::{model_of_processor, processor};
@@ -14,17 +17,24 @@ use super::remaining::Expected;
 use super::session::Session;
 use super::writing::WriteError;
 
+/// Those of a thousand machines have fewer.
+const MOST_BYTES: u64 = 16 << 20;
+
 fn file(cache: &Path) -> PathBuf {
     cache.join("v1").join("rates.json")
 }
 
 /// What was measured with this cache; nothing if nothing was, or if the file cannot be understood.
 pub(super) fn load(cache: &Path) -> Vec<Rates> {
-    let Ok(text) = fs::read(file(cache)) else { return Vec::new() };
-    serde_json::from_slice(&text).unwrap_or_else(|error| {
+    let ignored = |error: &dyn Error| {
         tracing::warn!("the rates in {} are ignored: {error}; measure anew with `bench`", file(cache).display());
         Vec::new()
-    })
+    };
+    match bounded::read(&file(cache), MOST_BYTES) {
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| ignored(&error)),
+        Err(BoundedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => ignored(&error),
+    }
 }
 
 /// Remembers what was measured, in the place of what was measured earlier under the same circumstances.
@@ -35,7 +45,7 @@ pub(super) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
     all.retain(|old| measured.iter().all(|new| circumstances(new) != circumstances(old)));
     all.extend_from_slice(measured);
     let path = file(cache);
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(cache);
         fs::create_dir_all(folder)?;
         let mut new = tempfile::NamedTempFile::new_in(folder)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
 use crate::engine::store::{file_system, is_full};
 
 use super::failure::{Failure, Status};
@@ -45,13 +46,14 @@ impl From<WriteError> for Failure {
 /// Writes a file, and the folders that it lies in.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     path.parent().map_or(Ok(()), create)?;
-    fs::write(path, bytes).map_err(WriteError::at(path))
+    bounded::write(path, bytes).map_err(|error| WriteError::at(path)(error.into()))
 }
 
 /// Copies a file, and makes the folders that it lies in.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), WriteError> {
     to.parent().map_or(Ok(()), create)?;
-    fs::copy(from, to).map(drop).map_err(WriteError::at(to))
+    let copied = bounded::writable(to).map_err(io::Error::from).and_then(|()| fs::copy(from, to));
+    copied.map(drop).map_err(WriteError::at(to))
 }
 
 /// Makes a folder, and those that it lies in.

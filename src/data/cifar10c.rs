@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
 use crate::numpy::{ArrayHeader, RandomState};
 use crate::spec::{Corrupted, Corruption, ImageShape, Severity};
 
@@ -193,7 +194,7 @@ impl Extent {
         match at {
             Container::Folder(folder) => {
                 let path = folder.join(name);
-                let file = File::open(&path).map_err(DataError::reading(&path))?;
+                let file = bounded::open(&path).map_err(DataError::refused(&path))?;
                 let length = file.metadata().map_err(DataError::reading(&path))?.len();
                 Ok(Self { path, file, start: 0, length })
             }
@@ -206,7 +207,7 @@ impl Extent {
         let broken = |error: &io::Error| {
             DataError::malformed(archive, format!("it is no tar archive, or is cut short ({error}); get it again"))
         };
-        let file = File::open(archive).map_err(DataError::reading(archive))?;
+        let file = bounded::open(archive).map_err(DataError::refused(archive))?;
         let size = file.metadata().map_err(DataError::reading(archive))?.len();
         let mut tar = tar::Archive::new(&file);
         for entry in tar.entries_with_seek().map_err(|error| broken(&error))? {
@@ -220,7 +221,7 @@ impl Extent {
             if start.checked_add(length).is_none_or(|end| end > size) {
                 return Err(DataError::malformed(&path, "the archive ends before it does; get it again"));
             }
-            let file = File::open(archive).map_err(DataError::reading(archive))?;
+            let file = bounded::open(archive).map_err(DataError::refused(archive))?;
             return Ok(Self { path, file, start, length });
         }
         Err(DataError::malformed(archive, format!("there is no {name} in it")))

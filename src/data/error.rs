@@ -1,10 +1,10 @@
 //! What can be wrong with a data set.
 
 use std::fmt::Write;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bounded::{self, BoundedError};
 use crate::sniff::{Foreign, LOOKED_AT};
 use crate::spec::Split;
 
@@ -45,11 +45,13 @@ pub enum DataError {
         /// The command that gets it.
         remedy: String,
     },
-    /// A regular file lies where a folder should be.
-    #[error("{path} is a file, where {expected} should be")]
+    /// A file, a device or the like lies where a folder should be.
+    #[error("{path} is {what}, where {expected} should be")]
     NotAFolder {
         /// The file.
         path: PathBuf,
+        /// What it is.
+        what: &'static str,
         /// What should be there.
         expected: String,
     },
@@ -162,12 +164,17 @@ impl DataError {
         move |source| Self::Read { path, source }
     }
 
+    /// As [`DataError::reading`], of what was to be opened.
+    pub(super) fn refused(path: &Path) -> impl FnOnce(BoundedError) -> Self {
+        let reading = Self::reading(path);
+        move |error| reading(error.into())
+    }
+
     /// The same, or that the damaged file is no such file at all but what downloads leave in its place.
     pub(super) fn recognised(self) -> Self {
         let Self::Malformed { path, .. } = &self else { return self };
-        let mut start = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(LOOKED_AT as u64).read_to_end(&mut start));
-        match Foreign::in_place(&start).filter(|_| read.is_ok()) {
+        let start = bounded::start(path, LOOKED_AT as u64).ok();
+        match start.and_then(|start| Foreign::in_place(&start)) {
             Some(foreign) => Self::malformed(path, foreign.to_string()),
             None => self,
         }

@@ -10,10 +10,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
+
 use super::content::{Content, Provenance};
 
 /// The first line. Raised whenever fingerprints are made of something else, so that nothing is read as what it is not.
 const VERSION: &str = "overinterp data index 2";
+
+/// Bytes that the memo may have: some hundred thousand lines, or the places of ten million files that are left out.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// What is remembered of a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +68,10 @@ impl Index {
         Ok(())
     }
 
-    /// The lines by fingerprint; none where there is no such file, it cannot be read, or another version wrote it.
+    /// The lines by fingerprint; none where there is no such file, it cannot be read or is too large, or another version
+    /// wrote it.
     fn read(&self) -> BTreeMap<String, String> {
-        let text = fs::read(&self.path).unwrap_or_default();
+        let text = bounded::read(&self.path, MOST_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let text = text.strip_prefix(VERSION).and_then(|text| text.strip_prefix('\n')).unwrap_or_default();
         let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, entry)| parse(entry).is_some());

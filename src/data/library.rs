@@ -1,5 +1,6 @@
 //! The data sets of a run, each split decoded at most once where it can be kept.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -158,7 +159,14 @@ impl Library {
             && dataset.fingerprint(split)? == before
             && let Err(error) = index.put(&fingerprint, &known)
         {
-            tracing::warn!("cannot remember what {} contains: {error}", source.name);
+            let name = &source.name;
+            match error.kind() {
+                // Who may only read a cache can do nothing about it.
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    tracing::debug!("cannot remember what {name} contains: {error}");
+                }
+                _ => tracing::warn!("cannot remember what {name} contains: {error}"),
+            }
         }
         if held.known.as_ref().is_some_and(|planned| planned.content.hash != known.content.hash) {
             return Err(DataError::Changed { name: source.name.clone(), split });

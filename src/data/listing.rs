@@ -88,7 +88,7 @@ fn class_folders(folder: &Path) -> Result<Entries, DataError> {
     match entries.images.first() {
         Some(name) => {
             let expected = "a folder named after a class".to_owned();
-            Err(DataError::NotAFolder { path: folder.join(name), expected })
+            Err(DataError::NotAFolder { path: folder.join(name), what: "a file", expected })
         }
         None => Ok(entries),
     }

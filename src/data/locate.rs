@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
 use crate::spec::{Corrupted, DataKind, DataSource, Photographs, Split};
 
 use super::cifar::{Container, Layout};
@@ -124,8 +125,9 @@ fn locate_files(
 ) -> Result<Container, DataError> {
     let mut looked = Vec::new();
     for root in roots {
-        if root.is_file() {
-            if root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(place.ending)) {
+        if is_no_folder(root) {
+            let has_ending = root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(place.ending));
+            if root.is_file() && has_ending {
                 return Ok(Container::Archive(root.clone()));
             }
             return Err(not_a_folder(root, &format!("a folder or {}", place.archive)));
@@ -154,7 +156,7 @@ fn locate_files(
 fn locate_idx(source: &DataSource, roots: &[PathBuf]) -> Result<[idx::Files; 2], DataError> {
     let mut looked = Vec::new();
     for root in roots {
-        if root.is_file() {
+        if is_no_folder(root) {
             return Err(not_a_folder(root, &format!("a folder with {}", idx::TRAIN.images)));
         }
         let mut incomplete = None;
@@ -219,7 +221,7 @@ fn halves(source: &DataSource, root: &Path) -> Result<Halves, DataError> {
     let train = root.join(Split::Train.name());
     let tests = test_names(source.kind).map(|name| root.join(name));
     if let Some(file) =
-        [root, &train].into_iter().chain(tests.iter().map(PathBuf::as_path)).find(|place| place.is_file())
+        [root, &train].into_iter().chain(tests.iter().map(PathBuf::as_path)).find(|place| is_no_folder(place))
     {
         return Err(not_a_folder(file, "a folder that holds one folder of images per class"));
     }
@@ -269,8 +271,14 @@ fn no_root(source: &DataSource) -> DataError {
     DataError::NoRoot { name: source.name.clone(), kind: source.kind.name() }
 }
 
+/// Whether something is there, and it is no folder.
+fn is_no_folder(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_dir())
+}
+
 fn not_a_folder(path: &Path, expected: &str) -> DataError {
-    DataError::NotAFolder { path: path.to_owned(), expected: expected.to_owned() }
+    let what = bounded::stranger(path).unwrap_or("a file");
+    DataError::NotAFolder { path: path.to_owned(), what, expected: expected.to_owned() }
 }
 
 fn missing(source: &DataSource, places: Vec<PathBuf>) -> DataError {

@@ -1,12 +1,13 @@
 //! The bytes of a data file, however they are packed, and never more of them than its size on disk allows.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
+
+use crate::bounded;
 
 use super::DataError;
 
@@ -35,7 +36,7 @@ pub(super) struct Payload {
 impl Payload {
     /// Opens a file.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::reading(path))?;
+        let file = bounded::open(path).map_err(DataError::refused(path))?;
         let size = file.metadata().map_err(DataError::reading(path))?.len();
         let packed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn Read> =
@@ -97,7 +98,7 @@ pub(super) fn visit_archive(
     what: &str,
     mut visit: impl FnMut(usize, &Path, &[u8]) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let file = File::open(archive).map_err(DataError::reading(archive))?;
+    let file = bounded::open(archive).map_err(DataError::refused(archive))?;
     let packed = file.metadata().map_err(DataError::reading(archive))?.len();
     let (left, exceeded) = (most(packed), Rc::new(Cell::new(false)));
     let unpacked = Limited { reader: MultiGzDecoder::new(BufReader::new(file)), left, exceeded: Rc::clone(&exceeded) };

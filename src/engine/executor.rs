@@ -94,7 +94,9 @@ pub fn run<E: Sync>(
         return Err(RunError::Frozen { steps: plan.len(), would_run, damaged: count });
     }
     // Before anything is told: a cache that cannot be written to is found out at once.
-    let _in_use = if schedule.to_run() > 0 { Some(store.begin()?) } else { None };
+    let to_run = plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
+    let kinds: BTreeSet<&str> = to_run.map(|(_, step)| step.manifest().kind()).collect();
+    let _in_use = if kinds.is_empty() { None } else { Some(store.begin(&kinds)?) };
     observer(Event::Planned { schedule: &schedule, view: &view });
     let run = Run {
         plan,

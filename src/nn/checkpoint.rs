@@ -13,7 +13,10 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::artifacts::{EpochLog, ParameterTensor};
+use crate::bounded;
 
+/// Bytes that a state may have: several times the weights and velocities of the largest network.
+const MOST_BYTES: u64 = 8 << 30;
 const FILE: &str = "checkpoint";
 const UNFINISHED: &str = "checkpoint.unfinished";
 const HASH_BYTES: usize = blake3::OUT_LEN;
@@ -111,7 +114,7 @@ impl Checkpoint {
     /// When there is one that cannot be read, is damaged, or belongs to another training.
     pub fn load(dir: &Path, training: [u8; HASH_BYTES]) -> Result<Option<Self>, CheckpointError> {
         let path = dir.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match bounded::read_in_place(&path, MOST_BYTES).map_err(io::Error::from) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CheckpointError::Read { path, source }),

@@ -2,7 +2,7 @@
 
 use crate::config::experiment::{Settings, StageRef};
 use crate::engine::plan::Label;
-use crate::stages::{HashedFile, ImportSelection, Range, SelectionFiles};
+use crate::stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
 
 use super::select::RankedSplit;
 use super::{Planner, part};
@@ -26,7 +26,7 @@ impl<'a> Planner<'a> {
             };
             let mut absent = split.absent.clone().or(absent);
             let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| {
-                self.files.file("predictions", path).map_or_else(
+                self.files.file(FileKind::Predictions, path).map_or_else(
                     |why| {
                         absent.get_or_insert(why);
                         HashedFile::absent(path)

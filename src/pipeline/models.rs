@@ -4,7 +4,7 @@ use crate::artifacts::Model;
 use crate::config::experiment::{Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::spec::{DataKind, DataSource, Normalise, SeededDropout, Split};
-use crate::stages::{Ensemble, Import, Train, TrainedOn};
+use crate::stages::{Ensemble, FileKind, Import, Train, TrainedOn};
 
 use super::images::KnownSplit;
 use super::{Outcome, Planner, label};
@@ -84,7 +84,7 @@ impl Planner<'_> {
         let known = normalise.clone().or_else(|| self.files.normalise(file));
         let other = known.filter(|normalise| like.normalise.as_ref() != Some(normalise));
         self.normalised.insert(at.clone(), other.clone().map_or(own, Normalised::By));
-        let (content, absent) = match self.files.file("model file", file) {
+        let (content, absent) = match self.files.file(FileKind::Model, file) {
             Ok(content) => (content, like.absent),
             Err(why) => (format!("absent: {}", file.display()), Some(why)),
         };

@@ -1,6 +1,6 @@
 //! `human`: what people saw in the subsets of a `mask` stage, from the sheet in which they answered.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::appearance::picture;
 use crate::spec::Fraction;
 
+use super::named_files::{FileKind, read_unchanged};
 use super::{Env, Images};
 
 /// More classes than this are not listed in a message.
@@ -47,8 +48,9 @@ impl Stage<Env> for Human {
     fn run(&self, context: &Context<'_, Env>) -> Result<HumanAnswers, StageError> {
         let (images, subsets) = self.images.load(context)?;
         let subsets = subsets.ok_or_else(|| StageError::failed("cannot score answers: these images are no subsets"))?;
-        let key = read_key(&self.key_file, &unchanged(&self.key_file, &self.key)?).map_err(StageError::failed)?;
-        let sheet = unchanged(&self.answers_file, &self.answers)?;
+        let key = read_unchanged(&self.key_file, &self.key, FileKind::AnswerKey).map_err(StageError::failed)?;
+        let key = read_key(&self.key_file, &key).map_err(StageError::failed)?;
+        let sheet = read_unchanged(&self.answers_file, &self.answers, FileKind::Answers).map_err(StageError::failed)?;
         let sheet = read_sheet(&self.answers_file, &sheet).map_err(StageError::failed)?;
         let mut rows: Vec<(&KeyRow, Option<u16>)> = key.values().map(|row| (row, None)).collect();
         for answer in &sheet {
@@ -125,16 +127,5 @@ impl Human {
             StudyError::new(&self.answers_file, answer.line, problem)
         })?;
         Ok(Some(class as u16))
-    }
-}
-
-/// The bytes of a file that was hashed when the run was planned.
-fn unchanged(file: &Path, hash: &str) -> Result<Vec<u8>, StageError> {
-    let named = file.display();
-    let bytes = std::fs::read(file).map_err(|error| StageError::failed(format!("cannot read {named}: {error}")))?;
-    if blake3::hash(&bytes).to_hex().as_str() == hash {
-        Ok(bytes)
-    } else {
-        Err(StageError::failed(format!("{named} changed since this run was planned: run again")))
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::arch;
 use crate::spec::{Arch, ImageShape, Normalise, SeededDropout};
 
+use super::named_files::{FileKind, read_unchanged};
 use super::{DataSplit, Env};
 
 /// The manifest of an `import` step.
@@ -58,11 +59,8 @@ impl Stage<Env> for Import {
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
         let images = self.like.load(context)?;
-        let bytes = std::fs::read(&self.file).map_err(StageError::failed)?;
-        if blake3::hash(&bytes).to_hex().as_str() != self.content {
-            let file = self.file.display();
-            return Err(StageError::failed(format!("{file} changed since this run was planned: run again")));
-        }
+        ModelFile::look_at(&self.file).map_err(StageError::failed)?;
+        let bytes = read_unchanged(&self.file, &self.content, FileKind::Model).map_err(StageError::failed)?;
         let recorded =
             recorded(&bytes).map_err(|source| StageError::failed(DamagedHeader { file: self.file.clone(), source }))?;
         let normalise = self.normalise.as_ref().unwrap_or(&images.normalise);
@@ -74,10 +72,7 @@ impl Stage<Env> for Import {
                 self.like.source.name
             )));
         }
-        self.say_how(normalise, recorded.as_ref(), context);
-        if let Some(recorded) = recorded {
-            self.compare_with(&recorded, context)?;
-        }
+        let other_dropout = recorded.as_ref().map(|recorded| self.compare_with(recorded)).transpose()?.flatten();
         let classes = images.classes.len();
         let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
         let expected: Vec<(String, Vec<usize>)> =
@@ -91,8 +86,13 @@ impl Stage<Env> for Import {
                 StageError::failed(OtherArchitecture { file: self.file.clone(), arch: self.arch, fits, source })
             }
         })?;
-        self.say(&fitting, context);
         let mut tensors = file.gather(&fitting).map_err(StageError::failed)?;
+        // Of a file that is refused there is no more to say than why.
+        self.say_how(normalise, recorded.as_ref(), context);
+        if let Some(line) = other_dropout {
+            context.log(&line);
+        }
+        self.say(&fitting, context);
         if self.transform_input == Some(true) {
             expect_normalised_input(&mut tensors);
         }
@@ -151,8 +151,9 @@ impl Import {
         }
     }
 
-    /// Compares what the experiment says of the network with what a file by this program records.
-    fn compare_with(&self, recorded: &Recorded, context: &Context<'_, Env>) -> Result<(), StageError> {
+    /// Compares what the experiment says of the network with what a file by this program records; what it says otherwise
+    /// is the result.
+    fn compare_with(&self, recorded: &Recorded) -> Result<Option<String>, StageError> {
         let file = self.file.display();
         if self.transform_input == Some(true) {
             return Err(StageError::failed(format!(
@@ -161,7 +162,7 @@ impl Import {
             )));
         }
         let Some(recorded) = recorded.input_dropout.filter(|recorded| Some(*recorded) != self.stated) else {
-            return Ok(());
+            return Ok(None);
         };
         let in_words = |SeededDropout { keep, samples, seed }: SeededDropout| {
             format!("`input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}`", keep.get(), seed.0)
@@ -173,8 +174,7 @@ impl Import {
                 in_words(recorded)
             )));
         };
-        context.log(&format!("{file} records {}; here the network has {}", in_words(recorded), in_words(stated)));
-        Ok(())
+        Ok(Some(format!("{file} records {}; here the network has {}", in_words(recorded), in_words(stated))))
     }
 
     /// Says which tensors were taken, where the file leaves a choice.

@@ -23,7 +23,7 @@ use crate::nn::scorer::{NetworkScorer, probability};
 use crate::spec::Selection;
 
 use super::inference::Watcher;
-use super::selection_files::HashedFile;
+use super::named_files::{FileKind, HashedFile};
 use super::{DataSplit, Env, Range, SelectionFiles};
 
 /// Files that are read between two looks at whether to go on.
@@ -127,7 +127,7 @@ impl ImportSelection {
 
     /// Class and f(x) from a file.
     fn predicted(&self, file: &HashedFile, images: &ImageSet) -> Result<Vec<(u16, f32)>, StageError> {
-        file.check().map_err(StageError::failed)?;
+        file.check(FileKind::Predictions).map_err(StageError::failed)?;
         let predictions = Predictions::read(&file.path).map_err(StageError::failed)?;
         let all = self.range.indexes().map(|image| {
             let Prediction { class, confidence, .. } = predictions.of(image, images.classes.len())?;
@@ -168,7 +168,7 @@ impl ImportSelection {
 
     /// The selection of the shard's image number `place` from a file of its own.
     fn read(&self, place: usize, file: &HashedFile, images: &ImageSet, known: &Known) -> Result<Imported, StageError> {
-        let (bytes, path) = (file.read().map_err(StageError::failed)?, &file.path);
+        let (bytes, path) = (file.read(FileKind::Selection).map_err(StageError::failed)?, &file.path);
         let imported = match known {
             Known::Predictions(predictions) => {
                 let selection = SelectionFile::of_bytes(&bytes, path).map_err(StageError::failed)?;
@@ -197,7 +197,7 @@ impl ImportSelection {
         context: &Context<'_, Env>,
         mut push: impl FnMut(&Imported),
     ) -> Result<(), StageError> {
-        file.check().map_err(StageError::failed)?;
+        file.check(FileKind::PackedSelections).map_err(StageError::failed)?;
         let path = file.path.display();
         let Known::Predictions(predictions) = known else {
             return Err(failed(format!("{path} is one file: selections by batched gradient come one file an image")));

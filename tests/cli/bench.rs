@@ -117,6 +117,11 @@ impl Bench {
         Self { folder }
     }
 
+    /// The folder of the test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -130,7 +135,13 @@ impl Bench {
 
     /// Runs the binary in the folder, with the words of `line` as arguments.
     pub fn say(&self, line: &str) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_overinterp"))
+        self.say_by(&[env!("CARGO_BIN_EXE_overinterp")], line)
+    }
+
+    /// As [`Bench::say`], where `program` runs the binary: the words of another command, and the binary last.
+    pub fn say_by(&self, program: &[&str], line: &str) -> Said {
+        let output = Command::new(program[0])
+            .args(&program[1..])
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")

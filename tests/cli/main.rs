@@ -5,6 +5,7 @@
 mod analyses;
 mod bench;
 mod blind_models;
+mod cache;
 mod controls;
 mod corruptions;
 mod damage;
@@ -20,3 +21,4 @@ mod refusals;
 mod report;
 mod results;
 mod runs;
+mod strange_files;

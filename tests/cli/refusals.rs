@@ -68,7 +68,6 @@ fn missing_data_are_planned_for_but_not_run_and_the_message_says_how_to_get_them
     for word in ["overinterp data fetch fashion-mnist", "nowhere"] {
         assert!(run.err.contains(word), "{word}: {}", run.err);
     }
-    refused(&bench, "cache gc tiny.toml --dry-run", &["while data are absent"]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ pub enum FetchError {
         /// The kind.
         kind: &'static str,
     },
-    /// The root is a regular file.
-    #[error("{path} is a file, where a folder for the data should be")]
+    /// The root is something else than a folder.
+    #[error("{path} is not a folder, where one for the data should be: name another with --root")]
     NotAFolder {
         /// The root.
         path: PathBuf,

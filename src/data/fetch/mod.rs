@@ -104,7 +104,7 @@ fn fetch_all(
     options: &FetchOptions,
     notify: Notify<'_>,
 ) -> Result<Vec<PathBuf>, FetchError> {
-    if root.is_file() {
+    if root.exists() && !root.is_dir() {
         return Err(FetchError::NotAFolder { path: root.to_owned() });
     }
     fs::create_dir_all(root).map_err(FetchError::writing(root))?;

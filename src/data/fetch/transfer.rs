@@ -10,6 +10,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::{Download, FetchError, FetchNotice, FetchOptions, Notify};
+use crate::bounded;
 use crate::data::checksum;
 
 /// Bytes read at once.
@@ -48,7 +49,7 @@ pub(super) fn fetch_file(
     notify: Notify<'_>,
 ) -> Result<(), FetchError> {
     if path.exists() {
-        let mut file = File::open(path).map_err(FetchError::writing(path))?;
+        let mut file = bounded::open(path).map_err(|error| FetchError::writing(path)(error.into()))?;
         let found = checksum::md5_of(&mut file).map_err(FetchError::writing(path))?;
         if found != download.md5 {
             return Err(FetchError::Other { path: path.to_owned(), found, expected: download.md5.to_owned() });
@@ -91,6 +92,7 @@ impl Part {
         let mut path = target.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
+        bounded::writable(&path).map_err(|error| FetchError::writing(&path)(error.into()))?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(FetchError::writing(&path))?;
         match file.try_lock() {

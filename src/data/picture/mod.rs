@@ -11,13 +11,14 @@ mod error;
 mod gif;
 mod jpeg;
 
-use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::{
     ColorType, DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
 };
+
+use crate::bounded;
 
 use super::DataError;
 use error::PictureError;
@@ -68,7 +69,7 @@ impl Picture {
 /// Reads a file of at most [`MOST_BYTES`].
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let reading = || DataError::reading(path);
-    let file = File::open(path).map_err(reading())?;
+    let file = bounded::open(path).map_err(DataError::refused(path))?;
     let size = file.metadata().map_err(reading())?.len();
     let large = || {
         let problem = format!("it has over {} MiB, which is the limit of a picture's file", MOST_BYTES >> 20);

@@ -11,7 +11,7 @@ use super::*;
 /// The files of an archive by name.
 fn fixtures(archive: &str) -> BTreeMap<String, Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures").join(archive);
-    let mut tar = tar::Archive::new(GzDecoder::new(File::open(path).unwrap()));
+    let mut tar = tar::Archive::new(GzDecoder::new(std::fs::File::open(path).unwrap()));
     let files = tar.entries().unwrap().map(|entry| {
         let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
         entry.read_to_end(&mut bytes).unwrap();

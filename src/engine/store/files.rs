@@ -2,29 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use crate::bounded::{self, BoundedError};
 use crate::engine::key::ContentHash;
 
 /// The BLAKE3 of a file's bytes.
 pub(super) fn hash_file(path: &Path) -> io::Result<ContentHash> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(bounded::open_in_place(path)?)?;
     Ok(ContentHash::new(hasher.finalize()))
 }
 
 /// The bytes of a small file of the cache's own; `None` where there is something else than a plain file of at most
 /// `most` bytes. A link is never followed.
 pub(super) fn read_small(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let metadata = fs::symlink_metadata(path)?;
-    if !metadata.is_file() || metadata.len() > most {
-        return Ok(None);
+    match bounded::read_in_place(path, most) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(BoundedError::Io(error)) => Err(error),
+        Err(_) => Ok(None),
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// Whether there is a link, wherever it leads.

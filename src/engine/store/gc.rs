@@ -13,6 +13,7 @@ use super::record::{Record, now};
 use super::stats::{EntryName, Pile};
 use super::{Store, StoreError, files};
 use crate::engine::key::StepKey;
+use crate::engine::manifest::Manifest;
 
 /// Whether garbage goes or is only listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +59,38 @@ pub struct Removal {
     pub path: PathBuf,
 }
 
+/// What garbage collection must keep.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    /// Steps that stay with everything that they were made from.
+    pub keys: BTreeSet<StepKey>,
+    /// What else may be wanted, of which no key is known.
+    pub perhaps: Option<&'a dyn Perhaps>,
+}
+
+/// Steps whose keys are not known, because data that they are made from are absent.
+pub trait Perhaps {
+    /// Those of the cached steps that may be among them. They stay, with everything that they were made from.
+    fn among(&self, cached: &BTreeMap<StepKey, Manifest>) -> BTreeSet<StepKey>;
+
+    /// Whether one of them is of that kind. Of such, what has not finished stays.
+    fn kind(&self, kind: &str) -> bool;
+}
+
+impl From<BTreeSet<StepKey>> for Wanted<'_> {
+    /// These keys and nothing else.
+    fn from(keys: BTreeSet<StepKey>) -> Self {
+        Self { keys, perhaps: None }
+    }
+}
+
 /// What a collection came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Collection {
     /// Steps that stay.
     pub kept: Pile,
+    /// Those of them that stay because they are perhaps wanted, and for no other reason.
+    pub perhaps: Pile,
     /// What went, or would go.
     pub removed: Vec<Removal>,
     /// What lies among the steps and is none; it stays.
@@ -71,11 +99,12 @@ pub struct Collection {
 }
 
 impl Store {
-    /// Collects garbage: `roots` and the pinned steps stay with everything that they were made from.
+    /// Collects garbage: what is wanted, or perhaps wanted, and the pinned steps stay with everything that they were made
+    /// from.
     ///
     /// # Errors
     /// When a run is using the cache, and when it cannot be read or written to.
-    pub fn gc(&self, roots: &BTreeSet<StepKey>, mode: GcMode) -> Result<Collection, StoreError> {
+    pub fn gc(&self, wanted: &Wanted<'_>, mode: GcMode) -> Result<Collection, StoreError> {
         if !self.base.exists() {
             return Ok(Collection::default());
         }
@@ -84,11 +113,16 @@ impl Store {
             GcMode::Remove => Some(self.alone()?),
         };
         let (records, unreadable) = self.all_records()?;
-        let needed = needed(&records, roots.iter().cloned().chain(self.pins()?));
+        let certain = needed(&records, wanted.keys.iter().cloned().chain(self.pins()?));
+        let perhaps = wanted.perhaps.map(|perhaps| perhaps.among(&manifests(&records))).unwrap_or_default();
+        let needed = needed(&records, certain.iter().cloned().chain(perhaps));
         let mut found = Collection::default();
         for (key, record) in &records {
             if needed.contains(key) {
                 found.kept.add(record.bytes());
+                if !certain.contains(key) {
+                    found.perhaps.add(record.bytes());
+                }
             } else {
                 found.removed.push(self.removal_of(record));
             }
@@ -97,7 +131,7 @@ impl Store {
             let about = format!("an entry of kind {} without a readable record", name.kind);
             found.removed.push(Removal::of_path(Garbage::Damaged, about, self.dir_of(&name))?);
         }
-        self.list_partial(&needed, &records, &mut found)?;
+        self.list_partial(wanted, &needed, &records, &mut found)?;
         for (dir, garbage, about) in [
             ("damaged", Garbage::Damaged, "set aside as damaged"),
             ("tmp", Garbage::Temporary, "left by an interrupted run"),
@@ -155,12 +189,14 @@ impl Store {
     /// Lists the checkpoints of steps that are finished or not needed.
     fn list_partial(
         &self,
+        wanted: &Wanted<'_>,
         needed: &BTreeSet<StepKey>,
         records: &BTreeMap<StepKey, Record>,
         found: &mut Collection,
     ) -> Result<(), StoreError> {
         let unfinished: BTreeSet<PathBuf> =
             needed.iter().filter(|key| !records.contains_key(key)).map(|key| self.scratch(key)).collect();
+        let finished: BTreeSet<PathBuf> = records.keys().map(|key| self.scratch(key)).collect();
         let partial = self.base.join("partial");
         for (kind, metadata) in files::list(&partial).doing(READ, &partial)? {
             let dir = partial.join(&kind);
@@ -172,9 +208,11 @@ impl Store {
             if !metadata.is_dir() {
                 continue;
             }
-            for hash in files::list(&dir).doing(READ, &dir)?.into_keys() {
+            let perhaps = wanted.perhaps.is_some_and(|perhaps| perhaps.kind(&kind));
+            for (hash, metadata) in files::list(&dir).doing(READ, &dir)? {
                 let path = dir.join(&hash);
-                if !unfinished.contains(&path) {
+                let may_go_on = perhaps && metadata.is_dir() && !finished.contains(&path);
+                if !unfinished.contains(&path) && !may_go_on {
                     let about = format!("checkpoints of an unfinished step of kind {kind}");
                     found.removed.push(Removal::of_path(Garbage::Partial, about, path)?);
                 }
@@ -230,7 +268,7 @@ impl Store {
     /// # Errors
     /// When the cache cannot be written to.
     pub fn pin(&self, key: &StepKey) -> Result<(), StoreError> {
-        let _in_use = self.begin()?;
+        let _in_use = self.begin(&BTreeSet::new())?;
         let path = self.base.join("pins").join(Self::flat_name(key));
         files::write_synced(&path, key.to_string().as_bytes()).doing("write", &path)
     }
@@ -281,4 +319,9 @@ fn needed(records: &BTreeMap<StepKey, Record>, roots: impl Iterator<Item = StepK
         }
     }
     needed
+}
+
+/// What each step is; those in the form of another version are left out.
+fn manifests(records: &BTreeMap<StepKey, Record>) -> BTreeMap<StepKey, Manifest> {
+    records.iter().filter_map(|(key, record)| Some((key.clone(), record.manifest()?))).collect()
 }

@@ -17,6 +17,7 @@ mod record;
 mod stats;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub use entry::Lookup;
 pub(in crate::engine) use entry::Scrutiny;
 use error::{Doing as _, READ};
 pub use error::{MAKE_ROOM, StoreError, cause_of, file_system, is_full};
-pub use gc::{Collection, Garbage, GcMode, Removal};
+pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};
 pub(in crate::engine) use lock::Lock;
 use lock::Mode;
 pub(in crate::engine) use record::Draft;
@@ -109,28 +110,32 @@ impl Store {
         A::load(&dir).map_err(|source| StoreError::Artifact { key: key.step().clone(), source })
     }
 
-    /// Makes the cache ready to be written to, and holds off garbage collection for as long as the result lives.
-    pub(in crate::engine) fn begin(&self) -> Result<Lock, StoreError> {
+    /// Makes the cache ready to be written to, and holds off garbage collection for as long as the result lives. Steps of
+    /// `kinds` are to be written.
+    pub(in crate::engine) fn begin(&self, kinds: &BTreeSet<&str>) -> Result<Lock, StoreError> {
         for name in PARTS {
             let dir = self.base.join(name);
             fs::create_dir_all(&dir).doing("create", &dir)?;
         }
         let in_use = Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
             .ok_or_else(|| StoreError::InUse { path: self.base.clone() })?;
-        self.try_moves()?;
+        self.try_moves(kinds)?;
         Ok(in_use)
     }
 
-    /// Finds out now whether a finished step can be moved to its place, and not after hours of work.
-    fn try_moves(&self) -> Result<(), StoreError> {
+    /// Finds out now whether a finished step can be moved to its place, and not after hours of work. Others may own some
+    /// of the folders.
+    fn try_moves(&self, kinds: &BTreeSet<&str>) -> Result<(), StoreError> {
         let tmp = self.base.join("tmp");
         // Of a name that no other run has, on whatever machine; it goes when it is dropped.
         let from = tempfile::Builder::new().prefix("probe-").tempfile_in(&tmp).doing("write", &tmp)?.into_temp_path();
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for part in ["steps", "contents", "damaged"] {
-            let to = self.base.join(part).join(format!(".{name}"));
+        let parts = ["steps", "contents", "partial", "damaged", "locks"].map(|part| self.base.join(part));
+        let of_kinds = kinds.iter().flat_map(|kind| ["steps", "partial"].map(|part| self.base.join(part).join(kind)));
+        for part in parts.into_iter().chain(of_kinds.filter(|dir| dir.is_dir() && !files::is_link(dir))) {
+            let to = part.join(format!(".{name}"));
             let moved = fs::rename(&from, &to).and_then(|()| fs::rename(&to, &from));
-            moved.map_err(|error| StoreError::io("move to", &self.base.join(part), error))?;
+            moved.map_err(|error| StoreError::io("move to", &part, error))?;
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Store {
 
     /// Sets a damaged entry aside; `None` for a step that is being computed right now, and so about to be replaced.
     fn put_away(&self, name: &EntryName) -> Result<Option<PathBuf>, StoreError> {
-        let _in_use = self.begin()?;
+        let _in_use = self.begin(&[name.kind.as_str()].into())?;
         let lock_path = self.lock_path(&name.kind, &name.hash);
         let Some(lock) = Lock::try_take(&lock_path, Mode::Exclusive).doing("lock", &lock_path)? else {
             return Ok(None);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::Plan;
 use crate::engine::stage::StageError;
-use crate::engine::store::{Garbage, GcMode, StoreError};
+use crate::engine::store::{Garbage, GcMode, StoreError, Wanted};
 use crate::engine::toys::{Bench, Lab, Number, diamond, give, label, sum};
 
 fn tree(dir: &Path) -> BTreeSet<PathBuf> {
@@ -69,7 +69,7 @@ fn a_dry_run_says_what_each_thing_is_and_removes_nothing() {
     let lab = Lab::new();
     let (plan, [total, double]) = edited(&lab);
     let before = tree(&lab.base());
-    let found = lab.store.gc(&plan.keys(), GcMode::DryRun).unwrap();
+    let found = lab.store.gc(&plan.keys().into(), GcMode::DryRun).unwrap();
     assert_eq!(tree(&lab.base()), before);
     assert_eq!((found.kept.count, found.removed.len()), (4, 2));
     let labels: BTreeSet<&str> = found.removed.iter().filter_map(|removal| removal.label.as_deref()).collect();
@@ -89,14 +89,14 @@ fn collecting_removes_what_no_root_needs_and_keeps_the_rest_usable() {
     fs::create_dir_all(lab.base().join("damaged/give-0-1")).unwrap();
     fs::create_dir_all(lab.base().join("tmp/give-0")).unwrap();
     fs::create_dir_all(lab.store.scratch(total.step())).unwrap();
-    let found = lab.store.gc(&plan.keys(), GcMode::Remove).unwrap();
+    let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
     let kinds: Vec<Garbage> = found.removed.iter().map(|removal| removal.garbage).collect();
     let expected = [Garbage::Step, Garbage::Step, Garbage::Partial, Garbage::Damaged, Garbage::Temporary];
     assert_eq!(kinds, expected);
     assert!(found.removed.iter().all(|removal| !removal.path.exists()));
     assert!(!lab.store.dir(total.step()).exists());
     assert_eq!(lab.run(&plan, &Bench::default()).counts(), [0, 4, 0, 0]);
-    assert_eq!(lab.store.gc(&plan.keys(), GcMode::Remove).unwrap().removed, []);
+    assert_eq!(lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap().removed, []);
     assert_eq!(lab.run(&diamond(1.0).0, &Bench::default()).counts(), [2, 2, 0, 0]);
 }
 
@@ -106,11 +106,11 @@ fn a_pin_keeps_a_step_and_what_it_was_made_from() {
     let (_, [_, double]) = edited(&lab);
     lab.store.pin(double.step()).unwrap();
     assert_eq!(lab.store.pins().unwrap(), [double.step().clone()].into());
-    let found = lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+    let found = lab.store.gc(&Wanted::default(), GcMode::Remove).unwrap();
     assert_eq!((found.kept.count, found.removed.len()), (4, 2));
     assert_eq!(lab.run(&diamond(1.0).0, &Bench::default()).counts(), [0, 4, 0, 0]);
     lab.store.unpin(double.step()).unwrap();
-    assert_eq!(lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap().kept.count, 0);
+    assert_eq!(lab.store.gc(&Wanted::default(), GcMode::Remove).unwrap().kept.count, 0);
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn checkpoints_of_a_step_that_is_still_wanted_stay() {
     let (plan, [_, _, total, _]) = diamond(1.0);
     lab.run(&plan, &bench);
     assert_eq!(lab.store.stats().unwrap().partial.count, 1);
-    assert_eq!(lab.store.gc(&plan.keys(), GcMode::Remove).unwrap().removed, []);
+    assert_eq!(lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap().removed, []);
     assert!(lab.store.scratch(total.step()).join("checkpoint").exists());
-    let found = lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+    let found = lab.store.gc(&Wanted::default(), GcMode::Remove).unwrap();
     assert!(found.removed.iter().any(|removal| removal.garbage == Garbage::Partial && removal.bytes == 4));
     assert!(!lab.store.scratch(total.step()).exists());
 }
@@ -138,7 +138,7 @@ fn garbage_is_not_collected_under_a_run() {
     let lab = std::sync::Arc::new(Lab::new());
     let inner = std::sync::Arc::clone(&lab);
     let bench = Bench::with(move |_, _| {
-        let refused = inner.store.gc(&BTreeSet::new(), GcMode::Remove);
+        let refused = inner.store.gc(&Wanted::default(), GcMode::Remove);
         assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
         Ok(())
     });
@@ -157,7 +157,7 @@ fn early_cutoff_still_works_after_the_step_that_it_took_from_is_gone() {
     lab.run(&plan("first"), &Bench::default());
     let second = plan("second");
     assert_eq!(lab.run(&second, &Bench::default()).counts(), [1, 1, 0, 0]);
-    lab.store.gc(&second.keys(), GcMode::Remove).unwrap();
+    lab.store.gc(&second.keys().into(), GcMode::Remove).unwrap();
     assert_eq!(lab.run(&second, &Bench::default()).counts(), [0, 2, 0, 0]);
     assert_eq!(lab.run(&plan("third"), &Bench::default()).counts(), [1, 1, 0, 0]);
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::engine::store::{GcMode, Store, StoreError};
+use crate::engine::store::{GcMode, Store, StoreError, Wanted};
 use crate::engine::toys::{Bench, Lab, Number, diamond};
 
 /// A folder outside the cache with something that must stay.
@@ -39,7 +39,7 @@ fn collecting_and_verifying_leave_what_links_lead_to() {
         assert!(lab.store.stats().unwrap().partial.bytes < 10_000, "{name}");
         lab.store.verify(&mut |_, _| {}).unwrap();
         untouched(&home);
-        lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+        lab.store.gc(&Wanted::default(), GcMode::Remove).unwrap();
         untouched(&home);
         lab.run(&plan, &Bench::default());
         untouched(&home);
@@ -65,7 +65,7 @@ fn a_linked_part_of_a_cache_is_refused_and_a_linked_cache_works() {
     symlink(lab.base().parent().unwrap(), &link).unwrap();
     let store = Store::open(&link).unwrap();
     assert_eq!(store.load(&double).unwrap(), Number(6));
-    assert_eq!(store.gc(&plan.keys(), GcMode::Remove).unwrap().kept.count, 4);
+    assert_eq!(store.gc(&plan.keys().into(), GcMode::Remove).unwrap().kept.count, 4);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_step_is_not_read_or_written_through_the_link_of_its_kind() {
     assert!(matches!(lab.store.load(&a), Err(StoreError::Link { .. })));
     assert_eq!(lab.store.verify(&mut |_, _| {}).unwrap().intact, 2);
     assert_eq!(lab.store.stats().unwrap().strays, [kind]);
-    lab.store.gc(&BTreeSet::new(), GcMode::Remove).unwrap();
+    lab.store.gc(&Wanted::default(), GcMode::Remove).unwrap();
     assert_eq!(fs::read_dir(&away).unwrap().count(), 2);
 }
 
@@ -130,7 +130,7 @@ fn stray_files_are_passed_over_and_listed() {
     let found = lab.store.verify(&mut |_, _| {}).unwrap();
     assert_eq!((found.intact, found.damaged.len(), found.strays.len()), (4, 0, 3));
     assert_eq!(lab.run(&plan, &bench).counts(), [0, 4, 0, 0]);
-    let found = lab.store.gc(&plan.keys(), GcMode::Remove).unwrap();
+    let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
     assert_eq!((found.kept.count, found.removed.len(), found.strays.len()), (4, 0, 3));
     assert!(places.iter().all(|place| place.exists()));
 }
