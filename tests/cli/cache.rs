@@ -177,7 +177,13 @@ fn a_part_of_the_cache_on_another_file_system_is_told_once_at_the_start() {
     }
 }
 
-/// Two experiments that share nothing, and a third that is no file any more.
+/// How many steps the cache holds.
+fn steps(bench: &Bench) -> u64 {
+    let stats = bench.ok("cache stats --format json").json();
+    stats["kinds"].as_object().unwrap().values().map(|kind| kind["steps"].as_u64().unwrap()).sum()
+}
+
+/// Two experiments that share what asks no model, and a third that is no file any more.
 #[test]
 fn gc_keeps_the_steps_of_an_experiment_whose_data_are_absent() {
     let bench = Bench::new();
@@ -196,9 +202,16 @@ fn gc_keeps_the_steps_of_an_experiment_whose_data_are_absent() {
     fs::write(bench.path("experiments/present.toml"), &text).unwrap();
     fs::write(bench.path("experiments/other.toml"), other).unwrap();
     let run = |line: &str| Events::of(&bench.ok(&format!("run --format json {line}"))).total("ran");
-    assert_eq!(run("experiments/present.toml"), STEPS);
-    let of_other = run("experiments/other.toml");
-    let of_none = run("experiments/present.toml --set stage.full.recipe.momentum=0.7");
+    let added = |line: &str| {
+        let before = steps(&bench);
+        run(line);
+        steps(&bench) - before
+    };
+    assert_eq!(added("experiments/present.toml"), STEPS);
+    let of_other = added("experiments/other.toml");
+    let of_none = added("experiments/present.toml --set stage.full.recipe.momentum=0.7");
+    // All but what asks no model and has the same test images.
+    assert_eq!((of_other, of_none), (STEPS - 3, STEPS - 6));
     let checkpoint = |kind: &str| bench.path("cache/v1/partial").join(kind).join("0".repeat(64));
     for kind in ["train", "collection"] {
         fs::create_dir_all(checkpoint(kind)).unwrap();
@@ -222,5 +235,5 @@ fn gc_keeps_the_steps_of_an_experiment_whose_data_are_absent() {
 
     fs::rename(&away, &images).unwrap();
     assert_eq!((run("experiments/present.toml"), run("experiments/other.toml")), (0, 0));
-    assert_eq!(run("experiments/present.toml --set stage.full.recipe.momentum=0.7"), of_none);
+    assert_eq!(added("experiments/present.toml --set stage.full.recipe.momentum=0.7"), of_none);
 }
