@@ -116,6 +116,31 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), BoundedError> {
     Ok(File::create(path)?.write_all(bytes)?)
 }
 
+/// Puts a file in the place of whatever has the name, whole or not at all. Who may read the files around it may read it,
+/// too: a cache is looked at by others.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = as_usual(&mut tempfile::Builder::new()).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// With the permissions that files have when nothing is said of them; those of temporary ones are their owner's alone.
+#[cfg(unix)]
+fn as_usual<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c mut tempfile::Builder<'a, 'b> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn as_usual<'a, 'b, 'c>(builder: &'c mut tempfile::Builder<'a, 'b>) -> &'c mut tempfile::Builder<'a, 'b> {
+    builder
+}
+
 /// Makes sure that a file can be written at `path` without waiting for anybody: there is a regular one or nothing.
 ///
 /// # Errors
@@ -223,6 +248,22 @@ mod tests {
             assert!(matches!(read_in_place(path, 9), Err(BoundedError::NotAFile { what }) if what == expected));
             assert!(matches!(write(path, b"1"), Err(BoundedError::NotAFile { what }) if what == expected));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_replaced_is_read_by_whom_others_are() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (memo, other) = (folder.path().join("below/memo"), folder.path().join("other"));
+        fs::write(&other, "").unwrap();
+        for text in ["first", "second"] {
+            replace(&memo, text.as_bytes()).unwrap();
+            assert_eq!(read_text(&memo, 9).unwrap(), text);
+        }
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&memo), mode(&other));
+        assert_eq!(fs::read_dir(folder.path().join("below")).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{CheckpointError, Fault, Located};
 use super::npz::read_file;
-use crate::delimited::{Header, Table};
+use crate::delimited::{Header, Table, TableError};
 use crate::numpy::{Exact, Number};
 
 /// The columns, by which a header names them.
@@ -41,14 +41,15 @@ impl Predictions {
     /// # Errors
     /// When the file cannot be read, a line is no prediction, or two are of one image; the error names the line.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let lines = read_file(path, Self::MOST_BYTES, parse)?;
         let mut by_image: BTreeMap<usize, (u64, Prediction)> = BTreeMap::new();
-        for (line, prediction) in lines {
+        let note = |line, prediction: Prediction| {
             if let Some((first, _)) = by_image.insert(prediction.image, (line, prediction)) {
                 let problem = format!("image {} is on line {first} already: keep one of the two", prediction.image);
-                return Err(Fault::Table(problem).at(place(line)).of(path));
+                return Err(Fault::Table(problem).at(place(line)));
             }
-        }
+            Ok(())
+        };
+        read_file(path, Self::MOST_BYTES, |bytes| parse(bytes, note))?;
         Ok(Self { path: path.to_owned(), by_image })
     }
 
@@ -74,8 +75,13 @@ impl Predictions {
 /// # Errors
 /// When the file cannot be read, or a line is no prediction; the error names the line.
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, CheckpointError> {
-    let lines = read_file(path, Predictions::MOST_BYTES, parse)?;
-    Ok(lines.into_iter().map(|(_, prediction)| prediction).collect())
+    let mut predictions = Vec::new();
+    let note = |_, prediction| {
+        predictions.push(prediction);
+        Ok(())
+    };
+    read_file(path, Predictions::MOST_BYTES, |bytes| parse(bytes, note))?;
+    Ok(predictions)
 }
 
 /// Predictions as the text of such a file.
@@ -89,16 +95,28 @@ pub fn write_predictions(predictions: &[Prediction]) -> String {
     text
 }
 
-/// Every prediction with its line, counted from 1.
-fn parse(bytes: &[u8]) -> Result<Vec<(u64, Prediction)>, Located> {
-    let table = Table::read(bytes, &COLUMNS, Header::Optional)
-        .map_err(|error| Fault::Table(error.problem).at(place(error.line)))?;
-    let comma_separated = table.comma_separated;
-    let predictions = table.rows.into_iter().map(|row| {
+/// Lines that a file may have: more than three times as many as there are images that ImageNet trains on.
+const MOST_LINES: usize = 1 << 22;
+
+/// Hands every prediction to `note`, with its line, counted from 1.
+fn parse(bytes: &[u8], mut note: impl FnMut(u64, Prediction) -> Result<(), Located>) -> Result<(), Located> {
+    let mut count = 0;
+    Table::visit(bytes, &COLUMNS, Header::Optional, |row, comma_separated| {
+        count += 1;
+        if count > MOST_LINES {
+            return Err(Fault::Table(format!("there are more than {MOST_LINES} predictions, which is the limit"))
+                .at(place(row.line)));
+        }
         let prediction = prediction(&row.fields, comma_separated).map_err(|fault| fault.at(place(row.line)))?;
-        Ok((row.line, prediction))
-    });
-    predictions.collect()
+        note(row.line, prediction)
+    })?;
+    Ok(())
+}
+
+impl From<TableError> for Located {
+    fn from(error: TableError) -> Self {
+        Fault::Table(error.problem).at(place(error.line))
+    }
 }
 
 fn place(line: u64) -> String {
@@ -129,8 +147,16 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<Prediction> {
-        let lines = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
-        lines.into_iter().map(|(_, prediction)| prediction).collect()
+        parsed(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
+    }
+
+    fn parsed(text: &str) -> Result<Vec<Prediction>, Located> {
+        let mut predictions = Vec::new();
+        let note = |_, prediction| {
+            predictions.push(prediction);
+            Ok(())
+        };
+        parse(text.as_bytes(), note).map(|()| predictions)
     }
 
     #[test]
@@ -178,14 +204,25 @@ mod tests {
             "1,2,50 %",
             "1,70000,0.5",
         ] {
-            let located = parse(format!("0,1,0.5\n\n{wrong}\n").as_bytes()).unwrap_err();
+            let located = parsed(&format!("0,1,0.5\n\n{wrong}\n")).unwrap_err();
             assert_eq!(located.place, "line 3", "{wrong}");
             assert!(located.fault.to_string().contains("index,class,confidence"), "{}", located.fault);
         }
         for (wrong, problem) in [("1,2", "it has 2 fields"), ("1,2,0.5,6", "it has 4 fields")] {
-            let located = parse(format!("0,1,0.5\n{wrong}\n").as_bytes()).unwrap_err();
+            let located = parsed(&format!("0,1,0.5\n{wrong}\n")).unwrap_err();
             assert!(located.place == "line 2" && located.fault.to_string().starts_with(problem), "{located:?}");
         }
+    }
+
+    #[test]
+    fn a_file_without_end_in_sight_is_left_at_its_first_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        // 4 million lines, of which the second is one too many.
+        std::fs::write(&path, "0,0,.5\n".repeat(1 << 22)).unwrap();
+        let start = std::time::Instant::now();
+        assert!(Predictions::read(&path).is_err());
+        assert!(start.elapsed().as_millis() < 1000, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,15 +44,8 @@ pub(super) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
     all.retain(|old| measured.iter().all(|new| circumstances(new) != circumstances(old)));
     all.extend_from_slice(measured);
     let path = file(cache);
-    let write = || -> io::Result<()> {
-        let folder = path.parent().unwrap_or(cache);
-        fs::create_dir_all(folder)?;
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut new, &all)?;
-        new.persist(&path)?;
-        Ok(())
-    };
-    Ok(write().map_err(WriteError::at(&path))?)
+    let written = serde_json::to_vec_pretty(&all).map_err(io::Error::from);
+    Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
 }
 
 /// The seconds of `work`, if all of it was measured under the present circumstances.

@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use crate::bounded;
 
@@ -60,12 +59,7 @@ impl Index {
         for (fingerprint, entry) in entries {
             let _ = writeln!(text, "{fingerprint} {entry}");
         }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        bounded::replace(&self.path, text.as_bytes())
     }
 
     /// The lines by fingerprint; none where there is no such file, it cannot be read or is too large, or another version

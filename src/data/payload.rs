@@ -17,6 +17,9 @@ const TIMES: u64 = 100;
 /// What it may unpack to at any rate, so that few images that are nearly empty are no exception.
 const ANY_RATE: u64 = 64 << 20;
 
+/// Bytes that a file may have on disk, packed or not: ninety times those of MNIST's images.
+const LARGEST: u64 = 4 << 30;
+
 /// What a packed file of so many bytes may unpack to.
 const fn most(packed: u64) -> u64 {
     let most = packed.saturating_mul(TIMES);
@@ -36,7 +39,7 @@ pub(super) struct Payload {
 impl Payload {
     /// Opens a file.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let file = bounded::open(path).map_err(DataError::refused(path))?;
+        let file = bounded::open_within(path, LARGEST).map_err(DataError::refused(path))?;
         let size = file.metadata().map_err(DataError::reading(path))?.len();
         let packed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn Read> =

@@ -1,5 +1,7 @@
 //! Tables that are read, by the names of their columns.
 
+use std::borrow::Cow;
+
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 /// What may stand between fields, the first that makes the columns of the first line being taken.
@@ -64,45 +66,65 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     /// # Errors
     /// When it is no text, a column is missing or there twice, or a row has not as many fields as the first.
     pub fn read(bytes: &[u8], columns: &[&str; COLUMNS], header: Header) -> Result<Self, TableError> {
+        let mut rows = Vec::new();
+        let comma_separated = Self::visit(bytes, columns, header, |row, _| {
+            rows.push(row);
+            Ok::<(), TableError>(())
+        })?;
+        Ok(Self { rows, comma_separated })
+    }
+
+    /// The same, but each row is handed to `visit` with whether fields are separated by commas, so that no more is held than
+    /// it keeps. Whether they are is the result, too.
+    ///
+    /// # Errors
+    /// As [`Table::read`], and what `visit` answers.
+    pub fn visit<E: From<TableError>>(
+        bytes: &[u8],
+        columns: &[&str; COLUMNS],
+        header: Header,
+        visit: impl FnMut(Row<COLUMNS>, bool) -> Result<(), E>,
+    ) -> Result<bool, E> {
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-            return Err(TableError::new(1, "it is text in UTF-16: save the file as CSV in UTF-8"));
+            return Err(TableError::new(1, "it is text in UTF-16: save the file as CSV in UTF-8").into());
         }
         // Some spreadsheets mark UTF-8 so.
         let text = &plain_lines(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))[..];
-        let mut first = Err(TableError::new(1, format!("there is nothing in it, expected `{}`", columns.join(","))));
+        let mut first = TableError::new(1, format!("there is nothing in it, expected `{}`", columns.join(",")));
         for delimiter in DELIMITERS {
             let Some(record) = records(text, delimiter).next().transpose()? else { continue };
             match places(&record, columns, header) {
-                Ok(found) => return Self::rows(text, delimiter, &found, record.fields.len(), header),
-                // What commas make of it is told, unless something else made fields of it.
-                Err(error) if first.is_err() && (delimiter == b',' || record.fields.len() == COLUMNS) => {
-                    first = Err(error);
+                Ok(found) => {
+                    Self::rows(text, delimiter, &found, record.fields.len(), header, visit)?;
+                    return Ok(delimiter == b',');
                 }
+                // What commas make of it is told, unless something else made fields of it.
+                Err(error) if delimiter == b',' || record.fields.len() == COLUMNS => first = error,
                 Err(_) => {}
             }
         }
-        first
+        Err(first.into())
     }
 
-    fn rows(
+    fn rows<E: From<TableError>>(
         text: &[u8],
         delimiter: u8,
         found: &Places<COLUMNS>,
         fields: usize,
         header: Header,
-    ) -> Result<Self, TableError> {
-        let mut rows = Vec::new();
+        mut visit: impl FnMut(Row<COLUMNS>, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
         for record in records(text, delimiter).skip(usize::from(found.named)) {
             let record = record?;
             if record.fields.len() != fields {
                 let problem = format!("it has {} fields, expected {fields}", record.fields.len());
-                return Err(TableError::new(record.line, problem));
+                return Err(TableError::new(record.line, problem).into());
             }
             let field = |place| record.fields.get(place).unwrap_or_default();
             let fields = found.places.map(|place| plain(field(place), header).to_owned());
-            rows.push(Row { line: record.line, fields });
+            visit(Row { line: record.line, fields }, delimiter == b',')?;
         }
-        Ok(Self { rows, comma_separated: delimiter == b',' })
+        Ok(())
     }
 }
 
@@ -186,7 +208,10 @@ fn places<const COLUMNS: usize>(
 }
 
 /// The same text with every line ended by a line feed alone: the reader counts lines by these.
-fn plain_lines(bytes: &[u8]) -> Vec<u8> {
+fn plain_lines(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !bytes.contains(&b'\r') {
+        return Cow::Borrowed(bytes);
+    }
     let mut plain = Vec::with_capacity(bytes.len());
     for (place, &byte) in bytes.iter().enumerate() {
         match (byte, bytes.get(place + 1)) {
@@ -195,5 +220,5 @@ fn plain_lines(bytes: &[u8]) -> Vec<u8> {
             _ => plain.push(byte),
         }
     }
-    plain
+    Cow::Owned(plain)
 }

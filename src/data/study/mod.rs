@@ -16,8 +16,8 @@ pub use error::StudyError;
 pub use key::{KeyRow, read_key, write_key};
 pub use sheet::{AnswerRow, read_sheet, write_sheet};
 
-/// Bytes that a sheet or a key may have: those of half a million pictures.
-pub const MOST_BYTES: u64 = 32 << 20;
+/// Bytes that a sheet or a key may have: those of some eighty thousand pictures.
+pub const MOST_BYTES: u64 = 4 << 20;
 
 /// A picture of the study.
 #[derive(Clone, Debug, PartialEq, Eq)]
