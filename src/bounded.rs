@@ -112,8 +112,16 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, BoundedError> {
 /// # Errors
 /// When it cannot be written, or something else has the name, which stays as it is.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), BoundedError> {
+    Ok(create(path)?.write_all(bytes)?)
+}
+
+/// Makes a regular file to be written, new or in the place of one; links are followed.
+///
+/// # Errors
+/// As [`write`].
+pub fn create(path: &Path) -> Result<File, BoundedError> {
     writable(path)?;
-    Ok(File::create(path)?.write_all(bytes)?)
+    Ok(File::create(path)?)
 }
 
 /// Puts a file in the place of whatever has the name, whole or not at all. Who may read the files around it may read it,

@@ -23,8 +23,8 @@ use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::{Label, Plan};
 use crate::engine::stage::Stage;
-use crate::spec::{Appearance, Cell, DataSource, Fraction, Keep, Normalise, Split, Work};
-use crate::stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Mask, SelectionFiles};
+use crate::spec::{Appearance, Cell, DataSource, Fraction, ImageShape, Keep, Normalise, Split, Work};
+use crate::stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Images, Mask, SelectionFiles};
 
 pub use analyse::Analysed;
 pub use perhaps::Unresolved;
@@ -65,6 +65,8 @@ pub struct SplitFacts {
     pub content: String,
     /// The number of images.
     pub images: usize,
+    /// The size of each.
+    pub shape: ImageShape,
     /// How its data set normalises them, if that is known without reading them.
     pub normalise: Option<Normalise>,
 }
@@ -83,7 +85,7 @@ pub struct Planned {
 #[derive(Debug, Default)]
 pub struct Results {
     /// Every evaluation.
-    pub evaluations: Vec<Outcome<Evaluation>>,
+    pub evaluations: Vec<Evaluated>,
     /// Every trained or imported model, and every ensemble.
     pub models: Vec<Outcome<Model>>,
     /// Every shard of a ranking, in order.
@@ -96,6 +98,17 @@ pub struct Results {
     pub subsets: Vec<Outcome<Subsets>>,
     /// Every analysis.
     pub analyses: Vec<Analysed>,
+}
+
+/// An evaluation of an experiment.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// Where its result will be found.
+    pub outcome: Outcome<Evaluation>,
+    /// The model that is asked.
+    pub asked: Key<Model>,
+    /// What it is asked about.
+    pub shown: Images,
 }
 
 /// A result of an experiment.
@@ -247,15 +260,12 @@ impl<'a> Planner<'a> {
     }
 
     fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
+        let (shown, _) = self.images(images);
         let (key, images, data) = self.evaluation(at, model, images);
-        self.results.evaluations.push(Outcome {
-            stage: at.stage.clone(),
-            model: model.stage.clone(),
-            images,
-            data: Some(data),
-            cell: at.cell.clone(),
-            key,
-        });
+        let (stage, asked) = (at.stage.clone(), self.models[model].clone());
+        let outcome =
+            Outcome { stage, model: model.stage.clone(), images, data: Some(data), cell: at.cell.clone(), key };
+        self.results.evaluations.push(Evaluated { outcome, asked, shown });
     }
 
     fn sis(&mut self, at: &StageRef, ranking: &StageRef, threshold: f64) {

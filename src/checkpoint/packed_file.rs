@@ -6,19 +6,17 @@
 //! places of the order, the last in front, and -1 says that nothing suffices. It is read and written image by image:
 //! 50,000 of them have two gigabytes.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
-
+use super::array_archive::ArrayArchive;
 use super::error::{CheckpointError, Fault, Located};
 use super::npz::Npz;
 use super::packed_rows::Rows;
 use super::selection_file::{coordinates, places};
 use crate::bounded;
-use crate::numpy::{Array, ArrayError, ArrayHeader, Stored};
+use crate::numpy::{Array, ArrayError, ArrayHeader};
 
 const INDEX: &str = "index";
 const ORDER: &str = "ordering_over_entire_backselect";
@@ -155,9 +153,6 @@ pub(super) fn archive(path: &Path) -> Result<Npz<BufReader<File>>, Located> {
     Npz::open(BufReader::new(file))
 }
 
-/// What is being written, beside the file that it becomes.
-const UNFINISHED: &str = "npz.unfinished";
-
 /// Writes a packed file of images of `[height, width]`: their numbers, and how many of their last pixels suffice. It is
 /// there complete or not at all.
 ///
@@ -172,67 +167,35 @@ pub fn write_packed<E: From<io::Error>>(
     images: &[(usize, Option<usize>)],
     walk: impl Fn(&mut dyn FnMut(&[u32], &[f32]) -> io::Result<()>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let unfinished = path.with_extension(UNFINISHED);
-    let written = write_archive(&unfinished, size, images, walk).and_then(|()| Ok(fs::rename(&unfinished, path)?));
-    if written.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    written
-}
-
-fn write_archive<E: From<io::Error>>(
-    path: &Path,
-    [height, width]: [usize; 2],
-    images: &[(usize, Option<usize>)],
-    walk: impl Fn(&mut dyn FnMut(&[u32], &[f32]) -> io::Result<()>) -> Result<(), E>,
-) -> Result<(), E> {
+    let [height, width] = size;
     let (count, steps) = (images.len(), height * width);
-    let mut archive = ZipWriter::new(BufWriter::new(File::create(path)?));
-    let small = |elements: Vec<i64>| Array { shape: vec![count], elements }.to_bytes();
-    let index = small(images.iter().map(|&(image, _)| (image as u64).cast_signed()).collect());
-    let sizes = small(images.iter().map(|&(_, size)| size.map_or(-1, |size| (size as u64).cast_signed())).collect());
-    for (name, bytes) in [(INDEX, index), (SIZE, sizes)] {
-        start(&mut archive, name, bytes.len())?;
-        archive.write_all(&bytes)?;
-    }
+    ArrayArchive::write(path, |archive| {
+        archive.array(INDEX, images.iter().map(|&(image, _)| (image as u64).cast_signed()))?;
+        let sizes = images.iter().map(|&(_, size)| size.map_or(-1, |size| (size as u64).cast_signed()));
+        archive.array(SIZE, sizes)?;
 
-    start(&mut archive, MASK, count * steps)?;
-    archive.write_all(&ArrayHeader::new(bool::NAME, &[count, 1, height, width]).to_bytes())?;
-    let mut place = 0;
-    walk(&mut |order, _| {
-        let size = images.get(place).and_then(|&(_, size)| size).unwrap_or(0);
-        place += 1;
-        let mut mask = vec![size == 0; steps];
-        order.iter().rev().take(size).for_each(|&pixel| mask[pixel as usize] = true);
-        archive.write_all(&encoded(mask))
-    })?;
+        archive.start::<bool>(MASK, &[count, 1, height, width])?;
+        let mut place = 0;
+        walk(&mut |order, _| {
+            let size = images.get(place).and_then(|&(_, size)| size).unwrap_or(0);
+            place += 1;
+            let mut mask = vec![size == 0; steps];
+            order.iter().rev().take(size).for_each(|&pixel| mask[pixel as usize] = true);
+            archive.push(mask)
+        })?;
 
-    start(&mut archive, ORDER, count * steps * 3 * 8)?;
-    archive.write_all(&ArrayHeader::new(i64::NAME, &[count, steps, 3]).to_bytes())?;
-    walk(&mut |order, _| archive.write_all(&encoded(coordinates(order, width))))?;
+        archive.start::<i64>(ORDER, &[count, steps, 3])?;
+        walk(&mut |order, _| archive.push(coordinates(order, width)))?;
 
-    start(&mut archive, VALUES, count * steps * 8)?;
-    archive.write_all(&ArrayHeader::new(f64::NAME, &[count, steps]).to_bytes())?;
-    walk(&mut |_, values| archive.write_all(&encoded(values.iter().copied().map(f64::from))))?;
-
-    archive.finish().map_err(io::Error::from)?.flush()?;
-    Ok(())
-}
-
-/// Begins the entry of an array of about so many bytes.
-fn start(archive: &mut ZipWriter<BufWriter<File>>, name: &str, bytes: usize) -> io::Result<()> {
-    let large = bytes >= 1 << 31;
-    Ok(archive.start_file(format!("{name}.npy"), SimpleFileOptions::default().large_file(large))?)
-}
-
-fn encoded<T: Stored>(elements: impl IntoIterator<Item = T>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    elements.into_iter().for_each(|element| element.encode(&mut bytes));
-    bytes
+        archive.start::<f64>(VALUES, &[count, steps])?;
+        walk(&mut |_, values| archive.push(values.iter().copied().map(f64::from)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     type Row = (Vec<u32>, Vec<f32>);

@@ -173,6 +173,9 @@ pub(super) struct ReportArguments {
 pub(super) struct ShowArguments {
     /// The step's key, such as `train-v1:9f2c`; the first digits suffice.
     pub key: String,
+    /// Every image and all of its pixels, not the first alone.
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub machine: MachineArguments,
     /// What is printed.
@@ -184,7 +187,7 @@ pub(super) struct ShowArguments {
 pub(super) struct ExportArguments {
     /// Experiment file.
     pub file: PathBuf,
-    /// The stage.
+    /// The stage; or a data set, whose images are written as the program reads them.
     #[arg(value_name = "STAGE")]
     pub name: String,
     /// The folder to copy into.
@@ -196,11 +199,15 @@ pub(super) struct ExportArguments {
     /// With `--layout authors`: the backward selections of a split in one file.
     #[arg(long, conflicts_with = "human_study")]
     pub packed: bool,
+    /// Of an `evaluate` stage: also every class's probability for each image, computed anew from the model; `npz`, `csv`
+    /// or both.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORM", conflicts_with = "human_study")]
+    pub probabilities: Vec<ArrayForm>,
     /// Instead of a copy: a new folder of pictures of the stage's subsets, in every size, for people to name, and a key.
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
     pub human_study: Option<PathBuf>,
-    /// How many of the first images of a `sis` or `mask` stage become pictures of their own, 24 if not given; with
-    /// `--human-study`, how many images people are shown, 50 if not given.
+    /// How many of the first images of a `sis` or `mask` stage become pictures of their own, 24 if not given; how many of a
+    /// data set are written, all if not given; with `--human-study`, how many people are shown, 50 if not given.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub images: Option<usize>,
     /// With `--human-study`: from where the images and their order are drawn; 0 if not given.
@@ -219,6 +226,14 @@ pub(super) enum Layout {
     Cache,
     /// As the authors' code reads and writes them.
     Authors,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ArrayForm {
+    /// Arrays for numpy.
+    Npz,
+    /// A table.
+    Csv,
 }
 
 #[derive(Debug, Args)]

@@ -68,7 +68,8 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
             None => written.absent += 1,
         }
     }
-    for outcome in results.evaluations.iter().filter(|outcome| outcome.stage == *name) {
+    let evaluations = results.evaluations.iter().map(|evaluated| &evaluated.outcome);
+    for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
         known = true;
         match session.load(&outcome.key)? {
             Some(evaluation) => {

@@ -77,16 +77,14 @@ fn as_json(finding: &Finding) -> Value {
 }
 
 fn print_human(device: &str, findings: &[Finding]) {
-    outln!(
-        "\nValues and gradients on {device} against plain Rust, where an error above {TOLERANCE:.0e} is a fault, and times forward"
-    );
+    outln!("\nValues and gradients on {device} against plain Rust, where an error above {TOLERANCE:.0e} is a fault");
+    outln!("and one small forward pass of each, in milliseconds: `bench` tells how fast networks are");
     let width = findings.iter().map(|finding| finding.operation.len()).max().unwrap_or(0);
     for finding in findings {
         let Finding { operation, error, milliseconds, portable_milliseconds, .. } = finding;
         outln!(
-            "  {operation:<width$}  {}  error {error:.1e}  {milliseconds:>8.2} ms, {:.1}x one thread of plain Rust",
-            if finding.agrees() { "agrees" } else { "WRONG " },
-            portable_milliseconds / milliseconds
+            "  {operation:<width$}  {}  error {error:.1e}  {milliseconds:>8.3} ms, plain Rust {portable_milliseconds:>8.3}",
+            if finding.agrees() { "agrees" } else { "WRONG " }
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
 use crate::engine::plan::Label;
 use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
-use crate::spec::ImageShape;
+use crate::spec::{Cell, ImageShape};
 use crate::stages::DataSplit;
 
 use super::args::{ExportArguments, Layout};
@@ -18,7 +18,7 @@ use super::authors::nothing_else;
 use super::failure::{Failure, Status};
 use super::session::{Session, check_stages};
 use super::writing::{copy, write};
-use super::{authors, human_study, text};
+use super::{authors, human_study, preprocessed, probabilities, text};
 
 /// Images on a contact sheet at most, and pictures of a set of thousands if nothing else is asked for.
 const MOST_DRAWN: usize = 24;
@@ -73,12 +73,22 @@ impl Seen {
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
-    check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    let is_data = preprocessed::is_data(&session.experiments[0], &arguments.name);
+    if !is_data {
+        check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+    }
     session.name_damaged_data();
     // Not clap's `requires`, which gives way to what conflicts with `--to`.
     if arguments.human_study.is_none() && (arguments.seed.is_some() || !arguments.cell.is_empty()) {
         return Err(Failure::usage("`--seed` and `--cell` go with `--human-study`"));
     }
+    if let (true, Some(into)) = (is_data, &arguments.to) {
+        return preprocessed::run(&session, arguments, into);
+    }
+    if is_data {
+        return Err(Failure::usage(format!("`{}` is a data set: people are shown a `mask` stage", arguments.name)));
+    }
+    probabilities::check(&session, arguments)?;
     if arguments.human_study.is_none() && arguments.images.is_some() && !is_drawn(&session, arguments) {
         return Err(Failure::usage(
             "`--images` counts pictures, which are made of `sis` and `mask` stages with `--human-study` or without \
@@ -87,6 +97,9 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     }
     match (&arguments.human_study, &arguments.to, arguments.layout, arguments.packed) {
         (Some(into), ..) => human_study::write(&session, arguments, into),
+        (None, Some(_), Layout::Authors, _) if !arguments.probabilities.is_empty() => {
+            Err(Failure::usage("the authors' layout has no place for all probabilities: leave `--layout` out"))
+        }
         (None, Some(into), Layout::Authors, _) => authors::run(&session, arguments, into),
         (None, Some(into), Layout::Cache, false) => copy_all(&session, arguments, into),
         (None, Some(_), Layout::Cache, true) => Err(Failure::usage("`--packed` goes with `--layout authors`")),
@@ -127,7 +140,7 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
         return Err(Failure { status: session.ended(Status::Usage), message });
     }
     let drawn = draw(session, arguments, into)?;
-    for path in drawn {
+    for path in drawn.into_iter().chain(probabilities::write(session, arguments, into)?) {
         outln!("{}", path.display());
     }
     let missing =
@@ -136,7 +149,8 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
     Ok(session.ended(Status::Success))
 }
 
-fn folder_name(label: &Label) -> String {
+/// The folder of a step's files.
+pub(super) fn folder_name(label: &Label) -> String {
     let shard = label.shard.map_or_else(String::new, |(index, count)| format!("_shard_{}_{count}", index + 1));
     file_name(&Label { shard: None, ..label.clone() }.to_string(), &shard)
 }
@@ -205,9 +219,13 @@ pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet
     Ok(session.env.library.images(&data.source, data.split)?)
 }
 
-fn sheet_name(stage: &str, images: &str, cell: &crate::spec::Cell) -> String {
-    let cell: String = cell.iter().map(|(axis, value)| format!("-{axis}={value}")).collect::<Vec<_>>().concat();
-    file_name(&format!("{stage}-{}{cell}", images.replace('.', "-")), ".png")
+fn sheet_name(stage: &str, images: &str, cell: &Cell) -> String {
+    file_name(&format!("{stage}-{}{}", images.replace('.', "-"), cell_part(cell)), ".png")
+}
+
+/// `-arch=resnet20-seed=0`, for a part of a file's name.
+pub(super) fn cell_part(cell: &Cell) -> String {
+    cell.iter().map(|(axis, value)| format!("-{axis}={value}")).collect::<Vec<_>>().concat()
 }
 
 /// Side of the square drawn for a pixel.

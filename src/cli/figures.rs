@@ -138,7 +138,8 @@ impl<'a> Gatherer<'a> {
                 rows.push((data, outcome.cell.clone(), kept(&images, &subsets, None, count)?));
                 continue;
             };
-            let says = self.results.evaluations.iter().filter(|evaluation| {
+            let evaluations = self.results.evaluations.iter().map(|evaluated| &evaluated.outcome);
+            let says = evaluations.filter(|evaluation| {
                 evaluation.model == *model
                     && evaluation.images == outcome.images
                     && pinned(&evaluation.cell, &shown.pins)

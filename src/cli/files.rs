@@ -90,7 +90,8 @@ impl Files for KnownFiles<'_> {
                     origin.passed.insert(split, content.passed);
                 }
                 let normalise = normalise_of(source.kind);
-                Ok(SplitFacts { content: content.hash.to_string(), images: content.images, normalise })
+                let Content { hash, images, shape, .. } = content;
+                Ok(SplitFacts { content: hash.to_string(), images, shape, normalise })
             }
             Err(error) => {
                 let message = chain(&error);

@@ -4,7 +4,7 @@ use crate::artifacts::{Analysis, Evaluation, HumanAnswers, Metrics};
 use crate::config::Experiment;
 use crate::engine::plan::{Plan, Step};
 use crate::engine::stage::Artifact;
-use crate::pipeline::{Analysed, Outcome, Results};
+use crate::pipeline::{Analysed, Evaluated, Outcome, Results};
 use crate::report::Measurement;
 use crate::spec::{AxisValue, Metric};
 use crate::stages::Env;
@@ -19,7 +19,7 @@ use super::session::Session;
 pub(super) fn measurements(session: &Session, results: &Results) -> Result<Vec<Measurement>, Failure> {
     let plan = &session.planned.plan;
     let mut measurements = Vec::new();
-    for outcome in &results.evaluations {
+    for Evaluated { outcome, .. } in &results.evaluations {
         if let Some(step) = step(outcome, plan) {
             measurements.extend(of_evaluation(outcome, step, cached(outcome, step, session)?.as_ref()));
         }

@@ -117,10 +117,13 @@ fn data(session: &Session, experiment: &Experiment) -> Vec<DataOrigin> {
         Some(SplitOrigin {
             split: split.name().to_owned(),
             images: content.images,
-            origin: match content.skipped {
-                0 => content.provenance.describe().to_owned(),
-                skipped => format!("{}; {} left out", content.provenance.describe(), text::count(skipped, "file")),
-            },
+            origin: [(content.skipped, "left out"), (content.passed, "passed over")].into_iter().fold(
+                content.provenance.describe().to_owned(),
+                |origin, (count, what)| match count {
+                    0 => origin,
+                    count => format!("{origin}; {} {what}", text::count(count, "file")),
+                },
+            ),
             content: content.hash.to_string(),
         })
     };

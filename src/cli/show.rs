@@ -4,13 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::artifacts::{Model, Network};
 use crate::engine::key::StepKey;
-use crate::engine::stage::Artifact;
 use crate::engine::store::{Record, Store};
-use crate::spec::SeededDropout;
 
 use super::args::{EventFormat, ShowArguments};
+use super::contents::{self, Extent};
 use super::failure::{Failure, Status};
 use super::{json, text};
 
@@ -24,9 +22,11 @@ pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     }
     print_record(&key, &record);
     outln!("  in       {}", dir.display());
-    print_networks(&dir, &record)?;
-    for file in record.files.keys() {
-        print_text_file(&dir.join(file), file);
+    let extent = if arguments.all { Extent::All } else { Extent::First };
+    if !contents::print(key.kind(), &dir, extent)? {
+        for file in record.files.keys() {
+            print_text_file(&dir.join(file), file);
+        }
     }
     Ok(Status::Success)
 }
@@ -43,21 +43,6 @@ fn print_record(key: &StepKey, record: &Record) {
     for (name, file) in &record.files {
         outln!("  file     {name}, {}, {}", text::bytes(file.bytes), file.hash);
     }
-}
-
-/// Prints what each network of a model is, if it is one: its weights say nothing to people.
-fn print_networks(dir: &Path, record: &Record) -> Result<(), Failure> {
-    if !["model.safetensors", "ensemble.json"].iter().any(|file| record.files.contains_key(*file)) {
-        return Ok(());
-    }
-    let model = Model::load(dir).map_err(|error| Failure::because(Status::Stage, &error))?;
-    for Network { arch, normalise, input_dropout, .. } in &model.networks {
-        let dropout = input_dropout.map_or_else(String::new, |SeededDropout { keep, samples, seed }| {
-            format!(", input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}", keep.get(), seed.0)
-        });
-        outln!("  network  {arch}, normalise = {normalise}{dropout}");
-    }
-    Ok(())
 }
 
 /// Prints a readable file in full, if it is short.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::ImageSet;
+use crate::spec::ImageShape;
 
 /// The BLAKE3 hash of everything in a split that a result depends on: pixels, labels, shape, class names and
 /// normalisation. Paths and compression are not in it.
@@ -140,6 +141,8 @@ pub struct Content {
     pub provenance: Provenance,
     /// How many images there are, after the limit and without those left out.
     pub images: usize,
+    /// The size of each.
+    pub shape: ImageShape,
     /// How many were left out because they do not decode.
     pub skipped: usize,
     /// How many files in its folders were passed over, because their names do not end as those of images do.

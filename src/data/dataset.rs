@@ -118,7 +118,8 @@ impl Dataset {
                 let images = photographs::open(&listing, splits.how, hash, &skipped);
                 let (provenance, skips) = (Provenance::Own, skipped.len());
                 let passed = self.passed(split);
-                let content = Content { hash, provenance, images: images.len(), skipped: skips, passed };
+                let content =
+                    Content { hash, provenance, images: images.len(), shape: images.shape, skipped: skips, passed };
                 return Ok(Loaded { images, content, skipped });
             }
         };
@@ -126,7 +127,7 @@ impl Dataset {
         images.labels.truncate(limit);
         images.pixels.truncate(limit * images.shape.bytes());
         let (hash, passed) = (ContentHash::of(&images), self.passed(split));
-        let content = Content { hash, provenance, images: images.len(), skipped: 0, passed };
+        let content = Content { hash, provenance, images: images.len(), shape: images.shape, skipped: 0, passed };
         Ok(Loaded { images, content, skipped: Vec::new() })
     }
 

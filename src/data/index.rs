@@ -1,8 +1,8 @@
 //! A small file that remembers what data files were found to contain, so that planning need not decode them.
 //!
-//! A first line with the version of its form, and then one line an entry: fingerprint of the files, content hash, provenance, images, and the places of files that were left
-//! out, if any. It is a memo and no more: a line that does
-//! not parse is passed over, and the whole may be deleted at any time.
+//! A first line with the version of its form, and then one line an entry: fingerprint of the files, content hash,
+//! provenance, images, height, width, channels, and the places of files that were left out, if any. It is a memo and no
+//! more: a line that does not parse is passed over, and the whole may be deleted at any time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,11 +10,13 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::bounded;
+use crate::spec::ImageShape;
 
 use super::content::{Content, Provenance};
 
-/// The first line. Raised whenever fingerprints are made of something else, so that nothing is read as what it is not.
-const VERSION: &str = "overinterp data index 2";
+/// The first line. Raised whenever lines or their fingerprints are made of something else, so that nothing is read as
+/// what it is not.
+const VERSION: &str = "overinterp data index 3";
 
 /// Bytes that the memo may have: some hundred thousand lines, or the places of ten million files that are left out.
 const MOST_BYTES: u64 = 64 << 20;
@@ -50,7 +52,9 @@ impl Index {
     /// When the file cannot be written; nothing is lost then but time.
     pub(super) fn put(&self, fingerprint: &blake3::Hash, Entry { content, skipped }: &Entry) -> io::Result<()> {
         let mut entries = self.read();
-        let mut entry = format!("{} {} {}", content.hash, content.provenance.name(), content.images);
+        let ImageShape { height, width, channels } = content.shape;
+        let Content { hash, images, .. } = content;
+        let mut entry = format!("{hash} {} {images} {height} {width} {channels}", content.provenance.name());
         for (turn, place) in skipped.iter().enumerate() {
             let _ = write!(entry, "{}{place}", if turn == 0 { ' ' } else { ',' });
         }
@@ -77,11 +81,13 @@ fn parse(entry: &str) -> Option<Entry> {
     let mut words = entry.split(' ');
     let hash = words.next()?.parse().ok()?;
     let provenance = Provenance::from_name(words.next()?)?;
-    let images = words.next()?.parse().ok()?;
+    let mut number = || words.next()?.parse().ok();
+    let images = number()?;
+    let shape = ImageShape { height: number()?, width: number()?, channels: number()? };
     let skipped: Vec<usize> = match words.next() {
         None => Vec::new(),
         Some(places) => places.split(',').map(|place| place.parse().ok()).collect::<Option<_>>()?,
     };
-    let content = Content { hash, provenance, images, skipped: skipped.len(), passed: 0 };
+    let content = Content { hash, provenance, images, shape, skipped: skipped.len(), passed: 0 };
     (words.next().is_none() && skipped.is_sorted()).then_some(Entry { content, skipped })
 }

@@ -9,4 +9,4 @@ mod tests;
 mod write;
 
 pub use read::{Header, Row, Table, TableError};
-pub use write::write;
+pub use write::{line, write};

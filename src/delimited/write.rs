@@ -2,12 +2,13 @@
 
 /// CSV of these rows, as RFC 4180 wants it but for its line ends.
 pub fn write(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let header: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
-    let lines = std::iter::once(header).chain(rows).map(|fields| {
-        let fields: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
-        fields.join(",") + "\n"
-    });
-    lines.collect()
+    std::iter::once(line(columns)).chain(rows.map(line)).collect()
+}
+
+/// A line of it.
+pub fn line(fields: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let fields: Vec<String> = fields.into_iter().map(|field| quoted(field.as_ref())).collect();
+    fields.join(",") + "\n"
 }
 
 fn quoted(field: &str) -> String {

@@ -13,7 +13,7 @@ use super::input_dropout::Use;
 use super::model_passes::{Group, ModelPasses};
 use super::observer::Observer;
 use super::pool::Pool;
-use super::scorer::{argmax, probability};
+use super::scorer::{argmax, probabilities, probability};
 use super::views::Views;
 use crate::artifacts::{Model, Predictions};
 use crate::kernels::engine::Purpose;
@@ -98,6 +98,24 @@ pub fn predict(
         .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
     let (predicted, confidence) = answers.into_iter().flatten().unzip();
     Ok(Predictions { classes: model.classes, predicted, confidence, labels: samples.images.labels.clone() })
+}
+
+/// What a model says of every class of each image, `[images, classes]`: the softmax of its logits, of which [`predict`]
+/// keeps the largest.
+///
+/// # Errors
+/// As of [`predict`].
+pub fn all_probabilities(
+    model: &Model,
+    samples: Samples<'_>,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Vec<f32>, PredictError> {
+    check(model, samples)?;
+    let batches = Predictor::new(model, device)?.batches(samples, observer, |logits| {
+        logits.chunks_exact(model.classes).flat_map(probabilities).collect::<Vec<_>>()
+    })?;
+    Ok(batches.concat())
 }
 
 /// The logits `[images, classes]` of every image of `samples`: the mean over an ensemble's members, and over what each
@@ -287,6 +305,19 @@ mod tests {
             (alone.predicted[0], alone.confidence[0].to_bits()),
             (all.predicted[69], all.confidence[69].to_bits())
         );
+    }
+
+    #[test]
+    fn of_all_probabilities_the_largest_is_the_confidence() {
+        let (images, model) = (images(), model());
+        let said = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap();
+        let all = all_probabilities(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap();
+        assert_eq!(all.len(), 70 * 3);
+        for (image, row) in all.chunks(3).enumerate() {
+            let class = usize::from(said.predicted[image]);
+            assert_eq!(row[class].to_bits(), said.confidence[image].to_bits());
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6 && row.iter().all(|&other| other <= row[class]));
+        }
     }
 
     #[test]

@@ -21,9 +21,20 @@ pub fn argmax(logits: &[f32]) -> usize {
 /// When there is no such class.
 #[must_use]
 pub fn probability(logits: &[f32], class: usize) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    let (largest, total) = largest_and_total(logits);
     (logits[class] - largest).exp() / total
+}
+
+/// The softmax probability of every class, each the same to the bit as [`probability`] of it.
+pub fn probabilities(logits: &[f32]) -> impl Iterator<Item = f32> {
+    let (largest, total) = largest_and_total(logits);
+    logits.iter().map(move |logit| (logit - largest).exp() / total)
+}
+
+/// The largest logit, and the sum of all exponentials after it is subtracted, so that none overflows.
+fn largest_and_total(logits: &[f32]) -> (f32, f32) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (largest, logits.iter().map(|logit| (logit - largest).exp()).sum())
 }
 
 /// The logits of a normalised image `[height, width, channels]`.

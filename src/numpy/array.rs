@@ -102,6 +102,7 @@ macro_rules! stored {
     };
 }
 
+stored!(u8, "|u1");
 stored!(i32, "<i4");
 stored!(i64, "<i8");
 stored!(f32, "<f4");

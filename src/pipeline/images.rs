@@ -1,7 +1,7 @@
 //! The images of an experiment: halves of data sets, and subsets of them.
 
 use crate::config::experiment::{ImagesRef, StageRef};
-use crate::spec::{DataSource, Normalise, Split};
+use crate::spec::{DataSource, ImageShape, Normalise, Split};
 use crate::stages::{DataSplit, Images};
 
 use super::Planner;
@@ -11,6 +11,8 @@ use super::Planner;
 pub(super) struct KnownSplit {
     pub data: DataSplit,
     pub images: usize,
+    /// The size of each, if that is known.
+    pub shape: Option<ImageShape>,
     /// How the data set normalises them, if that is known without reading them.
     pub normalise: Option<Normalise>,
     pub absent: Option<String>,
@@ -68,6 +70,7 @@ impl Planner<'_> {
             Ok(facts) => KnownSplit {
                 data: DataSplit { content: facts.content, split, source: source.clone() },
                 images: facts.images,
+                shape: Some(facts.shape),
                 normalise: facts.normalise,
                 absent: None,
             },
@@ -81,6 +84,7 @@ impl Planner<'_> {
                         source: source.clone(),
                     },
                     images: source.published_images(split).unwrap_or(1),
+                    shape: source.kind.image_shape(),
                     normalise: None,
                     absent: Some(why),
                 }

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::pipeline::{Files, SplitFacts, plan};
-    use crate::spec::{DataSource, Normalise, Split};
+    use crate::spec::{DataSource, ImageShape, Normalise, Split};
     use crate::stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
 
     /// All files, or none.
@@ -153,7 +153,8 @@ mod tests {
         fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
             let normalise = Some(Normalise { mean: vec![1.0; 3], std: vec![2.0; 3] });
             // Neither as many as were published nor one.
-            self.answer(SplitFacts { content: hash(&format!("{source:?} {split}")), images: 1234, normalise })
+            let shape = ImageShape { height: 60, width: 70, channels: 3 };
+            self.answer(SplitFacts { content: hash(&format!("{source:?} {split}")), images: 1234, shape, normalise })
         }
 
         fn file(&self, _: FileKind, path: &Path) -> Result<String, String> {

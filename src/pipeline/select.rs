@@ -39,6 +39,7 @@ impl Planner<'_> {
             .map(|(source, split)| {
                 let split = self.split(source, *split);
                 let images = count.map_or(split.images, |count| count.min(split.images));
+                // Not `split.shape`: the keys of shards rest on this.
                 let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
                 (split, Range::shards(images, shard_size(method, images, pixels)))
             })
@@ -57,7 +58,7 @@ impl Planner<'_> {
                 let count = select.range.count;
                 let key = self.step(select, label, split.absent.clone());
                 if let Some(model) = &model {
-                    self.workload.select(key.step(), model.step(), &split.data, method, count);
+                    self.workload.select(key.step(), model.step(), &split, method, count);
                 }
                 keys.push(key);
                 place += 1;

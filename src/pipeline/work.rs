@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::engine::key::StepKey;
 use crate::spec::{Activity, Arch, ImageShape, Recipe, Selection, Work};
-use crate::stages::DataSplit;
 
 use super::images::KnownSplit;
 
@@ -38,7 +37,7 @@ impl Workload {
     pub(super) fn train(&mut self, step: &StepKey, arch: Arch, recipe: &Recipe, train: &KnownSplit, test: &KnownSplit) {
         let work =
             [(train, Activity::Learn), (test, Activity::Classify)].into_iter().filter_map(|(split, activity)| {
-                let shape = split.data.source.kind.image_shape()?;
+                let shape = split.shape?;
                 Some(Work { arch, shape, activity, times: (recipe.epochs * split.images) as u64 })
             });
         self.insert(step, work.collect());
@@ -46,7 +45,7 @@ impl Workload {
 
     /// An evaluation of `images`.
     pub(super) fn evaluate(&mut self, step: &StepKey, model: &StepKey, images: &KnownSplit) {
-        let work = self.of(model, &images.data, Activity::Classify, images.images as u64);
+        let work = self.of(model, images, Activity::Classify, images.images as u64);
         self.insert(step, work);
     }
 
@@ -55,21 +54,21 @@ impl Workload {
         &mut self,
         step: &StepKey,
         model: &StepKey,
-        data: &DataSplit,
+        split: &KnownSplit,
         method: &Selection,
         count: usize,
     ) {
-        let Some(pixels) = data.source.kind.image_shape().map(ImageShape::pixels) else { return };
+        let Some(pixels) = split.shape.map(ImageShape::pixels) else { return };
         let (pixels, count) = (pixels as u64, count as u64);
         let work = match *method {
-            Selection::Backward => self.of(model, data, Activity::Score, count * pixels * (pixels + 1) / 2),
+            Selection::Backward => self.of(model, split, Activity::Score, count * pixels * (pixels + 1) / 2),
             Selection::BatchedGradient { per_round, .. } => {
                 let rounds = pixels.div_ceil((per_round as u64).max(1));
-                self.of(model, data, Activity::Differentiate, count * rounds)
+                self.of(model, split, Activity::Differentiate, count * rounds)
             }
-            Selection::Gradient { per_step } => self.by_attribution(model, data, count, 1, per_step),
+            Selection::Gradient { per_step } => self.by_attribution(model, split, count, 1, per_step),
             Selection::IntegratedGradients { steps, per_step } => {
-                self.by_attribution(model, data, count, steps as u64, per_step)
+                self.by_attribution(model, split, count, steps as u64, per_step)
             }
             Selection::Random { .. } => Vec::new(),
         };
@@ -85,21 +84,21 @@ impl Workload {
     fn by_attribution(
         &self,
         model: &StepKey,
-        data: &DataSplit,
+        split: &KnownSplit,
         count: u64,
         gradients: u64,
         per_step: usize,
     ) -> Vec<Work> {
-        let pixels = data.source.kind.image_shape().map_or(0, ImageShape::pixels);
+        let pixels = split.shape.map_or(0, ImageShape::pixels);
         let values = pixels.div_ceil(per_step.max(1)) as u64;
-        let mut work = self.of(model, data, Activity::Differentiate, count * gradients);
-        work.extend(self.of(model, data, Activity::Score, count * values));
+        let mut work = self.of(model, split, Activity::Differentiate, count * gradients);
+        work.extend(self.of(model, split, Activity::Score, count * values));
         work
     }
 
     /// Work of a model's networks on images of a data set, if both are known.
-    fn of(&self, model: &StepKey, data: &DataSplit, activity: Activity, times: u64) -> Vec<Work> {
-        let Some(shape) = data.source.kind.image_shape() else { return Vec::new() };
+    fn of(&self, model: &StepKey, split: &KnownSplit, activity: Activity, times: u64) -> Vec<Work> {
+        let Some(shape) = split.shape else { return Vec::new() };
         let networks = self.models.get(model).into_iter().flatten();
         networks.map(|&Network { arch, samples }| Work { arch, shape, activity, times: times * samples }).collect()
     }

@@ -202,6 +202,21 @@ fn test_images(model: &Model) -> Vec<Vec<f32>> {
     (0..set.len() as u32).map(|index| Samples::whole(&set).input(&levels, &[index], None).unwrap()).collect()
 }
 
+#[test]
+fn plan_and_bench_know_the_size_of_images_in_folders() {
+    let bench = bench();
+    let said = bench.ok("bench tiny.toml --stage gradient --seconds 0").out;
+    assert!(said.contains("cnn on images of 8x8x1"), "{said}");
+    // Once, and again from what is remembered of the files.
+    for _ in 0..2 {
+        let plan = bench.ok("plan tiny.toml --format json").json();
+        for step in plan["steps"].as_array().unwrap() {
+            let is_of_networks = ["full", "blind", "exact", "gradient"].contains(&step["stage"].as_str().unwrap());
+            assert!(!is_of_networks || step["basis"] == "rates" && step["estimate"].as_f64() > Some(0.0), "{step}");
+        }
+    }
+}
+
 /// The artifacts of a stage's steps, in the order of their shards.
 pub fn artifacts<A: Artifact>(bench: &Bench, events: &Events, stage: &str) -> Vec<A> {
     let mut steps: Vec<&Value> = events.steps(stage).collect();

@@ -1,9 +1,13 @@
 //! Reading what the cache holds: results, show, export, stats, garbage collection.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use overinterp::artifacts::{Evaluation, Ranking, SisSet};
+use overinterp::engine::stage::Artifact;
 use serde_json::json;
+use zip::ZipArchive;
 
 use crate::bench::{Bench, STEPS};
 
@@ -89,6 +93,135 @@ fn show_finds_a_step_by_the_first_digits_of_its_key() {
     assert!(said.contains(key) && said.contains("model.safetensors") && said.contains("full seed=0"), "{said}");
     let json = bench.ok(&format!("show {short} --format json")).json();
     assert_eq!(json["key"].as_str(), Some(key));
+}
+
+#[test]
+fn show_tells_of_each_image_what_a_person_wants_to_know() {
+    let bench = Bench::new();
+    bench.edit(
+        "[table.accuracy]",
+        r#"[stage.found]
+kind = "sis"
+ranking = "ranking"
+threshold = 0.05
+
+[stage.all-found]
+kind = "collection"
+model = "full"
+images = ["fashion.test"]
+threshold = 0.05
+count = 1
+
+[table.accuracy]"#,
+    );
+    let events = bench.run("");
+    let show = |stage: &str, options: &str| {
+        let key = events.steps(stage).last().unwrap()["key"].as_str().unwrap();
+        bench.ok(&format!("show {key} {options}")).out
+    };
+    let line = |said: &str, image: usize| {
+        let is_of = |line: &&str| line.split_whitespace().next() == Some(&image.to_string());
+        said.lines().find(is_of).unwrap_or_else(|| panic!("{said}")).split_whitespace().map(str::to_owned).collect()
+    };
+    // The pixels that are masked last stand in front.
+    let ranking = Ranking::load(&bench.step_dir("cache", &events, "ranking")).unwrap();
+    let key = events.steps("ranking").next().unwrap()["key"].as_str().unwrap();
+    let said = bench.ok(&format!("show {key}")).out;
+    let third: Vec<String> = line(&said, ranking.first() + 2);
+    let curve = ranking.curve(2).unwrap();
+    assert_eq!(third[1..3], [curve.class.to_string(), format!("{:.4}", curve.full)]);
+    let last = |count: usize| ranking.order(2).iter().rev().take(count).map(u32::to_string).collect::<Vec<_>>();
+    assert_eq!((&third[4..12], &third[12..]), (&last(8)[..], &["...".to_owned()][..]), "{said}");
+    assert!(said.contains("and 54 more: `--all` shows all") || said.contains("and 6 more: `--all`"), "{said}");
+    let all = bench.ok(&format!("show {key} --all")).out;
+    assert_eq!(line(&all, ranking.first() + 2)[4..], last(784)[..]);
+    assert!(!all.contains("more:"), "{all}");
+
+    let set = SisSet::load(&bench.step_dir("cache", &events, "found")).unwrap();
+    let key = events.steps("found").next().unwrap()["key"].as_str().unwrap();
+    let said = bench.ok(&format!("show {key}")).out;
+    let first: Vec<String> = line(&said, 0);
+    assert_eq!(first[1], set.images[0].class.to_string());
+    let size = set.images[0].subset.as_ref().map_or("none".to_owned(), |subset| subset.len().to_string());
+    assert!(first.contains(&size) && said.contains("threshold of 0.05"), "{said}");
+
+    let said = show("all-found", "");
+    assert!(said.contains("in 1 image of 784 pixels") && said.contains("no more: "), "{said}");
+    let said = show("subset", "");
+    assert!(said.contains("pixels kept") && line(&said, 9).len() == 11, "{said}");
+    let said = show("accuracy", "");
+    assert!(said.contains("Accuracy 0.") && line(&said, 0).len() == 5 && said.contains("and 6 more"), "{said}");
+    let said = show("random-ranking", "");
+    assert!(said.contains(r#"ranked by {"kind":"random""#) || said.contains("random"), "{said}");
+    let said = show("full", "");
+    assert!(said.contains("images of 28x28x1, tells 10 classes apart") && said.contains("train-accuracy"), "{said}");
+}
+
+#[test]
+fn every_class_s_probability_can_be_exported() {
+    let bench = Bench::new();
+    let wrong = bench.say("export tiny.toml full --to out --probabilities csv");
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert!(wrong.err.contains("`evaluate` stage, and `full` is none"), "{}", wrong.err);
+    let events = bench.run("");
+    let said = bench.ok("export tiny.toml accuracy --to out --probabilities npz,csv");
+    assert_eq!((said.out.lines().count(), said.err.contains("differ")), (10, false), "{}{}", said.out, said.err);
+    for path in said.out.lines().map(|line| bench.path(line)) {
+        if path.extension() == Some("npz".as_ref()) {
+            assert!(fs::read(&path).unwrap().starts_with(b"PK"));
+            continue;
+        }
+        let evaluation = Evaluation::load(path.parent().unwrap()).unwrap().predictions;
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines();
+        let head = lines.next().unwrap();
+        assert!(head.starts_with("index,label,T-shirt/top,Trouser,") && head.ends_with(",Ankle boot"), "{head}");
+        for (image, line) in lines.enumerate() {
+            let fields: Vec<&str> = line.split(',').collect();
+            let shares: Vec<f32> = fields[2..].iter().map(|share| share.parse().unwrap()).collect();
+            let class = usize::from(evaluation.predicted[image]);
+            assert_eq!(fields[..2], [image.to_string(), evaluation.labels[image].to_string()]);
+            assert_eq!(shares[class].to_bits(), evaluation.confidence[image].to_bits());
+            assert!(shares.len() == 10 && (shares.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{line}");
+        }
+        assert_eq!(text.lines().count(), 17);
+    }
+    assert_eq!(events.total("ran"), STEPS);
+    // Nothing was computed into the cache.
+    assert_eq!(bench.run("").total("cached"), STEPS);
+}
+
+#[test]
+fn images_can_be_exported_as_they_are_read() {
+    let bench = Bench::new();
+    let said = bench.ok("export tiny.toml fashion --to out --images 5");
+    assert_eq!(said.out.lines().collect::<Vec<_>>(), ["out/fashion-train.npz", "out/fashion-test.npz"]);
+    assert!(said.err.contains("5 images of 28x28x1"), "{}", said.err);
+    let mut archive = ZipArchive::new(File::open(bench.path("out/fashion-test.npz")).unwrap()).unwrap();
+    let mut array = |name: &str| {
+        let mut bytes = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        (String::from_utf8_lossy(&bytes[10..start]).into_owned(), bytes[start..].to_vec())
+    };
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/fashion-mnist-small");
+    let raw = |name: &str, header: usize| fs::read(data.join(name)).unwrap().split_off(header);
+    let (head, images) = array("images.npy");
+    assert!(head.contains("'|u1'") && head.contains("(5, 28, 28, 1)"), "{head}");
+    assert_eq!(images, raw("t10k-images-idx3-ubyte", 16)[..5 * 784]);
+    let labels = raw("t10k-labels-idx1-ubyte", 8);
+    let expected: Vec<u8> = labels[..5].iter().flat_map(|&label| i64::from(label).to_le_bytes()).collect();
+    assert_eq!(array("labels.npy").1, expected);
+    assert!(array("classes.npy").0.contains("'<U11', 'fortran_order': False, 'shape': (10,)"));
+    for (options, named) in [
+        ("--to out --layout authors", "is a data set"),
+        ("--to out --probabilities csv", "is a data set"),
+        ("--human-study out", "is a data set"),
+    ] {
+        let refused = bench.say(&format!("export tiny.toml fashion {options}"));
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains(named), "{}", refused.err);
+    }
 }
 
 #[test]
