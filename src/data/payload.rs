@@ -128,6 +128,7 @@ pub(super) fn visit_archive(
         damaged_gzip(archive, error)
     };
     let mut found = vec![false; members.len()];
+    let mut bytes = Vec::new();
     for entry in tar.entries().map_err(|error| broken(&error))? {
         let mut entry = entry.map_err(|error| broken(&error))?;
         if !entry.header().entry_type().is_file() {
@@ -140,7 +141,9 @@ pub(super) fn visit_archive(
         };
         let named = member_path(archive, &path);
         members[index].1.check(&named, entry.size())?;
-        let mut bytes = Vec::new();
+        // No more than its bound. One buffer serves for all.
+        bytes.clear();
+        bytes.reserve_exact(usize::try_from(entry.size()).unwrap_or(0));
         entry.read_to_end(&mut bytes).map_err(|error| broken(&error))?;
         if bytes.len() as u64 != entry.size() {
             return Err(DataError::malformed(&named, "the archive ends before it does; get it again"));
