@@ -5,6 +5,7 @@
 mod analyses;
 mod bench;
 mod blind_models;
+mod cifar;
 mod controls;
 mod corruptions;
 mod damage;
