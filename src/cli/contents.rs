@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::artifacts::{
     CollectionEnding, Collections, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet, Subsets,
 };
@@ -87,7 +89,7 @@ fn load<A: Artifact>(dir: &Path) -> Result<A, Failure> {
 }
 
 fn ranking(ranking: &Ranking, extent: Extent) {
-    let method = serde_json::to_string(ranking.method()).unwrap_or_default();
+    let method = inline(ranking.method());
     outln!("\n{} of {} pixels, ranked by {method}", text::count(ranking.len(), "image"), ranking.pixels());
     let shown = 0..ranking.len().min(extent.images());
     let rows = shown.map(|index| {
@@ -105,7 +107,7 @@ fn ranking(ranking: &Ranking, extent: Extent) {
 fn sufficient(set: &SisSet, extent: Extent) {
     let without = set.images.iter().filter(|image| image.subset.is_none()).count();
     outln!(
-        "\nSufficient input subsets of {} of {} pixels at a threshold of {}; none of {without}",
+        "\nSufficient input subsets of {} of {} pixels at a threshold of {}; nothing suffices in {without}",
         text::count(set.images.len(), "image"),
         set.pixels,
         set.threshold
@@ -152,8 +154,8 @@ fn collections(set: &Collections, extent: Extent) {
 }
 
 fn subsets(subsets: &Subsets, extent: Extent) -> Result<(), Failure> {
-    let appearance = serde_json::to_string(&subsets.appearance()).unwrap_or_default();
-    let look = if appearance == "{}" { String::new() } else { format!(", shown as {appearance}") };
+    let appearance = subsets.appearance();
+    let look = if appearance.is_default() { String::new() } else { format!(", shown as {}", inline(&appearance)) };
     outln!("\nSubsets of {} of {} pixels{look}", text::count(subsets.len(), "image"), subsets.pixels());
     let mut rows = Vec::new();
     for image in 0..subsets.len().min(extent.images()) {
@@ -194,6 +196,11 @@ fn model(model: &Model) {
     }
 }
 
+/// A setting as TOML has it.
+fn inline(setting: &impl Serialize) -> String {
+    toml::Value::try_from(setting).map_or_else(|_| String::new(), |value| value.to_string())
+}
+
 fn share(value: f32) -> String {
     format!("{value:.4}")
 }
@@ -223,6 +230,6 @@ fn list_of(Listing { head, rows }: &Listing, shown: usize, images: usize) {
         line(&row.iter().map(String::as_str).collect::<Vec<_>>());
     }
     if shown < images {
-        outln!("  ... and {} more: `--all` shows all, and all of their pixels", images - shown);
+        outln!("  ... and {} more: `--all` shows all in full", images - shown);
     }
 }

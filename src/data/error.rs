@@ -94,7 +94,7 @@ pub enum DataError {
         /// Counted from 0 in this file.
         image: usize,
         /// What the file says.
-        label: usize,
+        label: i128,
         /// How many classes there are.
         classes: usize,
     },

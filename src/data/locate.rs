@@ -1,6 +1,7 @@
 //! Finds a data set's files without reading them.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use crate::bounded;
 use crate::spec::{Corrupted, DataKind, DataSource, Photographs, Split};
@@ -16,10 +17,26 @@ const SYSTEM: &str = "/usr/share/datasets";
 /// The files of a data set.
 #[derive(Clone, Debug)]
 pub(super) enum Files {
-    Cifar { official: &'static Official, layout: &'static Layout, at: Container },
-    Cifar10C { official: &'static Official, at: Container, images: Corrupted },
-    Idx { official: &'static Official, train: idx::Files, test: idx::Files },
-    Folder { train: Listing, test: Listing },
+    /// An archive that goes by any name may have any of the layouts; otherwise there is one.
+    Cifar {
+        official: &'static Official,
+        layouts: &'static [Layout],
+        at: Container,
+    },
+    Cifar10C {
+        official: &'static Official,
+        at: Container,
+        images: Corrupted,
+    },
+    Idx {
+        official: &'static Official,
+        train: idx::Files,
+        test: idx::Files,
+    },
+    Folder {
+        train: Listing,
+        test: Listing,
+    },
     Photographs(photographs::Splits),
 }
 
@@ -32,9 +49,10 @@ impl Files {
             Self::Cifar10C { at: Container::Folder(folder), images, .. } => {
                 cifar10c::files(*images).into_iter().map(|file| folder.join(file)).collect()
             }
-            Self::Cifar { at: Container::Folder(folder), layout, .. } => {
-                let files = layout.files(split).iter().map(|file| folder.join(file));
-                files.chain([folder.join(layout.names)].into_iter().filter(|path| path.exists())).collect()
+            Self::Cifar { at: Container::Folder(folder), layouts, .. } => {
+                let files = layouts.iter().flat_map(|layout| layout.files(split)).map(|file| folder.join(file));
+                let names = layouts.iter().map(|layout| folder.join(layout.names));
+                files.chain(names.filter(|path| path.exists())).collect()
             }
             Self::Idx { train, test, .. } => {
                 let files = if split == Split::Train { train } else { test };
@@ -84,16 +102,19 @@ const fn home(kind: DataKind) -> &'static str {
 pub(super) fn locate(source: &DataSource) -> Result<Files, DataError> {
     let roots = source.root.clone().map_or_else(|| usual_places(source.kind), |root| vec![root]);
     match (official(source.kind), Layout::of(source.kind), source.corrupted) {
-        (Some(official), Some(layout), _) => {
-            let wanted: Vec<&str> = Split::ALL.iter().flat_map(|split| layout.files(*split)).copied().collect();
-            let place = Place { folder: layout.folder, archive: layout.archive, ending: ".tar.gz" };
-            locate_files(source, &place, &wanted, &roots).map(|at| Files::Cifar { official, layout, at })
+        (Some(official), Some(layouts), _) => {
+            let places = layouts.iter().map(|layout| {
+                let wanted = Split::ALL.iter().flat_map(|split| layout.files(*split)).map(PathBuf::from).collect();
+                Place { folder: layout.folder, archive: layout.archive, ending: ".tar.gz", wanted }
+            });
+            let (place, at) = locate_files(source, &places.collect::<Vec<_>>(), &roots)?;
+            let layouts = place.map_or(layouts, |place| slice::from_ref(&layouts[place]));
+            Ok(Files::Cifar { official, layouts, at })
         }
         (Some(official), None, Some(images)) => {
-            let files = cifar10c::files(images);
-            let wanted: Vec<&str> = files.iter().map(String::as_str).collect();
-            let place = Place { folder: cifar10c::FOLDER, archive: cifar10c::ARCHIVE, ending: ".tar" };
-            locate_files(source, &place, &wanted, &roots).map(|at| Files::Cifar10C { official, at, images })
+            let wanted = cifar10c::files(images).into_iter().map(PathBuf::from).collect();
+            let place = Place { folder: cifar10c::FOLDER, archive: cifar10c::ARCHIVE, ending: ".tar", wanted };
+            locate_files(source, &[place], &roots).map(|(_, at)| Files::Cifar10C { official, at, images })
         }
         (Some(_), None, None) if source.kind == DataKind::Cifar10C => {
             Err(DataError::WhichImages { name: source.name.clone() })
@@ -115,39 +136,50 @@ struct Place {
     archive: &'static str,
     /// How the name of such an archive ends.
     ending: &'static str,
+    /// The files in the folder.
+    wanted: Vec<PathBuf>,
 }
 
+/// Finds the files in one of `places`, which each root may have side by side: the first that is whole, and which of them
+/// it is. An archive that is a root itself may be any of them.
 fn locate_files(
     source: &DataSource,
-    place: &Place,
-    wanted: &[&str],
+    places: &[Place],
     roots: &[PathBuf],
-) -> Result<Container, DataError> {
+) -> Result<(Option<usize>, Container), DataError> {
     let mut looked = Vec::new();
     for root in roots {
         if is_no_folder(root) {
-            let has_ending = root.file_name().is_some_and(|name| name.to_string_lossy().ends_with(place.ending));
-            if root.is_file() && has_ending {
-                return Ok(Container::Archive(root.clone()));
+            let name = root.file_name().unwrap_or_default().to_string_lossy();
+            if root.is_file() && places.iter().any(|place| name.ends_with(place.ending)) {
+                return Ok((None, Container::Archive(root.clone())));
             }
-            return Err(not_a_folder(root, &format!("a folder or {}", place.archive)));
+            let archives: Vec<&str> = places.iter().map(|place| place.archive).collect();
+            return Err(not_a_folder(root, &format!("a folder or {}", archives.join(" or "))));
         }
-        for folder in [root.clone(), root.join(place.folder)] {
-            let (present, missing): (Vec<_>, Vec<_>) =
-                wanted.iter().map(PathBuf::from).partition(|file| folder.join(file).is_file());
-            if missing.is_empty() {
-                return Ok(Container::Folder(folder));
+        let mut incomplete = None;
+        for (number, place) in places.iter().enumerate() {
+            let archive = root.join(place.archive);
+            for folder in [root.clone(), root.join(place.folder)] {
+                let (present, missing): (Vec<_>, Vec<_>) =
+                    place.wanted.iter().cloned().partition(|file| folder.join(file).is_file());
+                if missing.is_empty() {
+                    return Ok((Some(number), Container::Folder(folder)));
+                }
+                if !present.is_empty() {
+                    let folder = folder.clone();
+                    incomplete.get_or_insert(DataError::Incomplete { folder, missing, remedy: remedy(source) });
+                }
+                looked.push(folder);
             }
-            if !present.is_empty() && !root.join(place.archive).is_file() {
-                return Err(DataError::Incomplete { folder, missing, remedy: remedy(source) });
+            if archive.is_file() {
+                return Ok((Some(number), Container::Archive(archive)));
             }
-            looked.push(folder);
+            looked.push(archive);
         }
-        let archive = root.join(place.archive);
-        if archive.is_file() {
-            return Ok(Container::Archive(archive));
+        if let Some(incomplete) = incomplete {
+            return Err(incomplete);
         }
-        looked.push(archive);
     }
     Err(missing(source, looked))
 }

@@ -23,12 +23,18 @@ pub struct Official {
     pub addresses: &'static [&'static str],
     /// What is downloaded.
     pub downloads: &'static [Download],
-    /// MD5 of the training files as the loader reads them: uncompressed, out of their archive, in order.
-    train: &'static [&'static str],
-    /// The same of the test files.
-    test: &'static [&'static str],
+    /// MD5s of the files as the loader reads them (uncompressed, out of their archive, in order), of each form in which
+    /// the data set is published.
+    forms: &'static [Checksums],
     /// Debian's package, if there is one; its files lie in `/usr/share/datasets/NAME`.
     pub debian_package: Option<&'static str>,
+}
+
+/// MD5s of the files of both splits.
+#[derive(Debug)]
+struct Checksums {
+    train: &'static [&'static str],
+    test: &'static [&'static str],
 }
 
 /// A file that is downloaded, and used as it is.
@@ -69,12 +75,10 @@ impl Official {
         Normalise { mean: self.mean.to_vec(), std: self.std.to_vec() }
     }
 
-    /// Published MD5s of a split's files as the loader reads them.
-    pub(super) const fn checksums(&self, split: Split) -> &'static [&'static str] {
-        match split {
-            Split::Train => self.train,
-            Split::Test => self.test,
-        }
+    /// Published MD5s of a split's files as the loader reads them, of each form in which they are published.
+    pub(super) fn checksums(&self, split: Split) -> Vec<&'static [&'static str]> {
+        let of_split = |form: &Checksums| if split == Split::Train { form.train } else { form.test };
+        self.forms.iter().map(of_split).collect()
     }
 }
 
@@ -83,7 +87,7 @@ const CIFAR_MEAN: [f64; 3] = [125.3, 123.0, 113.9];
 const CIFAR_STD: [f64; 3] = [63.0, 62.1, 66.7];
 
 /// Archive checksum: the data set's page. File checksums: those with which published build scripts check the
-/// extracted files.
+/// extracted files, and torchvision the pickled ones.
 const CIFAR10: Official = Official {
     kind: DataKind::Cifar10,
     title: "CIFAR-10",
@@ -93,14 +97,28 @@ const CIFAR10: Official = Official {
     std: &CIFAR_STD,
     addresses: &["https://www.cs.toronto.edu/~kriz/"],
     downloads: &[Download { file: "cifar-10-binary.tar.gz", md5: "c32a1d4ab5d03f1284b67883e8d87530" }],
-    train: &[
-        "5dd7e06a14cb22eb9f671a540d1b7c25",
-        "5ea93a67294ea407fff1d09f752e9692",
-        "942cd6a4bcdd0dd3c604fbe906cb4421",
-        "ae636b3ba5c66a11e91e8cb52e771fcb",
-        "53f37980c15c3d472c316c40844f3f0d",
+    forms: &[
+        Checksums {
+            train: &[
+                "5dd7e06a14cb22eb9f671a540d1b7c25",
+                "5ea93a67294ea407fff1d09f752e9692",
+                "942cd6a4bcdd0dd3c604fbe906cb4421",
+                "ae636b3ba5c66a11e91e8cb52e771fcb",
+                "53f37980c15c3d472c316c40844f3f0d",
+            ],
+            test: &["803d5f7f4d78ea53de84dbe85f74fb6d"],
+        },
+        Checksums {
+            train: &[
+                "c99cafc152244af753f735de768cd75f",
+                "d4bba439e000b95fd0a9bffe97cbabec",
+                "54ebc095f3ab1f0389bbae665268c751",
+                "634d18415352ddfa80567beed471001a",
+                "482c414d41f54cd18b22e5b47cb7c3cb",
+            ],
+            test: &["40351d587109b95175f43aff81a1287e"],
+        },
     ],
-    test: &["803d5f7f4d78ea53de84dbe85f74fb6d"],
     debian_package: None,
 };
 
@@ -114,8 +132,10 @@ const CIFAR100: Official = Official {
     std: &CIFAR_STD,
     addresses: &["https://www.cs.toronto.edu/~kriz/"],
     downloads: &[Download { file: "cifar-100-binary.tar.gz", md5: "03b5dce01913d631647c71ecec9e9cb8" }],
-    train: &["6172c7755cfe09b2fe270c85cebc1b15"],
-    test: &["4499cfba6c016c1be1438163640a0898"],
+    forms: &[
+        Checksums { train: &["6172c7755cfe09b2fe270c85cebc1b15"], test: &["4499cfba6c016c1be1438163640a0898"] },
+        Checksums { train: &["16019d7e3df5f24257cddd939b257f8d"], test: &["f0ef6b0ae62326f3e7ffdfab6717acfc"] },
+    ],
     debian_package: None,
 };
 
@@ -130,8 +150,7 @@ const CIFAR10_C: Official = Official {
     std: &CIFAR_STD,
     addresses: &["https://zenodo.org/records/2535967/files/"],
     downloads: &[Download { file: cifar10c::ARCHIVE, md5: "56bf5dcef84df0e2308c6dcbcbbd8499" }],
-    train: &[],
-    test: &[],
+    forms: &[],
     debian_package: None,
 };
 
@@ -162,8 +181,10 @@ const FASHION_MNIST: Official = Official {
         Download { file: "t10k-images-idx3-ubyte.gz", md5: "bef4ecab320f06d8554ea6380940ec79" },
         Download { file: "t10k-labels-idx1-ubyte.gz", md5: "bb300cfdad3c16e7a12a480ee83cd310" },
     ],
-    train: &["f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9"],
-    test: &["8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965"],
+    forms: &[Checksums {
+        train: &["f4a8712d7a061bf5bd6d2ca38dc4d50a", "9018921c3c673c538a1fc5bad174d6f9"],
+        test: &["8181f5470baa50b63fa0f6fddb340f0a", "15d484375f8d13e6eb1aabb0c3f46965"],
+    }],
     debian_package: Some("dataset-fashion-mnist"),
 };
 
@@ -186,8 +207,10 @@ const MNIST: Official = Official {
         Download { file: "t10k-images-idx3-ubyte.gz", md5: "9fb629c4189551a2d022fa330f9573f3" },
         Download { file: "t10k-labels-idx1-ubyte.gz", md5: "ec29112dd5afa0611ce80d1b7f02629c" },
     ],
-    train: &["6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"],
-    test: &["2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"],
+    forms: &[Checksums {
+        train: &["6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"],
+        test: &["2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"],
+    }],
     debian_package: None,
 };
 

@@ -62,7 +62,11 @@ impl Payload {
             return Err(DataError::Unpacks { path: self.path.clone(), announced: count, most, packed: self.size });
         }
         let mut bytes = Vec::new();
-        bytes.reserve_exact(usize::try_from(count.min(most)).unwrap_or(0));
+        let room = usize::try_from(count.min(most)).unwrap_or(usize::MAX);
+        if bytes.try_reserve_exact(room).is_err() {
+            let source = io::ErrorKind::OutOfMemory.into();
+            return Err(DataError::Read { path: self.path.clone(), source });
+        }
         match self.reader.by_ref().take(count).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
             Err(error) if self.packed => Err(damaged_gzip(&self.path, &error)),
@@ -76,29 +80,43 @@ impl Payload {
     }
 }
 
-/// Reads a whole file of at most `most` bytes; `what` says what it is that has no more.
-pub(super) fn read(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, DataError> {
-    let bytes = Payload::open(path)?.take(most + 1)?;
-    check_length(path, bytes.len() as u64, most, what)?;
+/// How many bytes a file may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    pub most: u64,
+    /// The end of the sentence that begins "it has more than 9 bytes, the most that".
+    pub what: &'static str,
+}
+
+impl Bound {
+    fn check(self, path: &Path, bytes: u64) -> Result<(), DataError> {
+        let Self { most, what } = self;
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(DataError::malformed(path, format!("it has more than {most} bytes, the most that {what}")))
+    }
+}
+
+/// Reads a whole file of at most so many bytes.
+pub(super) fn read(path: &Path, bound: Bound) -> Result<Vec<u8>, DataError> {
+    let bytes = Payload::open(path)?.take(bound.most + 1)?;
+    bound.check(path, bytes.len() as u64)?;
     Ok(bytes)
 }
 
-fn check_length(path: &Path, bytes: u64, most: u64, what: &str) -> Result<(), DataError> {
-    if bytes <= most {
-        return Ok(());
-    }
-    Err(DataError::malformed(path, format!("it has more than {most} bytes, the most that {what} may have")))
+/// Reads a whole file that is not packed, so that its own size is the limit.
+pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, DataError> {
+    Payload::open(path)?.take(u64::MAX)
 }
 
 /// Passes each of `members` that a `.tar.gz` holds to `visit`, in the archive's order: its place in `members`, a
-/// path for messages, and its bytes. Members are known by their file names, whatever their folder, and may have so many
-/// bytes each.
+/// path for messages, and its bytes. Members are known by their file names, whatever their folder.
 ///
 /// The archive is read to its end, so that a truncated one never passes.
 pub(super) fn visit_archive(
     archive: &Path,
-    members: &[(&str, u64)],
-    what: &str,
+    members: &[(&str, Bound)],
     mut visit: impl FnMut(usize, &Path, &[u8]) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let file = bounded::open(archive).map_err(DataError::refused(archive))?;
@@ -114,6 +132,7 @@ pub(super) fn visit_archive(
         damaged_gzip(archive, error)
     };
     let mut found = vec![false; members.len()];
+    let mut bytes = Vec::new();
     for entry in tar.entries().map_err(|error| broken(&error))? {
         let mut entry = entry.map_err(|error| broken(&error))?;
         if !entry.header().entry_type().is_file() {
@@ -125,9 +144,14 @@ pub(super) fn visit_archive(
             continue;
         };
         let named = member_path(archive, &path);
-        check_length(&named, entry.size(), members[index].1, what)?;
-        let mut bytes = Vec::new();
+        members[index].1.check(&named, entry.size())?;
+        // No more than its bound. One buffer serves for all.
+        bytes.clear();
+        bytes.reserve_exact(usize::try_from(entry.size()).unwrap_or(0));
         entry.read_to_end(&mut bytes).map_err(|error| broken(&error))?;
+        if bytes.len() as u64 != entry.size() {
+            return Err(DataError::malformed(&named, "the archive ends before it does; get it again"));
+        }
         if !std::mem::replace(&mut found[index], true) {
             visit(index, &named, &bytes)?;
         }

@@ -347,8 +347,8 @@ impl<'a> Training<'a> {
             test_accuracy: predict::accuracy(&predictions),
         };
         observer.log(&format!(
-            "epoch {epoch}/{}: loss {:.4}, train accuracy {:.4}, test accuracy {:.4}, learning rate {}",
-            recipe.epochs, line.loss, line.train_accuracy, line.test_accuracy, line.learning_rate
+            "epoch {epoch}/{}: loss {:.4}, accuracy {:.4}, in test {:.4}",
+            recipe.epochs, line.loss, line.train_accuracy, line.test_accuracy
         ));
         let mut log = std::mem::take(&mut self.position.log);
         log.push(line);

@@ -9,6 +9,8 @@ use super::value::{Handle, Object, Pickle, Value};
 
 /// Values that one pickle may make. ResNet-152 needs about 20,000, and a state dict with its optimiser thrice that.
 const MOST_VALUES: usize = 1 << 21;
+/// How often, on average, a value may stand in tuples, lists and dicts.
+const MOST_MENTIONS: usize = 4;
 
 /// Runs the pickle that `bytes` begin with; what follows it is not looked at.
 ///
@@ -18,13 +20,24 @@ pub fn read(bytes: &[u8]) -> Result<Pickle<'_>, LoadError> {
     load(&mut Bytes::new(bytes))
 }
 
+/// The same of a pickle that needs no more than `most` values, which bounds the memory that they take.
+///
+/// # Errors
+/// As [`read`], and when there are more.
+pub fn read_within(bytes: &[u8], most: usize) -> Result<Pickle<'_>, LoadError> {
+    run(&mut Bytes::new(bytes), Machine::new(most.min(MOST_VALUES)))
+}
+
 /// Runs the pickle at the position of `bytes`, and leaves the position after it.
 ///
 /// # Errors
 /// At the first instruction that cannot be followed, with its place.
 pub fn load<'a>(bytes: &mut Bytes<'a>) -> Result<Pickle<'a>, LoadError> {
+    run(bytes, Machine::new(MOST_VALUES))
+}
+
+fn run<'a>(bytes: &mut Bytes<'a>, mut machine: Machine<'a>) -> Result<Pickle<'a>, LoadError> {
     let start = bytes.position();
-    let mut machine = Machine::default();
     loop {
         let byte = bytes.position() - start;
         let at = |fault| LoadError { byte, fault };
@@ -40,6 +53,10 @@ pub fn load<'a>(bytes: &mut Bytes<'a>) -> Result<Pickle<'a>, LoadError> {
 
 #[derive(Default)]
 struct Machine<'a> {
+    /// How many values there may be.
+    most: usize,
+    /// How many are in tuples, lists and dicts, or were when these were made.
+    mentions: usize,
     heap: Vec<Value<'a>>,
     stack: Vec<Handle>,
     /// Heights of the stack; no instruction but one that ends a mark reaches below the last.
@@ -49,12 +66,16 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    fn new(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     fn execute(&mut self, instruction: Instruction<'a>) -> Result<(), Fault> {
         match instruction {
             Instruction::Stop | Instruction::Skip => Ok(()),
             Instruction::Mark => {
                 self.marks.push(self.stack.len());
-                within_limit(self.marks.len())
+                self.within_limit(self.marks.len())
             }
             Instruction::Pop if self.stack.len() == self.floor() && !self.marks.is_empty() => {
                 self.pop_to_mark().map(drop)
@@ -79,11 +100,16 @@ impl<'a> Machine<'a> {
             Instruction::TupleOf(count) => {
                 let start = self.stack.len().checked_sub(count).filter(|&start| start >= self.floor());
                 let items = self.stack.split_off(start.ok_or(Fault::EmptyStack)?);
+                self.mention(items.len())?;
                 self.push(Value::Tuple(items))
             }
             Instruction::EmptyList => self.push(Value::List(Vec::new())),
             Instruction::List => self.pop_to_mark().and_then(|items| self.push(Value::List(items))),
-            Instruction::Append => self.pop().and_then(|item| self.append(&[item])),
+            Instruction::Append => {
+                let item = self.pop()?;
+                self.mention(1)?;
+                self.append(&[item])
+            }
             Instruction::Appends => self.pop_to_mark().and_then(|items| self.append(&items)),
             Instruction::EmptyDict => self.push(Value::Dict(Vec::new())),
             Instruction::Dict => {
@@ -93,6 +119,7 @@ impl<'a> Machine<'a> {
             Instruction::SetItem => {
                 let value = self.pop()?;
                 let key = self.pop()?;
+                self.mention(2)?;
                 self.set_items(&[key, value])
             }
             Instruction::SetItems => self.pop_to_mark().and_then(|items| self.set_items(&items)),
@@ -139,14 +166,25 @@ impl<'a> Machine<'a> {
             Instruction::Put(number) => {
                 let top = self.top()?;
                 self.memo.insert(number, top);
-                Ok(())
+                self.within_limit(self.memo.len())
             }
             Instruction::Memoize => {
                 let top = self.top()?;
                 self.memo.insert(self.memo.len() as u32, top);
-                Ok(())
+                self.within_limit(self.memo.len())
             }
         }
+    }
+
+    /// A fault when there is no room for one more.
+    const fn within_limit(&self, count: usize) -> Result<(), Fault> {
+        if count < self.most { Ok(()) } else { Err(Fault::TooManyValues(self.most)) }
+    }
+
+    /// Counts values that become items or entries.
+    const fn mention(&mut self, count: usize) -> Result<(), Fault> {
+        self.mentions += count;
+        if self.mentions <= MOST_MENTIONS * self.most { Ok(()) } else { Err(Fault::TooManyValues(self.most)) }
     }
 
     /// The height below which the stack is out of reach.
@@ -156,7 +194,7 @@ impl<'a> Machine<'a> {
 
     /// Adds a value to the heap alone.
     fn add(&mut self, value: Value<'a>) -> Result<Handle, Fault> {
-        within_limit(self.heap.len())?;
+        self.within_limit(self.heap.len())?;
         let handle = Handle(self.heap.len() as u32);
         self.heap.push(value);
         Ok(handle)
@@ -168,7 +206,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push_handle(&mut self, handle: Handle) -> Result<(), Fault> {
-        within_limit(self.stack.len())?;
+        self.within_limit(self.stack.len())?;
         self.stack.push(handle);
         Ok(())
     }
@@ -185,7 +223,9 @@ impl<'a> Machine<'a> {
 
     fn pop_to_mark(&mut self) -> Result<Vec<Handle>, Fault> {
         let mark = self.marks.pop().ok_or(Fault::EmptyStack)?;
-        Ok(self.stack.split_off(mark))
+        let items = self.stack.split_off(mark);
+        self.mention(items.len())?;
+        Ok(items)
     }
 
     fn fault(&self, expected: &'static str, found: Handle) -> Fault {
@@ -268,11 +308,6 @@ impl<'a> Machine<'a> {
         self.persistent.push(id);
         self.push(Value::Persistent(id))
     }
-}
-
-/// A fault when there is no room for one more.
-const fn within_limit(count: usize) -> Result<(), Fault> {
-    if count < MOST_VALUES { Ok(()) } else { Err(Fault::TooManyValues(MOST_VALUES)) }
 }
 
 fn pairs(items: &[Handle]) -> Result<Vec<(Handle, Handle)>, Fault> {
@@ -368,6 +403,21 @@ mod tests {
         // Endless pushing does not.
         assert!(matches!(fault(&b"N".repeat(MOST_VALUES + 1)), (MOST_VALUES, Fault::TooManyValues(_))));
         assert!(matches!(fault(&b"(".repeat(MOST_VALUES + 1)), (_, Fault::TooManyValues(_))));
+    }
+
+    #[test]
+    fn what_is_remembered_or_mentioned_without_end_is_stopped() {
+        let fault = |start: &[u8], again: &[u8]| {
+            let program = [start, &again.repeat(5000), b"."].concat();
+            assert!(read(&program).is_ok(), "within the limit of every pickle");
+            read_within(&program, 1000).unwrap_err().fault
+        };
+        for (start, again) in
+            [(&b"N"[..], &b"\x94"[..]), (b"]", b"2a"), (b"]q\x00", b"(h\x00h\x00e"), (b"}", b"22s"), (b"N", b"2\x850")]
+        {
+            assert!(matches!(fault(start, again), Fault::TooManyValues(1000)), "{again:?}");
+        }
+        assert!(read_within(&[&b"("[..], &b"N".repeat(900), b"t."].concat(), 1000).is_ok());
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub use array::Array;
 pub use bytes::Bytes;
 pub use call::Call;
 pub use error::{Fault, LoadError};
-pub use machine::{load, read};
+pub use machine::{load, read, read_within};
 pub use value::{Handle, Pickle, Value};

@@ -7,7 +7,7 @@ use super::{Cell, Corrupted, ImageShape, Split};
 /// A kind of data set, which decides how its files are read and how its pixels are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DataKind {
-    /// 60,000 colour images of 32x32 in 10 classes, official binary layout.
+    /// 60,000 colour images of 32x32 in 10 classes, in the official layouts: binary, or pickled for Python.
     Cifar10,
     /// The same in 100 (fine) classes.
     Cifar100,

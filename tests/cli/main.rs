@@ -6,6 +6,7 @@ mod analyses;
 mod bench;
 mod blind_models;
 mod cache;
+mod cifar;
 mod controls;
 mod corruptions;
 mod damage;

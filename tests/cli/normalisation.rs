@@ -252,6 +252,15 @@ fn with(file: &[u8], changed: &[&str], change: impl Fn(&mut [f32])) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
+const OWN_EXACT: &str = r#"
+[stage.own-exact]
+kind = "select"
+model = "own"
+images = ["fashion.test"]
+method = { kind = "backward" }
+count = 1
+"#;
+
 const ASKING: &str = r#"
 [stage.bad]
 kind = "import"
@@ -283,6 +292,21 @@ kind = "select"
 model = "bad"
 images = ["fashion.test"]
 method = { kind = "integrated-gradients", steps = 2, per-step = 196 }
+
+[stage.taken]
+kind = "import-selection"
+data = "fashion"
+files = { test = "out/sis/fashion_test" }
+model = "bad"
+method = { kind = "backward" }
+count = 1
+
+[stage.read-rounds]
+kind = "import-selection"
+data = "fashion"
+files = { test = "rounds/sis/fashion_test" }
+model = "bad"
+method = { kind = "batched-gradient", per-round = 196 }
 
 [stage.all]
 kind = "collection"
@@ -324,11 +348,28 @@ init = "bad"
 #[test]
 fn no_stage_takes_what_is_not_a_number_for_an_answer() {
     let bench = bench();
-    let events = bench.run("--stage own --stage ranking");
+    let text = fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    fs::write(bench.path("tiny.toml"), format!("{text}{OWN_EXACT}")).unwrap();
+    let events = bench.run("--stage own --stage ranking --stage own-exact");
+    bench.ok("export tiny.toml own-exact --to out --layout authors");
+    bench.ok("export tiny.toml ranking --to rounds --layout authors");
     let sound = fs::read(bench.step_dir("cache", &events, "own").join("model.safetensors")).unwrap();
     let text = fs::read_to_string(bench.path("tiny.toml")).unwrap();
     fs::write(bench.path("tiny.toml"), format!("{text}{ASKING}")).unwrap();
-    let stages = ["exact", "rounds", "slopes", "integrated", "all", "said", "cool", "curve", "reliability", "on"];
+    let stages = [
+        "exact",
+        "rounds",
+        "slopes",
+        "integrated",
+        "taken",
+        "read-rounds",
+        "all",
+        "said",
+        "cool",
+        "curve",
+        "reliability",
+        "on",
+    ];
     let asked = stages.map(|stage| format!(" --stage {stage}")).concat();
     // A ReLU would hide the first of these.
     for (tensors, value, expected) in [
@@ -354,8 +395,13 @@ fn no_stage_takes_what_is_not_a_number_for_an_answer() {
             let line = line.unwrap_or_else(|| panic!("{stage} did not fail on {tensors:?}\n{}", said.err));
             assert!(line.contains(expected), "{line}");
             if expected.starts_with("although") {
-                assert!(line.contains("logits of image "), "{line}");
+                let asked =
+                    if stage == "read-rounds" { "logits of the fully masked image" } else { "logits of image " };
+                assert!(line.contains(asked), "{line}");
             }
         }
+        let compared = bench.say("compare-selection tiny.toml taken");
+        assert_eq!(compared.code, Some(3), "{}{}", compared.out, compared.err);
+        assert!(compared.err.contains(expected), "{}", compared.err);
     }
 }

@@ -168,6 +168,20 @@ fn a_picture_that_would_take_too_much_memory_is_refused_by_its_header() {
 }
 
 #[test]
+fn a_webp_picture_that_would_take_too_much_memory_is_refused_by_its_header() {
+    // Lossless, of 14 bits for each side less one; behind them come whether there is alpha, and the version.
+    let side = 16_000_u32;
+    let sides = (side - 1) | (side - 1) << 14;
+    let chunk = [&[0x2f], &sides.to_le_bytes()[..], &[0; 3]].concat();
+    let inner = [b"WEBPVP8L", &(chunk.len() as u32).to_le_bytes()[..], &chunk].concat();
+    let found = message(&[b"RIFF", &(inner.len() as u32).to_le_bytes()[..], &inner].concat());
+    // Three bytes a pixel, and four of the values that they are made of.
+    let says =
+        "its 16000x16000 (width x height) pixels take 1709 MiB to decode, and the limit is 192 MiB; scale it down";
+    assert!(found.ends_with(says), "{found}");
+}
+
+#[test]
 fn only_files_whose_pixels_were_others_before_are_read_anew() {
     let anew: Vec<String> =
         sound().into_iter().filter(|(_, bytes)| is_read_anew(bytes)).map(|(name, _)| name).collect();

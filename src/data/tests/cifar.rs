@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::fixtures::{cifar_record, cifar_value, cifar10_files, load, message, tar_gz, write_files};
+use super::fixtures::{cifar_record, cifar_value, cifar10_files, gzip, load, message, tar_gz, write_files};
 use crate::data::{Provenance, official};
 use crate::spec::{DataKind, ImageShape, Split};
 
@@ -152,12 +152,53 @@ fn an_archive_that_unpacks_to_very_much_is_refused_with_the_limit() {
     assert!(message.contains("may unpack to 67108864 at most") && message.contains("64 MiB at any rate"), "{message}");
 }
 
+/// An archive of one file that is announced with so many bytes, and has none.
+fn announcing(path: &Path, file: &str, bytes: u64) {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(format!("any/{file}")).unwrap();
+    header.set_size(bytes);
+    header.set_mode(0o644);
+    header.set_cksum();
+    fs::write(path, gzip(header.as_bytes())).unwrap();
+}
+
 #[test]
-fn a_file_of_more_images_than_the_largest_is_refused_unread() {
+fn a_packed_file_of_more_images_than_the_largest_is_refused_unread_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cifar-10.tar.gz");
+    for (kind, file, most) in [
+        (KIND, "data_batch_1.bin", 153_650_000),
+        (KIND, "data_batch_1", 166_400_000),
+        (DataKind::Cifar100, "train.bin", 153_700_000),
+        (DataKind::Cifar100, "train", 166_400_000),
+    ] {
+        announcing(&path, file, most + 1);
+        let found = message(kind, &path, Split::Train);
+        assert!(found.contains(&format!("cifar-10.tar.gz:any/{file} is damaged")), "{found}");
+        assert!(found.contains(&format!("it has more than {most} bytes, the most that 50,000 images")), "{found}");
+        assert!(found.ends_with("unpack the archive: of unpacked files there is no limit"), "{found}");
+        announcing(&path, file, most);
+        let found = message(kind, &path, Split::Train);
+        assert!(found.ends_with("the archive ends before it does; get it again"), "{found}");
+    }
+}
+
+#[test]
+fn an_unpacked_file_may_have_any_number_of_images() {
+    let dir = tempfile::tempdir().unwrap();
+    write_files(dir.path(), &cifar10_files());
+    let file = fs::File::create(dir.path().join("test_batch.bin")).unwrap();
+    file.set_len(50_001 * 3073).unwrap();
+    assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.len(), 50_001);
+}
+
+#[test]
+fn names_of_classes_that_are_too_long_are_refused_unread() {
     let dir = tempfile::tempdir().unwrap();
     write_files(dir.path(), &cifar10_files());
     let path = dir.path().join("batches.meta.txt");
     fs::write(&path, vec![b'a'; 100_000]).unwrap();
-    let message = message(KIND, dir.path(), Split::Train);
-    assert!(message.contains("batches.meta.txt") && message.contains("it has more than 65536 bytes"), "{message}");
+    let found = message(KIND, dir.path(), Split::Train);
+    let limit = "it has more than 65536 bytes, the most that the names of classes may have";
+    assert!(found.contains("batches.meta.txt") && found.ends_with(limit), "{found}");
 }

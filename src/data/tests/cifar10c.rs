@@ -197,6 +197,19 @@ fn labels_that_are_not_as_they_should_be_are_named() {
 }
 
 #[test]
+fn more_labels_than_a_hundred_times_the_published_are_refused_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    let path = dir.path().join("labels.npy");
+    let header = ArrayHeader::new("|u1", &[5_000_005]).to_bytes();
+    fs::write(&path, &header).unwrap();
+    fs::File::options().append(true).open(&path).unwrap().set_len(header.len() as u64 + 5_000_005).unwrap();
+    let message = message(&one(dir.path(), Corruption::Fog, 1));
+    assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    assert!(message.ends_with("it has 5000005 labels, more than 5000000, which is the limit"), "{message}");
+}
+
+#[test]
 fn only_the_files_asked_for_need_be_there() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path());

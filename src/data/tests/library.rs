@@ -61,7 +61,7 @@ fn the_index_spares_reading_the_files_again() {
     let told_by_index = Library::new(Some(index.clone())).content(&source, Split::Train).unwrap();
     assert_eq!(told_by_index.hash.to_string(), other);
     // What another version wrote is not read.
-    fs::write(&index, text.replace("index 2\n", "index 1\n").replace(&told, &other)).unwrap();
+    fs::write(&index, text.replace("index 3\n", "index 2\n").replace(&told, &other)).unwrap();
     assert_eq!(Library::new(Some(index.clone())).content(&source, Split::Train).unwrap(), expected);
 }
 

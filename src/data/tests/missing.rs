@@ -16,7 +16,8 @@ fn missing_data_say_where_they_were_looked_for_and_how_to_get_them() {
     assert_eq!(
         error.to_string(),
         "cannot find CIFAR-10 (data `mine`): looked in /no/such/place, /no/such/place/cifar-10-batches-bin, \
-         /no/such/place/cifar-10-binary.tar.gz; get it with `overinterp data fetch cifar10 --root /no/such/place`"
+         /no/such/place/cifar-10-binary.tar.gz, /no/such/place/cifar-10-batches-py, \
+         /no/such/place/cifar-10-python.tar.gz; get it with `overinterp data fetch cifar10 --root /no/such/place`"
     );
 }
 

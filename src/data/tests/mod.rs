@@ -2,6 +2,7 @@
 
 mod cifar;
 mod cifar10c;
+mod cifar_pickled;
 mod fixtures;
 mod folder;
 mod idx;

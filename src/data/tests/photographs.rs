@@ -133,7 +133,7 @@ fn unreadable_files_are_left_out_counted_and_remembered() {
     assert_eq!((other.images, other.skipped), (4, 0));
     assert_ne!(other.hash, sound.hash);
     let lines = fs::read_to_string(&index).unwrap();
-    assert_eq!(lines.lines().filter(|line| line.ends_with(" own 3 2")).count(), 1, "{lines}");
+    assert_eq!(lines.lines().filter(|line| line.ends_with(" own 3 6 6 3 2")).count(), 1, "{lines}");
 
     fs::remove_dir_all(dir.path().join("train")).unwrap();
     fs::remove_dir_all(dir.path().join("val")).unwrap();
