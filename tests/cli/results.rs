@@ -153,7 +153,7 @@ count = 1
     let said = show("accuracy", "");
     assert!(said.contains("Accuracy 0.") && line(&said, 0).len() == 5 && said.contains("and 6 more"), "{said}");
     let said = show("random-ranking", "");
-    assert!(said.contains(r#"ranked by { kind = "random", seed = "#), "{said}");
+    assert!(said.contains(r#"ranked by { kind = "random", seeds = { "#), "{said}");
     let said = show("full", "");
     assert!(said.contains("images of 28x28x1, tells 10 classes apart") && said.contains("train-accuracy"), "{said}");
 }
