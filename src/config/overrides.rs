@@ -121,31 +121,24 @@ fn is_known(root: &Node, path: &[Segment]) -> bool {
 fn path_help(root: &Node, path: &[Segment]) -> String {
     let mut known = Vec::new();
     Level::Keys(EXPERIMENT).list(Some(root), "", &mut known);
-    known.retain(|path| path != EXTENDS);
     let keys: Vec<&str> = path.iter().map(|segment| segment.key.as_str()).collect();
     let wrong = keys.join(".");
+    let prefixes = (1..keys.len()).map(|length| keys[..length].join("."));
+    let prefix = prefixes.take_while(|prefix| known.contains(prefix)).last().unwrap_or_default();
+    let start = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
+    let ends = known.iter().filter_map(|path| path.strip_prefix(&start)).filter(|end| !end.contains('.'));
+    let here: Vec<&str> = ends.filter(|end| *end != EXTENDS).collect();
+
     let ending = keys.last().copied().unwrap_or_default();
     let alike = known.iter().filter(|path| path.rsplit('.').next() == Some(ending)).map(String::as_str);
-    let found = most_similar(&wrong, alike).or_else(|| nearest(&wrong, known.iter().map(String::as_str)));
+    let leaf = Some(prefix.as_str()).filter(|prefix| here.is_empty() && !prefix.is_empty());
+    let found = most_similar(&wrong, alike).or_else(|| nearest(&wrong, known.iter().map(String::as_str))).or(leaf);
     let guess = found.map_or_else(String::new, |path| format!("did you mean `{path}`? "));
-    let mut prefix = "";
-    let below = |prefix: &str| -> Vec<String> {
-        let start = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
-        let ends = known.iter().filter_map(|path| path.strip_prefix(&start)).filter(|end| !end.contains('.'));
-        ends.map(str::to_owned).collect()
-    };
-    while let Some(longer) = wrong.get(prefix.len() + usize::from(!prefix.is_empty())..).and_then(|rest| {
-        let end = wrong.len() - rest.len() + rest.find('.')?;
-        Some(&wrong[..end]).filter(|longer| known.iter().any(|path| path == longer))
-    }) {
-        prefix = longer;
-    }
-    let here = below(prefix);
     let place = if prefix.is_empty() { "at the top".to_owned() } else { format!("in `{prefix}`") };
-    if here.is_empty() {
-        return format!("{guess}there is nothing to set {place}");
+    match &here[..] {
+        [] => format!("{guess}there is nothing to set {place}"),
+        here => format!("{guess}{place} there are {}", listing(here.iter().copied())),
     }
-    format!("{guess}{place} there are {}", listing(here.iter().map(String::as_str)))
 }
 
 /// What may stand at a level of the document.
