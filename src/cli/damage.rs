@@ -94,7 +94,7 @@ impl Session {
         }
         for (_, step) in self.planned.plan.steps() {
             if let Lookup::Damaged(damage) = view.entry(step.identity()) {
-                self.damaged_entry(step.identity(), damage);
+                self.damaged_entry(step.identity(), damage, REPAIR);
             }
         }
     }
@@ -110,22 +110,25 @@ impl Session {
             Ok(found) => Ok(Some(found)),
             Err(StoreError::Absent { .. }) => Ok(None),
             Err(StoreError::Damaged { damage, .. }) => {
-                self.damaged_entry(key, &damage);
+                self.damaged_entry(key, &damage, REPAIR);
                 Ok(None)
             }
             Err(StoreError::Artifact { source, .. }) => {
-                self.damaged_entry(key, &chain(&source));
+                // A run takes it for sound: its bytes are as they were written.
+                let dir = self.store.dir(key);
+                let fate = format!("remove {}, and `overinterp run` computes it again", dir.display());
+                self.damaged_entry(key, &chain(&source), &fate);
                 Ok(None)
             }
             Err(error) => Err(Failure::from(error)),
         }
     }
 
-    fn damaged_entry(&self, key: &StepKey, damage: &str) {
+    fn damaged_entry(&self, key: &StepKey, damage: &str, fate: &str) {
         if self.damaged_entries.entries().insert(key.clone()) {
             let plan = &self.planned.plan;
             let label = plan.find(key).map_or_else(String::new, |id| format!("{} ", plan.step(id).label()));
-            say(&format!("{label}({key})"), damage, REPAIR);
+            say(&format!("{label}({key})"), damage, fate);
         }
     }
 }
