@@ -166,7 +166,7 @@ fn what_may_not_be_read_is_listed_and_the_rest_verified() {
     assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
     assert!(said.out.contains(&format!("{} entries intact", STEPS - 3)), "{}", said.out);
     for dir in [&model, &ranking, &masks] {
-        assert!(said.err.contains(&named(dir)) && said.err.contains("permission denied"), "{}", said.err);
+        assert!(said.err.contains(&named(dir)) && said.err.contains("Permission denied"), "{}", said.err);
     }
     // That a model's bytes cannot be read is not seen by who looks at sizes and times.
     let said = guest.say("cache stats");
@@ -235,8 +235,11 @@ fn a_part_of_the_cache_on_another_file_system_is_told_once_at_the_start() {
     }
 }
 
-/// How many steps the cache holds.
+/// How many steps the cache holds, if there is one.
 fn steps(bench: &Bench) -> u64 {
+    if !bench.path("cache").exists() {
+        return 0;
+    }
     let stats = bench.ok("cache stats --format json").json();
     stats["kinds"].as_object().unwrap().values().map(|kind| kind["steps"].as_u64().unwrap()).sum()
 }

@@ -129,7 +129,10 @@ fn content(dir: &Path) -> PathBuf {
     paths.filter(|path| !path.ends_with("step.json")).min().unwrap()
 }
 
-const DAMAGES: [(&str, fn(&Path)); 5] = [
+/// What can happen to an entry.
+type Harm = (&'static str, fn(&Path));
+
+const DAMAGES: [Harm; 5] = [
     ("a changed byte", |dir| {
         corrupt(&content(dir));
         let file = fs::File::options().write(true).open(content(dir)).unwrap();

@@ -8,7 +8,7 @@
 //! CACHE/v1/locks/  tmp/  pins/   one lock a running step; private directories; steps that gc must keep
 //! ```
 //!
-//! What else lies there is none of it: see [`places`].
+//! What else lies there is none of it: `places.rs` tells one from the other.
 
 mod entry;
 mod error;
