@@ -162,18 +162,16 @@ fn what_may_not_be_read_is_listed_and_the_rest_verified() {
     assert!(shell("chmod a-r model.safetensors", &model));
     assert!(shell("chmod a-r step.json", &ranking));
     assert!(shell("chmod a-rx .", &masks));
-    let said = guest.say("cache verify");
-    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
-    assert!(said.out.contains(&format!("{} entries intact", STEPS - 3)), "{}", said.out);
-    for dir in [&model, &ranking, &masks] {
-        assert!(said.err.contains(&named(dir)) && said.err.contains("Permission denied"), "{}", said.err);
+    let left = STEPS - 3;
+    // The times of change are others now, so that counting reads the files, too.
+    for (line, sums) in [("cache verify", format!("{left} entries intact")), ("cache stats", format!("{left} steps"))] {
+        let said = guest.say(line);
+        assert_eq!(said.code, Some(3), "{line}: {}\n{}", said.out, said.err);
+        assert!(said.out.contains(&sums), "{line}: {}", said.out);
+        for dir in [&model, &ranking, &masks] {
+            assert!(said.err.contains(&named(dir)) && said.err.contains("Permission denied"), "{line}: {}", said.err);
+        }
     }
-    // That a model's bytes cannot be read is not seen by who looks at sizes and times.
-    let said = guest.say("cache stats");
-    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
-    assert!(said.out.contains(&format!("{} steps", STEPS - 2)), "{}", said.out);
-    assert!(said.err.contains(&named(&ranking)) && said.err.contains(&named(&masks)), "{}", said.err);
-    assert!(!said.err.contains(&named(&model)), "{}", said.err);
 }
 
 #[test]
