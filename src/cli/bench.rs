@@ -28,6 +28,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     let experiment = ExperimentArguments { set: arguments.set.clone(), stage: arguments.stage.clone(), machine };
     let session = Session::open(&arguments.files, &experiment)?;
     session.say_what_computes();
+    session.name_damage()?;
     let mut networks: Vec<(Arch, ImageShape)> = Vec::new();
     let steps = session.planned.plan.steps();
     for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())).flatten() {
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     let measured = measured(&networks, &session.env.device, arguments)?;
     rates::save(cache, &measured)?;
     stages(&session, &measured, arguments.format);
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 /// The networks wanted, each on the images that it is made for.

@@ -1,20 +1,21 @@
 //! `cache`: what it holds, whether it is intact, and what of it can go.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::Override;
+use crate::config::{Experiment, Override};
 use crate::engine::key::StepKey;
-use crate::engine::store::{Garbage, GcMode, Removal, Stats, Store, Wanted};
+use crate::engine::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 use crate::pipeline::{Unresolved, plan};
 
 use super::args::{CacheCommon, CacheVerb, EventFormat};
 use super::failure::{Failure, Status};
 use super::files::KnownFiles;
-use super::{json, session, text};
+use super::session::{WithoutCache, open_cache};
+use super::{damage, json, session, text};
 
 pub(super) fn run(verb: CacheVerb) -> Result<Status, Failure> {
     match verb {
@@ -27,17 +28,13 @@ pub(super) fn run(verb: CacheVerb) -> Result<Status, Failure> {
     }
 }
 
-fn open(common: &CacheCommon) -> Result<Store, Failure> {
-    Store::open(&common.cache).map_err(Failure::from)
-}
-
 fn stats(common: &CacheCommon) -> Result<Status, Failure> {
-    let stats = open(common)?.stats().map_err(Failure::from)?;
+    let stats = open_cache(&common.cache)?.stats().map_err(Failure::from)?;
     match common.format {
         EventFormat::Json => json::line(&json!(stats)),
         EventFormat::Human => print_stats(&stats),
     }
-    Ok(Status::Success)
+    Ok(damage::name(&stats.in_place, &stats.unread, |_| damage::REPAIR.to_owned()))
 }
 
 fn print_stats(stats: &Stats) {
@@ -59,8 +56,8 @@ fn print_stats(stats: &Stats) {
             outln!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
         }
     }
-    if stats.unreadable > 0 {
-        outln!("{} without a readable record: `overinterp cache verify` sets them aside", stats.unreadable);
+    if !stats.in_place.is_empty() {
+        outln!("{} damaged", stats.in_place.len());
     }
     print_strays(&stats.strays);
 }
@@ -72,7 +69,7 @@ fn print_strays(strays: &[PathBuf]) {
 }
 
 fn verify(common: &CacheCommon) -> Result<Status, Failure> {
-    let found = open(common)?.verify(&mut |_, _| {}).map_err(Failure::from)?;
+    let found = open_cache(&common.cache)?.verify(&mut |_, _| {}).map_err(Failure::from)?;
     match common.format {
         EventFormat::Json => json::line(&json!(found)),
         EventFormat::Human => {
@@ -81,38 +78,55 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
                 if found.intact == 1 { "1 entry".to_owned() } else { format!("{} entries", found.intact) },
                 text::bytes(found.bytes)
             );
-            for damage in &found.damaged {
-                let aside = damage.aside.as_ref().map_or_else(
-                    || "left in its place, because this cache cannot be written to".to_owned(),
-                    |aside| format!("set aside in {aside}"),
-                );
-                outln!("damaged: {}: {}; {aside}", damage.entry, damage.damage);
-            }
             print_strays(&found.strays);
         }
     }
-    Ok(if found.damaged.is_empty() { Status::Success } else { Status::Stage })
+    let fate = |damage: &Damage| match &damage.aside {
+        Some(aside) => format!("set aside in {aside}"),
+        None => "left in its place, because this cache cannot be written to".to_owned(),
+    };
+    Ok(damage::name(&found.damaged, &found.unread, fate))
 }
 
 fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
     let files = if files.is_empty() { committed_experiments()? } else { files };
-    let Needs { keys, unresolved, absent } = needs(&files, set, common)?;
+    let experiments = session::read(&files, set)?;
+    let store = open_cache(&common.cache)?;
+    let Needs { keys, unresolved, absent } = needs(experiments, common);
     let wanted = Wanted { keys, perhaps: Some(&unresolved) };
-    let collection = open(common)?.gc(&wanted, mode).map_err(Failure::from)?;
+    let collection = store.gc(&wanted, mode).map_err(Failure::from)?;
+    let gone: BTreeSet<&Path> = collection.removed.iter().map(|removal| removal.path.as_path()).collect();
+    let fate = |damage: &Damage| {
+        let goes = gone.iter().any(|path| path.ends_with(&damage.entry));
+        if goes { format!("{} it", verb(mode)) } else { damage::REPAIR.to_owned() }
+    };
+    let status = damage::name(&collection.damaged, &[], fate);
     if common.format == EventFormat::Json {
         let mut line = json!(collection);
         line["absent"] = json!(absent);
         json::line(&line);
-        return Ok(Status::Success);
+    } else {
+        print_collection(&collection, &absent, mode);
     }
-    for Absent { file, data } in &absent {
+    Ok(status)
+}
+
+const fn verb(mode: GcMode) -> &'static str {
+    match mode {
+        GcMode::DryRun => "would remove",
+        GcMode::Remove => "removed",
+    }
+}
+
+fn print_collection(collection: &Collection, absent: &[Absent], mode: GcMode) {
+    for Absent { file, data } in absent {
         errln!(
             "the steps of {} cannot be told by their keys while data are absent: what is like them stays. {}",
             file.display(),
             data.join("; ")
         );
     }
-    let verb = if mode == GcMode::DryRun { "would remove" } else { "removed" };
+    let verb = verb(mode);
     for removal in &collection.removed {
         outln!("{verb} {}", described(removal));
     }
@@ -132,7 +146,6 @@ fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCo
             text::bytes(collection.perhaps.bytes)
         );
     }
-    Ok(Status::Success)
 }
 
 fn described(removal: &Removal) -> String {
@@ -169,10 +182,9 @@ struct Absent {
     data: Vec<String>,
 }
 
-/// What the steps of `files` need. Each is planned by itself, so that it is known whose data are absent.
-fn needs(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<Needs, Failure> {
-    let experiments = session::read(files, set)?;
-    let library = session::library(&common.cache);
+/// What the steps of `experiments` need. Each is planned by itself, so that it is known whose data are absent.
+fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
+    let library = session::library(&common.cache, WithoutCache::Leave);
     let known = KnownFiles::new(&library);
     let mut needs = Needs::default();
     for experiment in experiments {
@@ -184,7 +196,7 @@ fn needs(files: &[PathBuf], set: &[Override], common: &CacheCommon) -> Result<Ne
             needs.absent.push(Absent { file: experiment.file, data });
         }
     }
-    Ok(needs)
+    needs
 }
 
 fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {

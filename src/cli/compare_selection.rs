@@ -13,7 +13,6 @@ use crate::artifacts::{ImageSet, Model};
 use crate::checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
 use crate::config::experiment::{Settings, StageRef};
 use crate::engine::cancel::Cancel;
-use crate::engine::store::StoreError;
 use crate::nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
 use crate::spec::{Cell, DataSource, Selection, Split};
 
@@ -50,6 +49,7 @@ pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failu
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     session.say_what_computes();
+    session.name_damage()?;
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;
     let mut total = Total::default();
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &CompareSelectionArguments) -> Result<Status, Failu
             text::count(images, "image")
         );
     }
-    Ok(if agreeing == images { Status::Success } else { Status::Stage })
+    Ok(session.ended(if agreeing == images { Status::Success } else { Status::Stage }))
 }
 
 /// Nothing was there to compare, which is no agreement.
@@ -123,14 +123,11 @@ fn load(session: &Session, arguments: &CompareSelectionArguments, model: &StageR
     let outcome = models.iter().find(|outcome| outcome.stage == model.stage && outcome.cell == model.cell);
     let absent = || {
         let (file, stage) = (arguments.file.display(), &model.stage);
-        Failure::usage(format!(
-            "the model `{stage}` is not in the cache: `overinterp run {file} --stage {stage}` makes it"
-        ))
+        let message =
+            format!("the model `{stage}` is not in the cache: `overinterp run {file} --stage {stage}` makes it");
+        Failure { status: session.ended(Status::Usage), message }
     };
-    match session.store.load(&outcome.ok_or_else(absent)?.key) {
-        Err(StoreError::Absent { .. }) => Err(absent()),
-        loaded => Ok(loaded?),
-    }
+    session.load(&outcome.ok_or_else(absent)?.key)?.ok_or_else(absent)
 }
 
 /// Compares every image of one cell, printing each.

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::artifacts::{
     CollectionEnding, Collections, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet, Subsets,
+    UnreadableImage,
 };
-use crate::engine::stage::{Artifact, Stage};
+use crate::engine::stage::{Artifact, ArtifactError, Stage};
 use crate::spec::{ImageShape, SeededDropout};
 use crate::stages::{
     Collect, Ensemble, Env, Evaluate, FindSis, Import, ImportSelection, Mask, ScaleModel, Select, Train,
 };
 
-use super::failure::{Failure, Status};
 use super::text;
 
 /// Images that are shown if not all are.
@@ -60,7 +60,7 @@ struct Listing {
 ///
 /// # Errors
 /// When the result cannot be loaded.
-pub(super) fn print(kind: &str, dir: &Path, extent: Extent) -> Result<bool, Failure> {
+pub(super) fn print(kind: &str, dir: &Path, extent: Extent) -> Result<bool, ArtifactError> {
     const RANKED: [&str; 2] = [<Select as Stage<Env>>::KIND, <ImportSelection as Stage<Env>>::KIND];
     const MODELS: [&str; 4] = [
         <Train as Stage<Env>>::KIND,
@@ -72,7 +72,9 @@ pub(super) fn print(kind: &str, dir: &Path, extent: Extent) -> Result<bool, Fail
         kind if RANKED.contains(&kind) => ranking(&load(dir)?, extent),
         <FindSis as Stage<Env>>::KIND => sufficient(&load(dir)?, extent),
         <Collect as Stage<Env>>::KIND => collections(&load(dir)?, extent),
-        <Mask as Stage<Env>>::KIND => subsets(&load(dir)?, extent)?,
+        <Mask as Stage<Env>>::KIND => {
+            subsets(&load(dir)?, extent).map_err(|error| ArtifactError::reading(dir, error))?;
+        }
         <Evaluate as Stage<Env>>::KIND => evaluation(&load(dir)?, extent),
         kind if MODELS.contains(&kind) => {
             model(&load(dir)?);
@@ -84,8 +86,8 @@ pub(super) fn print(kind: &str, dir: &Path, extent: Extent) -> Result<bool, Fail
     Ok(true)
 }
 
-fn load<A: Artifact>(dir: &Path) -> Result<A, Failure> {
-    A::load(dir).map_err(|error| Failure::because(Status::Stage, &error))
+fn load<A: Artifact>(dir: &Path) -> Result<A, ArtifactError> {
+    A::load(dir)
 }
 
 fn ranking(ranking: &Ranking, extent: Extent) {
@@ -153,7 +155,7 @@ fn collections(set: &Collections, extent: Extent) {
     list_of(&Listing { head, rows }, set.images.len().min(extent.images()), set.images.len());
 }
 
-fn subsets(subsets: &Subsets, extent: Extent) -> Result<(), Failure> {
+fn subsets(subsets: &Subsets, extent: Extent) -> Result<(), UnreadableImage> {
     let appearance = subsets.appearance();
     let look = if appearance.is_default() { String::new() } else { format!(", shown as {}", inline(&appearance)) };
     outln!("\nSubsets of {} of {} pixels{look}", text::count(subsets.len(), "image"), subsets.pixels());

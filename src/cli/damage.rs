@@ -1,5 +1,9 @@
-//! Results as every verb reads them from the cache: what is absent or damaged is left out of what is shown, damage is
-//! named on standard error, once, and makes the exit code 3.
+//! Damage, as every verb but `run` tells of it: what is absent or damaged is left out of what is shown, damage is named on
+//! standard error, once, and makes the exit code 3.
+//!
+//! A verb that reads experiments looks at every step of theirs as a run would before it computes anything: at records,
+//! sizes and times, and at the bytes of what has other times or is read by no step. `cache stats` and `cache gc` look at
+//! the records, sizes and times of all. What a verb loads it verifies besides.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,11 +11,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::Artifact;
-use crate::engine::store::{Lookup, Record, StoreError};
+use crate::engine::store::{Damage, Lookup, Record, StoreError};
 use crate::engine::view::View;
 
 use super::failure::{Failure, Status, chain};
 use super::session::Session;
+
+/// What mends an entry that stays where it is.
+pub(super) const REPAIR: &str = "`overinterp run` sets it aside and computes it again";
+
+/// Names entries that a look at a whole cache found damaged, each with what becomes of it, and those that it could not
+/// read, and says with what the verb ends.
+pub(super) fn name(damaged: &[Damage], unread: &[Damage], fate: impl Fn(&Damage) -> String) -> Status {
+    for found in damaged {
+        say(&found.entry, &found.damage, &fate(found));
+    }
+    for Damage { entry, damage, .. } in unread {
+        errln!("unread {entry}: {damage}; left as it is");
+    }
+    if damaged.is_empty() && unread.is_empty() { Status::Success } else { Status::Stage }
+}
+
+fn say(entry: &str, damage: &str, fate: &str) {
+    errln!("damaged {entry}: {damage}; {fate}");
+}
 
 /// The damaged entries that a verb has met.
 #[derive(Debug, Default)]
@@ -45,11 +68,33 @@ impl Session {
         self.unless_damaged(key, self.store.verified(key))
     }
 
-    /// Notes each of the plan's entries that is damaged.
-    pub fn note_damage(&self, view: &View) {
+    /// Looks at the entries of the plan, and names those that are damaged, and damaged data, which verbs that run nothing
+    /// would only miss.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn name_damage(&self) -> Result<(), Failure> {
+        self.name_damage_in(&View::of_entries(&self.planned.plan, &self.store)?);
+        Ok(())
+    }
+
+    /// The same, and gives what the look found.
+    ///
+    /// # Errors
+    /// As [`Session::name_damage`].
+    pub fn view(&self) -> Result<View, Failure> {
+        let view = View::of(&self.planned.plan, &self.store)?;
+        self.name_damage_in(&view);
+        Ok(view)
+    }
+
+    fn name_damage_in(&self, view: &View) {
+        for damaged in &self.damaged {
+            errln!("damaged data: {damaged}");
+        }
         for (_, step) in self.planned.plan.steps() {
             if let Lookup::Damaged(damage) = view.entry(step.identity()) {
-                self.damaged_entry(step.identity(), damage);
+                self.damaged_entry(step.identity(), damage, REPAIR);
             }
         }
     }
@@ -65,29 +110,25 @@ impl Session {
             Ok(found) => Ok(Some(found)),
             Err(StoreError::Absent { .. }) => Ok(None),
             Err(StoreError::Damaged { damage, .. }) => {
-                self.damaged_entry(key, &damage);
+                self.damaged_entry(key, &damage, REPAIR);
                 Ok(None)
             }
             Err(StoreError::Artifact { source, .. }) => {
-                self.damaged_entry(key, &chain(&source));
+                // A run takes it for sound: its bytes are as they were written.
+                let dir = self.store.dir(key);
+                let fate = format!("remove {}, and `overinterp run` computes it again", dir.display());
+                self.damaged_entry(key, &chain(&source), &fate);
                 Ok(None)
             }
             Err(error) => Err(Failure::from(error)),
         }
     }
 
-    fn damaged_entry(&self, key: &StepKey, damage: &str) {
+    fn damaged_entry(&self, key: &StepKey, damage: &str, fate: &str) {
         if self.damaged_entries.entries().insert(key.clone()) {
             let plan = &self.planned.plan;
             let label = plan.find(key).map_or_else(String::new, |id| format!("{} ", plan.step(id).label()));
-            errln!("damaged {label}({key}): {damage}; `overinterp run` sets it aside and computes it again");
-        }
-    }
-
-    /// Names the data that are there but cannot be used, which verbs that run nothing would only miss.
-    pub fn name_damaged_data(&self) {
-        for damaged in &self.damaged {
-            errln!("damaged data: {damaged}");
+            say(&format!("{label}({key})"), damage, fate);
         }
     }
 }

@@ -6,7 +6,6 @@ use crate::config::experiment::Experiment;
 use crate::engine::explain::{Explanation, explain};
 use crate::engine::plan::{Label, StepId};
 use crate::engine::schedule::Schedule;
-use crate::engine::view::View;
 
 use super::args::ExplainArguments;
 use super::failure::{Failure, Status};
@@ -18,9 +17,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
     let wanted = read_cell(&arguments.cell)?;
     let plan = &session.planned.plan;
-    session.name_damaged_data();
-    let view = View::of(plan, &session.store)?;
-    session.note_damage(&view);
+    let view = session.view()?;
     let schedule = Schedule::new(plan, &view);
     let steps: Vec<StepId> = plan
         .steps()

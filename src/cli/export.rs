@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     if !is_data {
         check_name(&session.experiments[0], &arguments.name)?;
     }
-    session.name_damaged_data();
+    session.name_damage()?;
     // Not clap's `requires`, which gives way to what conflicts with `--to`.
     if arguments.human_study.is_none() && (arguments.seed.is_some() || !arguments.cell.is_empty()) {
         return Err(Failure::usage("`--seed` and `--cell` go with `--human-study`"));

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use crate::artifacts::{ImageSet, Subsets};
 use crate::config::experiment::Settings;
 use crate::data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
-use crate::engine::store::StoreError;
 use crate::nn::appearance::picture;
 use crate::pipeline::Outcome;
 use crate::report::drawing::{Drawing, Panel, Shown};
@@ -66,7 +65,7 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
         text::count(count, "image"),
         first.outcome.images
     );
-    Ok(Status::Success)
+    Ok(session.ended(Status::Success))
 }
 
 /// The sheet's name in its folder.
@@ -104,14 +103,11 @@ fn sets<'a>(session: &'a Session, arguments: &ExportArguments) -> Result<Vec<Set
             let problem = format!("several subsets keep {} of the pixels ({one}; {other})", keep.get());
             return Err(Failure::usage(format!("{problem}: choose with --cell AXIS=VALUE,...")));
         }
-        let subsets = session.store.load(&outcome.key).map_err(|error| match error {
-            StoreError::Absent { .. } => {
-                let (name, file) = (&arguments.name, arguments.file.display());
-                Failure::usage(format!(
-                    "the subsets are not in the cache: `overinterp run {file} --stage {name}` computes them"
-                ))
-            }
-            other => Failure::from(other),
+        let subsets = session.load(&outcome.key)?.ok_or_else(|| {
+            let (name, file) = (&arguments.name, arguments.file.display());
+            let message =
+                format!("the subsets are not in the cache: `overinterp run {file} --stage {name}` computes them");
+            Failure { status: session.ended(Status::Usage), message }
         })?;
         sets.push(Set { keep, outcome, subsets });
     }

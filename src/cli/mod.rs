@@ -94,15 +94,36 @@ fn hint(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
+    let command = Arguments::command();
+    let above = path_to(&command, typed, std::env::args().skip(1));
     let path = std::path::Path::new(typed);
-    if path.extension().is_some_and(|ending| ending == "toml") || path.is_file() {
+    let is_top = above.len() == 1;
+    if is_top && (path.extension().is_some_and(|ending| ending == "toml") || path.is_file()) {
         return Some(format!(
             "an experiment is computed by `overinterp run {typed}`, and looked at by `overinterp plan {typed}`"
         ));
     }
-    let command = Arguments::command();
-    let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-    Some(format!("there are {}; `overinterp help VERB` says more", verbs.join(", ")))
+    let verbs: Vec<&str> = above.last()?.get_subcommands().map(clap::Command::get_name).collect();
+    let names: Vec<&str> = above[1..].iter().map(|command| command.get_name()).collect();
+    let (of, help) = match &names[..] {
+        [] => (String::new(), "overinterp help VERB".to_owned()),
+        names => (format!("in `{}` ", names.join(" ")), format!("overinterp help {} VERB", names.join(" "))),
+    };
+    Some(format!("{of}there {} {}; `{help}` says more", if verbs.len() == 1 { "is" } else { "are" }, verbs.join(", ")))
+}
+
+/// The commands below which something was typed that there is not: the program itself, perhaps `cache`, and so on.
+fn path_to<'a>(program: &'a clap::Command, typed: &str, words: impl Iterator<Item = String>) -> Vec<&'a clap::Command> {
+    let mut path = vec![program];
+    let mut is_value = false;
+    for word in words.take_while(|word| word != typed) {
+        if !is_value && let Some(command) = path.last().and_then(|last| last.find_subcommand(&word)) {
+            path.push(command);
+        }
+        // The only option that may stand in front of a verb and takes a value.
+        is_value = word == "--log";
+    }
+    path
 }
 
 fn dispatch(verb: Verb) -> Result<Status, Failure> {

@@ -21,12 +21,10 @@ use super::{text, writing};
 
 pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
-    session.name_damaged_data();
+    let view = session.view()?;
     let (experiment, results) = (&session.experiments[0], &session.planned.results[0]);
     let answers = answers(&session, experiment, results)?;
     let figures = figures(&session, experiment, results)?;
-    let view = View::of(&session.planned.plan, &session.store)?;
-    session.note_damage(&view);
     let source =
         merged(&arguments.file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))?;
     let (made, there) = made(&session, &view);

@@ -204,7 +204,7 @@ fn number(measurement: &Measurement) -> Option<String> {
 
 pub(super) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
-    session.name_damaged_data();
+    session.name_damage()?;
     for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
         let answers = answers(&session, experiment, results)?;
         match arguments.format {

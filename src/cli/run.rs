@@ -9,11 +9,12 @@ use super::failure::{Failure, Status};
 use super::interrupt::stop_on_interrupt;
 use super::progress::Progress;
 use super::results::{answers, print_human};
-use super::session::Session;
+use super::session::{Session, WithoutCache};
 use super::{json, rates, text};
 
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
-    let session = Session::open(&arguments.files, &arguments.experiment)?;
+    let without_cache = if arguments.frozen { WithoutCache::Leave } else { WithoutCache::Make };
+    let session = Session::open_or(without_cache, &arguments.files, &arguments.experiment)?;
     let json = arguments.format == EventFormat::Json;
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;

@@ -35,15 +35,33 @@ pub(super) struct Session {
     pub contents: Contents,
 }
 
+/// What is done where there is no cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WithoutCache {
+    /// One is made.
+    Make,
+    /// Nothing: who only reads, and perhaps mistyped its name, leaves no trace.
+    Leave,
+}
+
 impl Session {
-    /// Reads and plans `files`.
+    /// Reads and plans `files`, to look at what there is.
     pub fn open(files: &[PathBuf], arguments: &ExperimentArguments) -> Result<Self, Failure> {
+        Self::open_or(WithoutCache::Leave, files, arguments)
+    }
+
+    /// Reads and plans `files`.
+    pub fn open_or(
+        without_cache: WithoutCache,
+        files: &[PathBuf],
+        arguments: &ExperimentArguments,
+    ) -> Result<Self, Failure> {
         let MachineArguments { cache, device, threads } = &arguments.machine;
         let Chosen { device, passed_over } = choose_device(device)?;
         use_threads(*threads)?;
         let experiments = read(files, &arguments.set)?;
         let store = Store::open(cache).map_err(Failure::from)?;
-        let library = library(cache);
+        let library = library(cache, without_cache);
         let known = KnownFiles::new(&library);
         let mut planned = plan(&experiments, &known);
         let (damaged, origins, contents) = known.into_findings();
@@ -103,8 +121,25 @@ pub(super) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Res
 }
 
 /// The data sets, with what is remembered of them beside the cache's steps.
-pub(super) fn library(cache: &Path) -> Library {
-    Library::new(Some(cache.join("v1").join("data-index.json")))
+pub(super) fn library(cache: &Path, without_cache: WithoutCache) -> Library {
+    let beside = cache.join("v1");
+    let remembers = without_cache == WithoutCache::Make || beside.is_dir();
+    Library::new(remembers.then(|| beside.join("data-index.json")))
+}
+
+/// The cache in `cache`, for verbs that are about what it holds.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub(super) fn open_cache(cache: &Path) -> Result<Store, Failure> {
+    let store = Store::open(cache).map_err(Failure::from)?;
+    if store.is_there() {
+        return Ok(store);
+    }
+    Err(Failure::usage(format!(
+        "there is no cache in {}: `overinterp run FILE` makes one, or name another with --cache",
+        cache.display()
+    )))
 }
 
 /// The names that there are, the nearest first if one is near.

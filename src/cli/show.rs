@@ -5,15 +5,16 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::engine::key::StepKey;
-use crate::engine::store::{Record, Store};
+use crate::engine::store::{Entry, Record, Store, StoreError};
 
 use super::args::{EventFormat, ShowArguments};
 use super::contents::{self, Extent};
 use super::failure::{Failure, Status};
+use super::session::open_cache;
 use super::{json, text};
 
 pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
-    let store = Store::open(&arguments.machine.cache).map_err(Failure::from)?;
+    let store = open_cache(&arguments.machine.cache)?;
     let key = find(&store, &arguments.key)?;
     let (dir, record) = store.verified(&key).map_err(Failure::from)?;
     if arguments.format == EventFormat::Json {
@@ -23,7 +24,10 @@ pub(super) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     print_record(&key, &record);
     outln!("  in       {}", dir.display());
     let extent = if arguments.all { Extent::All } else { Extent::First };
-    if !contents::print(key.kind(), &dir, extent)? {
+    let shown = contents::print(key.kind(), &dir, extent);
+    // Its bytes are as they were written, but they are not what such a step produces.
+    let unreadable = |source| StoreError::Artifact { key: key.clone(), source };
+    if !shown.map_err(unreadable)? {
         for file in record.files.keys() {
             print_text_file(&dir.join(file), file);
         }
@@ -64,12 +68,19 @@ fn find(store: &Store, typed: &str) -> Result<StepKey, Failure> {
     };
     let found = store.find_by_prefix(kind, digits).map_err(Failure::from)?;
     match &found[..] {
-        [key] => Ok(key.clone()),
+        [Entry { key: Ok(key), .. }] => Ok(key.clone()),
+        [Entry { place, key: Err(damage) }] => {
+            Err(StoreError::Damaged { entry: place.clone(), damage: damage.clone() }.into())
+        }
         [] => Err(Failure::usage(format!(
             "no step in the cache has a key that begins with {typed}: `overinterp plan FILE --format json` lists keys"
         ))),
         several => {
-            let keys: Vec<String> = several.iter().map(ToString::to_string).collect();
+            let name = |Entry { place, key }: &Entry| match key {
+                Ok(key) => key.to_string(),
+                Err(damage) => format!("{place} (damaged: {damage})"),
+            };
+            let keys: Vec<String> = several.iter().map(name).collect();
             Err(Failure::usage(format!("several keys begin with {typed}: {}", keys.join(", "))))
         }
     }

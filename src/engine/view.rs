@@ -15,30 +15,15 @@ pub struct View {
 }
 
 impl View {
-    /// Looks up every step of `plan` in `store`; of a step on which no other depends, every byte is verified. Each record is read at most once; of other steps only those of
-    /// kinds of which something is to run.
+    /// Looks up every step of `plan` in `store`; of a step on which no other depends, every byte is verified. Each record
+    /// is read at most once; of other steps only those of kinds of which something is to run.
     ///
     /// # Errors
     /// When the cache cannot be read.
     pub fn of<E>(plan: &Plan<E>, store: &Store) -> Result<Self, StoreError> {
-        let mut view = Self::default();
-        let mut wanting = BTreeSet::new();
-        for (id, step) in plan.steps() {
-            // What no step loads is what people read: damage to it would be noticed by nobody else.
-            let read_by_steps = plan.dependants(id).next().is_some();
-            let scrutiny = if read_by_steps { Scrutiny::Times } else { Scrutiny::Bytes };
-            let lookup = match step.key() {
-                Some(key) => store.look(key, scrutiny)?,
-                None => Lookup::Absent,
-            };
-            match &lookup {
-                Lookup::Intact(_) => {}
-                Lookup::Absent | Lookup::Damaged(_) => {
-                    wanting.insert(step.manifest().kind());
-                }
-            }
-            view.entries.insert(step.identity().clone(), lookup);
-        }
+        let mut view = Self::of_entries(plan, store)?;
+        let missing = plan.steps().filter(|(_, step)| !matches!(view.entry(step.identity()), Lookup::Intact(_)));
+        let wanting: BTreeSet<&str> = missing.map(|(_, step)| step.manifest().kind()).collect();
         let intact: BTreeMap<String, Arc<Record>> = view
             .entries
             .iter()
@@ -49,6 +34,25 @@ impl View {
             .collect();
         for kind in wanting {
             view.history.extend(store.history(kind, &|hash| intact.get(hash).cloned())?);
+        }
+        Ok(view)
+    }
+
+    /// The same without the history.
+    ///
+    /// # Errors
+    /// As [`View::of`].
+    pub fn of_entries<E>(plan: &Plan<E>, store: &Store) -> Result<Self, StoreError> {
+        let mut view = Self::default();
+        for (id, step) in plan.steps() {
+            // What no step loads is what people read: damage to it would be noticed by nobody else.
+            let read_by_steps = plan.dependants(id).next().is_some();
+            let scrutiny = if read_by_steps { Scrutiny::Times } else { Scrutiny::Bytes };
+            let lookup = match step.key() {
+                Some(key) => store.look(key, scrutiny)?,
+                None => Lookup::Absent,
+            };
+            view.entries.insert(step.identity().clone(), lookup);
         }
         Ok(view)
     }

@@ -136,8 +136,8 @@ fn damage_is_listed_for_who_may_not_set_it_aside() {
     assert!(shell(&format!("chmod u+w {hash}/model.safetensors && echo >> {hash}/model.safetensors"), &steps));
     let said = guest.say("cache verify");
     assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
-    let told = format!("damaged: train/{hash}: file model.safetensors has");
-    assert!(said.out.contains(&told) && said.out.contains("left in its place"), "{}", said.out);
+    let told = format!("damaged train/{hash}: file model.safetensors has");
+    assert!(said.err.contains(&told) && said.err.contains("left in its place"), "{}", said.err);
     let found = guest.say("cache verify --format json").json();
     assert_eq!(found["intact"].as_u64(), Some(STEPS - 1), "{found}");
     assert_eq!((found["damaged"].as_array().map(Vec::len), &found["damaged"][0]["aside"]), (Some(1), &json!(null)));
@@ -145,6 +145,62 @@ fn damage_is_listed_for_who_may_not_set_it_aside() {
     let run = guest.say("run tiny.toml");
     assert_eq!(run.code, Some(2), "{}\n{}", run.out, run.err);
     assert!(run.err.contains("cannot write to the cache at"), "{}", run.err);
+}
+
+#[test]
+fn what_may_not_be_read_is_listed_and_the_rest_verified() {
+    let Some(guest) = Guest::new() else { return };
+    let first = |kind: &str| {
+        let kind = guest.bench.path("cache/v1/steps").join(kind);
+        fs::read_dir(kind).unwrap().next().unwrap().unwrap().path()
+    };
+    let (model, ranking, masks) = (first("train"), first("select"), first("mask"));
+    let named = |dir: &Path| {
+        let parts: Vec<&str> = dir.iter().rev().take(2).map(|part| part.to_str().unwrap()).collect();
+        format!("unread {}/{}: cannot read", parts[1], parts[0])
+    };
+    assert!(shell("chmod a-r model.safetensors", &model));
+    assert!(shell("chmod a-r step.json", &ranking));
+    assert!(shell("chmod a-rx .", &masks));
+    let left = STEPS - 3;
+    // The times of change are others now, so that counting reads the files, too.
+    for (line, sums) in [("cache verify", format!("{left} entries intact")), ("cache stats", format!("{left} steps"))] {
+        let said = guest.say(line);
+        assert_eq!(said.code, Some(3), "{line}: {}\n{}", said.out, said.err);
+        assert!(said.out.contains(&sums), "{line}: {}", said.out);
+        for dir in [&model, &ranking, &masks] {
+            assert!(said.err.contains(&named(dir)) && said.err.contains("Permission denied"), "{line}: {}", said.err);
+        }
+    }
+}
+
+#[test]
+fn who_only_looks_makes_no_cache() {
+    let bench = Bench::new();
+    for line in ["plan tiny.toml", "explain tiny.toml full", "results tiny.toml", "report tiny.toml --out page"] {
+        bench.ok(&format!("{line} --cache typo"));
+    }
+    let frozen = bench.say("run tiny.toml --frozen --cache typo");
+    assert_eq!(frozen.code, Some(4), "{}", frozen.err);
+    for line in [
+        "export tiny.toml subset --to out",
+        "cache stats",
+        "cache verify",
+        "cache gc tiny.toml",
+        "cache gc tiny.toml --dry-run",
+        "show train-v1:0",
+    ] {
+        let said = bench.say(&format!("{line} --cache typo"));
+        assert_eq!(said.code, Some(2), "{line}: {}\n{}", said.out, said.err);
+        if !line.starts_with("export") {
+            assert!(said.err.contains("there is no cache in typo") && said.err.contains("--cache"), "{}", said.err);
+        }
+    }
+    assert!(!bench.path("typo").exists());
+    // A run makes it, with what it remembers of the data.
+    bench.run("--stage full --cache typo");
+    assert!(bench.path("typo/v1/data-index.json").is_file());
+    bench.ok("cache stats --cache typo");
 }
 
 #[test]
@@ -177,8 +233,11 @@ fn a_part_of_the_cache_on_another_file_system_is_told_once_at_the_start() {
     }
 }
 
-/// How many steps the cache holds.
+/// How many steps the cache holds, if there is one.
 fn steps(bench: &Bench) -> u64 {
+    if !bench.path("cache").exists() {
+        return 0;
+    }
     let stats = bench.ok("cache stats --format json").json();
     stats["kinds"].as_object().unwrap().values().map(|kind| kind["steps"].as_u64().unwrap()).sum()
 }

@@ -1,7 +1,10 @@
 //! Files that are not what they were.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
 
 use crate::bench::{Bench, Events, STEPS};
 
@@ -103,46 +106,164 @@ fn a_data_set_that_changes_runs_again_what_used_it() {
     assert_eq!(bench.run("").total("ran"), 0, "the old content is still cached");
 }
 
-/// A verb may leave out what it cannot show, but it says so, by name.
+/// The files of an entry, by name.
+fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// Puts an entry back as it was, whatever became of it.
+fn restore(dir: &Path, files: &[(PathBuf, Vec<u8>)]) {
+    if dir.exists() {
+        fs::remove_dir_all(dir).unwrap();
+    }
+    fs::create_dir_all(dir).unwrap();
+    for (path, bytes) in files {
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// A file of an entry that is not its record.
+fn content(dir: &Path) -> PathBuf {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| !path.ends_with("step.json")).min().unwrap()
+}
+
+/// What can happen to an entry.
+type Harm = (&'static str, fn(&Path));
+
+const DAMAGES: [Harm; 5] = [
+    ("a changed byte", |dir| {
+        corrupt(&content(dir));
+        let file = fs::File::options().write(true).open(content(dir)).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
+    }),
+    ("another size", |dir| {
+        let bytes = fs::read(content(dir)).unwrap();
+        fs::write(content(dir), &bytes[..bytes.len() - 5]).unwrap();
+    }),
+    ("a file gone", |dir| fs::remove_file(content(dir)).unwrap()),
+    ("a broken record", |dir| corrupt(&dir.join("step.json"))),
+    ("no record", |dir| fs::remove_file(dir.join("step.json")).unwrap()),
+];
+
+/// A verb may leave out what it cannot show, but it says so, by name, also of what it has no need to load.
 #[test]
-fn every_verb_names_a_damaged_entry_and_ends_with_status_3() {
+fn every_verb_names_a_damaged_entry_once_and_ends_with_status_3() {
     let bench = Bench::new();
     let events = bench.run("");
-    for (stage, verbs) in [
-        (
-            "accuracy",
-            &[
-                "results tiny.toml",
-                "results tiny.toml --format json",
-                "report tiny.toml --out page",
+    for stage in ["full", "subset", "accuracy"] {
+        let dir = bench.step_dir("cache", &events, stage);
+        let hash = dir.file_name().unwrap().to_str().unwrap();
+        let right = files(&dir);
+        for (name, damage) in DAMAGES {
+            for verb in [
                 "plan tiny.toml",
                 "plan tiny.toml --format json",
                 "explain tiny.toml accuracy",
-                "export tiny.toml accuracy --to copied",
+                "results tiny.toml",
+                "results tiny.toml --format csv",
+                "results tiny.toml --format json",
+                "report tiny.toml --out page",
+                "export tiny.toml full --to weights --layout authors",
+                "export tiny.toml subset --to subsets",
+                "export tiny.toml accuracy --to copied --probabilities npz",
                 "export tiny.toml accuracy --to authors --layout authors",
+                "export tiny.toml fashion --to images",
+                "bench tiny.toml --seconds 0",
                 "run tiny.toml --frozen",
-                "show",
-            ][..],
-        ),
-        ("subset", &["export tiny.toml subset --to subsets"]),
-        ("full", &["export tiny.toml full --to weights --layout authors", "plan tiny.toml", "run tiny.toml --frozen"]),
-    ] {
-        let dir = bench.step_dir("cache", &events, stage);
-        let hash = dir.file_name().unwrap().to_str().unwrap().to_owned();
-        let file = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
-        let file = file.filter(|path| !path.ends_with("step.json")).min().unwrap();
-        let right = fs::read(&file).unwrap();
-        corrupt(&file);
-        for verb in verbs {
-            let said = bench.say(&if *verb == "show" { format!("show {hash}") } else { (*verb).to_owned() });
-            let all = format!("{}{}", said.out, said.err);
-            assert_eq!(said.code, Some(3), "{stage}, {verb}: {all}");
-            assert!(said.err.contains("damaged"), "{stage}, {verb}: {all}");
-            assert!(all.contains(&hash[..12]) || all.contains(stage), "{stage}, {verb}: {all}");
+                "show HASH",
+                "cache stats",
+                "cache stats --format json",
+                "cache gc tiny.toml --dry-run",
+                "cache gc tiny.toml",
+                "cache gc tiny.toml --format json",
+                "cache verify",
+                "cache verify --format json",
+            ] {
+                restore(&dir, &right);
+                damage(&dir);
+                let said = bench.say(&verb.replace("HASH", hash));
+                let case = format!("{name} of {stage}, {verb}:\n{}\n{}", said.out, said.err);
+                assert_eq!(said.code, Some(3), "{case}");
+                let naming = said.err.lines().filter(|line| line.contains("damaged"));
+                // What would run is told by what people call it.
+                let sign = if verb.contains("--frozen") { stage } else { hash };
+                assert_eq!(naming.filter(|line| line.contains(sign)).count(), 1, "{case}");
+            }
         }
-        fs::write(&file, right).unwrap();
+        restore(&dir, &right);
+        bench.ok("plan tiny.toml");
     }
-    assert_eq!(bench.ok("results tiny.toml --format json").json()["damaged"], serde_json::json!([]));
+    assert_eq!(bench.ok("results tiny.toml --format json").json()["damaged"], json!([]));
+    assert_eq!(bench.run("").total("ran"), 0);
+}
+
+#[test]
+fn what_people_are_shown_rests_on_sound_subsets() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    // The training half's subsets are damaged, and the study is of the test half.
+    fs::remove_file(content(&bench.step_dir("cache", &events, "subset"))).unwrap();
+    let said = bench.say("export tiny.toml subset --human-study study --images 2");
+    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("damaged subset") && bench.path("study/answers.csv").is_file(), "{}", said.err);
+    for step in events.steps("subset").filter(|step| step["part"].as_str().unwrap().contains("test")) {
+        let (_, hash) = step["key"].as_str().unwrap().split_once(':').unwrap();
+        fs::remove_file(content(&bench.path("cache/v1/steps/mask").join(hash))).unwrap();
+    }
+    let said = bench.say("export tiny.toml subset --human-study other --images 2");
+    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains("the subsets are not in the cache") && !bench.path("other").exists(), "{}", said.err);
+}
+
+/// As a fault of another version would leave it: every byte is as it was written.
+#[test]
+fn a_result_that_is_none_is_named_with_what_mends_it() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    let dir = bench.step_dir("cache", &events, "accuracy");
+    let (record, metrics) = (dir.join("step.json"), dir.join("metrics.json"));
+    let (right, text) = (fs::read(&metrics).unwrap(), fs::read_to_string(&record).unwrap());
+    let wrong = vec![b'x'; right.len()];
+    fs::write(&metrics, &wrong).unwrap();
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+    let text = text.replace(&hash(&right), &hash(&wrong));
+    let (body, _) = text.rsplit_once(",\n  \"seal\"").unwrap();
+    fs::write(&record, format!("{body},\n  \"seal\": \"{}\"\n}}\n", hash(body.as_bytes()))).unwrap();
+    let key = events.steps("accuracy").next().unwrap()["key"].as_str().unwrap().to_owned();
+    let said = bench.say(&format!("show {key}"));
+    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
+    assert!(said.err.contains(&format!("cannot load {key}")) && said.err.contains("metrics.json"), "{}", said.err);
+    let said = bench.say("results tiny.toml");
+    assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
+    let (named, mended) = (format!("({key}): cannot read"), "remove cache/v1/steps/evaluate/");
+    assert!(said.err.contains(&named) && said.err.contains(mended), "{}", said.err);
+    fs::remove_dir_all(dir).unwrap();
+    assert_eq!(bench.run("").count("accuracy", "ran"), 1);
+    bench.ok("results tiny.toml");
+}
+
+#[test]
+fn what_a_file_manager_leaves_in_an_entry_is_listed_and_does_no_harm() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    let dir = bench.step_dir("cache", &events, "full");
+    let names = [".DS_Store", "._model.safetensors", "Thumbs.db", "desktop.ini", "model.safetensors~", ".nfs0001"];
+    for name in names {
+        fs::write(dir.join(name), "not ours").unwrap();
+    }
+    fs::write(bench.path("cache/.DS_Store"), "not ours").unwrap();
+    bench.ok("plan tiny.toml");
+    bench.ok("results tiny.toml");
+    assert_eq!(bench.run("").total("ran"), 0);
+    for line in ["cache stats", "cache verify", "cache gc tiny.toml --dry-run", "cache gc tiny.toml"] {
+        let said = bench.ok(line);
+        let listed = said.out.lines().filter(|line| line.starts_with("passed over: cache/")).count();
+        assert_eq!(listed, names.len() + 1, "{line}: {}", said.out);
+    }
+    assert!(names.iter().all(|name| dir.join(name).is_file()));
+    assert_eq!(bench.run("").total("ran"), 0);
 }
 
 #[test]

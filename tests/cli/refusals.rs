@@ -30,7 +30,11 @@ fn an_unknown_name_is_answered_with_the_nearest_right_one() {
         "explain tiny.toml full --cell seed=9",
         &["stage `full` has no cell seed=9", "its cells are seed=0"],
     );
+    refused(&bench, "show train-v1:123 --cache no", &["there is no cache in no", "`overinterp run FILE` makes one"]);
     refused(&bench, "show train-v1:123", &["no step in the cache", "train-v1:123"]);
+    refused(&bench, "cache clean", &["in `cache` there are stats, verify, gc", "`overinterp help cache VERB`"]);
+    refused(&bench, "--log warn cache verfy", &["'verify'", "in `cache` there are stats, verify, gc"]);
+    refused(&bench, "data fech mnist", &["'fetch'", "in `data` there is fetch"]);
 }
 
 #[test]

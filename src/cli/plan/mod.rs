@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::config;
 use crate::engine::schedule::Schedule;
-use crate::engine::view::View;
 
 use super::args::{PlanArguments, PlanFormat};
 use super::failure::{Failure, Status};
@@ -16,10 +15,8 @@ use super::{json, rates};
 
 pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
-    session.name_damaged_data();
     let plan = &session.planned.plan;
-    let view = View::of(plan, &session.store)?;
-    session.note_damage(&view);
+    let view = session.view()?;
     let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
     match arguments.format {
         PlanFormat::Human => out!("{}", human::text(plan, &schedule)),

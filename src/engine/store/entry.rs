@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Doing as _, READ};
+use super::places::EntryName;
 use super::record::{Draft, FileRecord, Record};
 use super::{Lock, Store, StoreError, count, files};
 use crate::engine::key::StepKey;
@@ -19,6 +20,9 @@ pub(super) const RECORD: &str = "step.json";
 const LARGEST_RECORD: u64 = 64_000_000;
 /// A note holds one key.
 pub(super) const LARGEST_NOTE: u64 = 1_000;
+
+/// What is wrong with an entry that has the record of another.
+const OF_ANOTHER: &str = "step.json is that of another step";
 
 /// What the cache holds of a step.
 #[derive(Clone, Debug)]
@@ -40,6 +44,29 @@ pub(in crate::engine) enum Scrutiny {
     Bytes,
 }
 
+/// What lies where an entry does.
+pub(super) struct Found {
+    /// Its record, if it is readable and its own.
+    pub record: Option<Record>,
+    /// What is wrong with it, if something is.
+    pub damage: Option<String>,
+    /// What lies in it and belongs to others.
+    pub strays: Vec<PathBuf>,
+}
+
+/// Whether an entry is there, sound or not: all but a directory in which nothing is left but directories, which are
+/// somebody else's.
+pub(super) fn is_entry(dir: &Path) -> Result<bool, StoreError> {
+    if !files::is_folder(dir) {
+        return Ok(dir.symlink_metadata().is_ok());
+    }
+    if dir.join(RECORD).symlink_metadata().is_ok() {
+        return Ok(true);
+    }
+    let there = files::list(dir).doing(READ, dir)?;
+    Ok(there.is_empty() || there.values().any(|metadata| !metadata.is_dir()))
+}
+
 impl Store {
     /// Looks a step up.
     ///
@@ -47,13 +74,43 @@ impl Store {
     /// When the cache cannot be read. Damage is not an error.
     pub(in crate::engine) fn look(&self, key: &StepKey, scrutiny: Scrutiny) -> Result<Lookup, StoreError> {
         let dir = self.dir(key);
-        let record = match self.read_record(&dir)? {
+        let mut record = match self.read_record(&dir)? {
             Ok(record) if record.key == *key => record,
-            Ok(_) => return Ok(Lookup::Damaged(format!("{RECORD} is that of another step"))),
-            Err(damage) if dir.symlink_metadata().is_ok() => return Ok(Lookup::Damaged(damage)),
+            Ok(_) => return Ok(Lookup::Damaged(OF_ANOTHER.to_owned())),
+            Err(damage) if is_entry(&dir)? => return Ok(Lookup::Damaged(damage)),
             Err(_) => return Ok(Lookup::Absent),
         };
-        self.compare(&dir, record, scrutiny)
+        Ok(match self.compare(&dir, &mut record, scrutiny)? {
+            None => Lookup::Intact(Arc::new(record)),
+            Some(damage) => Lookup::Damaged(damage),
+        })
+    }
+
+    /// Looks at an entry that is known by its place.
+    ///
+    /// # Errors
+    /// As [`Store::look`].
+    pub(super) fn look_at(&self, name: &EntryName, scrutiny: Scrutiny) -> Result<Found, StoreError> {
+        let dir = self.dir_of(name);
+        let (record, damage) = match self.read_record(&dir)? {
+            Ok(mut record) if self.dir(&record.key) == dir => {
+                let damage = self.compare(&dir, &mut record, scrutiny)?;
+                (Some(record), damage)
+            }
+            Ok(_) => (None, Some(OF_ANOTHER.to_owned())),
+            Err(damage) => (None, dir.symlink_metadata().is_ok().then_some(damage)),
+        };
+        let mut strays = Vec::new();
+        let there = if files::is_folder(&dir) { files::list(&dir).doing(READ, &dir)? } else { BTreeMap::new() };
+        for (name, metadata) in there {
+            // Without a record only this can be told: an entry has no folders.
+            let belongs =
+                name == RECORD || record.as_ref().map_or(!metadata.is_dir(), |record| record.files.contains_key(&name));
+            if !belongs {
+                strays.push(dir.join(name));
+            }
+        }
+        Ok(Found { record, damage, strays })
     }
 
     /// Reads the record of an entry; the inner error says what is wrong with it.
@@ -79,43 +136,38 @@ impl Store {
         }
     }
 
-    /// Compares an entry's files with its record.
-    fn compare(&self, dir: &Path, mut record: Record, scrutiny: Scrutiny) -> Result<Lookup, StoreError> {
-        let mut there = files::list(dir).doing(READ, dir)?;
-        there.remove(RECORD);
+    /// Compares an entry's files with its record, and says what is wrong. What the record does not list is none of them.
+    fn compare(&self, dir: &Path, record: &mut Record, scrutiny: Scrutiny) -> Result<Option<String>, StoreError> {
         let mut touched = false;
         for (name, file) in &mut record.files {
-            let Some(metadata) = there.remove(name) else {
-                return Ok(Lookup::Damaged(format!("file {name} is missing")));
+            let path = dir.join(name);
+            let metadata = match path.symlink_metadata() {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Ok(Some(format!("file {name} is missing")));
+                }
+                Err(error) => return Err(StoreError::io(READ, &path, error)),
             };
             if !metadata.is_file() {
-                return Ok(Lookup::Damaged(format!("{name} is no plain file")));
+                return Ok(Some(format!("{name} is no plain file")));
             }
             if metadata.len() != file.bytes {
-                return Ok(Lookup::Damaged(format!(
-                    "file {name} has {} bytes instead of {}",
-                    metadata.len(),
-                    file.bytes
-                )));
+                return Ok(Some(format!("file {name} has {} bytes instead of {}", metadata.len(), file.bytes)));
             }
             let state = FileState::of(&metadata).number();
             if state != file.state || scrutiny == Scrutiny::Bytes {
                 count(&self.files_hashed);
-                let path = dir.join(name);
                 if files::hash_file(&path).doing(READ, &path)? != file.hash {
-                    return Ok(Lookup::Damaged(format!("the bytes of file {name} have changed")));
+                    return Ok(Some(format!("the bytes of file {name} have changed")));
                 }
                 touched |= state != file.state;
                 file.state = state;
             }
         }
-        if let Some(name) = there.keys().next() {
-            return Ok(Lookup::Damaged(format!("file {name} does not belong to it")));
-        }
         if touched {
-            self.note_times(dir, &record);
+            self.note_times(dir, record);
         }
-        Ok(Lookup::Intact(Arc::new(record)))
+        Ok(None)
     }
 
     /// Notes the files' new states, so that they need not be hashed again. A cache that cannot be written to
@@ -244,9 +296,13 @@ impl Store {
         Ok(aside)
     }
 
-    /// Removes an entry: first its name, then its files, so that no half of it is ever found.
-    pub(super) fn discard(&self, key: &StepKey, _lock: &Lock) -> Result<(), StoreError> {
+    /// Removes an entry: first its name, then its files, so that no half of it is ever found. One in which somebody put a
+    /// folder is set aside with it.
+    pub(super) fn discard(&self, key: &StepKey, lock: &Lock) -> Result<(), StoreError> {
         let dir = self.dir(key);
+        if files::is_folder(&dir) && !files::folders(&dir).doing(READ, &dir)?.is_empty() {
+            return self.set_aside(key.kind(), key.hash(), lock).map(drop);
+        }
         let going = self.base.join("tmp").join(format!("{}.going", Self::flat_name(key)));
         files::remove(&going).doing("remove", &going)?;
         fs::rename(&dir, &going).doing("remove", &dir)?;

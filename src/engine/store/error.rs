@@ -62,11 +62,11 @@ pub enum StoreError {
     },
     /// A damaged entry was asked for.
     #[error(
-        "{key} in the cache is damaged ({damage}): `overinterp cache verify` sets it aside, then its experiment computes it again"
+        "{entry} in the cache is damaged ({damage}): `overinterp cache verify` sets it aside, then its experiment computes it again"
     )]
     Damaged {
-        /// The step.
-        key: StepKey,
+        /// The step's key, or `KIND/HASH` where that cannot be told.
+        entry: String,
         /// What is wrong with which file.
         damage: String,
     },

@@ -63,11 +63,18 @@ pub(super) fn folders(dir: &Path) -> io::Result<Vec<String>> {
     Ok(list(dir)?.into_iter().filter(|(_, metadata)| metadata.is_dir()).map(|(name, _)| name).collect())
 }
 
+/// Whether there is a directory itself, and no link to one.
+pub(super) fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
 /// The names in a directory with their metadata; none when there is no such directory, and none behind a link.
 pub(super) fn list(dir: &Path) -> io::Result<BTreeMap<String, Metadata>> {
-    if is_link(dir) {
-        return Ok(BTreeMap::new());
-    }
+    if is_link(dir) { Ok(BTreeMap::new()) } else { list_behind(dir) }
+}
+
+/// The same of a directory that may be a link.
+pub(super) fn list_behind(dir: &Path) -> io::Result<BTreeMap<String, Metadata>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -101,6 +108,21 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the files in a directory, the one called `first` before the others, and then the directory. A link goes without
+/// what it leads to; directories in it stay, and it with them.
+pub(super) fn remove_files(dir: &Path, first: &str) -> io::Result<()> {
+    remove(&dir.join(first))?;
+    let mut stays = false;
+    for (name, metadata) in list(dir)? {
+        if metadata.is_dir() {
+            stays = true;
+        } else {
+            remove(&dir.join(name))?;
+        }
+    }
+    if stays { Ok(()) } else { remove(dir) }
+}
+
 /// The bytes of a file, or of all files under a directory.
 pub(super) fn bytes_under(path: &Path) -> io::Result<u64> {
     let metadata = fs::symlink_metadata(path)?;
@@ -108,8 +130,8 @@ pub(super) fn bytes_under(path: &Path) -> io::Result<u64> {
         return Ok(metadata.len());
     }
     let mut bytes = 0;
-    for name in list(path)?.into_keys() {
-        bytes += bytes_under(&path.join(name))?;
+    for entry in fs::read_dir(path)? {
+        bytes += bytes_under(&entry?.path())?;
     }
     Ok(bytes)
 }

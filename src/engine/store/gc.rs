@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::entry::LARGEST_NOTE;
+use super::entry::{Found, LARGEST_NOTE, RECORD, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::lock::{Lock, Mode};
+use super::places::{EntryName, GARBAGE, is_hash};
 use super::record::{Record, now};
-use super::stats::{EntryName, Pile};
+use super::stats::Pile;
+use super::verify::Damage;
 use super::{Store, StoreError, files};
 use crate::engine::key::StepKey;
 use crate::engine::manifest::Manifest;
@@ -93,17 +95,20 @@ pub struct Collection {
     pub perhaps: Pile,
     /// What went, or would go.
     pub removed: Vec<Removal>,
-    /// What lies among the steps and is none; it stays.
+    /// Entries that were found damaged, whether they stay or went.
+    pub damaged: Vec<Damage>,
+    /// What lies in the cache and is no part of it; it stays.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<PathBuf>,
 }
 
 impl Store {
     /// Collects garbage: what is wanted, or perhaps wanted, and the pinned steps stay with everything that they were made
-    /// from.
+    /// from. Entries are looked at as by [`Store::stats`]; what lies in one that goes and is not its own goes with it, but
+    /// for folders.
     ///
     /// # Errors
-    /// When a run is using the cache, and when it cannot be read or written to.
+    /// When a run is using the cache, and when it, or an entry of it, cannot be read or written to.
     pub fn gc(&self, wanted: &Wanted<'_>, mode: GcMode) -> Result<Collection, StoreError> {
         if !self.base.exists() {
             return Ok(Collection::default());
@@ -112,11 +117,11 @@ impl Store {
             GcMode::DryRun => None,
             GcMode::Remove => Some(self.alone()?),
         };
-        let (records, unreadable) = self.all_records()?;
+        let mut found = Collection::default();
+        let (records, unreadable) = self.all_records(&mut found)?;
         let certain = needed(&records, wanted.keys.iter().cloned().chain(self.pins()?));
         let perhaps = wanted.perhaps.map(|perhaps| perhaps.among(&manifests(&records))).unwrap_or_default();
         let needed = needed(&records, certain.iter().cloned().chain(perhaps));
-        let mut found = Collection::default();
         for (key, record) in &records {
             if needed.contains(key) {
                 found.kept.add(record.bytes());
@@ -132,17 +137,25 @@ impl Store {
             found.removed.push(Removal::of_path(Garbage::Damaged, about, self.dir_of(&name))?);
         }
         self.list_partial(wanted, &needed, &records, &mut found)?;
-        for (dir, garbage, about) in [
+        for (part, garbage, about) in [
             ("damaged", Garbage::Damaged, "set aside as damaged"),
             ("tmp", Garbage::Temporary, "left by an interrupted run"),
         ] {
-            let dir = self.base.join(dir);
-            for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
-                found.removed.push(Removal::of_path(garbage, format!("{name}: {about}"), dir.join(name))?);
+            for path in self.own(part)? {
+                if garbage == Garbage::Damaged && files::is_folder(&path) {
+                    let others = files::folders(&path).doing(READ, &path)?;
+                    found.strays.extend(others.into_iter().map(|name| path.join(name)));
+                }
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                found.removed.push(Removal::of_path(garbage, format!("{name}: {about}"), path)?);
             }
         }
-        let going: BTreeSet<&PathBuf> = found.removed.iter().map(|removal| &removal.path).collect();
-        found.strays = self.strays()?.into_iter().filter(|stray| !going.contains(stray)).collect();
+        let going: BTreeSet<&Path> = found.removed.iter().map(|removal| removal.path.as_path()).collect();
+        let goes =
+            |stray: &PathBuf| stray.parent().is_some_and(|entry| going.contains(entry)) && !files::is_folder(stray);
+        found.strays.retain(|stray| !goes(stray));
+        found.strays.extend(self.strays()?);
+        found.strays.sort();
         if mode == GcMode::Remove {
             for removal in &found.removed {
                 self.remove(removal)?;
@@ -160,14 +173,18 @@ impl Store {
             .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
     }
 
-    fn all_records(&self) -> Result<(BTreeMap<StepKey, Record>, Vec<EntryName>), StoreError> {
+    /// Every record, and the entries that have none. What is damaged, and what lies in entries and is
+    /// not their own, is noted in `found`.
+    fn all_records(&self, found: &mut Collection) -> Result<(BTreeMap<StepKey, Record>, Vec<EntryName>), StoreError> {
         let (mut records, mut unreadable) = (BTreeMap::new(), Vec::new());
         for name in self.entries()? {
-            match self.read_record(&self.dir_of(&name))? {
-                Ok(record) if self.dir(&record.key) == self.dir_of(&name) => {
-                    records.insert(record.key.clone(), record);
-                }
-                _ => unreadable.push(name),
+            let Found { record, damage, strays } = self.look_at(&name, Scrutiny::Times)?;
+            found.strays.extend(strays);
+            found.damaged.extend(damage.clone().map(|damage| Damage::in_place(&name, damage)));
+            if let Some(record) = record {
+                records.insert(record.key.clone(), record);
+            } else if damage.is_some() {
+                unreadable.push(name);
             }
         }
         Ok((records, unreadable))
@@ -198,18 +215,11 @@ impl Store {
             needed.iter().filter(|key| !records.contains_key(key)).map(|key| self.scratch(key)).collect();
         let finished: BTreeSet<PathBuf> = records.keys().map(|key| self.scratch(key)).collect();
         let partial = self.base.join("partial");
-        for (kind, metadata) in files::list(&partial).doing(READ, &partial)? {
+        for kind in files::folders(&partial).doing(READ, &partial)? {
             let dir = partial.join(&kind);
-            if metadata.is_symlink() {
-                let about = "a link in the cache, which goes without what it leads to".to_owned();
-                found.removed.push(Removal::of_path(Garbage::Partial, about, dir)?);
-                continue;
-            }
-            if !metadata.is_dir() {
-                continue;
-            }
             let perhaps = wanted.perhaps.is_some_and(|perhaps| perhaps.kind(&kind));
-            for (hash, metadata) in files::list(&dir).doing(READ, &dir)? {
+            let there = files::list(&dir).doing(READ, &dir)?;
+            for (hash, metadata) in there.into_iter().filter(|(name, _)| is_hash(name)) {
                 let path = dir.join(&hash);
                 let may_go_on = perhaps && metadata.is_dir() && !finished.contains(&path);
                 if !unfinished.contains(&path) && !may_go_on {
@@ -221,10 +231,15 @@ impl Store {
         Ok(())
     }
 
-    /// Removes one thing: its name first, so that an interruption leaves no half of it to be found.
+    /// Removes one thing: its name first, so that an interruption leaves no half of it to be found. An entry in which
+    /// somebody put a folder is emptied around it, without its record an entry no more.
     fn remove(&self, removal: &Removal) -> Result<(), StoreError> {
+        let is_entry = matches!(removal.garbage, Garbage::Step | Garbage::Damaged) && files::is_folder(&removal.path);
+        if is_entry && !files::folders(&removal.path).doing(READ, &removal.path)?.is_empty() {
+            return files::remove_files(&removal.path, RECORD).doing("remove", &removal.path);
+        }
         let tmp = self.base.join("tmp");
-        let path = if removal.path.starts_with(&tmp) { removal.path.clone() } else { tmp.join("garbage") };
+        let path = if removal.path.starts_with(&tmp) { removal.path.clone() } else { tmp.join(GARBAGE) };
         if path != removal.path {
             files::remove(&path).doing("remove", &path)?;
             fs::create_dir_all(&tmp).doing("create", &tmp)?;
@@ -245,7 +260,8 @@ impl Store {
         let contents = self.base.join("contents");
         for kind in files::folders(&contents).doing(READ, &contents)? {
             let dir = contents.join(kind);
-            for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
+            let there = files::list(&dir).doing(READ, &dir)?;
+            for (name, _) in there.into_iter().filter(|(name, metadata)| is_hash(name) && !metadata.is_dir()) {
                 let path = dir.join(name);
                 match alive.get(&path) {
                     // The step that it led to may be gone while another with the same result stays.
@@ -254,10 +270,7 @@ impl Store {
                 }
             }
         }
-        let locks = self.base.join("locks");
-        let names = files::list(&locks).doing(READ, &locks)?;
-        for (name, _) in names.into_iter().filter(|(_, metadata)| metadata.is_file()) {
-            let path = locks.join(name);
+        for path in self.own("locks")? {
             drop(Lock::try_take(&path, Mode::Exclusive).doing("lock", &path)?);
         }
         Ok(())
@@ -287,10 +300,8 @@ impl Store {
     /// # Errors
     /// When the cache cannot be read.
     pub fn pins(&self) -> Result<BTreeSet<StepKey>, StoreError> {
-        let dir = self.base.join("pins");
         let mut pins = BTreeSet::new();
-        for name in files::list(&dir).doing(READ, &dir)?.into_keys() {
-            let path = dir.join(name);
+        for path in self.own("pins")? {
             let bytes = files::read_small(&path, LARGEST_NOTE).doing(READ, &path)?.unwrap_or_default();
             pins.extend(String::from_utf8_lossy(&bytes).trim().parse::<StepKey>());
         }

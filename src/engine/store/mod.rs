@@ -4,15 +4,18 @@
 //! CACHE/v1/steps/KIND/HASH/      a step's files, and step.json, written last
 //! CACHE/v1/contents/KIND/HASH    content key -> the step that computed it (early cutoff)
 //! CACHE/v1/partial/KIND/HASH/    scratch of a step that has not finished; outlives interruptions
-//! CACHE/v1/damaged/              entries set aside because a file was changed, missing or extra
+//! CACHE/v1/damaged/              entries set aside because a file was changed or missing
 //! CACHE/v1/locks/  tmp/  pins/   one lock a running step; private directories; steps that gc must keep
 //! ```
+//!
+//! What else lies there is none of it: `places.rs` tells one from the other.
 
 mod entry;
 mod error;
 mod files;
 mod gc;
 mod lock;
+mod places;
 mod record;
 mod stats;
 mod verify;
@@ -37,7 +40,7 @@ pub(in crate::engine) use record::Draft;
 #[cfg(test)]
 pub(in crate::engine) use record::tests::record as record_of;
 pub use record::{FileRecord, Made, Maker, Record};
-pub use stats::{KindStats, Pile, Stats};
+pub use stats::{Entry, KindStats, Pile, Stats};
 pub use verify::{Damage, Verification};
 
 /// A cache directory. Any number of runs may use one at a time.
@@ -51,6 +54,9 @@ pub struct Store {
 
 /// The directories of a cache.
 const PARTS: [&str; 7] = ["steps", "contents", "partial", "damaged", "locks", "tmp", "pins"];
+
+/// With what the names begin by which a run tries whether it may write.
+const PROBE: &str = "probe-";
 
 /// How often a run that waits for another's step looks again.
 const WAIT: Duration = Duration::from_millis(50);
@@ -77,6 +83,12 @@ impl Store {
         Ok(Self { base, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
     }
 
+    /// Whether there is a cache, as far as it goes: something has been remembered there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.base.is_dir()
+    }
+
     /// The directory of a step, whether or not it is there.
     #[must_use]
     pub fn dir(&self, key: &StepKey) -> PathBuf {
@@ -97,7 +109,7 @@ impl Store {
         match self.look(key, Scrutiny::Bytes)? {
             Lookup::Intact(record) => Ok((self.dir(key), record)),
             Lookup::Absent => Err(StoreError::Absent { key: key.clone() }),
-            Lookup::Damaged(damage) => Err(StoreError::Damaged { key: key.clone(), damage }),
+            Lookup::Damaged(damage) => Err(StoreError::Damaged { entry: key.to_string(), damage }),
         }
     }
 
@@ -128,7 +140,7 @@ impl Store {
     fn try_moves(&self, kinds: &BTreeSet<&str>) -> Result<(), StoreError> {
         let tmp = self.base.join("tmp");
         // Of a name that no other run has, on whatever machine; it goes when it is dropped.
-        let from = tempfile::Builder::new().prefix("probe-").tempfile_in(&tmp).doing("write", &tmp)?.into_temp_path();
+        let from = tempfile::Builder::new().prefix(PROBE).tempfile_in(&tmp).doing("write", &tmp)?.into_temp_path();
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let parts = ["steps", "contents", "partial", "damaged", "locks"].map(|part| self.base.join(part));
         let of_kinds = kinds.iter().flat_map(|kind| ["steps", "partial"].map(|part| self.base.join(part).join(kind)));

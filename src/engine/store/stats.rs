@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::entry::{Found, Scrutiny};
 use super::error::{Doing as _, READ};
+use super::places::is_hash;
+use super::verify::Damage;
 use super::{Store, StoreError, files};
 use crate::engine::key::StepKey;
 
@@ -23,17 +26,29 @@ pub struct KindStats {
 /// What a cache holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
-    /// By stage kind.
+    /// By stage kind; of what is damaged nothing is counted.
     pub kinds: BTreeMap<String, KindStats>,
-    /// Entries whose record is missing or unreadable.
-    pub unreadable: usize,
+    /// Entries that are damaged and lie in their place.
+    pub in_place: Vec<Damage>,
+    /// Entries that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Damage>,
     /// Steps that have not finished, with their checkpoints' size.
     pub partial: Pile,
     /// Entries that were set aside as damaged.
     pub damaged: Pile,
-    /// What lies among the steps and is none: files of other programs, and links, which are not followed.
+    /// What lies in the cache and is no part of it: files of other programs, and links, which are not followed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<PathBuf>,
+}
+
+/// An entry of which only its record was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `KIND/HASH`.
+    pub place: String,
+    /// The step's key, or what is wrong with the record.
+    pub key: Result<StepKey, String>,
 }
 
 /// A number of things and their size.
@@ -53,105 +68,65 @@ impl Pile {
 }
 
 impl Store {
-    /// Counts what the cache holds.
+    /// Counts what the cache holds. Of entries it looks at records, sizes and times, and reads the files whose times have
+    /// changed.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read. An entry that cannot is no error: it is listed.
     pub fn stats(&self) -> Result<Stats, StoreError> {
-        let mut stats = Stats::default();
-        for key in self.entries()? {
-            match self.read_record(&self.dir_of(&key))? {
-                Ok(record) => {
-                    let kind = stats.kinds.entry(key.kind).or_default();
+        let mut stats = Stats { strays: self.strays()?, ..Stats::default() };
+        for name in self.entries()? {
+            let found = match self.look_at(&name, Scrutiny::Times) {
+                Ok(found) => found,
+                Err(error) => {
+                    stats.unread.push(Damage::unread(&name, error)?);
+                    continue;
+                }
+            };
+            stats.strays.extend(found.strays);
+            match found {
+                Found { record: Some(record), damage: None, .. } => {
+                    let kind = stats.kinds.entry(name.kind).or_default();
                     kind.steps += 1;
                     kind.bytes += record.bytes();
                     // A result that was taken over was not computed a second time.
                     kind.seconds += if record.taken_from.is_none() { record.seconds } else { 0.0 };
                 }
-                Err(_) => stats.unreadable += 1,
+                Found { damage, .. } => stats.in_place.extend(damage.map(|damage| Damage::in_place(&name, damage))),
             }
         }
         let partial = self.base.join("partial");
         for kind in files::folders(&partial).doing(READ, &partial)? {
-            stats.partial.add_all(&partial.join(kind))?;
+            let dir = partial.join(kind);
+            let unfinished = files::list(&dir).doing(READ, &dir)?.into_keys().filter(|name| is_hash(name));
+            stats.partial.add_all(unfinished.map(|name| dir.join(name)))?;
         }
-        stats.damaged.add_all(&self.base.join("damaged"))?;
-        stats.strays = self.strays()?;
+        stats.damaged.add_all(self.own("damaged")?)?;
+        stats.strays.sort();
         Ok(stats)
     }
 
-    /// Every entry by kind and hash, whatever state it is in.
-    pub(super) fn entries(&self) -> Result<Vec<EntryName>, StoreError> {
-        let steps = self.base.join("steps");
-        let mut entries = Vec::new();
-        for kind in files::folders(&steps).doing(READ, &steps)? {
-            let dir = steps.join(&kind);
-            let hashes = files::list(&dir).doing(READ, &dir)?.into_keys().filter(|name| is_hash(name));
-            entries.extend(hashes.map(|hash| EntryName { kind: kind.clone(), hash }));
-        }
-        Ok(entries)
-    }
-
-    /// What lies among the steps, or among those that have not finished, and is none.
+    /// The entries whose hash begins with those digits: for people who type keys.
     ///
     /// # Errors
     /// When the cache cannot be read.
-    pub(super) fn strays(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut strays = Vec::new();
-        for part in ["steps", "partial"] {
-            let part = self.base.join(part);
-            for (name, metadata) in files::list(&part).doing(READ, &part)? {
-                let dir = part.join(name);
-                if !metadata.is_dir() {
-                    strays.push(dir);
-                    continue;
-                }
-                let names = files::list(&dir).doing(READ, &dir)?.into_keys();
-                strays.extend(names.filter(|name| !is_hash(name)).map(|name| dir.join(name)));
-            }
-        }
-        Ok(strays)
-    }
-
-    pub(super) fn dir_of(&self, name: &EntryName) -> PathBuf {
-        self.base.join("steps").join(&name.kind).join(&name.hash)
-    }
-
-    /// The finished steps whose hash begins with those digits: for people who type keys.
-    ///
-    /// # Errors
-    /// When the cache cannot be read.
-    pub fn find_by_prefix(&self, kind: Option<&str>, digits: &str) -> Result<Vec<StepKey>, StoreError> {
-        let mut keys = Vec::new();
+    pub fn find_by_prefix(&self, kind: Option<&str>, digits: &str) -> Result<Vec<Entry>, StoreError> {
+        let mut found = Vec::new();
         for name in self.entries()? {
-            if kind.is_none_or(|kind| kind == name.kind)
-                && name.hash.starts_with(digits)
-                && let Ok(record) = self.read_record(&self.dir_of(&name))?
-            {
-                keys.push(record.key);
+            if kind.is_none_or(|kind| kind == name.kind) && name.hash.starts_with(digits) {
+                let record = self.read_record(&self.dir_of(&name))?;
+                found.push(Entry { place: name.path(), key: record.map(|record| record.key) });
             }
         }
-        Ok(keys)
+        Ok(found)
     }
-}
-
-/// Whether a name can be that of an entry.
-fn is_hash(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 impl Pile {
-    fn add_all(&mut self, dir: &std::path::Path) -> Result<(), StoreError> {
-        for name in files::list(dir).doing(READ, dir)?.into_keys() {
-            let path = dir.join(name);
+    fn add_all(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> Result<(), StoreError> {
+        for path in paths {
             self.add(files::bytes_under(&path).doing(READ, &path)?);
         }
         Ok(())
     }
-}
-
-/// Where an entry lies: its key but for the version, which is in the hash.
-pub(super) struct EntryName {
-    pub(super) kind: String,
-    pub(super) hash: String,
 }

@@ -1,13 +1,14 @@
 //! Reads every byte of a cache again.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::entry::{Lookup, Scrutiny};
-use super::error::Doing as _;
+use super::entry::{Found, Scrutiny};
+use super::error::{Doing as _, READ};
 use super::lock::{Lock, Mode};
-use super::stats::EntryName;
+use super::places::EntryName;
 use super::{Store, StoreError};
 
 /// What a verification found.
@@ -19,7 +20,10 @@ pub struct Verification {
     pub bytes: u64,
     /// Entries that are not, and were set aside if the cache may be written to.
     pub damaged: Vec<Damage>,
-    /// What lies among the steps and is none.
+    /// Entries that cannot be read; they stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<Damage>,
+    /// What lies in the cache and is no part of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<PathBuf>,
 }
@@ -31,46 +35,64 @@ pub struct Damage {
     pub entry: String,
     /// What is wrong with which file.
     pub damage: String,
-    /// Where it lies now; `None` where it stays, because the cache may not be written to.
+    /// Where it lies now; `None` where it lies in its place.
     pub aside: Option<String>,
+}
+
+impl Damage {
+    /// Damage to an entry that lies where it did.
+    pub(super) fn in_place(name: &EntryName, damage: String) -> Self {
+        Self { entry: name.path(), damage, aside: None }
+    }
+
+    /// That an entry cannot be read, because of who looks or because of the disk.
+    ///
+    /// # Errors
+    /// The same error, where it is another than that.
+    pub(super) fn unread(name: &EntryName, error: StoreError) -> Result<Self, StoreError> {
+        if !matches!(error, StoreError::Io { doing: READ, .. }) {
+            return Err(error);
+        }
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        Ok(Self::in_place(name, format!("{error}{cause}")))
+    }
 }
 
 impl Store {
     /// Hashes every file of every entry, calling `progress` with the number done and the number of all, and sets
-    /// aside what is damaged: its steps run again when next they are needed.
+    /// aside what is damaged: its steps run again when next they are needed. What cannot be read stays.
     ///
     /// # Errors
     /// When the cache cannot be read, or a damaged entry cannot be moved for another reason than that it may not be.
     pub fn verify(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Verification, StoreError> {
-        let mut found = Verification::default();
+        let mut found = Verification { strays: self.strays()?, ..Verification::default() };
         let entries = self.entries()?;
         for (index, name) in entries.iter().enumerate() {
             progress(index, entries.len());
-            let lookup = match self.read_record(&self.dir_of(name))? {
-                Ok(record) if record.key.kind() == name.kind && record.key.hash() == name.hash => {
-                    self.look(&record.key, Scrutiny::Bytes)?
-                }
-                Ok(_) => Lookup::Damaged("step.json is that of another step".to_owned()),
-                Err(damage) => Lookup::Damaged(damage),
-            };
-            match lookup {
-                Lookup::Intact(record) => {
+            match self.look_at(name, Scrutiny::Bytes) {
+                Err(error) => found.unread.push(Damage::unread(name, error)?),
+                Ok(Found { damage: Some(damage), strays, .. }) => match self.put_away(name) {
+                    Ok(Some(aside)) => {
+                        let aside = Some(aside.display().to_string());
+                        found.damaged.push(Damage { aside, ..Damage::in_place(name, damage) });
+                    }
+                    Ok(None) => {}
+                    Err(StoreError::NotWritable { .. } | StoreError::DiskFull { .. }) => {
+                        found.damaged.push(Damage::in_place(name, damage));
+                        found.strays.extend(strays);
+                    }
+                    Err(error) => return Err(error),
+                },
+                Ok(Found { record: Some(record), strays, .. }) => {
                     found.intact += 1;
                     found.bytes += record.bytes();
+                    found.strays.extend(strays);
                 }
-                Lookup::Damaged(damage) => {
-                    let aside = match self.put_away(name) {
-                        Ok(Some(aside)) => Some(aside.display().to_string()),
-                        Ok(None) => continue,
-                        Err(StoreError::NotWritable { .. } | StoreError::DiskFull { .. }) => None,
-                        Err(error) => return Err(error),
-                    };
-                    found.damaged.push(Damage { entry: format!("{}/{}", name.kind, name.hash), damage, aside });
-                }
-                Lookup::Absent => {}
+                // Somebody has removed it meanwhile.
+                Ok(_) => {}
             }
         }
-        found.strays = self.strays()?;
+        found.strays.sort();
         progress(entries.len(), entries.len());
         Ok(found)
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::plan::Plan;
 use crate::engine::stage::StageError;
-use crate::engine::store::{Garbage, GcMode, StoreError, Wanted};
+use crate::engine::store::{Damage, Entry, Garbage, GcMode, StoreError, Wanted};
 use crate::engine::toys::{Bench, Lab, Number, diamond, give, label, sum};
 
 fn tree(dir: &Path) -> BTreeSet<PathBuf> {
@@ -33,7 +33,7 @@ fn statistics_count_steps_bytes_and_seconds_by_kind() {
     assert_eq!((stats.kinds["give"].steps, stats.kinds["give"].bytes), (2, 4));
     assert_eq!((stats.kinds["sum"].steps, stats.kinds["sum"].bytes), (2, 6));
     assert!(stats.kinds["sum"].seconds > 0.0);
-    assert_eq!((stats.unreadable, stats.partial.count, stats.damaged.count), (0, 0, 0));
+    assert_eq!((stats.in_place.len(), stats.partial.count, stats.damaged.count), (0, 0, 0));
 }
 
 #[test]
@@ -86,8 +86,9 @@ fn a_dry_run_says_what_each_thing_is_and_removes_nothing() {
 fn collecting_removes_what_no_root_needs_and_keeps_the_rest_usable() {
     let lab = Lab::new();
     let (plan, [total, _]) = edited(&lab);
-    fs::create_dir_all(lab.base().join("damaged/give-0-1")).unwrap();
-    fs::create_dir_all(lab.base().join("tmp/give-0")).unwrap();
+    let name = format!("give-{}", "0".repeat(64));
+    fs::create_dir_all(lab.base().join("damaged").join(format!("{name}-1"))).unwrap();
+    fs::create_dir_all(lab.base().join("tmp").join(name)).unwrap();
     fs::create_dir_all(lab.store.scratch(total.step())).unwrap();
     let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
     let kinds: Vec<Garbage> = found.removed.iter().map(|removal| removal.garbage).collect();
@@ -168,7 +169,40 @@ fn steps_are_found_by_the_first_digits_of_their_key() {
     let (plan, [a, ..]) = diamond(1.0);
     lab.run(&plan, &Bench::default());
     let digits = &a.step().hash()[..12];
-    assert_eq!(lab.store.find_by_prefix(None, digits).unwrap(), [a.step().clone()]);
+    let entry = |key| Entry { place: format!("give/{}", a.step().hash()), key };
+    assert_eq!(lab.store.find_by_prefix(None, digits).unwrap(), [entry(Ok(a.step().clone()))]);
     assert_eq!(lab.store.find_by_prefix(Some("sum"), digits).unwrap(), []);
     assert_eq!(lab.store.find_by_prefix(None, "").unwrap().len(), 4);
+    fs::remove_file(lab.store.dir(a.step()).join("step.json")).unwrap();
+    let found = lab.store.find_by_prefix(None, digits).unwrap();
+    assert_eq!(found, [entry(Err("step.json is missing".to_owned()))]);
+}
+
+#[test]
+fn counting_and_collecting_name_what_is_damaged_and_keep_what_is_needed() {
+    let lab = Lab::new();
+    let (plan, [a, b, total, _]) = diamond(1.0);
+    lab.run(&plan, &Bench::default());
+    fs::write(lab.store.dir(a.step()).join("number.txt"), "12").unwrap();
+    fs::remove_file(lab.store.dir(b.step()).join("sign.txt")).unwrap();
+    fs::write(lab.store.dir(total.step()).join("step.json"), "{}").unwrap();
+    let place = |key: &Key<Number>| format!("{}/{}", key.step().kind(), key.step().hash());
+    let damages = |found: Vec<Damage>| -> BTreeSet<(String, String)> {
+        found.into_iter().map(|Damage { entry, damage, .. }| (entry, damage)).collect()
+    };
+    let expected: BTreeSet<(String, String)> = [
+        (place(&a), "file number.txt has 2 bytes instead of 1".to_owned()),
+        (place(&b), "file sign.txt is missing".to_owned()),
+        (place(&total), "step.json is unusable: it is cut off or was changed".to_owned()),
+    ]
+    .into();
+    let stats = lab.store.stats().unwrap();
+    assert_eq!((damages(stats.in_place), stats.kinds["sum"].steps), (expected.clone(), 1));
+    assert!(!stats.kinds.contains_key("give"));
+    for mode in [GcMode::DryRun, GcMode::Remove] {
+        let found = lab.store.gc(&plan.keys().into(), mode).unwrap();
+        assert_eq!((damages(found.damaged), found.kept.count, found.removed.len()), (expected.clone(), 3, 1));
+    }
+    assert!(lab.store.dir(a.step()).exists() && !lab.store.dir(total.step()).exists());
+    assert_eq!(lab.run(&plan, &Bench::default()).counts(), [3, 1, 0, 0]);
 }

@@ -109,7 +109,7 @@ fn an_endless_or_gigantic_record_is_damage_and_read_in_no_time() {
     symlink("/dev/zero", &record).unwrap();
     let record = lab.store.dir(b.step()).join("step.json");
     fs::File::options().write(true).open(&record).unwrap().set_len(2_000_000_000).unwrap();
-    assert_eq!(lab.store.stats().unwrap().unreadable, 2);
+    assert_eq!(lab.store.stats().unwrap().in_place.len(), 2);
     let found = lab.store.verify(&mut |_, _| {}).unwrap();
     assert!(found.damaged.iter().all(|damage| damage.damage.contains("no plain file of at most 64 MB")), "{found:?}");
     assert_eq!(lab.run(&plan, &bench).counts(), [2, 2, 0, 0]);
@@ -120,19 +120,120 @@ fn stray_files_are_passed_over_and_listed() {
     let (lab, bench) = (Lab::new(), Bench::default());
     let (plan, _) = diamond(1.0);
     lab.run(&plan, &bench);
-    let places = ["steps/.DS_Store", "steps/give/.DS_Store", "partial/.DS_Store"].map(|place| lab.base().join(place));
-    let unlisted = ["contents/.DS_Store", "pins/.DS_Store", "locks/._x"].map(|place| lab.base().join(place));
-    for place in places.iter().chain(&unlisted) {
+    let mut places: BTreeSet<PathBuf> = [
+        "../.DS_Store",
+        ".DS_Store",
+        "steps/.DS_Store",
+        "steps/give/.DS_Store",
+        "partial/.DS_Store",
+        "partial/sum/Thumbs.db",
+        "contents/.DS_Store",
+        "contents/sum/desktop.ini",
+        "pins/.DS_Store",
+        "locks/._x",
+        "tmp/.nfs0001",
+        "damaged/notes.txt",
+    ]
+    .map(|place| match place.strip_prefix("../") {
+        Some(name) => lab.base().parent().unwrap().join(name),
+        None => lab.base().join(place),
+    })
+    .into();
+    for place in &places {
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, [0, 0, 0, 1, 0xff]).unwrap();
     }
-    let strays = lab.store.stats().unwrap().strays;
-    assert_eq!(strays.iter().collect::<BTreeSet<_>>(), places.iter().collect());
+    // What a file manager made a folder of, and what the repository has there.
+    let folder = lab.base().join("damaged/kept by hand");
+    fs::create_dir(&folder).unwrap();
+    places.insert(folder);
+    fs::write(lab.base().parent().unwrap().join("README.md"), "").unwrap();
+    let listed = |strays: Vec<PathBuf>| assert_eq!(strays.into_iter().collect::<BTreeSet<_>>(), places);
+    let stats = lab.store.stats().unwrap();
+    assert_eq!((stats.damaged.count, stats.partial.count), (0, 0));
+    listed(stats.strays);
     let found = lab.store.verify(&mut |_, _| {}).unwrap();
-    assert_eq!((found.intact, found.damaged.len(), found.strays.len()), (4, 0, 3));
+    assert_eq!((found.intact, found.damaged.len()), (4, 0));
+    listed(found.strays);
     assert_eq!(lab.run(&plan, &bench).counts(), [0, 4, 0, 0]);
-    let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
-    assert_eq!((found.kept.count, found.removed.len(), found.strays.len()), (4, 0, 3));
+    for mode in [GcMode::DryRun, GcMode::Remove] {
+        let found = lab.store.gc(&plan.keys().into(), mode).unwrap();
+        assert_eq!((found.kept.count, found.removed.len()), (4, 0));
+        listed(found.strays);
+    }
     assert!(places.iter().all(|place| place.exists()));
+}
+
+#[test]
+fn what_others_put_into_an_entry_is_no_part_of_it() {
+    let (lab, bench, (_dir, home)) = (Lab::new(), Bench::default(), home());
+    let (plan, [a, ..]) = diamond(1.0);
+    lab.run(&plan, &bench);
+    let entry = lab.store.dir(a.step());
+    let names = [".DS_Store", "._number.txt", "Thumbs.db", "desktop.ini", "number.txt~", ".nfs0001"];
+    for name in names {
+        fs::write(entry.join(name), "not ours").unwrap();
+    }
+    symlink(&home, entry.join("home")).unwrap();
+    symlink(home.join("thesis.txt"), entry.join("thesis")).unwrap();
+    fs::create_dir(entry.join("folder")).unwrap();
+    fs::write(entry.join("folder/letter.txt"), "letter").unwrap();
+    let places: BTreeSet<PathBuf> =
+        names.into_iter().chain(["home", "thesis", "folder"]).map(|name| entry.join(name)).collect();
+    let listed = |strays: Vec<PathBuf>| assert_eq!(strays.into_iter().collect::<BTreeSet<_>>(), places);
+
+    assert_eq!(lab.run(&plan, &bench).counts(), [0, 4, 0, 0]);
+    assert_eq!(lab.store.load(&a).unwrap(), Number(1));
+    let stats = lab.store.stats().unwrap();
+    assert_eq!((stats.in_place, stats.kinds["give"].bytes), (Vec::new(), 4));
+    listed(stats.strays);
+    let found = lab.store.verify(&mut |_, _| {}).unwrap();
+    assert_eq!((found.intact, found.damaged), (4, Vec::new()));
+    listed(found.strays);
+    let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
+    assert_eq!((found.kept.count, found.removed.len()), (4, 0));
+    listed(found.strays);
+    assert!(places.iter().all(|place| place.symlink_metadata().is_ok()));
+
+    // Files and links go with an entry that goes; a folder stays, and what is left is no entry.
+    for mode in [GcMode::DryRun, GcMode::Remove] {
+        let found = lab.store.gc(&Wanted::default(), mode).unwrap();
+        assert_eq!((found.removed.len(), found.strays), (4, vec![entry.join("folder")]));
+    }
+    untouched(&home);
+    let letter = |entry: &Path| fs::read_to_string(entry.join("folder/letter.txt")).unwrap();
+    assert_eq!((letter(&entry).as_str(), fs::read_dir(&entry).unwrap().count()), ("letter", 1));
+    let found = lab.store.verify(&mut |_, _| {}).unwrap();
+    assert_eq!((found.intact, found.damaged, found.strays), (0, Vec::new(), vec![entry.clone()]));
+    assert_eq!(lab.store.stats().unwrap().in_place, []);
+    // It makes room for the step, and even then collecting leaves it.
+    let told = lab.run(&plan, &bench);
+    assert_eq!((told.counts(), told.warnings.len()), ([4, 0, 0, 0], 0));
+    let aside = lab.base().join("damaged").join(format!("give-{}-1", a.step().hash()));
+    assert_eq!((letter(&aside).as_str(), lab.store.stats().unwrap().damaged.count), ("letter", 0));
+    let found = lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap();
+    assert_eq!((found.kept.count, found.removed.len(), found.strays), (4, 0, vec![aside.clone()]));
+    assert_eq!(letter(&aside), "letter");
+}
+
+#[test]
+fn a_folder_in_a_damaged_entry_outlives_it() {
+    let (lab, bench) = (Lab::new(), Bench::default());
+    let (plan, [a, ..]) = diamond(1.0);
+    lab.run(&plan, &bench);
+    let entry = lab.store.dir(a.step());
+    fs::create_dir(entry.join("folder")).unwrap();
+    fs::write(entry.join("folder/letter.txt"), "letter").unwrap();
+    fs::remove_file(entry.join("sign.txt")).unwrap();
+    let told = lab.run(&plan, &bench);
+    assert_eq!((told.counts(), told.warnings.len()), ([1, 3, 0, 0], 1));
+    let aside = lab.base().join("damaged").join(format!("give-{}-1", a.step().hash()));
+    for mode in [GcMode::DryRun, GcMode::Remove] {
+        let found = lab.store.gc(&plan.keys().into(), mode).unwrap();
+        assert_eq!((found.removed.len(), found.strays), (1, vec![aside.join("folder")]));
+    }
+    assert_eq!(fs::read_to_string(aside.join("folder/letter.txt")).unwrap(), "letter");
+    assert_eq!(lab.store.gc(&plan.keys().into(), GcMode::Remove).unwrap().strays, [aside]);
 }
 
 #[test]
