@@ -62,7 +62,7 @@ impl Store {
                     let aside = match self.put_away(name) {
                         Ok(Some(aside)) => Some(aside.display().to_string()),
                         Ok(None) => continue,
-                        Err(StoreError::NotWritable { .. } | StoreError::DiskFull { .. }) => None,
+                        Err(StoreError::NotWritable { .. } | StoreError::NoRoom { .. }) => None,
                         Err(error) => return Err(error),
                     };
                     found.damaged.push(Damage { entry: format!("{}/{}", name.kind, name.hash), damage, aside });
