@@ -123,7 +123,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = folder_of(path);
         fs::create_dir_all(folder)?;
         let mut file = as_usual(&mut tempfile::Builder::new()).tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        file.as_file_mut().write_all(bytes)?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|error| lacking(error, Needs::Bytes(bytes.len() as u64)))

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use super::room::{Needs, lacking};
 use super::{BoundedError, as_usual, folder_of, open, regular};
@@ -16,7 +16,9 @@ const UNFINISHED: &str = ".unfinished";
 /// it when it goes, and would tell of a failure once more.
 #[derive(Debug)]
 pub struct Draft {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<File>,
+    /// What it is called until it is finished.
+    unfinished: TempPath,
     target: PathBuf,
     /// Where the next byte goes.
     place: u64,
@@ -38,11 +40,11 @@ impl Draft {
             }
         };
         let mut builder = tempfile::Builder::new();
-        let file = as_usual(builder.suffix(UNFINISHED)).tempfile_in(folder_of(&target))?;
+        let (file, unfinished) = as_usual(builder.suffix(UNFINISHED)).tempfile_in(folder_of(&target))?.into_parts();
         if let Some(there) = there {
-            file.as_file().set_permissions(there.permissions())?;
+            file.set_permissions(there.permissions())?;
         }
-        Ok(Self { file: BufWriter::new(file), target, place: 0, end: 0, failed: None })
+        Ok(Self { file: BufWriter::new(file), unfinished, target, place: 0, end: 0, failed: None })
     }
 
     /// Gives the file its name.
@@ -51,11 +53,10 @@ impl Draft {
         if let Some(kind) = self.failed {
             return Err(lacking(kind.into(), Needs::MoreThan(self.end)));
         }
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.persist(&self.target).map(drop).map_err(|error| error.error)
+        self.unfinished.persist(&self.target).map_err(|error| error.error)
     }
 
-    fn attempt<T>(&mut self, act: impl FnOnce(&mut BufWriter<NamedTempFile>) -> io::Result<T>) -> io::Result<T> {
+    fn attempt<T>(&mut self, act: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> io::Result<T> {
         act(&mut self.file).map_err(|error| {
             // Who is interrupted tries again.
             if error.kind() != ErrorKind::Interrupted {
