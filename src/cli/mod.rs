@@ -36,6 +36,7 @@ mod remaining;
 mod report;
 mod results;
 mod run;
+mod screen;
 mod session;
 mod show;
 mod terminal;
