@@ -5,6 +5,12 @@ use std::fs::{self, File, FileType, Metadata};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
+mod draft;
+mod room;
+
+pub use draft::{Draft, copy, write, write_with};
+pub use room::{Needs, Shortage, lacking};
+
 /// Why a file is not opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundedError {
@@ -107,34 +113,25 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, BoundedError> {
     String::from_utf8(read(path, most)?).map_err(|error| BoundedError::NotText { at: error.utf8_error().valid_up_to() })
 }
 
-/// Writes a regular file, new or in the place of one; links are followed.
-///
-/// # Errors
-/// When it cannot be written, or something else has the name, which stays as it is.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), BoundedError> {
-    Ok(create(path)?.write_all(bytes)?)
-}
-
-/// Makes a regular file to be written, new or in the place of one; links are followed.
-///
-/// # Errors
-/// As [`write`].
-pub fn create(path: &Path) -> Result<File, BoundedError> {
-    writable(path)?;
-    Ok(File::create(path)?)
-}
-
 /// Puts a file in the place of whatever has the name, whole or not at all. Who may read the files around it may read it,
 /// too: a cache is looked at by others.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = as_usual(&mut tempfile::Builder::new()).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let write = || {
+        let folder = folder_of(path);
+        fs::create_dir_all(folder)?;
+        let mut file = as_usual(&mut tempfile::Builder::new()).tempfile_in(folder)?;
+        file.as_file_mut().write_all(bytes)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|error| lacking(error, Needs::Bytes(bytes.len() as u64)))
+}
+
+/// The folder that a file lies in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// With the permissions that files have when nothing is said of them; those of temporary ones are their owner's alone.

@@ -1,40 +1,35 @@
 //! A numpy archive (`.npz`) that is written array by array and row by row, so that it need not fit into memory.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::bounded::{self, Draft};
 use crate::numpy::{ArrayHeader, Stored};
 
-/// What is being written, beside the file that it becomes.
-const UNFINISHED: &str = "npz.unfinished";
 /// From so many bytes on an entry needs wider fields in the archive.
 const LARGE: usize = 1 << 31;
 
 /// An archive in the making.
-pub struct ArrayArchive(ZipWriter<BufWriter<File>>);
+pub struct ArrayArchive<'a>(ZipWriter<&'a mut Draft>);
 
-impl ArrayArchive {
+impl ArrayArchive<'_> {
     /// Writes the archive `path` with the arrays that `fill` adds to it. It is there complete or not at all.
     ///
     /// # Errors
     /// When it cannot be written, or `fill` fails.
-    pub fn write<E: From<io::Error>>(path: &Path, fill: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
-        let unfinished = path.with_extension(UNFINISHED);
-        let write = || {
-            let mut archive = Self(ZipWriter::new(BufWriter::new(File::create(&unfinished)?)));
+    pub fn write<E: From<io::Error>>(
+        path: &Path,
+        fill: impl FnOnce(&mut ArrayArchive<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        bounded::write_with(path, |draft| {
+            let mut archive = ArrayArchive(ZipWriter::new(draft));
             fill(&mut archive)?;
-            archive.0.finish().map_err(io::Error::from)?.flush()?;
-            Ok(fs::rename(&unfinished, path)?)
-        };
-        let written = write();
-        if written.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
+            archive.0.finish().map_err(io::Error::from)?;
+            Ok(())
+        })
     }
 
     /// Begins an array of this shape, whose elements follow by [`ArrayArchive::push`].
@@ -87,6 +82,7 @@ impl ArrayArchive {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{Cursor, Read};
 
     use super::*;

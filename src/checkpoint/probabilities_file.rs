@@ -1,6 +1,6 @@
 //! What a model says of every class of each image, as others read it: CSV for tables, `.npz` for numpy.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::array_archive::ArrayArchive;
@@ -41,14 +41,15 @@ impl Probabilities<'_> {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_csv(&self, path: &Path) -> io::Result<()> {
-        let mut file = BufWriter::new(bounded::create(path)?);
-        let names = COLUMNS.into_iter().chain(self.classes.iter().map(String::as_str));
-        file.write_all(delimited::line(names).as_bytes())?;
-        for (image, (row, label)) in self.each().zip(self.labels).enumerate() {
-            let numbers = [image.to_string(), label.to_string()].into_iter().chain(row.iter().map(f32::to_string));
-            file.write_all(delimited::line(numbers).as_bytes())?;
-        }
-        file.flush()
+        bounded::write_with(path, |file| {
+            let names = COLUMNS.into_iter().chain(self.classes.iter().map(String::as_str));
+            file.write_all(delimited::line(names).as_bytes())?;
+            for (image, (row, label)) in self.each().zip(self.labels).enumerate() {
+                let numbers = [image.to_string(), label.to_string()].into_iter().chain(row.iter().map(f32::to_string));
+                file.write_all(delimited::line(numbers).as_bytes())?;
+            }
+            Ok(())
+        })
     }
 
     fn each(&self) -> impl Iterator<Item = &[f32]> {

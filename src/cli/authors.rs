@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +12,11 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::artifacts::{INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
+use crate::artifacts::{Evaluation, INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
 use crate::checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use crate::engine::key::StepKey;
 use crate::engine::stage::Artifact;
+use crate::pipeline::Outcome;
 use crate::spec::{Cell, Selection};
 use crate::stages::DataSplit;
 
@@ -24,6 +24,7 @@ use super::args::ExportArguments;
 use super::export::file_name;
 use super::failure::{Failure, Status};
 use super::files::selection_names;
+use super::leftovers::{nothing_else, nothing_of, with_folders};
 use super::session::Session;
 use super::text;
 use super::writing::{WriteError, create, write};
@@ -36,6 +37,28 @@ struct RankedSplit<'a> {
     data: &'a DataSplit,
     shards: Vec<StepKey>,
     sis: Option<SisSet>,
+}
+
+/// What the cache has of a split, and how it is written.
+struct Surveyed {
+    names: SelectionNames,
+    /// The images' numbers, each with how many pixels suffice; `None` where nothing does.
+    images: Vec<(usize, Option<usize>)>,
+    /// Whether every shard is there.
+    whole: bool,
+}
+
+impl RankedSplit<'_> {
+    /// `fashion_test`.
+    fn name(&self) -> String {
+        format!("{}_{}", self.data.source.name, self.data.split)
+    }
+
+    /// The folder of its selections, or their packed file.
+    fn place(&self, into: &Path, packed: bool) -> PathBuf {
+        let name = if packed { format!("{}.npz", self.name()) } else { self.name() };
+        folder(into, self.cell).join("sis").join(name)
+    }
 }
 
 /// What was written, and what was not.
@@ -54,10 +77,14 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     let mut written = Written::default();
     let mut known = false;
     let splits = splits(session, name, &mut written)?;
-    let names = check(session, &splits, arguments.packed).map_err(|error| failed(&*error))?;
-    for (split, names) in splits.iter().zip(&names) {
+    let surveyed = splits.iter().map(|split| survey(session, split, arguments.packed)).collect::<Result<Vec<_>, _>>();
+    let surveyed = surveyed.map_err(|error| failed(&*error))?;
+    check_selections(&splits, &surveyed, into, arguments.packed)?;
+    check_models(session, name, into)?;
+    check_predictions(session, name, into)?;
+    for (split, surveyed) in splits.iter().zip(&surveyed) {
         known = true;
-        write_split(session, arguments, into, split, names, &mut written).map_err(|error| failed(&*error))?;
+        write_split(session, arguments, into, split, surveyed, &mut written).map_err(|error| failed(&*error))?;
     }
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
@@ -76,9 +103,7 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
                 let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
                 let said =
                     said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
-                let path = folder(&into.join(&outcome.model), &outcome.cell)
-                    .join("preds")
-                    .join(format!("{}.csv", outcome.images.replace('.', "_")));
+                let path = predictions_file(into, outcome);
                 write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())?;
                 written.paths.push(path);
             }
@@ -140,27 +165,96 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
     Ok(splits)
 }
 
-/// Refuses selections that have no such form, before anything is written, and says what the files of each split will
-/// be called. All shards of a split are of one method.
-fn check(session: &Session, splits: &[RankedSplit<'_>], packed: bool) -> Result<Vec<SelectionNames>, AnyError> {
-    let names = splits.iter().map(|split| {
-        let mut shards = split.shards.iter().map(|shard| load_shard(session, shard));
-        let ranking = shards.find_map(Result::transpose).transpose()?;
-        match ranking.as_ref().map(Ranking::method) {
-            Some(Selection::BatchedGradient { .. }) if packed => {
-                Err("only backward selections can be packed: leave `--packed` out".into())
-            }
-            Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
-                Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into())
-            }
-            Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
-                Ok(selection_names(&session.env.library, &split.data.source, split.data.split)?)
-            }
-            // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
-            Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => Ok(SelectionNames::Numbers),
+/// Refuses selections that have no such form, before anything is written, and says of which images there are some. All
+/// shards of a split are of one method.
+fn survey(session: &Session, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, AnyError> {
+    let (mut images, mut whole, mut method) = (Vec::new(), true, None);
+    for shard in &split.shards {
+        let Some(ranking) = load_shard(session, shard)? else {
+            whole = false;
+            continue;
+        };
+        for image in ranking.first()..ranking.first() + ranking.len() {
+            images.push((image, split.sis.as_ref().map_or(Some(0), |set| Some(subset(set, image)?.len()))));
         }
+        method.get_or_insert_with(|| ranking.method().clone());
+    }
+    let names = match method {
+        Some(Selection::BatchedGradient { .. }) if packed => {
+            return Err("only backward selections can be packed: leave `--packed` out".into());
+        }
+        Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
+            return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+        }
+        Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
+            selection_names(&session.env.library, &split.data.source, split.data.split)?
+        }
+        // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
+        Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => SelectionNames::Numbers,
+    };
+    Ok(Surveyed { names, images, whole })
+}
+
+/// Refuses selections of an earlier export: they would be read with these.
+fn check_selections(
+    splits: &[RankedSplit<'_>],
+    surveyed: &[Surveyed],
+    into: &Path,
+    packed: bool,
+) -> Result<(), Failure> {
+    let mut own = BTreeSet::new();
+    for (split, Surveyed { names, images, whole }) in splits.iter().zip(surveyed) {
+        let (name, place) = (split.name(), split.place(into, packed));
+        if !packed {
+            let sufficient = images.iter().filter(|(_, size)| size.is_some());
+            nothing_else(&place, &sufficient.map(|&(image, _)| names.file(&name, image)).collect())?;
+        }
+        if !images.is_empty() && (*whole || !packed) {
+            own.insert(place);
+        }
+    }
+    let places = with_folders(into).into_iter().flat_map(|cell| {
+        let both = |split: &RankedSplit<'_>| [split.name(), format!("{}.npz", split.name())];
+        splits.iter().flat_map(both).map(move |name| cell.join("sis").join(name)).collect::<Vec<_>>()
     });
-    names.collect()
+    nothing_of(places.filter(|place| !own.contains(place)))
+}
+
+/// Refuses models of an earlier export.
+fn check_models(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
+    let outcomes = session.planned.results[0].models.iter().filter(|outcome| outcome.stage == *name);
+    let (mut own, mut any) = (BTreeSet::new(), false);
+    for outcome in outcomes {
+        any = true;
+        if let Some(model) = session.load(&outcome.key)? {
+            own.extend(model_folders(&folder(into, &outcome.cell), &model));
+        }
+    }
+    // The members of an ensemble lie in folders of their own.
+    let there = with_folders(into).into_iter().flat_map(|cell| with_folders(&cell)).filter(|_| any);
+    nothing_of(there.filter(|folder| !own.contains(folder)).map(|folder| checkpoint_file(&folder)))
+}
+
+/// Refuses predictions of an earlier export on the same images.
+fn check_predictions(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
+    let evaluations = session.planned.results[0].evaluations.iter().map(|evaluated| &evaluated.outcome);
+    let (mut own, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
+        if session.verified(outcome.key.step())?.is_some() {
+            own.insert(predictions_file(into, outcome));
+        }
+        let cells = with_folders(&into.join(&outcome.model)).into_iter();
+        places.extend(cells.map(|cell| predictions_of(&cell, &outcome.images)));
+    }
+    nothing_of(places.into_iter().filter(|place| !own.contains(place)))
+}
+
+fn predictions_file(into: &Path, outcome: &Outcome<Evaluation>) -> PathBuf {
+    predictions_of(&folder(&into.join(&outcome.model), &outcome.cell), &outcome.images)
+}
+
+fn predictions_of(cell: &Path, images: &str) -> PathBuf {
+    cell.join("preds").join(format!("{}.csv", images.replace('.', "_")))
 }
 
 fn write_split(
@@ -168,24 +262,21 @@ fn write_split(
     arguments: &ExportArguments,
     into: &Path,
     split: &RankedSplit<'_>,
-    names: &SelectionNames,
+    surveyed: &Surveyed,
     written: &mut Written,
 ) -> Result<(), AnyError> {
-    let name = format!("{}_{}", split.data.source.name, split.data.split);
-    let folder = folder(into, split.cell);
+    let (Surveyed { names, images, whole }, name) = (surveyed, split.name());
+    let place = split.place(into, arguments.packed);
     let shape = match split.data.source.kind.image_shape() {
         Some(shape) => shape,
         None => session.env.library.images(&split.data.source, split.data.split)?.shape,
     };
     let size = [shape.height, shape.width];
     let mut predictions = Vec::new();
-    let mut images: Vec<(usize, Option<usize>)> = Vec::new();
-    let mut whole = true;
-    let sis = folder.join("sis").join(&name);
+    written.insufficient += images.iter().filter(|(_, size)| size.is_none()).count();
     for shard in &split.shards {
         let Some(ranking) = load_shard(session, shard)? else {
             written.absent += 1;
-            whole = false;
             continue;
         };
         for index in 0..ranking.len() {
@@ -193,29 +284,21 @@ fn write_split(
             if let Some(curve) = ranking.curve(index) {
                 predictions.push(Prediction { image, class: curve.class, confidence: curve.full });
             }
-            let size = split.sis.as_ref().map_or(Some(0), |set| Some(subset(set, image)?.len()));
-            written.insufficient += usize::from(size.is_none());
-            images.push((image, size));
         }
         if !arguments.packed {
-            create(&sis)?;
+            create(&place)?;
             (0..ranking.len()).into_par_iter().try_for_each(|index| {
                 let file = names.file(&name, ranking.first() + index);
-                write_selection(&sis.join(file), &ranking, index, size, split.sis.as_ref())
+                write_selection(&place.join(file), &ranking, index, size, split.sis.as_ref())
             })?;
         }
-    }
-    if !arguments.packed {
-        let sufficient = images.iter().filter(|(_, size)| size.is_some());
-        nothing_else(&sis, &sufficient.map(|&(image, _)| names.file(&name, image)).collect())?;
     }
     if predictions.is_empty() {
         return Ok(());
     }
-    if arguments.packed && whole {
-        let path = folder.join("sis").join(format!("{name}.npz"));
-        create(&folder.join("sis"))?;
-        write_packed::<AnyError>(&path, size, &images, |visit| {
+    if arguments.packed && *whole {
+        place.parent().map_or(Ok(()), create)?;
+        write_packed::<AnyError>(&place, size, images, |visit| {
             for shard in &split.shards {
                 let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
                 for index in 0..ranking.len() {
@@ -225,30 +308,17 @@ fn write_split(
             Ok(())
         })
         .map_err(|error| match error.downcast::<io::Error>() {
-            Ok(error) => WriteError::at(&path)(*error).into(),
+            Ok(error) => WriteError::at(&place)(*error).into(),
             Err(error) => error,
         })?;
-        written.paths.push(path);
-    } else if !arguments.packed {
-        written.paths.push(sis);
     }
-    let path = folder.join("preds").join(format!("{name}.csv"));
+    if *whole || !arguments.packed {
+        written.paths.push(place);
+    }
+    let path = folder(into, split.cell).join("preds").join(format!("{name}.csv"));
     write(&path, write_predictions(&predictions).as_bytes())?;
     written.paths.push(path);
     Ok(())
-}
-
-/// Refuses a folder that holds other files than those of this export, which would be taken for its own.
-pub(super) fn nothing_else(folder: &Path, own: &BTreeSet<String>) -> Result<(), String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-    let other = names.filter(|name| !own.contains(name)).min();
-    other.map_or(Ok(()), |other| {
-        Err(format!(
-            "{} holds {other}, too, which is not of this export: remove that folder, or choose another one with `--to`",
-            folder.display()
-        ))
-    })
 }
 
 fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
@@ -303,14 +373,24 @@ fn write_selection(
 
 /// Writes the weights of a model, each network of an ensemble in a folder of its own.
 fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
-    for (place, network) in model.networks.iter().enumerate() {
-        let folder =
-            if model.networks.len() == 1 { folder.to_owned() } else { folder.join(format!("member-{}", place + 1)) };
-        let path = folder.join("checkpoints").join("checkpoint.safetensors");
+    for (folder, network) in model_folders(folder, model).iter().zip(&model.networks) {
+        let path = checkpoint_file(folder);
         write(&path, &weights(model, network, key)?)?;
         written.paths.push(path);
     }
     Ok(())
+}
+
+/// The folder of each network of a model.
+fn model_folders(folder: &Path, model: &Model) -> Vec<PathBuf> {
+    match model.networks.len() {
+        1 => vec![folder.to_owned()],
+        count => (1..=count).map(|member| folder.join(format!("member-{member}"))).collect(),
+    }
+}
+
+fn checkpoint_file(folder: &Path) -> PathBuf {
+    folder.join("checkpoints").join("checkpoint.safetensors")
 }
 
 /// A network's tensors under the authors' names, with what it needs to be used as metadata.

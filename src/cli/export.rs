@@ -1,76 +1,22 @@
 //! `export`: copies a stage's results into a folder, and draws what its subsets leave of the images.
 
-use std::collections::BTreeSet;
-use std::num::NonZeroU32;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
+use crate::artifacts::ImageSet;
 use crate::config::experiment::Experiment;
 use crate::engine::plan::Label;
-use crate::nn::appearance::picture;
-use crate::report::drawing::{Drawing, Panel, Shown};
-use crate::spec::{Cell, ImageShape};
+use crate::spec::Cell;
 use crate::stages::DataSplit;
 
 use super::args::{ExportArguments, Layout};
-use super::authors::nothing_else;
 use super::failure::{Failure, Status};
+use super::leftovers::{nothing_else, nothing_else_of};
+use super::pictures::{self, Pictured};
 use super::session::{Session, suggestion};
-use super::writing::{copy, write};
+use super::writing::copy;
 use super::{authors, human_study, preprocessed, probabilities, text};
-
-/// Images on a contact sheet at most, and pictures of a set of thousands if nothing else is asked for.
-const MOST_DRAWN: usize = 24;
-/// Small images are drawn larger, up to this side.
-const SIDE: usize = 128;
-/// The largest side of the square drawn for a pixel.
-const LARGEST: usize = 4;
-
-/// A set of subsets of a split's images.
-enum Set {
-    /// What suffices of each, of some.
-    Sufficient(SisSet),
-    /// What is kept of each.
-    Kept(Subsets),
-}
-
-impl Set {
-    /// The images' numbers in the split.
-    fn numbers(&self, images: &ImageSet) -> Range<usize> {
-        match self {
-            Self::Sufficient(set) => set.first..images.len().min(set.first + set.images.len()),
-            Self::Kept(subsets) => 0..images.len().min(subsets.len()),
-        }
-    }
-
-    /// What the subset of an image shows; `None` where nothing suffices.
-    fn seen(&self, images: &ImageSet, number: usize) -> Result<Option<Seen>, UnreadableImage> {
-        match self {
-            Self::Sufficient(set) => Ok(set.images[number - set.first].subset.clone().map(Seen::Only)),
-            Self::Kept(subsets) => picture(images, subsets, number).map(|picture| Some(Seen::Picture(picture))),
-        }
-    }
-}
-
-/// What a subset shows of an image.
-enum Seen {
-    /// These pixels, before the mean colour.
-    Only(Vec<u32>),
-    /// An image of its own.
-    Picture(Vec<u8>),
-}
-
-impl Seen {
-    /// It, of `image`.
-    fn panel<'a>(&'a self, image: &'a [u8]) -> Panel<'a> {
-        match self {
-            Self::Only(pixels) => Panel { image, shown: Shown::Only(pixels) },
-            Self::Picture(picture) => Panel { image: picture, shown: Shown::All },
-        }
-    }
-}
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
@@ -127,23 +73,27 @@ fn is_drawn(session: &Session, arguments: &ExportArguments) -> bool {
     arguments.layout == Layout::Cache && drawn.any(|stage| *stage == arguments.name)
 }
 
+/// A step whose files are copied.
+struct Copied {
+    from: PathBuf,
+    to: PathBuf,
+    files: Vec<String>,
+}
+
 /// Copies the files of a stage's steps into the folder `into`.
 fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
-    let mut copied = 0;
+    let mut steps = Vec::new();
     let mut absent = 0;
     for (_, step) in session.planned.plan.steps().filter(|(_, step)| step.label().stage == arguments.name) {
-        let to = into.join(folder_name(step.label()));
         match step.key().map(|key| session.verified(key)).transpose()?.flatten() {
             None => absent += 1,
             Some((from, record)) => {
-                for file in record.files.keys() {
-                    copy(&from.join(file), &to.join(file))?;
-                }
-                copied += 1;
+                let to = into.join(folder_name(step.label()));
+                steps.push(Copied { from, to, files: record.files.keys().cloned().collect() });
             }
         }
     }
-    if copied == 0 {
+    if steps.is_empty() {
         let file = arguments.file.display();
         let message = format!(
             "no step of `{}` is in the cache: `overinterp run {file} --stage {}` computes them",
@@ -151,14 +101,52 @@ fn copy_all(session: &Session, arguments: &ExportArguments, into: &Path) -> Resu
         );
         return Err(Failure { status: session.ended(Status::Usage), message });
     }
-    let drawn = draw(session, arguments, into)?;
-    for path in drawn.into_iter().chain(probabilities::write(session, arguments, into)?) {
+    let pictured = pictures::of_stage(session, arguments, into)?;
+    let asked = probabilities::due(session, arguments, into)?;
+    check_leftovers(session, arguments, into, &steps, &pictured, &asked)?;
+    for Copied { from, to, files } in &steps {
+        for file in files {
+            copy(&from.join(file), &to.join(file))?;
+        }
+        outln!("{}", to.display());
+    }
+    for path in pictured.iter().map(Pictured::write).collect::<Result<Vec<_>, _>>()?.concat() {
+        outln!("{}", path.display());
+    }
+    for path in probabilities::write(session, arguments, &asked)? {
         outln!("{}", path.display());
     }
     let missing =
         if absent > 0 { format!("; {} not in the cache yet", text::count(absent, "step")) } else { String::new() };
-    errln!("copied {} to {}{missing}", text::count(copied, "step"), into.display());
+    errln!("copied {} to {}{missing}", text::count(steps.len(), "step"), into.display());
     Ok(session.ended(Status::Success))
+}
+
+/// Refuses what an earlier export left where this one goes, before anything is written.
+fn check_leftovers(
+    session: &Session,
+    arguments: &ExportArguments,
+    into: &Path,
+    steps: &[Copied],
+    pictured: &[Pictured],
+    asked: &[probabilities::Due<'_>],
+) -> Result<(), Failure> {
+    let steps = steps.iter().map(|step| (step.to.clone(), step.files.iter().cloned().collect::<BTreeSet<_>>()));
+    let mut folders: BTreeMap<PathBuf, BTreeSet<String>> = steps.collect();
+    let mut own: BTreeSet<PathBuf> = folders.keys().cloned().collect();
+    for due in asked {
+        let files = folders.entry(due.folder.clone()).or_default();
+        files.extend(probabilities::files(arguments).map(|(_, file)| file.to_owned()));
+    }
+    for pictures in pictured {
+        own.insert(pictures.sheet.clone());
+        if !pictures.files.is_empty() {
+            own.insert(pictures.folder());
+        }
+        folders.insert(pictures.folder(), pictures.files.values().cloned().collect());
+    }
+    nothing_else_of(&session.experiments[0], &arguments.name, into, &own)?;
+    folders.iter().try_for_each(|(folder, files)| nothing_else(folder, files))
 }
 
 /// The folder of a step's files.
@@ -167,16 +155,25 @@ pub(super) fn folder_name(label: &Label) -> String {
     file_name(&Label { shard: None, ..label.clone() }.to_string(), &shard)
 }
 
+/// Bytes that a file's name may have in front of its hash and ending.
+const LONGEST: usize = 200;
+
 /// A name that every file system takes, of a cell and what is in front of it. Where another name could become the same
 /// one (by what is replaced or cut, or on a system that does not tell upper from lower case), its hash is a part of it.
 pub(super) fn file_name(text: &str, ending: &str) -> String {
-    const LONGEST: usize = 200;
     let plain = |c: char| !(c.is_control() || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|'));
     let name: String = text.chars().map(|c| if c != ' ' && plain(c) { c } else { '_' }).collect();
     let is_own = text.chars().all(plain) && !text.chars().any(char::is_uppercase) && name.len() <= LONGEST;
-    if is_own {
-        return name + ending;
-    }
+    if is_own { name + ending } else { hashed(&name, text, ending) }
+}
+
+/// A name that may stand as it is but for its length: a long one is cut, and the hash of all of it is a part.
+pub(super) fn within_limits(name: &str, ending: &str) -> String {
+    if name.len() <= LONGEST { format!("{name}{ending}") } else { hashed(name, name, ending) }
+}
+
+/// What fits of a name, with the hash of the text that it stands for.
+fn hashed(name: &str, text: &str, ending: &str) -> String {
     let mut cut = name.len().min(LONGEST);
     while !name.is_char_boundary(cut) {
         cut -= 1;
@@ -185,78 +182,14 @@ pub(super) fn file_name(text: &str, ending: &str) -> String {
     format!("{}-{}{ending}", &name[..cut], &hash[..8])
 }
 
-/// A contact sheet for every set of subsets of the stage: its first images, each beside what its subset leaves of it.
-/// What the subset leaves of an image is also a picture of its own, in a folder beside the sheet.
-fn draw(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut sets: Vec<(String, &DataSplit, Set)> = Vec::new();
-    let results = &session.planned.results[0];
-    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Some(set)) = (&outcome.data, session.load(&outcome.key)?) {
-            sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Sufficient(set)));
-        }
-    }
-    for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Some(subsets)) = (&outcome.data, session.load(&outcome.key)?) {
-            sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Kept(subsets)));
-        }
-    }
-    let count = arguments.images.unwrap_or(MOST_DRAWN);
-    let mut paths = Vec::new();
-    for (name, data, set) in &sets {
-        let images = images(session, data)?;
-        let path = into.join(name);
-        write(&path, &sheet(&images, set, count.min(MOST_DRAWN))?)?;
-        let folder = path.with_extension("");
-        paths.push(path);
-        let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape));
-        let mut own = BTreeSet::new();
-        for number in set.numbers(&images).take(count) {
-            let Some(seen) = set.seen(&images, number)? else { continue };
-            let image = images.image(number)?;
-            let png = drawing.image(seen.panel(&image)).map_err(|error| Failure::because(Status::Internal, &error))?;
-            let picture = format!("{number:05}.png");
-            write(&folder.join(&picture), &png)?;
-            own.insert(picture);
-        }
-        nothing_else(&folder, &own).map_err(Failure::usage)?;
-        if folder.is_dir() {
-            paths.push(folder);
-        }
-    }
-    Ok(paths)
-}
-
 /// The images behind subsets.
 pub(super) fn images(session: &Session, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
     Ok(session.env.library.images(&data.source, data.split)?)
 }
 
-fn sheet_name(stage: &str, images: &str, cell: &Cell) -> String {
-    file_name(&format!("{stage}-{}{}", images.replace('.', "-"), cell_part(cell)), ".png")
-}
-
 /// `-arch=resnet20-seed=0`, for a part of a file's name.
 pub(super) fn cell_part(cell: &Cell) -> String {
     cell.iter().map(|(axis, value)| format!("-{axis}={value}")).collect::<Vec<_>>().concat()
-}
-
-/// Side of the square drawn for a pixel.
-fn scale(shape: ImageShape) -> NonZeroU32 {
-    let times = SIDE / shape.height.max(shape.width).max(1);
-    NonZeroU32::new(times.clamp(1, LARGEST) as u32).unwrap_or(NonZeroU32::MIN)
-}
-
-fn sheet(images: &ImageSet, set: &Set, count: usize) -> Result<Vec<u8>, Failure> {
-    let nothing = || Seen::Only(Vec::new());
-    let read = set
-        .numbers(images)
-        .take(count)
-        .map(|number| Ok((images.image(number)?, set.seen(images, number)?.unwrap_or_else(nothing))));
-    let read: Vec<_> = read.collect::<Result<_, UnreadableImage>>()?;
-    let rows: Vec<Vec<Panel<'_>>> =
-        read.iter().map(|(image, seen)| vec![Panel { image, shown: Shown::All }, seen.panel(image)]).collect();
-    let drawing = Drawing::new(images.shape, &images.normalise, scale(images.shape)).contact_sheet(&rows);
-    drawing.map_err(|error| Failure::because(Status::Internal, &error))
 }
 
 #[cfg(test)]

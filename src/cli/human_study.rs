@@ -68,6 +68,9 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
     Ok(session.ended(Status::Success))
 }
 
+/// What file systems allow of a name, in bytes.
+const LONGEST_KEY: usize = 255;
+
 /// The sheet's name in its folder.
 const SHEET: &str = "answers.csv";
 
@@ -76,6 +79,10 @@ fn key_beside(folder: &Path) -> Result<PathBuf, Failure> {
     let name = folder.file_name().ok_or_else(|| Failure::usage("--human-study needs the name of a new folder"))?;
     let mut name = name.to_owned();
     name.push(".key.csv");
+    if name.len() > LONGEST_KEY {
+        let problem = format!("the key beside {} would have a name of {} bytes", folder.display(), name.len());
+        return Err(Failure::usage(format!("{problem}, more than file systems allow: choose a shorter folder")));
+    }
     Ok(folder.with_file_name(name))
 }
 

@@ -6,11 +6,12 @@ use std::path::Path;
 use crate::artifacts::{ImageSet, UnreadableImage};
 use crate::checkpoint::ArrayArchive;
 use crate::config::experiment::Experiment;
-use crate::spec::{DataSource, Split};
+use crate::spec::Split;
 
 use super::args::{ExportArguments, Layout};
 use super::export::{cell_part, file_name};
 use super::failure::{Failure, Status};
+use super::leftovers::nothing_else_of;
 use super::session::Session;
 use super::text;
 use super::writing::{WriteError, create};
@@ -30,43 +31,39 @@ pub(super) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
         )));
     }
     let sources = session.experiments[0].data.iter().filter(|source| source.name == arguments.name);
-    let mut written = 0;
-    let mut absent = Vec::new();
+    let mut halves = Vec::new();
+    let mut absent = None;
     for (source, split) in sources.flat_map(|source| Split::ALL.map(|split| (source, split))) {
         if !source.kind.has(split) {
             continue;
         }
         match session.env.library.images(source, split) {
             Ok(images) => {
-                write(&images, source, split, arguments, into)?;
-                written += 1;
+                let name = file_name(&format!("{}{}-{split}", source.name, cell_part(&source.cell)), ".npz");
+                halves.push((into.join(name), images));
             }
-            Err(error) if error.is_missing() => absent.push(error),
+            Err(error) if error.is_missing() => absent = absent.or(Some(error)),
             Err(error) => return Err(error.into()),
         }
     }
-    match absent.into_iter().next() {
-        Some(absent) if written == 0 => Err(absent.into()),
-        Some(absent) => {
-            errln!("only one half is there: {absent}");
-            Ok(session.ended(Status::Success))
-        }
-        None => Ok(session.ended(Status::Success)),
+    let own = halves.iter().map(|(path, _)| path.clone()).collect();
+    nothing_else_of(&session.experiments[0], &arguments.name, into, &own)?;
+    for (path, images) in &halves {
+        create(into)?;
+        write(images, arguments, path)?;
     }
+    match absent {
+        Some(absent) if halves.is_empty() => return Err(absent.into()),
+        Some(absent) => errln!("only one half is there: {absent}"),
+        None => {}
+    }
+    Ok(session.ended(Status::Success))
 }
 
-fn write(
-    images: &ImageSet,
-    source: &DataSource,
-    split: Split,
-    arguments: &ExportArguments,
-    into: &Path,
-) -> Result<(), Failure> {
-    let path = into.join(file_name(&format!("{}{}-{split}", source.name, cell_part(&source.cell)), ".npz"));
-    create(into)?;
+fn write(images: &ImageSet, arguments: &ExportArguments, path: &Path) -> Result<(), Failure> {
     let count = arguments.images.map_or(images.len(), |count| count.min(images.len()));
     let (shape, normalise) = (images.shape, &images.normalise);
-    ArrayArchive::write::<Unwritten>(&path, |archive| {
+    ArrayArchive::write::<Unwritten>(path, |archive| {
         archive.start::<u8>("images", &[count, shape.height, shape.width, shape.channels])?;
         for image in 0..count {
             archive.push(images.image(image)?.iter().copied())?;
@@ -79,7 +76,7 @@ fn write(
     })
     .map_err(|error| match error {
         Unwritten::Image(error) => Failure::from(error),
-        Unwritten::File(error) => WriteError::at(&path)(error).into(),
+        Unwritten::File(error) => WriteError::at(path)(error).into(),
     })?;
     outln!("{}", path.display());
     errln!(

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{Evaluation, Model, Subsets};
+use crate::artifacts::{Evaluation, Subsets};
 use crate::checkpoint::Probabilities;
+use crate::engine::key::Key;
 use crate::nn::batches::Samples;
 use crate::nn::observer::Unobserved;
 use crate::nn::predict::all_probabilities;
@@ -12,6 +13,7 @@ use crate::pipeline::Evaluated;
 use super::args::{ArrayForm, ExportArguments};
 use super::export::{folder_name, images};
 use super::failure::{Failure, Status};
+use super::output::printable;
 use super::session::Session;
 use super::text;
 use super::writing::{WriteError, create};
@@ -24,34 +26,72 @@ pub(super) fn check(session: &Session, arguments: &ExportArguments) -> Result<()
     Err(Failure::usage(format!("`--probabilities` are of an `evaluate` stage, and `{}` is none", arguments.name)))
 }
 
-/// Writes them for each of the stage's evaluations that the cache has, into the folder of its other files. Says where.
-pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut paths = Vec::new();
-    if arguments.probabilities.is_empty() {
-        return Ok(paths);
+/// An evaluation of which they are asked, and that the cache has with all that it is computed from.
+pub(super) struct Due<'a> {
+    evaluated: &'a Evaluated,
+    /// The step's name.
+    label: String,
+    /// Where its other files go.
+    pub folder: PathBuf,
+}
+
+/// Each of the stage's evaluations whose probabilities can be computed. Says which cannot.
+pub(super) fn due<'a>(
+    session: &'a Session,
+    arguments: &'a ExportArguments,
+    into: &Path,
+) -> Result<Vec<Due<'a>>, Failure> {
+    let mut due = Vec::new();
+    for evaluated in evaluations(session, arguments).filter(|_| !arguments.probabilities.is_empty()) {
+        let plan = &session.planned.plan;
+        let Some(step) = plan.find(evaluated.outcome.key.step()) else { continue };
+        if session.verified(evaluated.outcome.key.step())?.is_none() {
+            continue;
+        }
+        let mut needed = std::iter::once(evaluated.asked.step()).chain(evaluated.shown.subset.as_ref().map(Key::step));
+        if needed.try_fold(true, |all, key| Ok::<_, Failure>(all && session.verified(key)?.is_some()))? {
+            let label = plan.step(step).label();
+            due.push(Due { evaluated, label: label.to_string(), folder: into.join(folder_name(label)) });
+        } else {
+            let (model, images) = (&evaluated.outcome.model, &evaluated.outcome.images);
+            errln!("no probabilities of {model} on {images}: its model or subsets are no longer in the cache");
+        }
     }
-    for evaluated in evaluations(session, arguments) {
-        let Some(evaluation) = session.load(&evaluated.outcome.key)? else { continue };
-        let Some((model, subsets)) = needed(session, evaluated)? else { continue };
+    Ok(due)
+}
+
+/// The forms that are asked for, each once, and the names of their files.
+pub(super) fn files(arguments: &ExportArguments) -> impl Iterator<Item = (ArrayForm, &'static str)> {
+    let all = [(ArrayForm::Npz, "probabilities.npz"), (ArrayForm::Csv, "probabilities.csv")];
+    all.into_iter().filter(|(form, _)| arguments.probabilities.contains(form))
+}
+
+/// Writes them into the folders of the evaluations' other files. Says where.
+pub(super) fn write(session: &Session, arguments: &ExportArguments, due: &[Due<'_>]) -> Result<Vec<PathBuf>, Failure> {
+    let mut paths = Vec::new();
+    for Due { evaluated, label, folder } in due {
+        let subsets = evaluated.shown.subset.as_ref().map(|key| session.load(key)).transpose()?;
+        let loaded = (session.load(&evaluated.outcome.key)?, session.load(&evaluated.asked)?);
+        let (Some(evaluation), Some(model)) = loaded else { continue };
+        // Where there are subsets, they were there a moment ago.
+        let Some(subsets) = subsets.map_or(Some(None), |subsets: Option<Subsets>| subsets.map(Some)) else { continue };
         let images = images(session, &evaluated.shown.data)?;
         let samples = Samples { images: &images, subsets: subsets.as_ref() };
         let rows = all_probabilities(&model, samples, &session.env.device, &Unobserved)
             .map_err(|error| Failure::because(Status::Stage, &error))?;
-        let plan = &session.planned.plan;
-        let Some(step) = plan.find(evaluated.outcome.key.step()) else { continue };
-        let label = plan.step(step).label();
-        say_difference(&evaluation, &rows, &label.to_string());
-        let folder = into.join(folder_name(label));
-        create(&folder)?;
-        let probabilities = Probabilities { classes: &images.classes, labels: &images.labels, rows: &rows };
-        for form in &arguments.probabilities {
-            let path = folder.join(match form {
-                ArrayForm::Npz => "probabilities.npz",
-                ArrayForm::Csv => "probabilities.csv",
-            });
+        say_difference(&evaluation, &rows, label);
+        create(folder)?;
+        let exact = Probabilities { classes: &images.classes, labels: &images.labels, rows: &rows };
+        for (form, file) in files(arguments) {
+            let path = folder.join(file);
             let written = match form {
-                ArrayForm::Npz => probabilities.write_npz(&path),
-                ArrayForm::Csv => probabilities.write_csv(&path),
+                ArrayForm::Npz => exact.write_npz(&path),
+                ArrayForm::Csv => {
+                    // People open tables in terminals.
+                    let classes: Vec<String> =
+                        images.classes.iter().map(|class| printable(class).into_owned()).collect();
+                    Probabilities { classes: &classes, ..exact }.write_csv(&path)
+                }
             };
             written.map_err(WriteError::at(&path))?;
             paths.push(path);
@@ -63,20 +103,6 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
 fn evaluations<'a>(session: &'a Session, arguments: &'a ExportArguments) -> impl Iterator<Item = &'a Evaluated> {
     let all = session.planned.results[0].evaluations.iter();
     all.filter(|evaluated| evaluated.outcome.stage == arguments.name)
-}
-
-/// The model and the subsets, or nothing where they have left the cache, which is said.
-fn needed(session: &Session, evaluated: &Evaluated) -> Result<Option<(Model, Option<Subsets>)>, Failure> {
-    let subsets = match &evaluated.shown.subset {
-        None => Some(None),
-        Some(key) => session.load(key)?.map(Some),
-    };
-    let needed = session.load(&evaluated.asked)?.zip(subsets);
-    if needed.is_none() {
-        let (model, images) = (&evaluated.outcome.model, &evaluated.outcome.images);
-        errln!("no probabilities of {model} on {images}: its model or subsets are no longer in the cache");
-    }
-    Ok(needed)
 }
 
 /// Says where the device at hand gives other confidences than the evaluation has.

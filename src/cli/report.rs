@@ -1,7 +1,6 @@
 //! `report`: one HTML page with all that the cache holds of an experiment, and its figures beside it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use crate::config::experiment::{ImagesRef, Settings};
 use crate::config::{Experiment, merged};
@@ -12,9 +11,11 @@ use crate::report::page::{Caveat, DataOrigin, MadeBy, Page, SplitOrigin};
 use crate::spec::{Selection, Split};
 
 use super::args::ReportArguments;
+use super::export::within_limits;
 use super::failure::{Failure, Status};
 use super::figures::figures;
 use super::files::full_name;
+use super::output::printable;
 use super::results::answers;
 use super::session::Session;
 use super::{text, writing};
@@ -46,12 +47,19 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     };
 
     let name = file_name(&experiment.name);
-    outln!("{}", write(&arguments.out, &format!("{name}.html"), &page.html())?.display());
+    let write = |name: &str, ending: &str, content: &str| {
+        let path = arguments.out.join(within_limits(name, ending));
+        // Names of classes come from folders and files of others.
+        writing::write(&path, printable(content).as_bytes())?;
+        outln!("{}", path.display());
+        Ok::<_, Failure>(())
+    };
+    write(&name, ".html", &page.html())?;
     for figure in &figures {
         let name = format!("{name}-{}", figure.name);
         if let Some(svg) = figure.svg_file() {
-            outln!("{}", write(&arguments.out, &format!("{name}.svg"), &svg)?.display());
-            outln!("{}", write(&arguments.out, &format!("{name}.csv"), &figure.numbers.csv())?.display());
+            write(&name, ".svg", &svg)?;
+            write(&name, ".csv", &figure.numbers.csv())?;
         }
     }
     let (there, all) = page.steps;
@@ -64,12 +72,6 @@ pub(super) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
         );
     }
     Ok(session.ended(Status::Success))
-}
-
-fn write(folder: &Path, name: &str, content: &str) -> Result<PathBuf, Failure> {
-    let path = folder.join(name);
-    writing::write(&path, content.as_bytes())?;
-    Ok(path)
 }
 
 /// An experiment's name as that of a file: letters and digits stay, and what lies between them becomes a dash.

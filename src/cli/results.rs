@@ -129,11 +129,12 @@ fn sizes(images: &[ImageSis]) -> String {
 pub(super) fn print_human(answers: &Answers) {
     let evaluated = answers.measurements.iter().any(|measurement| measurement.value.is_some());
     for table in answers.tables.iter().filter(|_| evaluated) {
-        outln!("\n{}", table_human(table).trim_end());
+        let width = terminal::width_of_output();
+        print_folded(table_human(table, width).trim_end(), 3);
     }
     let evaluations = evaluations(&answers.measurements);
     if answers.tables.is_empty() && !evaluations.is_empty() {
-        outln!("\n{}", evaluations.join("\n"));
+        print_folded(&evaluations.join("\n"), 2);
     }
     if !answers.sufficient.is_empty() {
         print_folded(&answers.sufficient.join("\n"), 2);
@@ -142,7 +143,7 @@ pub(super) fn print_human(answers: &Answers) {
         print_folded(&format!("Analyses\n{}", answers.analyses.join("\n")), 4);
     }
     if !answers.answered.is_empty() {
-        outln!("\n{}", answers.answered.join("\n"));
+        print_folded(&answers.answered.join("\n"), 2);
     }
     if evaluated && !answers.claims.is_empty() {
         print_folded(&format!("Claims\n{}", claims_human(&answers.claims).trim_end()), 17);

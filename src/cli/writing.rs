@@ -4,8 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::bounded;
-use crate::engine::store::{file_system, is_full};
+use crate::bounded::{self, Needs, Shortage};
 
 use super::failure::{Failure, Status};
 
@@ -19,14 +18,8 @@ pub(super) struct WriteError {
 
 /// What to do where there is no room.
 fn advice(path: &Path, error: &io::Error) -> String {
-    if !is_full(error.kind()) {
-        return String::new();
-    }
-    format!(
-        ": no space is left on the file system at {}: free some there (`overinterp cache gc` removes from a cache what \
-         no experiment needs), or name a place elsewhere",
-        file_system(path).display()
-    )
+    Shortage::of(error.kind())
+        .map_or_else(String::new, |shortage| format!(": {}", shortage.told("it", path, Needs::of(error))))
 }
 
 impl WriteError {
@@ -43,17 +36,16 @@ impl From<WriteError> for Failure {
     }
 }
 
-/// Writes a file, and the folders that it lies in.
+/// Writes a file whole or not at all, and the folders that it lies in.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     path.parent().map_or(Ok(()), create)?;
     bounded::write(path, bytes).map_err(|error| WriteError::at(path)(error.into()))
 }
 
-/// Copies a file, and makes the folders that it lies in.
+/// Copies a file whole or not at all, and makes the folders that it lies in.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), WriteError> {
     to.parent().map_or(Ok(()), create)?;
-    let copied = bounded::writable(to).map_err(io::Error::from).and_then(|()| fs::copy(from, to));
-    copied.map(drop).map_err(WriteError::at(to))
+    bounded::copy(from, to).map_err(WriteError::at(to))
 }
 
 /// Makes a folder, and those that it lies in.
@@ -66,10 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn want_of_room_names_the_file_system_and_what_frees_some() {
-        let full = WriteError::at(Path::new("out/a.png"))(io::ErrorKind::StorageFull.into());
-        let said = Failure::from(full).message;
-        for part in ["cannot write out/a.png: no space is left on the file system at /", "`overinterp cache gc`"] {
+    fn want_of_room_names_the_file_system_what_is_needed_and_what_frees_some() {
+        let lacking = bounded::lacking(io::ErrorKind::StorageFull.into(), Needs::Bytes(70));
+        let said = Failure::from(WriteError::at(Path::new("out/a.png"))(lacking)).message;
+        for part in [
+            "cannot write out/a.png: no space is left on the file system at /",
+            "it needs 70 bytes",
+            "`overinterp cache gc`",
+            "--cache",
+        ] {
             assert!(said.contains(part), "{said}");
         }
         let refused = WriteError::at(Path::new("out/a.png"))(io::ErrorKind::PermissionDenied.into());

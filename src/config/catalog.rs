@@ -180,6 +180,9 @@ pub(super) fn check_case(entries: &[Entry], sink: &Sink) {
 /// The longest name: with an ending and a cell beside it, it still makes a name that file systems take (255 bytes).
 pub(super) const LONGEST: usize = 100;
 
+/// What file systems allow of a name, in bytes.
+pub(super) const LONGEST_OF_A_FILE: usize = 255;
+
 /// Reports a name that could not be told apart from the signs around it.
 pub(super) fn check_name(entry: &Entry, what: &str, sink: &Sink) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -2,10 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::catalog::LONGEST_OF_A_FILE;
 use super::read::Item;
-
-/// What file systems allow of a name, in bytes.
-const LONGEST_PART: usize = 255;
 
 /// The folders of the files that an experiment comes from.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +23,11 @@ impl Folders<'_> {
             return item.fault("is read as a path, but is not declared as one: this is a fault of the program");
         }
         let path = item.words()?;
-        if let Some(part) = Path::new(&path).components().find(|part| part.as_os_str().len() > LONGEST_PART) {
+        if let Some(part) = Path::new(&path).components().find(|part| part.as_os_str().len() > LONGEST_OF_A_FILE) {
             let length = part.as_os_str().len();
-            return item
-                .fault(format!("has a part of {length} bytes, but no file's name may have more than {LONGEST_PART}"));
+            return item.fault(format!(
+                "has a part of {length} bytes, but no file's name may have more than {LONGEST_OF_A_FILE}"
+            ));
         }
         let folder = self.sources.get(item.node.place.source);
         Some(shortened(&self.own.join(folder.map_or_else(|| PathBuf::from(&path), |folder| folder.join(&path)))))

@@ -50,7 +50,7 @@ pub use problem::{Look, Problem, Problems};
 
 use crate::bounded;
 use crate::spec::Metric;
-use catalog::{Catalog, StageEntry};
+use catalog::{Catalog, LONGEST_OF_A_FILE, StageEntry};
 use document::{Entry, Node};
 use experiment::Settings;
 use extends::Files;
@@ -128,7 +128,15 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
     let meant = meant::as_meant(root);
     let root = meant.as_ref().unwrap_or(root);
     let file = if meant.is_some() { Item::new(root, "", sink).table(EXPERIMENT)? } else { file };
-    let name = file.required("name").and_then(|item| item.line());
+    let name = file.required("name").and_then(|item| {
+        let name = item.line()?;
+        if name.len() <= LONGEST_OF_A_FILE {
+            return Some(name);
+        }
+        let fault = format!("has {} bytes, more than the {LONGEST_OF_A_FILE} of a file's name", name.len());
+        item.sink().report(item.problem(fault).help("shorten it: a report is called by it"));
+        None
+    });
     let description = file.or("description", String::new(), |item| {
         let text = item.text()?;
         item.printable(text).map(|()| text.to_owned())

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -16,9 +15,8 @@ use super::key::StepKey;
 use super::plan::{Step, StepId};
 use super::schedule::Why;
 use super::stage::{Context, Host, Progress, StageError};
-use super::store::{
-    Draft, Lock, Lookup, MAKE_ROOM, Made, Record, Scrutiny, Store, StoreError, cause_of, file_system, is_full,
-};
+use super::store::{Draft, Lock, Lookup, Made, Record, Scrutiny, Store, StoreError, cause_of};
+use crate::bounded::{Needs, Shortage};
 
 /// How often a step whose inputs get damaged under its hands is begun anew.
 const TRIES: usize = 3;
@@ -35,14 +33,17 @@ struct Failure {
     status: Status,
     why: String,
     seconds: f64,
-    /// Whether no space is left.
-    full: bool,
+    /// Of what there is none left.
+    shortage: Option<Shortage>,
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let full = matches!(error, StoreError::DiskFull { .. });
-        Self { status: Status::Failed, why: chain(&error), seconds: 0.0, full }
+        let shortage = match error {
+            StoreError::NoRoom { shortage, .. } => Some(shortage),
+            _ => None,
+        };
+        Self { status: Status::Failed, why: chain(&error), seconds: 0.0, shortage }
     }
 }
 
@@ -69,8 +70,8 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
     /// The same without trust in what was cached when the run began.
     fn redo(&self) -> Outcome {
         let ended = self.find_or_compute();
-        if ended.as_ref().is_err_and(|failure| failure.full) {
-            self.run.full.store(true, Ordering::Relaxed);
+        if let Some(shortage) = ended.as_ref().err().and_then(|failure| failure.shortage) {
+            let _ = self.run.shortage.set(shortage); // The first one is told.
         }
         match ended {
             Ok((status, record, seconds)) => Outcome::Result { status, record, seconds },
@@ -79,11 +80,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
     }
 
     fn find_or_compute(&self) -> Result<(Status, Arc<Record>, f64), Failure> {
-        if self.run.full.load(Ordering::Relaxed) {
-            let why = "no space is left, so that nothing more is begun".to_owned();
-            return Err(Failure { status: Status::Skipped, why, seconds: 0.0, full: false });
+        if let Some(shortage) = self.run.shortage.get() {
+            let why = format!("{}, so that nothing more is begun", shortage.name());
+            return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
         }
-        let cancelled = || Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds: 0.0, full: false };
+        let cancelled = || Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds: 0.0, shortage: None };
         if self.run.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -101,13 +102,13 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
                     self.run.finish(input, outcome);
                     if !repaired {
                         let why = format!("input {} failed", self.run.plan.step(input));
-                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0, full: false });
+                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
                     }
                 }
             }
         }
         let why = "its inputs in the cache are changed by something else while it runs".to_owned();
-        Err(Failure { status: Status::Failed, why, seconds: 0.0, full: false })
+        Err(Failure { status: Status::Failed, why, seconds: 0.0, shortage: None })
     }
 
     /// Takes the step's lock; `None` when the run is cancelled while it waits.
@@ -168,22 +169,20 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(StageError::Cancelled)) if self.run.cancel.is_cancelled() => {
-                Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, full: false })
+                Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, shortage: None })
             }
-            Ok(Err(error)) if cause_of(&error).is_some_and(is_full) => {
-                let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum::<u64>();
-                let place = file_system(&private);
-                let why = format!(
-                    "{}: the file system at {} is full; the step needs more than the {written} bytes that it has \
-                     written: {MAKE_ROOM}",
-                    chain(&error),
-                    place.display()
-                );
-                Some(Failure { status: Status::Failed, why, seconds, full: true })
+            Ok(Err(error)) => {
+                let shortage = cause_of(&error).and_then(Shortage::of);
+                let mut why = chain(&error);
+                if let Some(shortage) = shortage {
+                    let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum();
+                    let told = shortage.told("the step", &private, Some(Needs::MoreThan(written)));
+                    why = format!("{why}: {told}");
+                }
+                Some(Failure { status: Status::Failed, why, seconds, shortage })
             }
-            Ok(Err(error)) => Some(Failure { status: Status::Failed, why: chain(&error), seconds, full: false }),
             Err(panic) => {
-                Some(Failure { status: Status::Failed, why: panic_text(panic.as_ref()), seconds, full: false })
+                Some(Failure { status: Status::Failed, why: panic_text(panic.as_ref()), seconds, shortage: None })
             }
         };
         if let Some(failure) = failure {

@@ -2,8 +2,7 @@
 //! with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use super::plan::{Plan, StepId};
 use super::schedule::{Forecast, Schedule, Why};
 use super::store::{Lookup, Maker, Record, Scrutiny, Store, StoreError};
 use super::view::View;
+use crate::bounded::Shortage;
 
 /// How a plan is to be run. Nothing of it changes a result.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ pub fn run<E: Sync>(
         maker: &options.maker,
         observer,
         cancel,
-        full: AtomicBool::new(false),
+        shortage: OnceLock::new(),
         view,
         schedule,
         board: Mutex::new(Board::of(plan)),
@@ -166,8 +166,8 @@ pub(super) struct Run<'a, E> {
     pub(super) maker: &'a Maker,
     pub(super) observer: &'a (dyn Fn(Event<'_>) + Sync),
     pub(super) cancel: &'a Cancel,
-    /// Set when no space is left: nothing more is begun, since nothing could be kept.
-    pub(super) full: AtomicBool,
+    /// Set when there is no room left: nothing more is begun, since nothing could be kept.
+    pub(super) shortage: OnceLock<Shortage>,
     view: View,
     schedule: Schedule,
     board: Mutex<Board>,

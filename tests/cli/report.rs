@@ -170,3 +170,22 @@ fn sufficient_subsets_are_exported_as_pictures_of_their_own() {
         assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
     }
 }
+
+#[test]
+fn names_of_classes_move_no_terminal_on_which_a_report_or_a_table_is_read() {
+    let bench = bench();
+    for split in ["train", "test"] {
+        let folder = bench.path("images").join(split);
+        fs::rename(folder.join("cat"), folder.join("c\u{1b}[31mat")).unwrap();
+    }
+    bench.run("");
+    let mut said = bench.ok("report tiny.toml --out out").out;
+    said += &bench.ok("export tiny.toml accuracy --to acc --probabilities csv").out;
+    let mut shown = 0;
+    for path in said.lines().map(|line| bench.path(line)).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains('\u{1b}'), "{}", path.display());
+        shown += usize::from(text.contains("c\\u001b[31mat"));
+    }
+    assert!(shown >= 5 + 2, "every table of probabilities, the page and the figure's numbers: {shown}");
+}

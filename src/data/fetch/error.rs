@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bounded::{Needs, Shortage};
+
 /// Why a data set was not downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -21,7 +23,7 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// A file cannot be read, written or renamed.
-    #[error("cannot write {path}")]
+    #[error("cannot write {path}{}", advice(path, source))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -90,4 +92,10 @@ impl FetchError {
         let path = path.to_owned();
         move |source| Self::Write { path, source }
     }
+}
+
+/// What to do where there is no room.
+fn advice(path: &Path, error: &io::Error) -> String {
+    let shortage = Shortage::of(error.kind());
+    shortage.map_or_else(String::new, |shortage| format!(": {}", shortage.told("the download", path, Needs::of(error))))
 }

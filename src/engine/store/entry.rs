@@ -10,6 +10,7 @@ use super::error::{Doing as _, READ};
 use super::places::EntryName;
 use super::record::{Draft, FileRecord, Record};
 use super::{Lock, Store, StoreError, count, files};
+use crate::bounded::{Needs, lacking};
 use crate::engine::key::StepKey;
 use crate::file_state::FileState;
 
@@ -205,7 +206,8 @@ impl Store {
                 let source = std::io::Error::new(ErrorKind::InvalidData, "an artifact consists of plain files");
                 return Err(StoreError::Io { doing: "store", path, source });
             }
-            fs::File::open(&path).and_then(|file| file.sync_all()).doing("write", &path)?;
+            let synced = fs::File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(|error| lacking(error, Needs::Bytes(metadata.len()))).doing("write", &path)?;
             count(&self.files_hashed);
             let hash = files::hash_file(&path).doing(READ, &path)?;
             records.insert(name, FileRecord { bytes: metadata.len(), hash, state: FileState::of(&metadata).number() });

@@ -1,9 +1,9 @@
 //! What can go wrong with the cache, and what to do about it.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::bounded::{Needs, Shortage};
 use crate::engine::key::StepKey;
 use crate::engine::stage::ArtifactError;
 
@@ -25,10 +25,14 @@ pub enum StoreError {
         source: io::Error,
     },
     /// No space is left, or none that this user or this process may take.
-    #[error("no space is left for {} on the file system at {}: {}", path.display(), file_system(path).display(), MAKE_ROOM)]
-    DiskFull {
+    #[error("cannot write {}: {}", path.display(), shortage.told("it", path, *needs))]
+    NoRoom {
         /// What was to be written.
         path: PathBuf,
+        /// What is wanting.
+        shortage: Shortage,
+        /// How much it needs, where that is known.
+        needs: Option<Needs>,
         /// The refusal.
         source: io::Error,
     },
@@ -90,8 +94,10 @@ impl StoreError {
     /// Sorts a failure by what the user can do about it.
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        if let Some(shortage) = Shortage::of(source.kind()) {
+            return Self::NoRoom { path, shortage, needs: Needs::of(&source), source };
+        }
         match source.kind() {
-            kind if is_full(kind) => Self::DiskFull { path, source },
             ErrorKind::CrossesDevices => Self::OtherFileSystem { path },
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if doing != READ => {
                 Self::NotWritable { path, source }
@@ -100,17 +106,6 @@ impl StoreError {
             _ => Self::Io { doing, path, source },
         }
     }
-}
-
-/// What a user can do who has no space left.
-pub const MAKE_ROOM: &str =
-    "free some (`overinterp cache gc` removes what no experiment needs), or name another place with --cache";
-
-/// Whether a failure means that no more can be written: the disk is full, a quota is used up, or a limit of file sizes
-/// is reached.
-#[must_use]
-pub const fn is_full(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// The kind of the failed file operation at the bottom of an error, if there is one.
@@ -123,18 +118,6 @@ pub fn cause_of(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> 
         cause = error.source();
     }
     kind
-}
-
-/// Where the file system of a path begins: the highest folder above it that is on the same device.
-#[must_use]
-pub fn file_system(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut there = path.ancestors().filter_map(|folder| Some((folder, folder.metadata().ok()?.dev())));
-    let Some((mut highest, device)) = there.next() else { return path.clone() };
-    for (folder, _) in there.take_while(|(_, other)| *other == device) {
-        highest = folder;
-    }
-    highest.to_owned()
 }
 
 /// The one thing done to a path that does not write.
@@ -159,10 +142,12 @@ mod tests {
     #[test]
     fn each_refusal_says_what_to_do() {
         let said = |doing, kind: ErrorKind| StoreError::io(doing, Path::new("cache/v1"), kind.into()).to_string();
-        assert!(said("write", ErrorKind::StorageFull).contains("`overinterp cache gc`"));
-        for full in [ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
-            assert!(said("write", full).contains("on the file system at /"), "{full}");
-        }
+        let full = said("write", ErrorKind::StorageFull);
+        assert!(full.starts_with("cannot write cache/v1: no space is left on the file system at /"), "{full}");
+        assert!(full.contains("`overinterp cache gc`"), "{full}");
+        assert!(said("write", ErrorKind::QuotaExceeded).contains("the quota on the file system at /"));
+        let large = said("write", ErrorKind::FileTooLarge);
+        assert!(large.contains("`ulimit -f`") && !large.contains("no space"), "{large}");
         assert!(said("move aside", ErrorKind::CrossesDevices).contains("keep the whole cache on one"));
         assert!(said("create", ErrorKind::PermissionDenied).contains("make it writable, or name another with --cache"));
         assert!(said("lock", ErrorKind::ReadOnlyFilesystem).contains("make it writable"));

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::bounded::{self, BoundedError};
+use crate::bounded::{self, BoundedError, Needs, lacking};
 use crate::engine::key::ContentHash;
 
 /// The BLAKE3 of a file's bytes.
@@ -33,9 +33,12 @@ pub(super) fn is_link(path: &Path) -> bool {
 
 /// Writes a file and waits until it is on the disk. What had the name goes, so that a link is not written through.
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create_anew(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let write = || {
+        let mut file = create_anew(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| lacking(error, Needs::Bytes(bytes.len() as u64)))
 }
 
 /// Writes a file in the place of what had the name, without waiting for the disk.

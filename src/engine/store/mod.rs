@@ -32,7 +32,7 @@ use super::stage::Artifact;
 pub use entry::Lookup;
 pub(in crate::engine) use entry::Scrutiny;
 use error::{Doing as _, READ};
-pub use error::{MAKE_ROOM, StoreError, cause_of, file_system, is_full};
+pub use error::{StoreError, cause_of};
 pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};
 pub(in crate::engine) use lock::Lock;
 use lock::Mode;

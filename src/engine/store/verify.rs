@@ -77,7 +77,7 @@ impl Store {
                         found.damaged.push(Damage { aside, ..Damage::in_place(name, damage) });
                     }
                     Ok(None) => {}
-                    Err(StoreError::NotWritable { .. } | StoreError::DiskFull { .. }) => {
+                    Err(StoreError::NotWritable { .. } | StoreError::NoRoom { .. }) => {
                         found.damaged.push(Damage::in_place(name, damage));
                         found.strays.extend(strays);
                     }
