@@ -45,10 +45,7 @@ pub(in crate::data) enum PictureError {
     /// What the decoder of GIF says.
     #[error("it does not decode ({0})")]
     Gif(#[from] gif::DecodingError),
-    /// What the decoder of JPEG files of several scans says.
-    #[error("it does not decode ({0})")]
-    Scans(#[from] jpeg_decoder::Error),
-    /// A GIF without pixels or colours.
+    /// A part that has to be there is not.
     #[error("it does not decode (there is no {0} in it)")]
     Lacks(&'static str),
 }
