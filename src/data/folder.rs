@@ -11,7 +11,7 @@ use crate::spec::{ImageShape, Normalise};
 
 use super::DataError;
 use super::listing::Listing;
-use super::picture::{self, Picture};
+use super::picture::{self, MostBytes, Picture};
 
 /// Reads the training images listed, and measures their normalisation.
 pub(super) fn load_train(listing: &Listing) -> Result<ImageSet, DataError> {
@@ -38,7 +38,7 @@ fn shape(picture: &Picture, channels: usize) -> ImageShape {
 }
 
 fn decode_all(files: &[(u16, PathBuf)]) -> Result<Vec<Picture>, DataError> {
-    files.par_iter().map(|(_, path)| picture::decode(path, &picture::read(path)?)).collect()
+    files.par_iter().map(|(_, path)| picture::open(path, MostBytes::HELD)).collect()
 }
 
 /// All pixels and labels; grey images among coloured ones become coloured.

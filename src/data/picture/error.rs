@@ -29,7 +29,7 @@ pub(in crate::data) enum PictureError {
     /// Decoding it would take too much memory.
     #[error(
         "its {width}x{height} (width x height) pixels take {} MiB to decode, and the limit is {} MiB; scale it down",
-        bytes.div_ceil(1 << 20), super::MOST_BYTES >> 20
+        bytes.div_ceil(1 << 20), limit >> 20
     )]
     Large {
         /// Pixels of a row.
@@ -38,6 +38,8 @@ pub(in crate::data) enum PictureError {
         height: u64,
         /// What decoding takes.
         bytes: u64,
+        /// What it may take.
+        limit: u64,
     },
     /// What a decoder says.
     #[error("it does not decode ({0})")]

@@ -38,7 +38,7 @@ fn off(found: &RgbImage, expected: &RgbImage) -> u8 {
 }
 
 fn message(bytes: &[u8]) -> String {
-    decode(Path::new("x"), bytes).unwrap_err().to_string()
+    decode(Path::new("x"), bytes, MostBytes::PHOTOGRAPH).unwrap_err().to_string()
 }
 
 /// Every file of both archives that is to be decoded.
@@ -58,7 +58,7 @@ fn jpeg_files_of_every_process_sampling_colour_and_scan_have_pillows_pixels() {
             let stem = name.trim_end_matches(".jpg");
             let ends = ["-baseline", "-progressive"].map(|process| stem.find(process).unwrap_or(stem.len()));
             let Some(expected) = files.get(&format!("{}.ppm", &stem[..ends[0].min(ends[1])])) else { continue };
-            let picture = decode(Path::new(name), bytes).unwrap();
+            let picture = decode(Path::new(name), bytes, MostBytes::PHOTOGRAPH).unwrap();
             assert_eq!(picture.channels(), if name.starts_with("grey") { 1 } else { 3 }, "{name}");
             let off = off(&picture.into_colour(), &ppm(expected));
             assert!(off == 0, "{name} is off by {off}");
@@ -96,13 +96,13 @@ fn a_damaged_jpeg_file_is_refused_or_decoded_to_its_size() {
         ["factors-11_11_22-baseline-several-restarts", "factors-22_21_12-progressive", "narrow-2x2-1x1-baseline-one"]
     {
         let bytes = &files[&format!("{name}.jpg")];
-        let whole = decode(Path::new(name), bytes).unwrap();
+        let whole = decode(Path::new(name), bytes, MostBytes::PHOTOGRAPH).unwrap();
         let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
         let mut refused = 0;
         for place in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[place] = damaged[place].wrapping_mul(151).wrapping_add(place as u8);
-            match decode(Path::new(name), &damaged) {
+            match decode(Path::new(name), &damaged, MostBytes::PHOTOGRAPH) {
                 Ok(picture) => assert!(place < scan || picture.dimensions() == whole.dimensions(), "{name}: {place}"),
                 Err(error) => {
                     assert!(error.to_string().starts_with(&format!("{name} is damaged")), "{error}");
@@ -119,7 +119,7 @@ fn files_of_other_formats_have_pillows_pixels() {
     let files = fixtures("formats.tar.gz");
     let mut compared = 0;
     for (name, bytes) in files.iter().filter(|(name, _)| !ends_in(name, "ppm")) {
-        let picture = decode(Path::new(name), bytes).unwrap();
+        let picture = decode(Path::new(name), bytes, MostBytes::PHOTOGRAPH).unwrap();
         let grey = (name.starts_with("grey") || name.starts_with("palette-grey")) && !ends_in(name, "webp");
         assert_eq!(picture.channels(), if grey { 1 } else { 3 }, "{name}");
         let off = off(&picture.into_colour(), &ppm(&files[&format!("{name}.ppm")]));
@@ -134,9 +134,9 @@ fn files_of_other_formats_have_pillows_pixels() {
 #[test]
 fn a_file_cut_at_any_tenth_is_refused() {
     for (name, bytes) in sound() {
-        let whole = decode(Path::new(&name), &bytes).unwrap();
+        let whole = decode(Path::new(&name), &bytes, MostBytes::PHOTOGRAPH).unwrap();
         for tenth in 0..10 {
-            let cut = decode(Path::new(&name), &bytes[..bytes.len() * tenth / 10]);
+            let cut = decode(Path::new(&name), &bytes[..bytes.len() * tenth / 10], MostBytes::PHOTOGRAPH);
             // Behind the first frame of an animation come only others.
             let is_all_there = name == "animated.gif" && cut.as_ref().is_ok_and(|picture| *picture == whole);
             assert!(cut.is_err() || is_all_there, "{tenth} tenths of {name}");

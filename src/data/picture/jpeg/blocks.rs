@@ -48,8 +48,7 @@ impl Blocks {
         let mut block = [0; BLOCK];
         by(&mut block)?;
         let steps = self.steps.as_ref().ok_or(PictureError::Lacks("quantisation table"))?;
-        put(&mut self.values, self.across, column, row, &inverse::values(&block, steps));
-        Ok(())
+        put(&mut self.values, self.across, (column, row), &block, steps)
     }
 
     /// How many values a row has, and all of them.
@@ -59,17 +58,26 @@ impl Blocks {
             let steps = steps.ok_or(PictureError::Lacks("quantisation table"))?;
             values = vec![0; BLOCK * coefficients.len()];
             for (place, block) in coefficients.iter().enumerate() {
-                put(&mut values, across, place % across, place / across, &inverse::values(block, &steps));
+                put(&mut values, across, (place % across, place / across), block, &steps)?;
             }
         }
         Ok((8 * across, values))
     }
 }
 
-fn put(values: &mut [u8], across: usize, column: usize, row: usize, block: &[[u8; 8]; 8]) {
+/// Writes what becomes of a block among the values of its component, of as many blocks `across`.
+fn put(
+    values: &mut [u8],
+    across: usize,
+    (column, row): (usize, usize),
+    block: &[i16; BLOCK],
+    steps: &[u16; BLOCK],
+) -> Result<(), PictureError> {
+    let block = inverse::values(block, steps).ok_or(PictureError::Lacks("coefficient of a picture"))?;
     for (y, of_row) in block.iter().enumerate() {
         values[8 * ((8 * row + y) * across + column)..][..8].copy_from_slice(of_row);
     }
+    Ok(())
 }
 
 /// The blocks of every component.

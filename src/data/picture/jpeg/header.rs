@@ -1,6 +1,6 @@
 //! What the headers of a JPEG file say, before anything of it is decoded.
 
-use super::{PictureError, check_size, markers};
+use super::{MostBytes, PictureError, markers};
 
 /// Coefficients of a block.
 pub(super) const BLOCK: usize = 64;
@@ -159,7 +159,7 @@ impl Header {
     }
 
     /// Refuses what is not decoded, and what takes too much memory.
-    pub(super) fn check(&self) -> Result<Colours, PictureError> {
+    pub(super) fn check(&self, limit: MostBytes) -> Result<Colours, PictureError> {
         let most = self.most();
         let divides = |one: &Component| most.0.is_multiple_of(one.across) && most.1.is_multiple_of(one.down);
         let kind = match self.marker {
@@ -174,7 +174,7 @@ impl Header {
             _ if !self.is_complete() => "whose scans leave some of the picture out, or tell it twice".to_owned(),
             _ => match self.colours() {
                 Some(colours) => {
-                    check_size(self.width as u64, self.height as u64, self.needs(colours))?;
+                    limit.check(self.width as u64, self.height as u64, self.needs(colours))?;
                     return Ok(colours);
                 }
                 None => format!("of {} components", self.components.len()),

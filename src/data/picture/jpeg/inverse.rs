@@ -12,11 +12,25 @@ const BETWEEN: usize = 2;
 /// Numbers that damaged files may make too large.
 type Number = Wrapping<i32>;
 
-/// The 8x8 values of a block.
-pub(super) fn values(block: &[i16; BLOCK], steps: &[u16; BLOCK]) -> [[u8; 8]; 8] {
+/// Coefficients of bytes are at most 1024, and 2048 when rounded to steps as large. Of much larger ones libjpeg's many
+/// forms make different values.
+const MOST: i32 = 4096;
+
+/// The 8x8 values of a block; none where coefficients are too large for any.
+pub(super) fn values(block: &[i16; BLOCK], steps: &[u16; BLOCK]) -> Option<[[u8; 8]; 8]> {
+    let mut coefficients = [Wrapping(0); BLOCK];
+    let mut most = 0;
+    for ((coefficient, value), step) in coefficients.iter_mut().zip(block).zip(steps) {
+        let product = i32::from(*value) * i32::from(*step);
+        most = most.max(product.abs());
+        *coefficient = Wrapping(product);
+    }
+    if most > MOST {
+        return None;
+    }
     let mut columns = [[Wrapping(0); 8]; 8];
     for x in 0..8 {
-        let at = |y: usize| Wrapping(i32::from(block[8 * y + x].wrapping_mul(steps[8 * y + x].cast_signed())));
+        let at = |y: usize| coefficients[8 * y + x];
         if (1..8).all(|y| block[8 * y + x] == 0) {
             // The same as below, and true of most columns.
             let value = at(0) << BETWEEN;
@@ -30,7 +44,7 @@ pub(super) fn values(block: &[i16; BLOCK], steps: &[u16; BLOCK]) -> [[u8; 8]; 8]
         }
     }
     let value = |scaled: Number| byte(rounded(scaled, CONSTANT + BETWEEN + 3).0 + 128);
-    columns.map(|row| transformed(row).map(value))
+    Some(columns.map(|row| transformed(row).map(value)))
 }
 
 fn rounded(value: Number, bits: usize) -> Number {

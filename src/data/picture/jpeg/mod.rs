@@ -16,17 +16,17 @@ mod tables;
 
 use image::{GrayImage, RgbImage};
 
-use super::{Picture, PictureError, check_size};
+use super::{MostBytes, Picture, PictureError};
 use header::{Colours, Header};
 use planes::Plane;
 
 /// Decodes it.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
+pub(super) fn decode(bytes: &[u8], limit: MostBytes) -> Result<Picture, PictureError> {
     if !markers::is_whole(bytes) {
         return Err(PictureError::Truncated { missing: "its end marker is missing" });
     }
     let header = Header::find(bytes)?;
-    let colours = header.check()?;
+    let colours = header.check(limit)?;
     let mut planes = Vec::with_capacity(header.components.len());
     for (component, blocks) in header.components.iter().zip(blocks::read(bytes, &header)?) {
         let (stride, values) = blocks.into_values()?;

@@ -101,7 +101,7 @@ fn tell(
         }
         next += usize::from(run);
         if size > 0 {
-            let place = PLACES.get(next).ok_or(PictureError::Lacks("place for a coefficient"))?;
+            let place = PLACES[..=*range.end()].get(next).ok_or(PictureError::Lacks("place for a coefficient"))?;
             block[*place] = (bits.signed(size)? << low) as i16;
         }
         next += 1;
@@ -123,7 +123,9 @@ fn refine(
         let symbol = bits.symbol(codes)?;
         let (mut run, size) = (symbol >> 4, symbol & 15);
         let mut new = 0;
-        if size > 0 {
+        if size > 1 {
+            return Err(PictureError::Lacks("such code"));
+        } else if size == 1 {
             new = if bits.take(1)? == 1 { 1 << low } else { -1 << low };
         } else if run < 15 {
             *empty = (1 << run) + bits.take(run.into())?;
@@ -141,6 +143,9 @@ fn refine(
                 run -= 1;
             }
             next += 1;
+        }
+        if next > *range.end() && size == 1 {
+            return Err(PictureError::Lacks("place for a coefficient"));
         }
         next += 1;
     }
