@@ -1,4 +1,4 @@
-//! JPEG files: what their headers say, and who decodes them.
+//! JPEG files: baseline and progressive ones of 8 bits.
 //!
 //! They are decoded here, because no crate makes libjpeg's pixels of every kind of file that libjpeg takes: where
 //! components share values between pixels, others are off at the right edge and in narrow pictures, and they fail at
@@ -43,5 +43,5 @@ pub(super) fn decode(bytes: &[u8], limit: MostBytes) -> Result<Picture, PictureE
 
 /// The nearest byte.
 fn byte(value: i32) -> u8 {
-    u8::try_from(value.clamp(0, 255)).unwrap_or(u8::MAX)
+    value.clamp(0, 255).cast_unsigned() as u8
 }

@@ -48,9 +48,13 @@ impl Plane {
                     *out = ((blend(*near, *far) + rounding) >> 2) as u8;
                 }
             }
-            (2, 1) if is_wide => widen(near.iter().map(|value| u16::from(*value)), out, [(1, 2), (2, 2)]),
+            (2, 1) if is_wide => {
+                let values: Vec<u16> = near.iter().map(|value| u16::from(*value)).collect();
+                widen(&values, out, [(1, 2), (2, 2)]);
+            }
             (2, 2) if is_wide => {
-                widen(near.iter().zip(far).map(|(near, far)| blend(*near, *far)), out, [(8, 4), (7, 4)]);
+                let values: Vec<u16> = near.iter().zip(far).map(|(near, far)| blend(*near, *far)).collect();
+                widen(&values, out, [(8, 4), (7, 4)]);
             }
             (across, _) => {
                 for (out, value) in out.chunks_exact_mut(across).zip(near) {
@@ -68,12 +72,17 @@ fn blend(near: u8, far: u8) -> u16 {
 
 /// Two values of each: three parts of it and one of its neighbour, to the left and then to the right, with what is
 /// added for rounding and the bits that go. Beside the ends are the ends.
-fn widen(values: impl Iterator<Item = u16> + Clone, out: &mut [u8], [left, right]: [(u16, u32); 2]) {
-    let before = values.clone().take(1).chain(values.clone());
-    let after = values.clone().skip(1).chain(values.clone().last());
+fn widen(values: &[u16], out: &mut [u8], [left, right]: [(u16, u32); 2]) {
+    let two = |before: u16, value: u16, after: u16| {
+        [((3 * value + before + left.0) >> left.1) as u8, ((3 * value + after + right.0) >> right.1) as u8]
+    };
     let (out, _) = out.as_chunks_mut::<2>();
-    for (((out, value), before), after) in out.iter_mut().zip(values).zip(before).zip(after) {
-        *out = [((3 * value + before + left.0) >> left.1) as u8, ((3 * value + after + right.0) >> right.1) as u8];
+    if let ([first, second, ..], [.., before, last]) = (values, values) {
+        out[0] = two(*first, *first, *second);
+        out[values.len() - 1] = two(*before, *last, *last);
+    }
+    for (out, around) in out[1..].iter_mut().zip(values.windows(3)) {
+        *out = two(around[0], around[1], around[2]);
     }
 }
 
