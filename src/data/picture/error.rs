@@ -47,6 +47,9 @@ pub(in crate::data) enum PictureError {
     /// What the decoder of GIF says.
     #[error("it does not decode ({0})")]
     Gif(#[from] gif::DecodingError),
+    /// Something in it cannot be.
+    #[error("it does not decode ({0})")]
+    Unsound(&'static str),
     /// A part that has to be there is not.
     #[error("it does not decode (there is no {0} in it)")]
     Lacks(&'static str),

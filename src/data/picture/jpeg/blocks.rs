@@ -73,7 +73,8 @@ fn put(
     block: &[i16; BLOCK],
     steps: &[u16; BLOCK],
 ) -> Result<(), PictureError> {
-    let block = inverse::values(block, steps).ok_or(PictureError::Lacks("coefficient of a picture"))?;
+    let block =
+        inverse::values(block, steps).ok_or(PictureError::Unsound("a coefficient is too large for any picture"))?;
     for (y, of_row) in block.iter().enumerate() {
         values[8 * ((8 * row + y) * across + column)..][..8].copy_from_slice(of_row);
     }
@@ -87,7 +88,7 @@ pub(super) fn read(bytes: &[u8], header: &Header) -> Result<Vec<Blocks>, Picture
     let mut scans = header.scans.iter();
     for segment in markers::all(bytes) {
         if segment.marker != markers::SCAN {
-            tables.define(segment.marker, segment.content).ok_or(PictureError::Lacks("sound table"))?;
+            tables.define(segment.marker, segment.content).ok_or(PictureError::Unsound("a table is unsound"))?;
             continue;
         }
         let Some(scan) = scans.next() else { break };

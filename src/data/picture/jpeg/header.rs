@@ -74,10 +74,11 @@ impl Header {
                     return Err(PictureError::Jpeg { kind: "of several frames".to_owned() });
                 }
                 (marker @ (0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf), content, None) => {
-                    found = Some(Self::read(marker, content).ok_or(PictureError::Lacks("sound frame header"))?);
+                    found =
+                        Some(Self::read(marker, content).ok_or(PictureError::Unsound("the frame header is unsound"))?);
                 }
                 (markers::SCAN, content, Some(header)) => {
-                    let scan = header.scan(content).ok_or(PictureError::Lacks("sound scan header"))?;
+                    let scan = header.scan(content).ok_or(PictureError::Unsound("a scan header is unsound"))?;
                     header.scans.push(scan);
                 }
                 _ => {}

@@ -108,11 +108,12 @@ impl<'a> Bits<'a> {
             return Ok(short as u8);
         }
         let next = (self.held >> 48) as u32;
-        let length =
-            (SHORT + 1..17).find(|length| next < table.ends[*length]).ok_or(PictureError::Lacks("such code"))?;
+        let length = (SHORT + 1..17)
+            .find(|length| next < table.ends[*length])
+            .ok_or(PictureError::Unsound("a code has no meaning"))?;
         self.skip(length as u32)?;
         let place = ((next >> (16 - length)) as usize).wrapping_add(table.shifts[length]);
-        table.symbols.get(place).copied().ok_or(PictureError::Lacks("such code"))
+        table.symbols.get(place).copied().ok_or(PictureError::Unsound("a code has no meaning"))
     }
 
     /// Goes on behind the restart marker that comes next.

@@ -101,7 +101,9 @@ fn tell(
         }
         next += usize::from(run);
         if size > 0 {
-            let place = PLACES[..=*range.end()].get(next).ok_or(PictureError::Lacks("place for a coefficient"))?;
+            let place = PLACES[..=*range.end()]
+                .get(next)
+                .ok_or(PictureError::Unsound("a coefficient lies outside its block"))?;
             block[*place] = (bits.signed(size)? << low) as i16;
         }
         next += 1;
@@ -124,7 +126,7 @@ fn refine(
         let (mut run, size) = (symbol >> 4, symbol & 15);
         let mut new = 0;
         if size > 1 {
-            return Err(PictureError::Lacks("such code"));
+            return Err(PictureError::Unsound("a code has no meaning"));
         } else if size == 1 {
             new = if bits.take(1)? == 1 { 1 << low } else { -1 << low };
         } else if run < 15 {
@@ -145,7 +147,7 @@ fn refine(
             next += 1;
         }
         if next > *range.end() && size == 1 {
-            return Err(PictureError::Lacks("place for a coefficient"));
+            return Err(PictureError::Unsound("a coefficient lies outside its block"));
         }
         next += 1;
     }
