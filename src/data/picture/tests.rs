@@ -115,6 +115,16 @@ fn a_damaged_jpeg_file_is_refused_or_decoded_to_its_size() {
 }
 
 #[test]
+fn a_jpeg_file_of_nothing_but_scan_headers_is_refused_before_they_take_memory() {
+    let bytes = &fixtures("jpeg_rare.tar.gz")["factors-11_11_22-baseline-several.jpg"];
+    let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let header = &bytes[scan..scan + 10];
+    let many = [&bytes[..scan], &header.repeat(4000), &[0xff, 0xd9]].concat();
+    let message = message(&many);
+    assert!(message.ends_with("it does not decode (there are more scans than anything to tell)"), "{message}");
+}
+
+#[test]
 fn files_of_other_formats_have_pillows_pixels() {
     let files = fixtures("formats.tar.gz");
     let mut compared = 0;

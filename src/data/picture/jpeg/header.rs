@@ -6,6 +6,8 @@ use super::{MostBytes, PictureError, markers};
 pub(super) const BLOCK: usize = 64;
 /// Blocks that a unit of a scan may have.
 const MOST_BLOCKS: usize = 10;
+/// Scans of a file: as many as tell each bit of each of four components by itself.
+const MOST_SCANS: usize = 4 * BLOCK * 14;
 /// libjpeg guesses at these coefficients where they are not all there.
 const GUESSED: usize = 9;
 
@@ -79,6 +81,9 @@ impl Header {
                 }
                 (markers::SCAN, content, Some(header)) => {
                     let scan = header.scan(content).ok_or(PictureError::Unsound("a scan header is unsound"))?;
+                    if header.scans.len() == MOST_SCANS {
+                        return Err(PictureError::Unsound("there are more scans than anything to tell"));
+                    }
                     header.scans.push(scan);
                 }
                 _ => {}
