@@ -161,6 +161,8 @@ struct Planner<'a> {
     /// The stage of the model that a selection, what is masked by it, or a collection asked.
     asked: BTreeMap<StageRef, String>,
     keeps: BTreeMap<StageRef, Fraction>,
+    /// Why masks of a split cannot stand for its images: they are of the first ones alone.
+    partial: BTreeMap<(StageRef, Split), String>,
     plan: &'a mut Plan<Env>,
     results: Results,
     workload: Workload,
@@ -179,6 +181,7 @@ impl<'a> Planner<'a> {
             collections: BTreeMap::new(),
             asked: BTreeMap::new(),
             keeps: BTreeMap::new(),
+            partial: BTreeMap::new(),
             plan,
             results: Results::default(),
             workload: Workload::default(),
@@ -223,6 +226,17 @@ impl<'a> Planner<'a> {
         }
         let (Keep::Share(share) | Keep::Rounds(share)) = keep;
         self.keeps.insert(at.clone(), share);
+        for RankedSplit { split, count, .. } in &self.rankings[ranking] {
+            let KnownSplit { data: DataSplit { split: half, source, .. }, images, absent, .. } = split;
+            if count < images && absent.is_none() {
+                let (mask, ranking, data) = (&at.stage, &ranking.stage, &source.name);
+                let why = format!(
+                    "`{mask}` masks the first {count} of {images} images of {data}.{half} alone, because `{ranking}` ranks \
+                     no more: raise its `count`, or give `{data}` a `limit` of {half} = {count}"
+                );
+                self.partial.insert((at.clone(), *half), why);
+            }
+        }
         for (shards, split) in self.ranked(ranking) {
             let half = split.data.split;
             let mask = Mask { rankings: shards, keep, appearance: appearance.of(half) };
@@ -248,6 +262,7 @@ impl<'a> Planner<'a> {
     ) -> (Key<Evaluation>, String, DataSplit) {
         let name = images_name(images);
         let (images, absent) = self.images(images);
+        let absent = absent.or_else(|| self.partial(&images));
         let data = images.data.clone();
         let known = self.known(&images);
         let evaluate = Evaluate { model: self.models[model].clone(), images };

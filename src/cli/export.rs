@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
+use crate::config::experiment::Experiment;
 use crate::engine::plan::Label;
 use crate::nn::appearance::picture;
 use crate::report::drawing::{Drawing, Panel, Shown};
@@ -16,7 +17,7 @@ use crate::stages::DataSplit;
 use super::args::{ExportArguments, Layout};
 use super::authors::nothing_else;
 use super::failure::{Failure, Status};
-use super::session::{Session, check_stages};
+use super::session::{Session, suggestion};
 use super::writing::{copy, write};
 use super::{authors, human_study, preprocessed, probabilities, text};
 
@@ -75,7 +76,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
     let is_data = preprocessed::is_data(&session.experiments[0], &arguments.name);
     if !is_data {
-        check_stages(&session.experiments, std::slice::from_ref(&arguments.name))?;
+        check_name(&session.experiments[0], &arguments.name)?;
     }
     session.name_damaged_data();
     // Not clap's `requires`, which gives way to what conflicts with `--to`.
@@ -105,6 +106,17 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
         (None, Some(_), Layout::Cache, true) => Err(Failure::usage("`--packed` goes with `--layout authors`")),
         (None, None, ..) => Err(Failure::usage("export needs --to DIR or --human-study DIR")),
     }
+}
+
+/// Checks that it is a stage; data sets are named, too, as they can be exported.
+fn check_name(experiment: &Experiment, name: &str) -> Result<(), Failure> {
+    let mut known: Vec<&str> = experiment.stages.iter().map(|stage| stage.name.as_str()).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    known.extend(experiment.data.iter().map(|source| source.name.as_str()));
+    known.dedup();
+    Err(Failure::usage(format!("there is no stage and no data set `{name}`: {}", suggestion(name, &known))))
 }
 
 /// Whether an export draws pictures.

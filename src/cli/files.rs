@@ -96,7 +96,7 @@ impl Files for KnownFiles<'_> {
             Err(error) => {
                 let message = chain(&error);
                 let mut damaged = self.damaged.borrow_mut();
-                if !error.is_missing() && !damaged.contains(&message) {
+                if !error.is_missing() && !error.is_mistake() && !damaged.contains(&message) {
                     damaged.push(message.clone());
                 }
                 Err(message)

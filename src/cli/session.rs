@@ -93,7 +93,12 @@ pub(super) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Res
         experiments.iter().flat_map(|experiment| &experiment.stages).map(|stage| stage.name.as_str()).collect();
     match wanted.iter().find(|stage| !known.contains(&stage.as_str())) {
         None => Ok(()),
-        Some(stage) => Err(Failure::usage(format!("there is no stage `{stage}`: {}", suggestion(stage, &known)))),
+        Some(stage) => {
+            let data = || experiments.iter().flat_map(|experiment| &experiment.data);
+            let is_data = data().any(|source| stage.split('.').next() == Some(&source.name));
+            let which = if is_data { ", it is the name of a data set" } else { "" };
+            Err(Failure::usage(format!("there is no stage `{stage}`{which}: {}", suggestion(stage, &known))))
+        }
     }
 }
 
@@ -106,7 +111,7 @@ pub(super) fn library(cache: &Path) -> Library {
 pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|name| (strsim::jaro_winkler(typed, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
-        Some((likeness, name)) if likeness > 0.8 => format!("did you mean `{name}`?"),
+        Some((likeness, name)) if likeness > 0.8 => format!("did you mean `{name}`? there are {}", known.join(", ")),
         _ => format!("there are {}", known.join(", ")),
     }
 }

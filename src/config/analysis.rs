@@ -113,7 +113,7 @@ impl<R> Question<R> {
         }
     }
 
-    /// The drawings that the answer has.
+    /// The drawings that the answer has: curves, or, of a heat map, maps.
     pub(super) const fn drawings(&self) -> &'static [&'static str] {
         match self {
             Self::SisSize { .. } => &["sis-size", "sis-size-difference", "sis-found"],
@@ -125,6 +125,11 @@ impl<R> Question<R> {
             Self::DeletionInsertion { .. } => &["deletion-insertion"],
             Self::Calibration { .. } => &["reliability"],
         }
+    }
+
+    /// Whether its drawings are maps, not curves.
+    pub(super) const fn draws_maps(&self) -> bool {
+        matches!(self, Self::HeatMap { .. })
     }
 
     /// Whether it asks for f, which random rankings do not record.

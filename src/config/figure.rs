@@ -39,19 +39,21 @@ impl Questions<'_> {
         })?;
         let title = table.required("title").and_then(|item| item.line());
         let kind = match kind {
-            Kind::Curves => self.drawings(&table).map(FigureKind::Curves),
-            Kind::HeatMaps => self.drawings(&table).map(FigureKind::HeatMaps),
+            Kind::Curves => self.drawings(&table, false).map(FigureKind::Curves),
+            Kind::HeatMaps => self.drawings(&table, true).map(FigureKind::HeatMaps),
             Kind::Images => self.images(&table),
         };
         Some(Figure { name: entry.key.clone(), title: title?, kind: kind? })
     }
 
-    fn drawings(&self, table: &Reader<'_>) -> Option<Drawings> {
-        let shows = table.required("shows").and_then(|item| all(&item, |item| self.shown(item)));
+    /// What is drawn of analyses: their maps, or else their curves.
+    fn drawings(&self, table: &Reader<'_>, maps: bool) -> Option<Drawings> {
+        let shows = table.required("shows").and_then(|item| all(&item, |item| self.shown(item, maps)));
         let drawing = table.or("drawing", None, |item| {
             let name = item.words()?;
             let shown = shows.iter().flatten().map(|shown| shown.stage.as_str());
-            let mut known = shown.filter_map(|stage| self.evaluated.drawings.get(stage).map(|known| (stage, known)));
+            let mut known = shown
+                .filter_map(|stage| self.evaluated.drawings[usize::from(maps)].get(stage).map(|known| (stage, known)));
             match known.find(|(_, known)| !known.contains(name.as_str())) {
                 None => Some(Some(name)),
                 Some((stage, known)) => {
@@ -65,13 +67,31 @@ impl Questions<'_> {
         Some(Drawings { shows: shows?, drawing: drawing?, over: over? })
     }
 
-    fn shown(&self, item: &Item<'_>) -> Option<ShownStage> {
+    fn shown(&self, item: &Item<'_>, maps: bool) -> Option<ShownStage> {
         let table = item.table(SHOWN)?;
         let pins = self.scope.pins(&table, "where");
         let label = table.or("label", None, |item| item.line().map(Some));
         let names = table.or("names", Vec::new(), |item| all(&item, words));
-        let stage = self.figure_stage(&table, &[StageKind::Analyse]);
-        Some(ShownStage { stage: stage?.0, label: label?, pins: pins?, names: names? })
+        let stage = self.figure_stage(&table, &[StageKind::Analyse]).and_then(|(stage, _)| {
+            let draws = |maps: bool| {
+                self.evaluated.drawings[usize::from(maps)].get(&stage).is_some_and(|drawings| !drawings.is_empty())
+            };
+            // One with a problem of its own may draw anything.
+            let is_known = self.evaluated.analyses.contains_key(&stage);
+            if draws(maps) || !is_known {
+                return Some(stage);
+            }
+            let (wanted, other) = if maps { ("maps", "curves") } else { ("curves", "heat-maps") };
+            let item = table.required("stage")?;
+            let problem = item.problem(format!("names `{stage}`, which draws no {wanted}"));
+            item.sink().report(problem.help(if draws(!maps) {
+                format!("a figure of `kind = \"{other}\"` shows it")
+            } else {
+                "its numbers stand in tables and claims".to_owned()
+            }));
+            None
+        });
+        Some(ShownStage { stage: stage?, label: label?, pins: pins?, names: names? })
     }
 
     fn images(&self, table: &Reader<'_>) -> Option<FigureKind> {

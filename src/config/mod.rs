@@ -135,8 +135,12 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
     let data = dataset::read_all(&catalog, &sweep, folders, sink);
     let scope = Scope { catalog: &catalog, sweep: &sweep, data: &data, folders };
 
-    let mut evaluated =
-        Evaluated { pairs: BTreeSet::new(), analyses: BTreeMap::new(), drawings: BTreeMap::new(), complete: true };
+    let mut evaluated = Evaluated {
+        pairs: BTreeSet::new(),
+        analyses: BTreeMap::new(),
+        drawings: [BTreeMap::new(), BTreeMap::new()],
+        complete: true,
+    };
     let mut drafts: Vec<DraftStage> = Vec::new();
     for entry in &catalog.stages {
         let before = sink.len();
@@ -160,7 +164,8 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
         for draft in groups.iter().flatten() {
             let metrics = match &draft.settings {
                 Settings::Analyse { question } => {
-                    evaluated.drawings.entry(entry.name.to_owned()).or_default().extend(question.drawings());
+                    let drawings = &mut evaluated.drawings[usize::from(question.draws_maps())];
+                    drawings.entry(entry.name.to_owned()).or_default().extend(question.drawings());
                     question.metrics()
                 }
                 Settings::Temperature { .. } => &[Metric::Temperature],

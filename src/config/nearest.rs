@@ -4,6 +4,9 @@
 pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let names: Vec<&str> = names.into_iter().collect();
     let own = normal(wrong);
+    if let Some(name) = names.iter().find(|name| normal(name) == own) {
+        return Some(name);
+    }
     let parts =
         names.iter().filter(|name| own.len() > 2 && normal(name).split_once('-').is_some_and(|(_, end)| end == own));
     let mut parts = parts.copied();
@@ -73,6 +76,7 @@ mod tests {
         {
             assert_eq!(nearest(wrong, names), Some(meant), "{wrong}");
         }
+        assert_eq!(nearest("ResNet18", ["imagenet-resnet18", "resnet18"]), Some("resnet18"));
         assert_eq!(nearest("weight_decay", ["weight-decay", "momentum"]), Some("weight-decay"));
     }
 

@@ -18,8 +18,8 @@ const REPLICATES: &str = "seed";
 pub(super) struct Evaluated {
     /// The pairs that are evaluated: model and images, by name.
     pub pairs: BTreeSet<(String, String)>,
-    /// The drawings that analyses have.
-    pub drawings: BTreeMap<String, BTreeSet<&'static str>>,
+    /// The drawings that analyses have: curves, then maps.
+    pub drawings: [BTreeMap<String, BTreeSet<&'static str>>; 2],
     /// The analyses, with the numbers that each has.
     pub analyses: BTreeMap<String, BTreeSet<Metric>>,
     /// Whether these are all: a stage with a problem of its own may have more.

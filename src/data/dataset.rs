@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use crate::artifacts::ImageSet;
 use crate::file_state::FileState;
-use crate::spec::{DataKind, DataSource, Split};
+use crate::spec::{DataSource, Split};
 
 use super::content::{Content, ContentHash, Provenance};
 use super::index::Entry;
 use super::listing::Listing;
 use super::locate::{self, Files};
-use super::official::{Official, fashion_mnist_small};
+use super::official::{Official, published};
 use super::{DataError, cifar, cifar10c, folder, idx, photographs};
 
 /// Raised whenever the same files would be read as something else.
@@ -81,7 +81,7 @@ impl Dataset {
                     pixels: pixels.into(),
                     labels,
                 };
-                (images, provenance(official, split, &decoded.checksums))
+                (images, self.provenance(official, split, &decoded.checksums)?)
             }
             Files::Cifar10C { .. } if !self.source.kind.has(split) => {
                 return Err(DataError::NoHalf { name: self.source.name.clone(), split });
@@ -103,7 +103,7 @@ impl Dataset {
                 let classes = owned(official.classes);
                 let images =
                     ImageSet { shape, classes, normalise: official.normalise(), pixels: pixels.into(), labels };
-                (images, provenance(official, split, &decoded.checksums))
+                (images, self.provenance(official, split, &decoded.checksums)?)
             }
             Files::Folder { train, test } => {
                 let images = match split {
@@ -181,6 +181,21 @@ impl Dataset {
         Ok(listing.first(self.limit(split, listing.len())?))
     }
 
+    /// Where a split of a published kind comes from, by the checksums of its files.
+    ///
+    /// # Errors
+    /// When they are the files of another kind.
+    fn provenance(&self, official: &Official, split: Split, checksums: &[String]) -> Result<Provenance, DataError> {
+        match published(split, checksums) {
+            None => Ok(Provenance::Unofficial),
+            Some((found, provenance)) if found.kind == official.kind => Ok(provenance),
+            Some((found, _)) => {
+                let (kind, found, title) = (official.kind, found.kind, found.title);
+                Err(DataError::OtherKind { name: self.source.name.clone(), split, kind, found, title })
+            }
+        }
+    }
+
     /// How many images of a split are used, of those that there are.
     fn limit(&self, split: Split, available: usize) -> Result<usize, DataError> {
         match self.source.limit.of(split) {
@@ -251,14 +266,4 @@ fn update(hasher: &mut blake3::Hasher, path: &Path, state: &FileState) {
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
-}
-
-fn provenance(official: &Official, split: Split, checksums: &[String]) -> Provenance {
-    if official.checksums(split).iter().any(|published| checksums == *published) {
-        Provenance::Official
-    } else if official.kind == DataKind::FashionMnist && checksums == fashion_mnist_small(split) {
-        Provenance::Excerpt
-    } else {
-        Provenance::Unofficial
-    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bounded::{self, BoundedError};
 use crate::sniff::{Foreign, LOOKED_AT};
-use crate::spec::Split;
+use crate::spec::{DataKind, Split};
 
 /// Why a data set cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,23 @@ pub enum DataError {
         /// What the files hold.
         available: usize,
     },
+    /// The files are those of another published data set.
+    #[error(
+        "data `{name}` is of kind `{}`, but its {split} images are those of {title}: write `kind = \"{}\"`, or give the \
+         `root` of the other files", kind.name(), found.name()
+    )]
+    OtherKind {
+        /// The source's name.
+        name: String,
+        /// Which half.
+        split: Split,
+        /// What the experiment says that it is.
+        kind: DataKind,
+        /// What it is.
+        found: DataKind,
+        /// That one's name as its authors write it.
+        title: &'static str,
+    },
     /// The data set has no such half.
     #[error("data `{name}` has no {split} images")]
     NoHalf {
@@ -151,6 +168,19 @@ impl DataError {
     #[must_use]
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::NoRoot { .. } | Self::Incomplete { .. })
+    }
+
+    /// Whether the experiment asks for what sound data do not have.
+    #[must_use]
+    pub const fn is_mistake(&self) -> bool {
+        matches!(
+            self,
+            Self::Limit { .. }
+                | Self::Sample { .. }
+                | Self::NoHalf { .. }
+                | Self::OtherKind { .. }
+                | Self::Classes { .. }
+        )
     }
 
     /// Whether the data are there and not what they should be.

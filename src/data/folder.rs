@@ -13,13 +13,16 @@ use super::DataError;
 use super::listing::Listing;
 use super::picture::{self, MostBytes, Picture};
 
+/// What a channel without deviation is divided by: the whole range of bytes.
+const ALIKE: f64 = 255.0;
+
 /// Reads the training images listed, and measures their normalisation.
 pub(super) fn load_train(listing: &Listing) -> Result<ImageSet, DataError> {
     let images = decode_all(&listing.files)?;
     let channels = images.iter().map(Picture::channels).max().unwrap_or(1);
     let shape = shape(&images[0], channels);
     let (pixels, labels) = stack(&listing.files, images, shape, "the training images")?;
-    let normalise = measure(&listing.files, &pixels, channels)?;
+    let normalise = measure(&pixels, channels);
     Ok(ImageSet { shape, classes: listing.classes.clone(), normalise, pixels: pixels.into(), labels })
 }
 
@@ -72,20 +75,17 @@ fn stack(
     Ok((pixels, labels))
 }
 
-/// Mean and deviation of each channel over all pixels; sums are exact, so the order does not matter.
-fn measure(files: &[(u16, PathBuf)], pixels: &[u8], channels: usize) -> Result<Normalise, DataError> {
+/// Mean and deviation of each channel over all pixels; sums are exact, so the order does not matter. A channel in which all
+/// pixels are alike has no deviation to divide by, and stays as it is after its mean is subtracted.
+fn measure(pixels: &[u8], channels: usize) -> Normalise {
     let mut normalise = Normalise { mean: Vec::new(), std: Vec::new() };
     let count = (pixels.len() / channels) as f64;
     for channel in 0..channels {
         let values = || pixels.iter().skip(channel).step_by(channels).map(|&value| u64::from(value));
         let mean = values().sum::<u64>() as f64 / count;
         let variance = values().map(|value| value * value).sum::<u64>() as f64 / count - mean * mean;
-        if variance <= 0.0 {
-            let problem = "all pixels of all training images are alike in one channel, so that it cannot be normalised";
-            return Err(DataError::malformed(&files[0].1, problem));
-        }
         normalise.mean.push(mean);
-        normalise.std.push(variance.sqrt());
+        normalise.std.push(if variance > 0.0 { variance.sqrt() } else { ALIKE });
     }
-    Ok(normalise)
+    normalise
 }

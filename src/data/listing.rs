@@ -77,6 +77,19 @@ pub(super) fn list(folder: &Path, like: &Path) -> Result<Listing, DataError> {
     Ok(Listing { classes, files: files.into_iter().map(|(_, label, path)| (label, path)).collect(), passed })
 }
 
+/// [`list`] of a folder of training images, of which every class must have some.
+pub(super) fn list_train(folder: &Path) -> Result<Listing, DataError> {
+    let listing = list(folder, folder)?;
+    let known: BTreeSet<u16> = listing.files.iter().map(|(label, _)| *label).collect();
+    match listing.classes.iter().zip(0..).find(|(_, label)| !known.contains(label)) {
+        None => Ok(listing),
+        Some((class, _)) => {
+            let problem = "there is no image in this class: put images there, or remove its folder";
+            Err(DataError::malformed(&folder.join(class), problem))
+        }
+    }
+}
+
 /// A class by its place; labels have 16 bits.
 fn label(place: usize, folder: &Path) -> Result<u16, DataError> {
     u16::try_from(place).map_err(|_| DataError::Classes { path: folder.to_owned() })

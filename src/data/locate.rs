@@ -265,7 +265,7 @@ fn locate_folder(source: &DataSource) -> Result<Files, DataError> {
     let root = source.root.as_ref().ok_or_else(|| no_root(source))?;
     match halves(source, root)? {
         Halves { train: Some(train), test: Some(test) } => {
-            Ok(Files::Folder { train: listing::list(&train, &train)?, test: listing::list(&test, &train)? })
+            Ok(Files::Folder { train: listing::list_train(&train)?, test: listing::list(&test, &train)? })
         }
         Halves { train, test } => {
             let absent =

@@ -2,6 +2,7 @@
 
 use crate::spec::{DataKind, Normalise, Split};
 
+use super::content::Provenance;
 use super::{cifar10c, photographs};
 
 /// The facts about a published data set.
@@ -57,6 +58,16 @@ pub const fn official(kind: DataKind) -> Option<&'static Official> {
         DataKind::Mnist => Some(&MNIST),
         DataKind::Folder | DataKind::ImageFolder(_) => None,
     }
+}
+
+/// The data set of which files with these MD5s are a split, and whether they are all of it.
+pub(super) fn published(split: Split, checksums: &[String]) -> Option<(&'static Official, Provenance)> {
+    if checksums == fashion_mnist_small(split) {
+        return Some((&FASHION_MNIST, Provenance::Excerpt));
+    }
+    let all = DataKind::ALL.iter().filter_map(|(_, kind)| official(*kind));
+    let mut found = all.filter(|official| official.checksums(split).iter().any(|published| checksums == *published));
+    found.next().map(|official| (official, Provenance::Official))
 }
 
 /// How images of that kind are normalised unless a model says otherwise; none where it is measured on them.

@@ -52,11 +52,10 @@ impl Splits {
         test: Option<&Path>,
         how: Photographs,
     ) -> Result<Self, DataError> {
-        let list = |folder: Option<&Path>| {
-            let like = train.or(folder);
-            folder.zip(like).map(|(folder, like)| listing::list(folder, like)).transpose()
-        };
-        Ok(Self { root: root.to_owned(), how, train: list(train)?, test: list(test)? })
+        // Without training images there may be classes that a network knows and no image is of.
+        let list_test = |folder: &Path| listing::list(folder, train.unwrap_or(folder));
+        let (train, test) = (train.map(listing::list_train).transpose()?, test.map(list_test).transpose()?);
+        Ok(Self { root: root.to_owned(), how, train, test })
     }
 
     /// The files of a split, if it is there.

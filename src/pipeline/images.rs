@@ -58,6 +58,13 @@ impl Planner<'_> {
         }
     }
 
+    /// Why images cannot all be trained on or evaluated, if that is so: some have no mask.
+    pub(super) fn partial(&self, images: &Images) -> Option<String> {
+        let subset = images.subset.as_ref()?;
+        let (mask, _) = self.subsets.iter().find(|(_, (key, _))| key.step() == subset.step())?;
+        self.partial.get(mask).cloned()
+    }
+
     /// The split behind images.
     pub(super) fn known(&self, images: &Images) -> Option<KnownSplit> {
         self.splits.values().find(|known| known.data == images.data).cloned()

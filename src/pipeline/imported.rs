@@ -34,14 +34,14 @@ impl<'a> Planner<'a> {
                     |hash| HashedFile { path: path.clone(), hash },
                 )
             });
-            shards.push((split, Range::shards(images, SHARD), files, said, absent));
+            shards.push((split, images, files, said, absent));
         }
-        let total: usize = shards.iter().map(|(_, ranges, ..)| ranges.len()).sum();
+        let total: usize = shards.iter().map(|(_, images, ..)| images.div_ceil(SHARD)).sum();
         let mut place = 0;
         let mut ranked = Vec::new();
-        for (split, ranges, files, said, absent) in shards {
+        for (split, count, files, said, absent) in shards {
             let mut keys = Vec::new();
-            for range in ranges {
+            for range in Range::shards(count, SHARD) {
                 let files = files.of(range);
                 let import = ImportSelection {
                     content: files.content(),
@@ -58,7 +58,7 @@ impl<'a> Planner<'a> {
                 keys.push(self.step(import, label, absent.clone()));
                 place += 1;
             }
-            ranked.push(RankedSplit { shards: keys, split });
+            ranked.push(RankedSplit { shards: keys, split, count });
         }
         self.ranking(at, ranked);
     }

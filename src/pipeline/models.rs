@@ -43,6 +43,7 @@ impl Planner<'_> {
         let (images, absent) = self.images(images);
         let (monitor, also_absent) = self.monitor(&images);
         let (learned, tested) = (self.known(&images), self.known(&monitor));
+        let partial = self.partial(&images).or_else(|| self.partial(&monitor));
         let own = learned.as_ref().map(Normalised::of);
         let given = init.as_ref().map(|init| self.models[init].clone());
         // What does not differ from the data set's is no part of a manifest.
@@ -57,7 +58,7 @@ impl Planner<'_> {
         self.normalised.extend(normalised.map(|normalised| (at.clone(), normalised)));
         let (arch, seed, own_recipe) = (*arch, *seed, recipe.clone());
         let train = Train { images, monitor, arch, seed, recipe: own_recipe, init: given, normalise };
-        let key = self.step(train, label(&at), absent.or(also_absent));
+        let key = self.step(train, label(&at), absent.or(also_absent).or(partial));
         let samples = recipe.input_dropout.map_or(1, |dropout| dropout.samples);
         self.workload.model(key.step(), arch, samples);
         if let (Some(learned), Some(tested)) = (learned, tested) {

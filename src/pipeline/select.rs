@@ -23,6 +23,8 @@ const COLLECTION_SHARD: usize = 4;
 pub(super) struct RankedSplit {
     pub shards: Vec<Key<Ranking>>,
     pub split: KnownSplit,
+    /// How many of the split's images are ranked: the first ones.
+    pub count: usize,
 }
 
 impl Planner<'_> {
@@ -34,22 +36,22 @@ impl Planner<'_> {
         method: &Selection,
         count: Option<usize>,
     ) {
-        let splits: Vec<(KnownSplit, Vec<Range>)> = images
+        let splits: Vec<(KnownSplit, usize, Vec<Range>)> = images
             .iter()
             .map(|(source, split)| {
                 let split = self.split(source, *split);
                 let images = count.map_or(split.images, |count| count.min(split.images));
                 // Not `split.shape`: the keys of shards rest on this.
                 let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
-                (split, Range::shards(images, shard_size(method, images, pixels)))
+                (split, images, Range::shards(images, shard_size(method, images, pixels)))
             })
             .collect();
-        let shards: usize = splits.iter().map(|(_, ranges)| ranges.len()).sum();
+        let shards: usize = splits.iter().map(|(_, _, ranges)| ranges.len()).sum();
         self.asked.extend(model.map(|model| (at.clone(), model.stage.clone())));
         let model = model.map(|model| self.models[model].clone());
         let mut place = 0;
         let mut ranked = Vec::new();
-        for (split, ranges) in splits {
+        for (split, images, ranges) in splits {
             let mut keys = Vec::new();
             for range in ranges {
                 let of_split = method.of(split.data.split);
@@ -63,14 +65,14 @@ impl Planner<'_> {
                 keys.push(key);
                 place += 1;
             }
-            ranked.push(RankedSplit { shards: keys, split });
+            ranked.push(RankedSplit { shards: keys, split, count: images });
         }
         self.ranking(at, ranked);
     }
 
     /// Notes where the rankings of a stage will be found.
     pub(super) fn ranking(&mut self, at: &StageRef, ranked: Vec<RankedSplit>) {
-        for RankedSplit { shards, split } in &ranked {
+        for RankedSplit { shards, split, .. } in &ranked {
             self.results.rankings.extend(shards.iter().map(|key| Outcome {
                 stage: at.stage.clone(),
                 model: String::new(),

@@ -77,3 +77,35 @@ fn a_cache_that_is_a_file_is_refused() {
     refused(&bench, "run tiny.toml --cache taken", &["taken"]);
     assert_eq!(std::fs::read_to_string(bench.path("taken")).unwrap(), "a file");
 }
+
+#[test]
+fn masks_of_the_first_images_alone_cannot_stand_for_all_which_is_said_at_the_start() {
+    let bench = Bench::new();
+    bench.edit("per-round = 196, noise = 0.0 }", "per-round = 196, noise = 0.0 }\ncount = 4");
+    let words =
+        ["`subset` masks the first 4 of 64 images of fashion.train alone", "`ranking` ranks no more", "train = 4"];
+    refused(&bench, "run tiny.toml", &words);
+    refused(&bench, "run tiny.toml --stage accuracy", &["4 of 16 images of fashion.test", "test = 4"]);
+    // As many as there are will do, and so does what is not asked for more.
+    bench.ok("run tiny.toml --stage subset");
+    bench.edit("limit = { train = 64, test = 16 }", "limit = { train = 4, test = 4 }");
+    bench.run("");
+}
+
+#[test]
+fn what_sound_data_do_not_have_is_a_mistake_and_no_damage() {
+    let bench = Bench::new();
+    bench.edit("limit = { train = 64,", "limit = { train = 64000,");
+    refused(&bench, "run tiny.toml", &["asks for the first 64000 train images, but it has 4000"]);
+    let bench = Bench::new();
+    bench.edit("kind = \"fashion-mnist\"", "kind = \"mnist\"");
+    let words = ["of kind `mnist`, but its train images are those of Fashion-MNIST", "kind = \"fashion-mnist\""];
+    refused(&bench, "run tiny.toml", &words);
+}
+
+#[test]
+fn a_data_set_in_place_of_a_stage_is_told_apart() {
+    let bench = Bench::new();
+    refused(&bench, "plan tiny.toml --stage fashion", &["no stage `fashion`, it is the name of a data set", "full"]);
+    refused(&bench, "export tiny.toml fashon --to out", &["did you mean `fashion`?", "full, ranking"]);
+}

@@ -248,3 +248,23 @@ fn a_file_where_a_folder_should_be_and_an_empty_folder_are_refused() {
     let text = message(KIND, dir.path(), Split::Train);
     assert!(text.contains("there is no image in it"), "{text}");
 }
+
+#[test]
+fn a_channel_that_never_changes_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    write_colour(&dir.path().join("train/cat/a.png"), [10, 20, 7]);
+    write_colour(&dir.path().join("train/owl/a.png"), [30, 60, 7]);
+    write_colour(&dir.path().join("test/owl/a.png"), [30, 60, 9]);
+    let normalise = load(KIND, dir.path(), Split::Test).unwrap().images.normalise;
+    assert_eq!((normalise.mean, normalise.std), (vec![20.0, 40.0, 7.0], vec![10.0, 20.0, 255.0]));
+}
+
+#[test]
+fn a_class_without_images_is_named_unless_only_the_test_half_lacks_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    assert_eq!(load(KIND, dir.path(), Split::Test).unwrap().images.classes, ["cat", "owl"]);
+    fs::create_dir_all(dir.path().join("train/bat/below")).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.contains("bat") && message.contains("no image in this class: put images there"), "{message}");
+}

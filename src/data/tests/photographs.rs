@@ -158,7 +158,9 @@ fn settings_classes_labels_and_files_make_the_content() {
     hashes.push(hash(&source));
     write(dir.path(), "train/cat/3.jpg", &flat(31, 9, [40, 50, 61]));
     hashes.push(hash(&source));
-    fs::create_dir(dir.path().join("train/dog")).unwrap();
+    for half in ["train", "val"].map(|half| dir.path().join(half)).iter().filter(|half| half.join("cat").is_dir()) {
+        fs::rename(half.join("cat"), half.join("dog")).unwrap();
+    }
     hashes.push(hash(&source));
     let all = hashes.len();
     hashes.sort_by_key(|hash| *hash.as_bytes());
@@ -174,6 +176,9 @@ fn one_split_is_enough_until_the_other_is_asked_for() {
     let source = photographs(dir.path(), 8, 6, Unreadable::Refuse);
     let library = Library::new(Some(dir.path().join("index")));
     assert_eq!(library.images(&source, Split::Test).unwrap().classes, ["a", "b"]);
+    // A class that a network knows and no image is of.
+    fs::create_dir(dir.path().join("val/c")).unwrap();
+    assert_eq!(Library::new(None).images(&source, Split::Test).unwrap().classes, ["a", "b", "c"]);
     let error = library.content(&source, Split::Train).unwrap_err();
     assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains("train"), "{error}");
     fs::remove_dir_all(dir.path().join("val")).unwrap();
