@@ -116,11 +116,12 @@ pub(super) fn normalise() -> Normalise {
 
 /// The hash of a file; another one where it was read as other pixels before, so that no result of those is taken.
 fn hash(bytes: &[u8]) -> blake3::Hash {
-    if picture::is_read_anew(bytes) {
-        let mut hasher = blake3::Hasher::new_derive_key("overinterp photograph v2");
-        hasher.update(bytes).finalize()
-    } else {
-        blake3::hash(bytes)
+    match picture::version(bytes) {
+        1 => blake3::hash(bytes),
+        version => {
+            let mut hasher = blake3::Hasher::new_derive_key(&format!("overinterp photograph v{version}"));
+            hasher.update(bytes).finalize()
+        }
     }
 }
 

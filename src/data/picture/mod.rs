@@ -108,13 +108,13 @@ pub(super) fn decode(path: &Path, bytes: &[u8], limit: MostBytes) -> Result<Pict
     picture(bytes, limit).map_err(|error| DataError::malformed(path, error.to_string()))
 }
 
-/// Whether pixels of that file were others before version 2 of reading: PNG files of 16 bits were rounded, and JPEG
-/// files decoded to pixels near libjpeg's, at right edges often not so near.
-pub(super) fn is_read_anew(bytes: &[u8]) -> bool {
+/// Since which version of reading that file has the pixels that it has: PNG files of 16 bits were rounded in the first,
+/// and JPEG files decoded to pixels near libjpeg's before the third, at right edges often not so near.
+pub(super) fn version(bytes: &[u8]) -> u32 {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => matches!(bytes.get(PNG_DEPTH..), Some([16, kind, ..]) if *kind != PNG_GREY),
-        Ok(ImageFormat::Jpeg) => true,
-        _ => false,
+        Ok(ImageFormat::Png) if matches!(bytes.get(PNG_DEPTH..), Some([16, kind, ..]) if *kind != PNG_GREY) => 2,
+        Ok(ImageFormat::Jpeg) => 3,
+        _ => 1,
     }
 }
 
