@@ -19,6 +19,7 @@ mod figure;
 mod folders;
 mod imported_selection;
 mod join;
+mod meant;
 mod merged;
 mod method;
 mod model;
@@ -124,6 +125,9 @@ fn read_text<T>(
 /// `sweeps` are the axes as each file writes them.
 fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node], sink: &Sink) -> Option<Experiment> {
     let file = Item::new(root, "", sink).table(EXPERIMENT)?;
+    let meant = meant::as_meant(root);
+    let root = meant.as_ref().unwrap_or(root);
+    let file = if meant.is_some() { Item::new(root, "", sink).table(EXPERIMENT)? } else { file };
     let name = file.required("name").and_then(|item| item.line());
     let description = file.or("description", String::new(), |item| {
         let text = item.text()?;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::document::{Entry, Node, Value, parse, parse_value};
 use super::extends::EXTENDS;
-use super::nearest::most_similar;
+use super::nearest::{listing, most_similar, nearest};
 use super::problem::{Place, Problem, Sink};
 use super::schema::{Below, EXPERIMENT, Field, KIND, SWEEP_RULES, StageKind};
 
@@ -116,16 +116,36 @@ fn is_known(root: &Node, path: &[Segment]) -> bool {
     true
 }
 
-/// The known path that someone may have meant: among those that end alike if there are any.
+/// The known path that someone may have meant, among those that end alike if there are any; and what there is to set where
+/// the path leaves what is known.
 fn path_help(root: &Node, path: &[Segment]) -> String {
     let mut known = Vec::new();
     Level::Keys(EXPERIMENT).list(Some(root), "", &mut known);
+    known.retain(|path| path != EXTENDS);
     let keys: Vec<&str> = path.iter().map(|segment| segment.key.as_str()).collect();
     let wrong = keys.join(".");
     let ending = keys.last().copied().unwrap_or_default();
     let alike = known.iter().filter(|path| path.rsplit('.').next() == Some(ending)).map(String::as_str);
-    let found = most_similar(&wrong, alike).or_else(|| most_similar(&wrong, known.iter().map(String::as_str)));
-    found.map_or_else(|| "the file holds nothing that can be set".to_owned(), |path| format!("did you mean `{path}`?"))
+    let found = most_similar(&wrong, alike).or_else(|| nearest(&wrong, known.iter().map(String::as_str)));
+    let guess = found.map_or_else(String::new, |path| format!("did you mean `{path}`? "));
+    let mut prefix = "";
+    let below = |prefix: &str| -> Vec<String> {
+        let start = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
+        let ends = known.iter().filter_map(|path| path.strip_prefix(&start)).filter(|end| !end.contains('.'));
+        ends.map(str::to_owned).collect()
+    };
+    while let Some(longer) = wrong.get(prefix.len() + usize::from(!prefix.is_empty())..).and_then(|rest| {
+        let end = wrong.len() - rest.len() + rest.find('.')?;
+        Some(&wrong[..end]).filter(|longer| known.iter().any(|path| path == longer))
+    }) {
+        prefix = longer;
+    }
+    let here = below(prefix);
+    let place = if prefix.is_empty() { "at the top".to_owned() } else { format!("in `{prefix}`") };
+    if here.is_empty() {
+        return format!("{guess}there is nothing to set {place}");
+    }
+    format!("{guess}{place} there are {}", listing(here.iter().map(String::as_str)))
 }
 
 /// What may stand at a level of the document.
