@@ -11,7 +11,7 @@ use crate::spec::{ImageShape, Normalise};
 
 use super::DataError;
 use super::listing::Listing;
-use super::picture::{self, Picture};
+use super::picture::{self, MostBytes, Picture};
 
 /// What a channel without deviation is divided by: the whole range of bytes.
 const ALIKE: f64 = 255.0;
@@ -41,7 +41,7 @@ fn shape(picture: &Picture, channels: usize) -> ImageShape {
 }
 
 fn decode_all(files: &[(u16, PathBuf)]) -> Result<Vec<Picture>, DataError> {
-    files.par_iter().map(|(_, path)| picture::decode(path, &picture::read(path)?)).collect()
+    files.par_iter().map(|(_, path)| picture::open(path, MostBytes::HELD)).collect()
 }
 
 /// All pixels and labels; grey images among coloured ones become coloured.

@@ -13,10 +13,11 @@ use rayon::prelude::*;
 use crate::artifacts::{ImageSet, Pixels, ReadImages, UnreadableImage};
 use crate::spec::{ImageShape, Normalise, Photographs, Split, Unreadable};
 
+use super::DataError;
 use super::content::ContentHash;
 use super::listing::{self, Listing};
+use super::picture::{self, MostBytes};
 use super::resample::resize_and_crop;
-use super::{DataError, picture};
 
 /// Files that are read together when all are read once.
 const TOGETHER: usize = 1024;
@@ -84,11 +85,12 @@ pub(super) fn survey(listing: &Listing, how: Photographs) -> Result<Survey, Data
             .par_iter()
             .with_max_len(8)
             .map(|(_, path)| {
-                let bytes = match (picture::read(path), how.unreadable) {
+                let bytes = match (picture::read(path, MostBytes::PHOTOGRAPH), how.unreadable) {
                     (Err(DataError::Malformed { .. }), Unreadable::Skip) => return Ok(None),
                     (bytes, _) => bytes?,
                 };
-                let readable = how.unreadable == Unreadable::Refuse || picture::decode(path, &bytes).is_ok();
+                let readable = how.unreadable == Unreadable::Refuse
+                    || picture::decode(path, &bytes, MostBytes::PHOTOGRAPH).is_ok();
                 Ok(readable.then(|| hash(&bytes)))
             })
             .collect::<Result<_, DataError>>()?;
@@ -114,11 +116,12 @@ pub(super) fn normalise() -> Normalise {
 
 /// The hash of a file; another one where it was read as other pixels before, so that no result of those is taken.
 fn hash(bytes: &[u8]) -> blake3::Hash {
-    if picture::is_read_anew(bytes) {
-        let mut hasher = blake3::Hasher::new_derive_key("overinterp photograph v2");
-        hasher.update(bytes).finalize()
-    } else {
-        blake3::hash(bytes)
+    match picture::version(bytes) {
+        1 => blake3::hash(bytes),
+        version => {
+            let mut hasher = blake3::Hasher::new_derive_key(&format!("overinterp photograph v{version}"));
+            hasher.update(bytes).finalize()
+        }
     }
 }
 
@@ -147,7 +150,7 @@ struct Files {
 impl ReadImages for Files {
     fn read(&self, index: usize) -> Result<Vec<u8>, UnreadableImage> {
         let path = &self.paths[index];
-        let image = picture::read(path).and_then(|bytes| picture::decode(path, &bytes)).map_err(|error| {
+        let image = picture::open(path, MostBytes::PHOTOGRAPH).map_err(|error| {
             let why = error.source().map_or_else(String::new, |source| format!(": {source}"));
             UnreadableImage(match error {
                 DataError::Malformed { .. } => {

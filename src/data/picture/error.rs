@@ -29,7 +29,7 @@ pub(in crate::data) enum PictureError {
     /// Decoding it would take too much memory.
     #[error(
         "its {width}x{height} (width x height) pixels take {} MiB to decode, and the limit is {} MiB; scale it down",
-        bytes.div_ceil(1 << 20), super::MOST_BYTES >> 20
+        bytes.div_ceil(1 << 20), limit >> 20
     )]
     Large {
         /// Pixels of a row.
@@ -38,6 +38,8 @@ pub(in crate::data) enum PictureError {
         height: u64,
         /// What decoding takes.
         bytes: u64,
+        /// What it may take.
+        limit: u64,
     },
     /// What a decoder says.
     #[error("it does not decode ({0})")]
@@ -45,10 +47,10 @@ pub(in crate::data) enum PictureError {
     /// What the decoder of GIF says.
     #[error("it does not decode ({0})")]
     Gif(#[from] gif::DecodingError),
-    /// What the decoder of JPEG files of several scans says.
+    /// Something in it cannot be.
     #[error("it does not decode ({0})")]
-    Scans(#[from] jpeg_decoder::Error),
-    /// A GIF without pixels or colours.
+    Unsound(&'static str),
+    /// A part that has to be there is not.
     #[error("it does not decode (there is no {0} in it)")]
     Lacks(&'static str),
 }

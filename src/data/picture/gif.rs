@@ -8,19 +8,19 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 use image::{Rgb, RgbImage};
 
-use super::{MOST_BYTES, Picture, PictureError, check_size, grey_if_grey};
+use super::{MostBytes, Picture, PictureError, grey_if_grey};
 
 /// Decodes it. What the frame leaves open of the screen shows the transparent colour, or the palette's first.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
+pub(super) fn decode(bytes: &[u8], limit: MostBytes) -> Result<Picture, PictureError> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     options.check_frame_consistency(true);
-    if let Some(limit) = NonZeroU64::new(MOST_BYTES) {
-        options.set_memory_limit(MemoryLimit::Bytes(limit));
+    if let Some(most) = NonZeroU64::new(limit.0) {
+        options.set_memory_limit(MemoryLimit::Bytes(most));
     }
     let mut decoder = options.read_info(bytes)?;
     let (width, height) = (decoder.width(), decoder.height());
-    check_size(width.into(), height.into(), 5 * u64::from(width) * u64::from(height))?;
+    limit.check(width.into(), height.into(), 5 * u64::from(width) * u64::from(height))?;
     let palette = decoder.global_palette().map(<[u8]>::to_vec);
     let frame = decoder.read_next_frame()?.ok_or(PictureError::Lacks("frame"))?;
     let palette = frame.palette.clone().or(palette).ok_or(PictureError::Lacks("palette"))?;

@@ -2,8 +2,8 @@
 //!
 //! What a file is, its content says and not its name. Pixels are those of Pillow's `convert("RGB")`: alpha is dropped,
 //! palettes are looked up, of 16 bits a channel the upper eight remain, an animation is its first frame, and the
-//! orientation in EXIF data turns nothing. Of a JPEG file they may differ by a few levels. One thing is otherwise: 16-bit
-//! grey without alpha is scaled to a byte, where Pillow clips at 255.
+//! orientation in EXIF data turns nothing. One thing is otherwise: 16-bit grey without alpha is scaled to a byte, where
+//! Pillow clips at 255.
 //!
 //! A picture is grey where its file says so, or where its palette has no colour that is used.
 
@@ -23,8 +23,22 @@ use crate::bounded;
 use super::DataError;
 use error::PictureError;
 
-/// Bytes that a file may have, and that decoding it may take. That many are an RGB image of 8192x8192.
-const MOST_BYTES: u64 = 192 << 20;
+/// Bytes that a file may have, and that decoding it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MostBytes(u64);
+
+impl MostBytes {
+    /// Of photographs, of which few are in memory at a time: an RGB image of 8192x8192.
+    pub(super) const PHOTOGRAPH: Self = Self(192 << 20);
+    /// Of pictures that are all held in memory, for which networks of that size are trained: one of 4096x4096.
+    pub(super) const HELD: Self = Self(48 << 20);
+
+    /// Refuses what would take more.
+    fn check(self, width: u64, height: u64, bytes: u64) -> Result<(), PictureError> {
+        if bytes > self.0 { Err(PictureError::Large { width, height, bytes, limit: self.0 }) } else { Ok(()) }
+    }
+}
+
 /// Where a PNG file says how many bits a channel has, and behind it which channels there are.
 const PNG_DEPTH: usize = 24;
 /// Values of a PNG file's channels: grey, palette.
@@ -66,48 +80,54 @@ impl Picture {
     }
 }
 
-/// Reads a file of at most [`MOST_BYTES`].
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+/// Reads a file within the limit.
+pub(super) fn read(path: &Path, limit: MostBytes) -> Result<Vec<u8>, DataError> {
+    let MostBytes(most) = limit;
     let reading = || DataError::reading(path);
     let file = bounded::open(path).map_err(DataError::refused(path))?;
     let size = file.metadata().map_err(reading())?.len();
     let large = || {
-        let problem = format!("it has over {} MiB, which is the limit of a picture's file", MOST_BYTES >> 20);
+        let problem = format!("it has over {} MiB, which is the limit of a picture's file", most >> 20);
         DataError::malformed(path, problem)
     };
-    if size > MOST_BYTES {
+    if size > most {
         return Err(large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(reading())?;
-    if bytes.len() as u64 > MOST_BYTES { Err(large()) } else { Ok(bytes) }
+    file.take(most + 1).read_to_end(&mut bytes).map_err(reading())?;
+    if bytes.len() as u64 > most { Err(large()) } else { Ok(bytes) }
 }
 
-/// The picture in a file's bytes.
-pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Picture, DataError> {
-    picture(bytes).map_err(|error| DataError::malformed(path, error.to_string()))
+/// The picture in a file.
+pub(super) fn open(path: &Path, limit: MostBytes) -> Result<Picture, DataError> {
+    decode(path, &read(path, limit)?, limit)
 }
 
-/// Whether pixels of that file were others before version 2 of reading: PNG files of 16 bits were rounded, and JPEG
-/// files with scans for single components decoded wrongly.
-pub(super) fn is_read_anew(bytes: &[u8]) -> bool {
+/// The picture in a file's bytes, if decoding it stays within the limit.
+pub(super) fn decode(path: &Path, bytes: &[u8], limit: MostBytes) -> Result<Picture, DataError> {
+    picture(bytes, limit).map_err(|error| DataError::malformed(path, error.to_string()))
+}
+
+/// Since which version of reading that file has the pixels that it has: PNG files of 16 bits were rounded in the first,
+/// and JPEG files decoded to pixels near libjpeg's before the third, at right edges often not so near.
+pub(super) fn version(bytes: &[u8]) -> u32 {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => matches!(bytes.get(PNG_DEPTH..), Some([16, kind, ..]) if *kind != PNG_GREY),
-        Ok(ImageFormat::Jpeg) => jpeg::Frame::find(bytes).is_some_and(jpeg::Frame::is_scanned_in_turns),
-        _ => false,
+        Ok(ImageFormat::Png) if matches!(bytes.get(PNG_DEPTH..), Some([16, kind, ..]) if *kind != PNG_GREY) => 2,
+        Ok(ImageFormat::Jpeg) => 3,
+        _ => 1,
     }
 }
 
-fn picture(bytes: &[u8]) -> Result<Picture, PictureError> {
+fn picture(bytes: &[u8], limit: MostBytes) -> Result<Picture, PictureError> {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes),
-        Ok(ImageFormat::Gif) => gif::decode(bytes),
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, limit),
+        Ok(ImageFormat::Gif) => gif::decode(bytes, limit),
         Ok(ImageFormat::Png) => {
-            let picture = decoded(bytes, ImageFormat::Png)?;
+            let picture = decoded(bytes, ImageFormat::Png, limit)?;
             Ok(if bytes.get(PNG_DEPTH + 1) == Some(&PNG_PALETTE) { grey_if_grey(picture) } else { picture })
         }
         Ok(ImageFormat::Bmp) => {
-            let picture = decoded(bytes, ImageFormat::Bmp)?;
+            let picture = decoded(bytes, ImageFormat::Bmp, limit)?;
             Ok(if bmp_depth(bytes) <= 8 { grey_if_grey(picture) } else { picture })
         }
         Ok(ImageFormat::WebP) => {
@@ -115,7 +135,7 @@ fn picture(bytes: &[u8]) -> Result<Picture, PictureError> {
             if size.is_none_or(|size| u64::from(size) + 8 > bytes.len() as u64) {
                 return Err(PictureError::Truncated { missing: "it is shorter than it says" });
             }
-            decoded(bytes, ImageFormat::WebP)
+            decoded(bytes, ImageFormat::WebP, limit)
         }
         other => Err(stranger(bytes, other.ok())),
     }
@@ -138,10 +158,10 @@ fn stranger(bytes: &[u8], format: Option<ImageFormat>) -> PictureError {
 }
 
 /// What the `image` crate makes of it, within the limit.
-fn decoded(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
+fn decoded(bytes: &[u8], format: ImageFormat, limit: MostBytes) -> Result<Picture, PictureError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_alloc = Some(limit.0);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -149,7 +169,7 @@ fn decoded(bytes: &[u8], format: ImageFormat) -> Result<Picture, PictureError> {
     let converted = if matches!(decoder.color_type(), ColorType::L8 | ColorType::Rgb8) { 0 } else { 3 * pixels };
     // A WebP file is decoded to values of its own first.
     let between = if format == ImageFormat::WebP { 4 * pixels } else { 0 };
-    check_size(width.into(), height.into(), decoder.total_bytes().saturating_add(converted + between))?;
+    limit.check(width.into(), height.into(), decoder.total_bytes().saturating_add(converted + between))?;
     let grey = format == ImageFormat::Png && bytes.get(PNG_DEPTH + 1) == Some(&PNG_GREY);
     Ok(match DynamicImage::from_decoder(decoder)? {
         DynamicImage::ImageLuma8(image) => Picture::Grey(image),
@@ -188,11 +208,6 @@ fn grey_if_grey(picture: Picture) -> Picture {
         }
         picture => picture,
     }
-}
-
-/// Refuses what would take more than [`MOST_BYTES`].
-fn check_size(width: u64, height: u64, bytes: u64) -> Result<(), PictureError> {
-    if bytes > MOST_BYTES { Err(PictureError::Large { width, height, bytes }) } else { Ok(()) }
 }
 
 /// Bits of a BMP file's pixel, by either of its headers.

@@ -1,7 +1,8 @@
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
-use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::fixtures::{load, message, source};
 use crate::data::{Dataset, Provenance};
@@ -137,6 +138,23 @@ fn a_file_that_is_no_image_or_is_cut_is_refused() {
         let message = message(KIND, dir.path(), Split::Train);
         assert!(message.starts_with(&format!("{} is damaged", cut.display())), "{message}");
     }
+}
+
+#[test]
+fn a_picture_too_large_to_be_held_with_others_is_refused_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    write_set(dir.path());
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::new(2, 2).write_to(&mut bytes, ImageFormat::Bmp).unwrap();
+    let mut bytes = bytes.into_inner();
+    for place in [18, 22] {
+        bytes[place..place + 4].copy_from_slice(&5000_u32.to_le_bytes());
+    }
+    fs::write(dir.path().join("train/owl/large.png"), bytes).unwrap();
+    let message = message(KIND, dir.path(), Split::Train);
+    assert!(message.contains("train/owl/large.png is damaged"), "{message}");
+    assert!(message.contains("its 5000x5000 (width x height) pixels take 72 MiB to decode"), "{message}");
+    assert!(message.contains("and the limit is 48 MiB"), "{message}");
 }
 
 #[test]
