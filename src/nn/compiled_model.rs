@@ -149,6 +149,12 @@ impl ModelWorkspace {
         self.input
     }
 
+    /// How many candidates pass together at most through its networks.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        self.members.iter().map(|member| member.workspace.program().group()).max().unwrap_or(1)
+    }
+
     /// The number of logits.
     #[must_use]
     pub const fn classes(&self) -> usize {

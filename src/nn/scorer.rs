@@ -153,4 +153,14 @@ impl Scorer for NetworkScorer<'_> {
     fn mask(&mut self, feature: u32) {
         self.workspace.mask(feature);
     }
+
+    /// A softmax: the exponentials' sum has the largest, 1, in it, and adding what is not negative makes it no less; so no
+    /// share is more than 1, however it is rounded.
+    fn ceiling(&self) -> Option<f32> {
+        Some(1.0)
+    }
+
+    fn group(&self) -> usize {
+        self.workspace.group()
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Scorer;
+use super::search::{Effort, Search};
 
 /// What backward selection found: in which order features can be masked, and what f was on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct BackSelection {
     /// f after each step; the last value is f with everything masked. [`back_select()`] masks one feature a step,
     /// [`batched_gradient()`](super::batched_gradient()) `per_round` of them.
     pub values: Vec<f32>,
+    /// What it took, by backward selection; nothing by other methods.
+    pub effort: Effort,
 }
 
 /// How far a selection has come.
@@ -40,7 +43,7 @@ pub const fn watch_nothing(_: Step) -> ControlFlow<()> {
 /// At each step f is evaluated with each feature that is still there masked in turn, and the one that leaves f
 /// highest is masked for good. **Ties go to the lowest feature**: a softmax that saturates gives equal values early
 /// on, so this rule decides which pixels go first (top rows, for images). For d features f is evaluated
-/// d(d+1)/2 times.
+/// d(d+1)/2 times; less often where it has a ceiling and reaches it ([`Scorer::ceiling`]), with the same result to the bit.
 ///
 /// `watch` is called before each step, and, by a scorer that takes long, again within it; it may stop the selection.
 ///
@@ -66,35 +69,24 @@ pub fn back_select_among<S: Scorer>(
     let total = features.len();
     let mut kept = features;
     let mut scores = vec![0.0; total];
-    let mut selection =
-        BackSelection { full: scorer.current(), order: Vec::with_capacity(total), values: Vec::with_capacity(total) };
+    let mut search = Search::new(scorer);
+    let (order, values) = (Vec::with_capacity(total), Vec::with_capacity(total));
+    let mut selection = BackSelection { full: scorer.current(), order, values, effort: Effort::default() };
     // Nothing in this loop allocates: it runs 1024 times for each 32x32 image of a data set.
     while !kept.is_empty() {
         let step = Step { masked: selection.order.len(), total };
         let scores = &mut scores[..kept.len()];
-        let scored =
-            watch(step).is_continue() && scorer.candidates_while(&kept, scores, &mut || watch(step)).is_continue();
-        if !scored {
+        if watch(step).is_break() {
             return Err(Stopped);
         }
-        let best = first_highest(scores);
+        let best = search.best(scorer, &kept, scores, &mut || watch(step))?;
         let feature = kept.remove(best);
         scorer.mask(feature);
         selection.order.push(feature);
         selection.values.push(scores[best]);
     }
+    selection.effort = search.effort();
     Ok(selection)
-}
-
-/// The place of the highest score, the first one on ties. NaN is below every number.
-fn first_highest(scores: &[f32]) -> usize {
-    let mut best = 0;
-    for (place, &score) in scores.iter().enumerate() {
-        if score > scores[best] || (scores[best].is_nan() && !score.is_nan()) {
-            best = place;
-        }
-    }
-    best
 }
 
 #[cfg(test)]
@@ -213,13 +205,6 @@ mod tests {
         });
         assert_eq!((stopped, seen), (Err(Stopped), vec![0, 0, 0, 0, 0, 1, 1]));
         assert_eq!(scorer.0.evaluated, 4);
-    }
-
-    #[test]
-    fn not_a_number_is_masked_last() {
-        assert_eq!(first_highest(&[f32::NAN, -1.0, f32::NAN, 2.0, 2.0]), 3);
-        assert_eq!(first_highest(&[f32::NAN, f32::NAN]), 0);
-        assert_eq!(first_highest(&[-0.0, 0.0]), 0);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, GradientNoise, GradientScorer, Step, Stopped};
+use super::{BackSelection, Effort, GradientNoise, GradientScorer, Step, Stopped};
 
 /// Orders all features of each input by batched gradient backward selection (Carter et al. 2021, section 3.1).
 ///
@@ -56,7 +56,8 @@ struct Way {
 
 impl Way {
     fn new(features: usize, noise: GradientNoise, full: f32) -> Self {
-        let selection = BackSelection { full, order: Vec::with_capacity(features), values: Vec::new() };
+        let selection =
+            BackSelection { full, order: Vec::with_capacity(features), values: Vec::new(), effort: Effort::default() };
         Self { kept: (0..features as u32).collect(), noise, selection }
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, CurveScorer, Step, Stopped};
+use super::{BackSelection, CurveScorer, Effort, Step, Stopped};
 
 /// Masks the features of each input in the order that `orders` has for it, `per_step` at a time, and records f after each
 /// step. The last step may be smaller.
@@ -25,8 +25,12 @@ pub fn mask_in_order<S: CurveScorer>(
     scorer.restart();
     let mut values = vec![0.0; orders.len()];
     scorer.values(&mut values);
-    let start =
-        |(order, full)| BackSelection { full, order, values: Vec::with_capacity(total.div_ceil(per_step.get())) };
+    let start = |(order, full)| BackSelection {
+        full,
+        order,
+        values: Vec::with_capacity(total.div_ceil(per_step.get())),
+        effort: Effort::default(),
+    };
     let mut selections: Vec<BackSelection> = orders.into_iter().zip(values.iter().copied()).map(start).collect();
     for masked in (0..total).step_by(per_step.get()) {
         if watch(Step { masked, total }).is_break() {

@@ -26,6 +26,7 @@ mod find;
 mod noise;
 mod order;
 mod scorer;
+mod search;
 #[cfg(test)]
 mod support;
 
@@ -39,3 +40,4 @@ pub use find::{FindSisError, Sis, find_sis};
 pub use noise::GradientNoise;
 pub use order::{random_order, subset_of_order};
 pub use scorer::{CurveScorer, GradientScorer, Scorer, norm};
+pub use search::Effort;

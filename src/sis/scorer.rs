@@ -34,6 +34,17 @@ pub trait Scorer {
 
     /// Masks one more feature for good.
     fn mask(&mut self, feature: u32);
+
+    /// What f never exceeds, where there is such a bound and f may reach it: 1 for a softmax, which a network that is sure
+    /// rounds to exactly that. None where nothing is known, or where scores may round to more.
+    fn ceiling(&self) -> Option<f32> {
+        None
+    }
+
+    /// How many candidates are evaluated together. More at a time cost each of them no less.
+    fn group(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// A function of each of several inputs, evaluated side by side as their features are masked.

@@ -20,17 +20,26 @@ pub struct MaskedArray {
     groups: Vec<Vec<usize>>,
     /// Candidates evaluated so far.
     pub evaluated: usize,
+    /// What `f` never exceeds, as far as the scorer says.
+    ceiling: Option<f32>,
+    group: usize,
 }
 
 impl MaskedArray {
     /// One feature an element.
     pub fn new(f: fn(&[f32]) -> f32, x: &[f32]) -> Self {
-        Self { f, x: x.to_vec(), groups: (0..x.len()).map(|element| vec![element]).collect(), evaluated: 0 }
+        let groups = (0..x.len()).map(|element| vec![element]).collect();
+        Self { f, x: x.to_vec(), groups, evaluated: 0, ceiling: None, group: usize::MAX }
     }
 
     /// One feature a group of elements.
     pub fn grouped(f: fn(&[f32]) -> f32, x: &[f32], groups: &[&[usize]]) -> Self {
-        Self { f, x: x.to_vec(), groups: groups.iter().map(|group| group.to_vec()).collect(), evaluated: 0 }
+        Self { groups: groups.iter().map(|group| group.to_vec()).collect(), ..Self::new(f, x) }
+    }
+
+    /// The same, which says what `f` never exceeds, and evaluates so many candidates together.
+    pub fn below(self, ceiling: f32, group: usize) -> Self {
+        Self { ceiling: Some(ceiling), group, ..self }
     }
 
     fn with_masked(&self, feature: u32) -> Vec<f32> {
@@ -60,6 +69,14 @@ impl Scorer for MaskedArray {
 
     fn mask(&mut self, feature: u32) {
         self.x = self.with_masked(feature);
+    }
+
+    fn ceiling(&self) -> Option<f32> {
+        self.ceiling
+    }
+
+    fn group(&self) -> usize {
+        self.group
     }
 }
 

@@ -15,8 +15,8 @@ use crate::nn::input_dropout::Use;
 use crate::nn::model_passes::Group;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{
-    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select, batched_gradient,
-    gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+    BackSelection, Effort, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select,
+    batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
 };
 use crate::spec::{RandomSeeds, Seed, Selection};
 
@@ -63,9 +63,15 @@ impl Stage<Env> for Select {
             }
             (method, Some(model)) => {
                 let model = context.load(model)?;
+                let mut total = Effort::default();
                 for (class, selection) in &self.ranked(method, &model, &images, context)? {
-                    let BackSelection { full, order, values } = selection;
+                    let BackSelection { full, order, values, effort } = selection;
+                    total += *effort;
                     ranking.push(order, Some(Curve { class: *class as u16, full: *full, values }));
+                }
+                if total.needed > 0 {
+                    let Effort { evaluated, needed } = total;
+                    context.log(&format!("{evaluated} candidates evaluated, of which {needed} decided"));
                 }
             }
             (_, None) => return Err(StageError::failed("cannot select: this method asks a model and none is given")),

@@ -103,6 +103,12 @@ impl Program {
         self.maps[self.maps.len() - 1].values()
     }
 
+    /// How many candidates pass together through its last layers, of which each weight is read once for all.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        self.slots.group()
+    }
+
     /// The instruction set that its kernels use.
     #[must_use]
     pub const fn isa(&self) -> Isa {
