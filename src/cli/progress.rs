@@ -24,9 +24,6 @@ const LONG: Duration = Duration::from_secs(600);
 /// Columns of the longest bar, and of the shortest that says something.
 const LONGEST_BAR: usize = 24;
 const SHORTEST_BAR: usize = 6;
-/// Columns that stay free behind a bar: a terminal writes `^C` there, and what spilled into the next line would leave a
-/// bar standing when they are drawn anew.
-const ECHO: usize = 4;
 /// Where the text begins that follows `failed  ` and its like.
 const INDENT: usize = 8;
 
@@ -341,7 +338,7 @@ fn style(
 ) -> ProgressStyle {
     let board = Arc::clone(board);
     let line = move |_: &ProgressState, out: &mut dyn Write| {
-        let width = width_of_errors().map_or(usize::MAX, |width| width.saturating_sub(ECHO));
+        let width = width_of_errors().unwrap_or(usize::MAX);
         let _ = out.write_str(&line(&lock(&board), width)); // cannot fail
     };
     let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());
