@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use crate::engine::plan::StepId;
 use crate::engine::stage;
 
 use super::remaining::{Expected, Remaining, Way};
-use super::screen::Screen;
 use super::terminal::{folded, shortened, width_of_errors};
 use super::{output, terminal, text};
 
@@ -26,8 +24,6 @@ const LONG: Duration = Duration::from_secs(600);
 /// Columns of the longest bar, and of the shortest that says something.
 const LONGEST_BAR: usize = 24;
 const SHORTEST_BAR: usize = 6;
-/// How often bars are drawn in a second at most.
-const DRAWN_A_SECOND: u8 = 20;
 /// Where the text begins that follows `failed  ` and its like.
 const INDENT: usize = 8;
 
@@ -36,8 +32,6 @@ pub(super) struct Progress {
     bars: MultiProgress,
     steps: ProgressBar,
     plain: bool,
-    /// Whether the bars are gone for good.
-    cleared: AtomicBool,
     board: Arc<Mutex<Board>>,
 }
 
@@ -72,11 +66,7 @@ impl Progress {
     /// Nothing has happened yet; there are `steps` steps, and `cancel` tells whether the run is to stop.
     pub fn new(steps: usize, cancel: &Cancel) -> Self {
         let plain = !terminal::draws();
-        let target = if plain {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::term_like_with_hz(Box::new(Screen::new()), DRAWN_A_SECOND)
-        };
+        let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let board = Arc::new(Mutex::new(Board {
             steps,
             ended: 0,
@@ -91,7 +81,7 @@ impl Progress {
         let bars = MultiProgress::with_draw_target(target);
         let bar = bars.add(ProgressBar::new(steps as u64));
         bar.set_style(style(&board, Board::total_line));
-        Self { bars, steps: bar, plain, cleared: AtomicBool::new(false), board }
+        Self { bars, steps: bar, plain, board }
     }
 
     /// What there is to do, by the steps' places in the plan, of which `jobs` run at a time.
@@ -153,7 +143,6 @@ impl Progress {
     pub fn clear(&self) {
         self.steps.finish_and_clear();
         let _ = self.bars.clear();
-        self.cleared.store(true, Ordering::Relaxed);
     }
 
     /// Tells what failed and why, and what was not run for it; one line for all that share a reason.
@@ -205,8 +194,8 @@ impl Progress {
 
     fn say(&self, line: &str) {
         let line = folded(line, width_of_errors(), INDENT);
-        // Where the bars are hidden, so would the line be; and below what they leave others write, too.
-        if self.plain || self.bars.is_hidden() || self.cleared.load(Ordering::Relaxed) {
+        // Where the bars are hidden, so would the line be.
+        if self.plain || self.bars.is_hidden() {
             errln!("{line}");
         } else {
             let _ = self.bars.println(output::printable(&line));
