@@ -36,7 +36,6 @@ mod remaining;
 mod report;
 mod results;
 mod run;
-mod screen;
 mod session;
 mod show;
 mod terminal;
