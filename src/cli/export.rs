@@ -20,6 +20,11 @@ use super::{authors, human_study, preprocessed, probabilities, text};
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
     let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    // What is damaged may be why something stands in the way.
+    export(&session, arguments).map_err(|failure| Failure { status: session.ended(failure.status), ..failure })
+}
+
+fn export(session: &Session, arguments: &ExportArguments) -> Result<Status, Failure> {
     let is_data = preprocessed::is_data(&session.experiments[0], &arguments.name);
     if !is_data {
         check_name(&session.experiments[0], &arguments.name)?;
@@ -30,25 +35,25 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Status, Failure> {
         return Err(Failure::usage("`--seed` and `--cell` go with `--human-study`"));
     }
     if let (true, Some(into)) = (is_data, &arguments.to) {
-        return preprocessed::run(&session, arguments, into);
+        return preprocessed::run(session, arguments, into);
     }
     if is_data {
         return Err(Failure::usage(format!("`{}` is a data set: people are shown a `mask` stage", arguments.name)));
     }
-    probabilities::check(&session, arguments)?;
-    if arguments.human_study.is_none() && arguments.images.is_some() && !is_drawn(&session, arguments) {
+    probabilities::check(session, arguments)?;
+    if arguments.human_study.is_none() && arguments.images.is_some() && !is_drawn(session, arguments) {
         return Err(Failure::usage(
             "`--images` counts pictures, which are made of `sis` and `mask` stages with `--human-study` or without \
              `--layout authors`",
         ));
     }
     match (&arguments.human_study, &arguments.to, arguments.layout, arguments.packed) {
-        (Some(into), ..) => human_study::write(&session, arguments, into),
+        (Some(into), ..) => human_study::write(session, arguments, into),
         (None, Some(_), Layout::Authors, _) if !arguments.probabilities.is_empty() => {
             Err(Failure::usage("the authors' layout has no place for all probabilities: leave `--layout` out"))
         }
-        (None, Some(into), Layout::Authors, _) => authors::run(&session, arguments, into),
-        (None, Some(into), Layout::Cache, false) => copy_all(&session, arguments, into),
+        (None, Some(into), Layout::Authors, _) => authors::run(session, arguments, into),
+        (None, Some(into), Layout::Cache, false) => copy_all(session, arguments, into),
         (None, Some(_), Layout::Cache, true) => Err(Failure::usage("`--packed` goes with `--layout authors`")),
         (None, None, ..) => Err(Failure::usage("export needs --to DIR or --human-study DIR")),
     }

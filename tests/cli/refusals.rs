@@ -16,7 +16,7 @@ fn refused(bench: &Bench, line: &str, words: &[&str]) {
 fn an_unknown_name_is_answered_with_the_nearest_right_one() {
     let bench = Bench::new();
     for verb in ["run tiny.toml --stage", "plan tiny.toml --stage", "explain tiny.toml", "export --to x tiny.toml"] {
-        refused(&bench, &format!("{verb} rankin"), &["no data set `rankin`", "did you mean `ranking`?"]);
+        refused(&bench, &format!("{verb} rankin"), &["there is no stage", "`rankin`", "did you mean `ranking`?"]);
     }
     refused(&bench, "run tiny.toml --set sweep.fractoin=[0.1]", &["sweep.fractoin", "did you mean `sweep.fraction`?"]);
     refused(&bench, "data fetch cifar11", &["no published data set `cifar11`", "did you mean `cifar10`?"]);
