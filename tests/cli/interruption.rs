@@ -50,11 +50,11 @@ fn ctrl_c_keeps_finished_steps_and_the_same_command_goes_on() {
     }
 }
 
-/// Sends a signal to a run in its first selection; `trap` is what the shell that starts it says before. Gives the exit
-/// code and the closing line.
-fn signalled(trap: &str, signal: &str) -> (Option<i32>, Value) {
+/// Sends a signal to a run in its first selection, which has rounds of so many pixels; `trap` is what the shell that starts
+/// it says before. Gives the exit code and the closing line.
+fn signalled(trap: &str, signal: &str, per_round: usize) -> (Option<i32>, Value) {
     let bench = Bench::new();
-    bench.edit("per-round = 196", "per-round = 28");
+    bench.edit("per-round = 196", &format!("per-round = {per_round}"));
     let script = format!("{trap} exec '{}' run tiny.toml --format json", env!("CARGO_BIN_EXE_overinterp"));
     // As a terminal that is gone, this takes nothing.
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
@@ -79,10 +79,11 @@ fn signalled(trap: &str, signal: &str) -> (Option<i32>, Value) {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_hang_up_ends_a_run_in_good_order_unless_it_was_ignored_at_the_start() {
-    let (code, last) = signalled("", "-HUP");
+    // So long that no signal comes too late, however busy the machine is.
+    let (code, last) = signalled("", "-HUP", 2);
     assert_eq!((code, last["event"].as_str()), (Some(130), Some("run")), "{last}");
     for (trap, signal) in [("trap '' HUP;", "-HUP"), ("trap '' INT;", "-INT")] {
-        let (code, last) = signalled(trap, signal);
+        let (code, last) = signalled(trap, signal, 28);
         assert_eq!((code, last["ran"].as_u64()), (Some(0), Some(STEPS)), "{trap} {last}");
     }
 }
