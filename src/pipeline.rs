@@ -253,33 +253,30 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The step that evaluates a model, and the name of the images and their split.
+    /// The step that evaluates a model, and the images, with their name.
     fn evaluation(
         &mut self,
         at: &StageRef,
         model: &StageRef,
         images: &'a ImagesRef,
-    ) -> (Key<Evaluation>, String, DataSplit) {
+    ) -> (Key<Evaluation>, String, Images) {
         let name = images_name(images);
         let (images, absent) = self.images(images);
         let absent = absent.or_else(|| self.partial(&images));
-        let data = images.data.clone();
         let known = self.known(&images);
-        let evaluate = Evaluate { model: self.models[model].clone(), images };
+        let evaluate = Evaluate { model: self.models[model].clone(), images: images.clone() };
         let label = Label { part: Some(format!("{} on {name}", model.stage)), ..label(at) };
         let key = self.step(evaluate, label, absent);
         if let Some(known) = known {
             self.workload.evaluate(key.step(), self.models[model].step(), &known);
         }
-        (key, name, data)
+        (key, name, images)
     }
 
     fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
-        let (shown, _) = self.images(images);
-        let (key, images, data) = self.evaluation(at, model, images);
-        let (stage, asked) = (at.stage.clone(), self.models[model].clone());
-        let outcome =
-            Outcome { stage, model: model.stage.clone(), images, data: Some(data), cell: at.cell.clone(), key };
+        let (key, images, shown) = self.evaluation(at, model, images);
+        let (stage, asked, data) = (at.stage.clone(), self.models[model].clone(), Some(shown.data.clone()));
+        let outcome = Outcome { stage, model: model.stage.clone(), images, data, cell: at.cell.clone(), key };
         self.results.evaluations.push(Evaluated { outcome, asked, shown });
     }
 

@@ -269,7 +269,7 @@ fn write_split(
     let place = split.place(into, arguments.packed);
     let shape = match split.data.source.kind.image_shape() {
         Some(shape) => shape,
-        None => session.env.library.images(&split.data.source, split.data.split)?.shape,
+        None => session.env.library.content(&split.data.source, split.data.split)?.shape,
     };
     let size = [shape.height, shape.width];
     let mut predictions = Vec::new();

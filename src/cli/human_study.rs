@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::artifacts::{ImageSet, Subsets};
+use crate::config::LONGEST_OF_A_FILE;
 use crate::config::experiment::Settings;
 use crate::data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
 use crate::nn::appearance::picture;
@@ -68,9 +69,6 @@ pub(super) fn write(session: &Session, arguments: &ExportArguments, into: &Path)
     Ok(session.ended(Status::Success))
 }
 
-/// What file systems allow of a name, in bytes.
-const LONGEST_KEY: usize = 255;
-
 /// The sheet's name in its folder.
 const SHEET: &str = "answers.csv";
 
@@ -79,7 +77,7 @@ fn key_beside(folder: &Path) -> Result<PathBuf, Failure> {
     let name = folder.file_name().ok_or_else(|| Failure::usage("--human-study needs the name of a new folder"))?;
     let mut name = name.to_owned();
     name.push(".key.csv");
-    if name.len() > LONGEST_KEY {
+    if name.len() > LONGEST_OF_A_FILE {
         let problem = format!("the key beside {} would have a name of {} bytes", folder.display(), name.len());
         return Err(Failure::usage(format!("{problem}, more than file systems allow: choose a shorter folder")));
     }

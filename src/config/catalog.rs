@@ -181,7 +181,7 @@ pub(super) fn check_case(entries: &[Entry], sink: &Sink) {
 pub(super) const LONGEST: usize = 100;
 
 /// What file systems allow of a name, in bytes.
-pub(super) const LONGEST_OF_A_FILE: usize = 255;
+pub const LONGEST_OF_A_FILE: usize = 255;
 
 /// Reports a name that could not be told apart from the signs around it.
 pub(super) fn check_name(entry: &Entry, what: &str, sink: &Sink) {

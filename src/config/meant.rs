@@ -13,13 +13,13 @@ pub(super) fn as_meant(root: &Node) -> Option<Node> {
         _ => None,
     };
     let Value::Table(entries) = &root.value else { return None };
-    let (misspelt, sound): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| meant(entry).is_some());
+    let misspelt: Vec<(&str, &Entry)> = entries.iter().filter_map(|entry| Some((meant(entry)?, entry))).collect();
     if misspelt.is_empty() {
         return None;
     }
-    let mut corrected: Vec<Entry> = sound.into_iter().cloned().collect();
-    for entry in misspelt {
-        let Some(name) = meant(entry) else { continue };
+    let is_sound = |entry: &&Entry| misspelt.iter().all(|(_, wrong)| wrong.key != entry.key);
+    let mut corrected: Vec<Entry> = entries.iter().filter(is_sound).cloned().collect();
+    for (name, entry) in misspelt {
         match corrected.iter_mut().find(|other| other.key == name).map(|other| &mut other.node.value) {
             Some(Value::Table(there)) => {
                 let new = entry.node.entries().iter().filter(|new| there.iter().all(|other| other.key != new.key));

@@ -44,13 +44,14 @@ mod variants;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use catalog::LONGEST_OF_A_FILE;
 pub use experiment::Experiment;
 pub use overrides::Override;
 pub use problem::{Look, Problem, Problems};
 
 use crate::bounded;
 use crate::spec::Metric;
-use catalog::{Catalog, LONGEST_OF_A_FILE, StageEntry};
+use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
 use experiment::Settings;
 use extends::Files;

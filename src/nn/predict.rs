@@ -92,9 +92,8 @@ pub fn predict(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Predictions, PredictError> {
-    check(model, samples)?;
     // The logits are not kept: a thousand an image are much for a million images.
-    let answers = Predictor::new(model, device)?
+    let answers = Predictor::of(model, samples, device)?
         .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
     let (predicted, confidence) = answers.into_iter().flatten().unzip();
     Ok(Predictions { classes: model.classes, predicted, confidence, labels: samples.images.labels.clone() })
@@ -111,8 +110,7 @@ pub fn all_probabilities(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
-    check(model, samples)?;
-    let batches = Predictor::new(model, device)?.batches(samples, observer, |logits| {
+    let batches = Predictor::of(model, samples, device)?.batches(samples, observer, |logits| {
         logits.chunks_exact(model.classes).flat_map(probabilities).collect::<Vec<_>>()
     })?;
     Ok(batches.concat())
@@ -129,8 +127,7 @@ pub fn logits(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
-    check(model, samples)?;
-    Predictor::new(model, device)?.logits(samples, observer)
+    Predictor::of(model, samples, device)?.logits(samples, observer)
 }
 
 /// Checks that images are sound and of a model's kind.
@@ -161,6 +158,12 @@ enum By {
 }
 
 impl Predictor {
+    /// [`Predictor::new`] for images that are sound and of the model's kind.
+    fn of(model: &Model, samples: Samples<'_>, device: &Device) -> Result<Self, PredictError> {
+        check(model, samples)?;
+        Self::new(model, device)
+    }
+
     /// Compiles `model`, or puts it on `device`.
     pub(super) fn new(model: &Model, device: &Device) -> Result<Self, PredictError> {
         let by = if device.is_cpu() {

@@ -72,10 +72,10 @@ impl<'a> Planner<'a> {
                 self.answer(at, question, key, model.stage.clone(), images, split.data);
             }
             Question::Calibration { model, images, bins } => {
-                let (evaluation, images, data) = self.evaluation(at, model, images);
+                let (evaluation, name, images) = self.evaluation(at, model, images);
                 let calibration = AnalyseCalibration { evaluation, bins: *bins };
                 let key = self.step(calibration, label(at), None);
-                self.answer(at, question, key, model.stage.clone(), images, data);
+                self.answer(at, question, key, model.stage.clone(), name, images.data);
             }
         }
     }
