@@ -8,6 +8,7 @@ mod bits;
 mod damage;
 #[cfg(test)]
 mod damaged_files;
+mod effort;
 mod evaluation;
 mod human;
 mod images;
@@ -22,6 +23,7 @@ mod training_log;
 
 pub use analysis::{Analysis, HeatMap, Number, Point, Scale, ScaleRange, Series};
 pub use damage::Damage;
+pub use effort::{Effort, noted_effort};
 pub use evaluation::{Evaluation, Metrics, Predictions};
 pub use human::{AnsweredPicture, HumanAnswers};
 pub use images::{ImageSet, Pixels, ReadImages, UnreadableImage};

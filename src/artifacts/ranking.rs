@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Damage;
+use super::effort::{self, Effort};
 use super::tensor_file::{self, Tensor, TensorFile};
 use crate::engine::stage::{Artifact, ArtifactError};
 use crate::spec::Selection;
@@ -22,6 +23,8 @@ pub struct Ranking {
     method: Selection,
     orders: Vec<u32>,
     curves: Curves,
+    /// One an image, or none.
+    efforts: Vec<Effort>,
 }
 
 /// What f was: one entry, or one row of `steps`, for each image. All empty for random orders.
@@ -66,7 +69,7 @@ impl Ranking {
     #[must_use]
     pub const fn new(first: usize, pixels: usize, method: Selection) -> Self {
         let curves = Curves { classes: Vec::new(), full: Vec::new(), values: Vec::new() };
-        Self { first, pixels, method, orders: Vec::new(), curves }
+        Self { first, pixels, method, orders: Vec::new(), curves, efforts: Vec::new() }
     }
 
     /// Adds an image: its order from the pixel masked first to the one masked last, and, unless the method is
@@ -84,6 +87,39 @@ impl Ranking {
             self.curves.full.push(curve.full);
             self.curves.values.extend_from_slice(curve.values);
         }
+    }
+
+    /// Notes what it took to find what was pushed, an entry an image.
+    ///
+    /// # Panics
+    /// When there is not one an image.
+    pub fn note(&mut self, efforts: Vec<Effort>) {
+        assert_eq!(efforts.len(), self.len(), "there is one effort an image");
+        self.efforts = efforts;
+    }
+
+    /// Adds the images of `next`, which follow these.
+    ///
+    /// # Panics
+    /// When they do not, or are ranked otherwise.
+    pub fn extend(&mut self, next: Self) {
+        let Self { first, pixels, method, orders, curves, efforts } = next;
+        assert_eq!(
+            (first, pixels, &method),
+            (self.first + self.len(), self.pixels, &self.method),
+            "one follows the other"
+        );
+        self.orders.extend(orders);
+        self.curves.classes.extend(curves.classes);
+        self.curves.full.extend(curves.full);
+        self.curves.values.extend(curves.values);
+        self.efforts.extend(efforts);
+    }
+
+    /// What it took to find each image's ranking; empty where that is not known.
+    #[must_use]
+    pub fn efforts(&self) -> &[Effort] {
+        &self.efforts
     }
 
     /// The number of images.
@@ -225,6 +261,8 @@ impl Ranking {
 }
 
 impl Artifact for Ranking {
+    const NOTES: &'static [&'static str] = &[effort::EFFORT];
+
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
         let images = self.len();
         let facts = Facts { first: self.first, images, pixels: self.pixels, method: self.method.clone() };
@@ -240,11 +278,14 @@ impl Artifact for Ranking {
             tensors.push(("full", Tensor::new(&[images], &self.curves.full)));
             tensors.push(("values", Tensor::new(&[images, self.steps()], &self.curves.values)));
         }
-        tensor_file::write(&dir.join(FILE), &facts, tensors)
+        tensor_file::write(&dir.join(FILE), &facts, tensors)?;
+        effort::write(dir, &self.efforts)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        tensor_file::read(&dir.join(FILE), Self::parse)
+        let mut ranking = tensor_file::read(&dir.join(FILE), Self::parse)?;
+        ranking.efforts = effort::read(dir, ranking.len())?;
+        Ok(ranking)
     }
 }
 
@@ -271,6 +312,25 @@ mod tests {
         let ranking = ranking(2, &[3, 0, 4, 2, 1], &[0.9, 0.5, 0.1]);
         let known: Vec<Option<f32>> = (0..=6).map(|kept| ranking.confidence_of_last(0, kept)).collect();
         assert_eq!(known, [Some(0.1), Some(0.5), None, Some(0.9), None, Some(1.0), None]);
+    }
+
+    #[test]
+    fn parts_that_follow_each_other_are_the_whole() {
+        let method = Selection::Backward;
+        let push = |ranking: &mut Ranking, order: &[u32], full| {
+            ranking.push(order, Some(Curve { class: 3, full, values: &[0.7, 0.1] }));
+        };
+        let [mut whole, mut one, mut other] = [4, 4, 5].map(|first| Ranking::new(first, 2, method.clone()));
+        push(&mut whole, &[1, 0], 0.9);
+        push(&mut whole, &[0, 1], 0.8);
+        push(&mut one, &[1, 0], 0.9);
+        push(&mut other, &[0, 1], 0.8);
+        let effort = |evaluated| Effort { evaluated, ..Effort::default() };
+        whole.note(vec![effort(3), effort(2)]);
+        one.note(vec![effort(3)]);
+        other.note(vec![effort(2)]);
+        one.extend(other);
+        assert_eq!(one, whole);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::effort::{self, Effort};
 use super::{Damage, json_file};
 use crate::engine::stage::{Artifact, ArtifactError};
 
@@ -51,6 +52,9 @@ pub struct Collections {
     pub threshold: f64,
     /// One entry an image.
     pub images: Vec<ImageCollection>,
+    /// What it took to find each, if that is known.
+    #[serde(skip)]
+    pub efforts: Vec<Effort>,
 }
 
 /// All disjoint sufficient input subsets of one image.
@@ -102,12 +106,15 @@ impl Artifact for SisSet {
 }
 
 impl Artifact for Collections {
+    const NOTES: &'static [&'static str] = &[effort::EFFORT];
+
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
-        json_file::write_compact(&dir.join(COLLECTIONS), self)
+        json_file::write_compact(&dir.join(COLLECTIONS), self)?;
+        effort::write(dir, &self.efforts)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        json_file::read(&dir.join(COLLECTIONS), |collections: &Self| {
+        let mut collections = json_file::read(&dir.join(COLLECTIONS), |collections: &Self| {
             for member in collections.images.iter().flat_map(|image| &image.members) {
                 within(&member.subset, collections.pixels)?;
                 within(&member.order, collections.pixels)?;
@@ -116,7 +123,9 @@ impl Artifact for Collections {
                 }
             }
             Ok(())
-        })
+        })?;
+        collections.efforts = effort::read(dir, collections.images.len())?;
+        Ok(collections)
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::artifacts::{
-    CollectionEnding, Collections, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet, Subsets,
-    UnreadableImage,
+    CollectionEnding, Collections, Effort, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet,
+    Subsets, UnreadableImage,
 };
 use crate::engine::stage::{Artifact, ArtifactError, Stage};
 use crate::spec::{ImageShape, SeededDropout};
@@ -93,6 +93,7 @@ fn load<A: Artifact>(dir: &Path) -> Result<A, ArtifactError> {
 fn ranking(ranking: &Ranking, extent: Extent) {
     let method = inline(ranking.method());
     outln!("\n{} of {} pixels, ranked by {method}", text::count(ranking.len(), "image"), ranking.pixels());
+    effort(ranking.efforts());
     let shown = 0..ranking.len().min(extent.images());
     let rows = shown.map(|index| {
         let pixels = extent.pixels(ranking.order(index).iter().rev());
@@ -104,6 +105,14 @@ fn ranking(ranking: &Ranking, extent: Extent) {
     });
     let head = &["image", "class", "f(x)", "f masked", "pixels, the one masked last in front"];
     list(&Listing { head, rows: rows.collect() }, ranking.len());
+}
+
+/// What backward selections took, where that is known.
+fn effort(efforts: &[Effort]) {
+    let total: Effort = efforts.iter().copied().sum();
+    if total.exhaustive > 0 {
+        outln!("{total}");
+    }
 }
 
 fn sufficient(set: &SisSet, extent: Extent) {
@@ -137,6 +146,7 @@ fn collections(set: &Collections, extent: Extent) {
         set.pixels,
         set.threshold
     );
+    effort(&set.efforts);
     let mut rows = Vec::new();
     for (place, ImageCollection { class, members, ending }) in set.images.iter().take(extent.images()).enumerate() {
         let image = (set.first + place).to_string();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::bounded::{self, BoundedError};
 use crate::engine::schedule::{Basis, Estimate, Schedule};
 use crate::engine::view::View;
+use crate::kernels::isa::Isa;
 use crate::nn::rates::{model_of_processor, processor};
 use crate::spec::{Activity, Rates, Work};
 
@@ -61,24 +62,35 @@ pub(super) fn present(mut rates: Vec<Rates>, isa: &str) -> Vec<Rates> {
     rates
 }
 
+/// Those of `rates` that hold for the GPU that was measured last, with its name; none if none was.
+pub(super) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)> {
+    let of_gpu = |rates: &Rates| Isa::ALL.iter().all(|isa| isa.to_string() != rates.isa);
+    let Rates { isa, threads, processor, .. } = rates.iter().rfind(|rates| of_gpu(rates))?.clone();
+    rates.retain(|rates| (&rates.isa, rates.threads, &rates.processor) == (&isa, threads, &processor));
+    Some((isa, rates))
+}
+
 /// The schedule with estimates that know what networks have to compute. The history that the engine goes by does not:
 /// a selection by another network is alike to it.
 ///
 /// Work is timed by runs of the same work in this plan, or else by measured rates. A training names its network
-/// itself, so that one which differs otherwise tells something, too.
+/// itself, so that one which differs otherwise tells something, too. A selection is timed by what the same model's first
+/// images took, or else other models' of the same architecture; rates alone only say what it takes at most.
 pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> Schedule {
     let planned = &session.planned;
     let rates = present(load(&session.cache), &processor(&session.env.device));
-    let runs = view.history().iter().filter_map(|record| Some((planned.work.get(&record.key)?, record.seconds)));
-    let runs: Vec<Run> = runs.filter_map(|(work, seconds)| Run::of(work, seconds)).collect();
+    let runs = Runs::of(view, session);
     schedule.estimated_by(&planned.plan, |step, earlier| {
         let Some(work) = planned.work.get(step.identity()) else { return earlier };
-        let by_runs = || parts(work).iter().map(|work| time_by_runs(work, &runs)).sum::<Option<f64>>();
-        let alike = || by_runs().map(|seconds| Estimate { seconds, basis: Basis::Alike });
-        let rated = || seconds(work, &rates).map(|seconds| Estimate { seconds, basis: Basis::Rates });
         let learns = work.iter().any(|work| work.activity == Activity::Learn);
-        alike().or_else(rated).or(earlier.filter(|_| learns))
+        runs.estimate(work).or_else(|| rated(work, &rates)).or(earlier.filter(|_| learns))
     })
+}
+
+/// What measured rates say of work.
+pub(super) fn rated(work: &[Work], rates: &[Rates]) -> Option<Estimate> {
+    let basis = if work.iter().any(|work| work.activity == Activity::Select) { Basis::AtMost } else { Basis::Rates };
+    seconds(work, rates).map(|seconds| Estimate { seconds, basis })
 }
 
 /// What of the steps to run is known before they do, by their places in the plan.
@@ -90,32 +102,83 @@ pub(super) fn expected(schedule: &Schedule, view: &View, session: &Session) -> B
     let schedule = estimated(schedule.clone(), view, session);
     let to_run = planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
     let expected = to_run.map(|(id, step)| {
-        let estimate = schedule.step(id).estimate.map(|estimate| estimate.seconds);
+        let estimate = schedule.step(id).estimate;
         let (kind, amount) = match planned.work.get(step.identity()).map(|work| parts(work)) {
             // All networks of an ensemble do the same work as often.
             Some(parts @ [first, ..]) => {
-                let kinds = parts.iter().map(|work| format!("{:?}", (work.arch, work.shape, work.activity)));
+                let model = Some(first.model).filter(|_| depends_on_weights(first));
+                let kinds = parts.iter().map(|work| format!("{:?}", (work.arch, work.shape, work.activity, model)));
                 (kinds.collect(), first.times as f64)
             }
             _ => (format!("{} {}", step.manifest().kind(), step.label().stage), 1.0),
         };
-        (id.index(), Expected { kind, amount, estimate })
+        let at_most = estimate.is_some_and(|estimate| estimate.basis == Basis::AtMost);
+        (id.index(), Expected { kind, amount, estimate: estimate.map(|estimate| estimate.seconds), at_most })
     });
     expected.collect()
 }
 
-/// A step that ran: how long it took for some work of one kind.
+/// How long steps of a plan took that ran.
+pub(super) struct Runs(Vec<Run>);
+
+/// How long a step took for some work of one kind.
 struct Run {
     work: Work,
+    /// Whether the work of several networks is in it, which cannot be told apart.
+    several: bool,
     seconds: f64,
 }
 
-impl Run {
-    /// The work of several networks cannot be told apart.
-    fn of(work: &[Work], seconds: f64) -> Option<Self> {
-        let [work] = parts(work) else { return None };
-        Some(Self { work: *work, seconds })
+impl Runs {
+    /// Those in a cache.
+    pub fn of(view: &View, session: &Session) -> Self {
+        let planned = &session.planned;
+        let runs = view.history().iter().filter_map(|record| {
+            let (first, others) = parts(planned.work.get(&record.key)?).split_first()?;
+            Some(Run { work: *first, several: !others.is_empty(), seconds: record.seconds })
+        });
+        Self(runs.collect())
     }
+
+    /// What they say of work that depends on a network's weights.
+    pub fn of_selection(&self, work: &[Work]) -> Option<Estimate> {
+        if work.iter().any(depends_on_weights) { self.estimate(work) } else { None }
+    }
+
+    /// What they say of work.
+    pub fn estimate(&self, work: &[Work]) -> Option<Estimate> {
+        let estimate = |seconds: f64, basis| Estimate { seconds, basis };
+        match parts(work) {
+            // All networks of an ensemble do the same work as often.
+            [first, others @ ..] if depends_on_weights(first) => {
+                let of_model = self.pace(first, |run| run.work.model == first.model);
+                let of_others = || self.pace(first, |run| !run.several && others.is_empty());
+                let alike = of_model.map(|seconds| estimate(seconds, Basis::Alike));
+                alike.or_else(|| of_others().map(|seconds| estimate(seconds, Basis::Similar)))
+            }
+            parts => {
+                let seconds = parts.iter().map(|work| self.pace(work, |run| !run.several)).sum::<Option<f64>>();
+                seconds.map(|seconds| estimate(seconds, Basis::Alike))
+            }
+        }
+    }
+
+    /// The seconds of `work` at the pace of the runs of such work that count.
+    fn pace(&self, work: &Work, counts: impl Fn(&Run) -> bool) -> Option<f64> {
+        let same =
+            |run: &&Run| (run.work.arch, run.work.shape, run.work.activity) == (work.arch, work.shape, work.activity);
+        let (times, seconds) = self
+            .0
+            .iter()
+            .filter(|run| same(run) && counts(run))
+            .fold((0, 0.0), |(times, seconds), run| (times + run.work.times, seconds + run.seconds));
+        (times > 0).then(|| seconds / times as f64 * work.times as f64)
+    }
+}
+
+/// Whether how long it takes depends on a network's weights.
+fn depends_on_weights(work: &Work) -> bool {
+    matches!(work.activity, Activity::Select | Activity::Collect)
 }
 
 /// The parts of a step's work that runs tell apart: a training's tests are timed with it.
@@ -126,13 +189,75 @@ fn parts(work: &[Work]) -> &[Work] {
     }
 }
 
-/// The seconds of `work` at the pace of the runs of such work.
-fn time_by_runs(work: &Work, runs: &[Run]) -> Option<f64> {
-    let same =
-        |run: &&Run| (run.work.arch, run.work.shape, run.work.activity) == (work.arch, work.shape, work.activity);
-    let (times, seconds) = runs
-        .iter()
-        .filter(same)
-        .fold((0, 0.0), |(times, seconds), run| (times + run.work.times, seconds + run.seconds));
-    (times > 0).then(|| seconds / times as f64 * work.times as f64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Arch, ImageShape};
+
+    const CIFAR: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
+
+    fn work(activity: Activity, times: u64, model: u64) -> Work {
+        Work { arch: Arch::Resnet20, shape: CIFAR, activity, times, model }
+    }
+
+    fn runs() -> Runs {
+        let run =
+            |activity, times, model, several, seconds| Run { work: work(activity, times, model), several, seconds };
+        Runs(vec![
+            run(Activity::Select, 1_000, 1, false, 2.0),
+            run(Activity::Select, 3_000, 1, false, 4.0),
+            run(Activity::Select, 1_000, 2, false, 80.0),
+            run(Activity::Select, 1_000, 3, true, 500.0),
+            run(Activity::Classify, 100, 1, false, 1.0),
+        ])
+    }
+
+    fn rates() -> Rates {
+        Rates {
+            arch: Arch::Resnet20,
+            image: CIFAR,
+            processor: String::new(),
+            threads: 2,
+            isa: "avx2".to_owned(),
+            batch: 128,
+            candidates_per_second: 10.0,
+            train_step_ms: 1.0,
+            images_per_second: 1.0,
+            gradient_round_ms: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_selection_takes_as_long_as_the_first_images_of_its_model() {
+        let estimate = |work: &[Work]| runs().estimate(work).map(|estimate| (estimate.seconds, estimate.basis));
+        assert_eq!(estimate(&[work(Activity::Select, 2_000, 1)]), Some((3.0, Basis::Alike)));
+        // An ensemble's step is timed as a whole.
+        let ensemble = [work(Activity::Select, 2_000, 3), work(Activity::Select, 2_000, 3)];
+        assert_eq!(estimate(&ensemble), Some((1_000.0, Basis::Alike)));
+        // Of a model that has selected nothing, others of its architecture tell something.
+        assert_eq!(estimate(&[work(Activity::Select, 5_000, 4)]), Some((86.0, Basis::Similar)));
+        assert_eq!(estimate(&[work(Activity::Collect, 2, 1)]), None);
+        // What does not depend on weights is timed by every model.
+        assert_eq!(estimate(&[work(Activity::Classify, 200, 9)]), Some((2.0, Basis::Alike)));
+        assert_eq!(runs().of_selection(&[work(Activity::Classify, 200, 9)]), None);
+    }
+
+    #[test]
+    fn rates_say_what_a_selection_takes_at_most() {
+        let rated = |activity, times| {
+            rated(&[work(activity, times, 1)], &[rates()]).map(|estimate| (estimate.seconds, estimate.basis))
+        };
+        assert_eq!(rated(Activity::Select, 50), Some((5.0, Basis::AtMost)));
+        assert_eq!(rated(Activity::Score, 50), Some((5.0, Basis::Rates)));
+        assert_eq!(rated(Activity::Collect, 50), None);
+    }
+
+    #[test]
+    fn the_gpu_that_was_measured_last_is_told() {
+        assert_eq!(of_last_gpu(vec![rates()]), None);
+        let on = |isa: &str, threads| Rates { isa: isa.to_owned(), threads, ..rates() };
+        let all = vec![on("GPU A", 2), on("GPU B", 2), on("GPU B", 4), rates(), on("GPU B", 4), rates()];
+        let (name, found) = of_last_gpu(all).unwrap();
+        assert_eq!((name.as_str(), found), ("GPU B", vec![on("GPU B", 4), on("GPU B", 4)]));
+    }
 }

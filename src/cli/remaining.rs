@@ -21,6 +21,8 @@ pub(super) struct Expected {
     pub amount: f64,
     /// The seconds that the plan foresees.
     pub estimate: Option<f64>,
+    /// Whether it may be far fewer.
+    pub at_most: bool,
 }
 
 /// The steps of a run, by their place in the plan; those that nothing was expected of take no time.
@@ -94,14 +96,18 @@ pub(super) struct Left {
     pub seconds: f64,
     /// Whether that is all of them.
     pub all: bool,
+    /// Whether it may be far less.
+    pub at_most: bool,
 }
 
 impl Left {
-    /// `about 3 h 20 min left`.
+    /// `about 3 h 20 min left`, `at most 3 h 20 min left`.
     pub fn text(self) -> String {
         let time = text::duration(self.seconds);
         match self.all {
+            true if self.at_most => format!("at most {time} left"),
             true => format!("about {time} left"),
+            false if self.at_most => "time left unknown".to_owned(),
             false if self.seconds < 1.0 => "time left unknown".to_owned(),
             false => format!("more than {time} left"),
         }
@@ -145,10 +151,10 @@ impl Remaining {
     /// The time from `now` to the run's end.
     pub fn left(&self, now: f64) -> Left {
         let paces = self.paces();
-        let slowness = self.slowness();
+        let slowness = [false, true].map(|at_most| self.slowness(at_most));
         // What was measured was measured beside as many other steps.
         let (mut measured, mut foreseen, mut longest, mut all) = (0.0, 0.0, 0.0_f64, true);
-        let mut unfinished = 0;
+        let (mut unfinished, mut at_most) = (0, false);
         for (expected, state) in self.steps.values() {
             let (spent, way) = match *state {
                 State::Ended(_) => continue,
@@ -157,6 +163,7 @@ impl Remaining {
             };
             unfinished += 1;
             let by_pace = paces.get(expected.kind.as_str()).map(|pace| pace * expected.amount);
+            let slowness = slowness[usize::from(expected.at_most)];
             let corrected = slowness.and_then(|slowness| Some(expected.estimate? * slowness));
             let rest = |whole: f64| (whole - spent).max(0.0);
             let known = way.and_then(|way| way.left(now)).or(by_pace.or(corrected).map(rest));
@@ -165,12 +172,13 @@ impl Remaining {
                 longest = longest.max(seconds);
             } else if let Some(seconds) = expected.estimate.map(rest) {
                 foreseen += seconds;
+                at_most |= expected.at_most;
             } else {
                 all = false;
             }
         }
         let side_by_side = self.jobs.min(unfinished).max(1) as f64;
-        Left { seconds: (measured / side_by_side).max(longest) + foreseen, all }
+        Left { seconds: (measured / side_by_side).max(longest) + foreseen, all, at_most }
     }
 
     /// Seconds for one of the amount of each kind: of the steps that have run, or else of those that are running.
@@ -196,9 +204,11 @@ impl Remaining {
         sums.into_iter().filter_map(|(kind, sums)| Some((kind, pace(sums)?))).collect()
     }
 
-    /// How many times as long as foreseen the steps have taken that have run; none before one has.
-    fn slowness(&self) -> Option<f64> {
-        let both = self.steps.values().filter_map(|(expected, state)| match state {
+    /// How many times as long as foreseen the steps have taken that have run; none before one has. Those that were foreseen
+    /// to take so long at most say nothing of others.
+    fn slowness(&self, at_most: bool) -> Option<f64> {
+        let alike = self.steps.values().filter(|(expected, _)| expected.at_most == at_most);
+        let both = alike.filter_map(|(expected, state)| match state {
             State::Ended(ran) => Some((expected.estimate?, (*ran)?)),
             State::Waiting | State::Running { .. } => None,
         });
@@ -212,8 +222,12 @@ mod tests {
     use super::*;
 
     fn run(steps: &[(&str, f64, Option<f64>)], jobs: usize) -> Remaining {
-        let expected =
-            |&(kind, amount, estimate): &(&str, f64, Option<f64>)| Expected { kind: kind.to_owned(), amount, estimate };
+        let expected = |&(kind, amount, estimate): &(&str, f64, Option<f64>)| Expected {
+            kind: kind.to_owned(),
+            amount,
+            estimate,
+            at_most: false,
+        };
         Remaining::new(steps.iter().map(expected).enumerate().collect(), jobs)
     }
 
@@ -246,6 +260,21 @@ mod tests {
         run.start(0, 0.0);
         run.end(0, Some(30.0));
         near(run.left(30.0), 300.0, true);
+    }
+
+    #[test]
+    fn a_bound_is_told_as_one_until_a_selection_has_run_and_slows_nothing_else() {
+        let score =
+            |estimate| Expected { kind: "score".to_owned(), amount: 1.0, estimate: Some(estimate), at_most: true };
+        let other = Expected { kind: "of another model".to_owned(), ..score(500.0) };
+        let learn = Expected { kind: "learn".to_owned(), amount: 1.0, estimate: Some(30.0), at_most: false };
+        let mut run =
+            Remaining::new([score(1_000.0), score(1_000.0), other, learn].into_iter().enumerate().collect(), 1);
+        assert_eq!(run.left(0.0).text(), "at most 42 min 10 s left");
+        run.start(0, 0.0);
+        run.end(0, Some(100.0));
+        // A tenth: of the same model's, and, for lack of better, of another's.
+        assert_eq!(run.left(100.0).text(), "about 3 min 00 s left");
     }
 
     #[test]

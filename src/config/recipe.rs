@@ -1,15 +1,15 @@
 //! Reads the `recipe` of a training.
 
-use crate::spec::{Augment, Fraction, InputDropout, Recipe};
+use crate::spec::{Augment, Fraction, InputDropout, OneCycle, Recipe};
 
 use super::read::{Item, Reader};
-use super::schema::{INPUT_DROPOUT, RECIPE};
+use super::schema::{INPUT_DROPOUT, ONE_CYCLE, RECIPE};
 
 /// What every recipe has.
 pub(super) const REQUIRED: [&str; 6] = ["epochs", "batch", "lr", "momentum", "nesterov", "weight-decay"];
 
 /// Reads a recipe whose `like` is resolved. `milestones` may be left out (none), with them `gamma` (no fall), and
-/// `augment` and `input-dropout` (none); every other key must be there.
+/// `one-cycle`, `augment` and `input-dropout` (none); every other key must be there.
 pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
     let table = item.table(RECIPE)?;
     let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
@@ -28,6 +28,7 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         (None, None) => None,
         _ => number("gamma", "above 0", |value| value > 0.0),
     };
+    let one_cycle = table.or("one-cycle", None, |item| one_cycle(&item).map(Some));
     let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
     let input_dropout = table.or("input-dropout", None, |item| {
         let table = item.table(INPUT_DROPOUT)?;
@@ -35,6 +36,9 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
     });
     if let (Some(true), Some(0.0)) = (nesterov, momentum) {
         return item.fault("has `nesterov` without `momentum`: set one to false or the other above 0");
+    }
+    if let (Some(Some(_)), Some([_, ..])) = (one_cycle, milestones.as_deref()) {
+        return item.fault("has both `one-cycle` and `milestones`: leave one out, or set `milestones = []`");
     }
     Some(Recipe {
         epochs: epochs?,
@@ -45,6 +49,7 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         weight_decay: weight_decay?,
         milestones: milestones?,
         gamma: gamma?,
+        one_cycle: one_cycle?,
         augment: augment?,
         input_dropout: input_dropout?,
     })
@@ -72,6 +77,21 @@ pub(super) fn input_dropout(table: &Reader<'_>) -> Option<InputDropout> {
         Some(samples)
     });
     Some(InputDropout { keep: keep?, samples: samples? })
+}
+
+/// Reads `warm-up`, `start` and `end`, all of which may be left out.
+fn one_cycle(item: &Item<'_>) -> Option<OneCycle> {
+    let table = item.table(ONE_CYCLE)?;
+    let number = |key: &str, default: f64, requirement: &str, holds: fn(f64) -> bool| {
+        table.or(key, default, |item| item.number_where(requirement, holds))
+    };
+    let OneCycle { warm_up, start, end } = OneCycle::default();
+    let warm_up = number("warm-up", warm_up, "above 0 and below 1", |value| value > 0.0 && value < 1.0);
+    let share = |key: &str, default: f64| {
+        number(key, default, "at least 0 and at most 1", |value| (0.0..=1.0).contains(&value))
+    };
+    let (start, end) = (share("start", start), share("end", end));
+    Some(OneCycle { warm_up: warm_up?, start: start?, end: end? })
 }
 
 fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {

@@ -130,9 +130,13 @@ pub(super) const RECIPE: &[Field] = &[
     value("weight-decay", "5e-4"),
     value("milestones", "[60, 120, 160]"),
     value("gamma", "0.2"),
+    keys("one-cycle", "{ warm-up = 0.3 }", ONE_CYCLE),
     value("augment", "\"none\""),
     keys("input-dropout", "{ keep = 0.8, samples = 10 }", INPUT_DROPOUT),
 ];
+
+/// `one-cycle` of a recipe.
+pub(super) const ONE_CYCLE: &[Field] = &[value("warm-up", "0.3"), value("start", "0.04"), value("end", "4e-6")];
 
 /// `input-dropout` of a recipe.
 pub(super) const INPUT_DROPOUT: &[Field] = &[value("keep", "0.8"), value("samples", "10")];

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use crate::spec::{Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, Operand, Seed, Selection, Split, Subject};
+use crate::spec::{
+    Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, OneCycle, Operand, Seed, Selection, Split, Subject,
+};
 
 use super::analysis::{Half, Question};
 use super::experiment::{ImagesRef, Instance, Settings};
@@ -147,6 +149,29 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
         (recipe.epochs, recipe.milestones.as_slice(), recipe.augment),
         (200, &[60, 120, 160][..], Augment::None)
     );
+}
+
+#[test]
+fn a_cycle_of_the_learning_rate_takes_the_place_of_milestones() {
+    let trained = shipped("cifar_trained.toml", &[]);
+    let Settings::Train { recipe, .. } = &instances(&trained, "full")[0].settings else { panic!() };
+    assert_eq!((recipe.one_cycle, recipe.milestones.len()), (Some(OneCycle::default()), 0));
+    // Of a recipe like another, too, in both directions.
+    let stages = "[stage.falls]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n\
+                  recipe = { epochs = 9, batch = 8, lr = 0.1, momentum = 0.9, nesterov = true, weight-decay = 0, \
+                  milestones = [3], gamma = 0.5 }\n\
+                  [stage.cycles]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n\
+                  recipe = { like = 'falls', one-cycle = { warm-up = 0.5 } }\n\
+                  [stage.falls-again]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n\
+                  recipe = { like = 'cycles', milestones = [4], gamma = 0.1 }\n";
+    let experiment = experiment(stages);
+    let recipe = |stage: &str| match &instances(&experiment, stage)[0].settings {
+        Settings::Train { recipe, .. } => recipe.clone(),
+        _ => panic!("{stage} trains"),
+    };
+    let (cycles, falls) = (recipe("cycles"), recipe("falls-again"));
+    assert_eq!((cycles.milestones.len(), cycles.one_cycle.map(|cycle| cycle.warm_up)), (0, Some(0.5)));
+    assert_eq!((falls.milestones, falls.gamma, falls.one_cycle), (vec![4], 0.1, None));
 }
 
 #[test]

@@ -195,7 +195,13 @@ fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalo
     let recipe = other.get("recipe")?;
     let Value::Table(copied) = &recipe.value else { return None };
     let own: Vec<&Entry> = stage.get("recipe")?.entries().iter().filter(|entry| entry.key != "like").collect();
-    let is_new = |key: &str| !own.iter().any(|own| own.key == key);
+    let has = |key: &str| own.iter().any(|own| own.key == key);
+    // One way of changing the learning rate takes the place of the other.
+    let is_new = |key: &str| match key {
+        "milestones" | "gamma" if has("one-cycle") => false,
+        "one-cycle" if has("milestones") => false,
+        key => !has(key),
+    };
     // An unknown key is reported where it stands.
     let known = |key: &str| RECIPE.iter().any(|field| field.name == key);
     let kept = copied.iter().filter(|entry| known(&entry.key) && is_new(&entry.key)).cloned();

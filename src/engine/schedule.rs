@@ -124,16 +124,19 @@ pub enum Basis {
     Similar,
     /// Rates that were measured on this machine.
     Rates,
+    /// Such rates, for more work than there may be.
+    AtMost,
 }
 
 impl Basis {
-    /// `alike`, `similar` or `rates`.
+    /// `alike`, `similar`, `rates` or `at-most`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alike => "alike",
             Self::Similar => "similar",
             Self::Rates => "rates",
+            Self::AtMost => "at-most",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::inference::{Inference, InferenceError};
 use super::scorer::NetworkScorer;
 use crate::artifacts::{ImageSet, Model};
 pub use crate::sis::{Agreement, Reference, Worst};
-use crate::sis::{Step, Stopped, agreement};
+use crate::sis::{Alone, Step, Stopped, agreement};
 
 /// How a model and a reference stand to each other on one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,11 +96,12 @@ impl<'a> Comparison<'a> {
             Self::Device(inference) => {
                 let mut compared = Vec::new();
                 for index in indexes {
-                    let mut scorer = inference.scorer(index)?;
-                    let agreement = agreement(&mut scorer, reference(index), watch);
-                    scorer.check(index)?;
-                    let agreement = agreement?;
-                    compared.push(ComparedImage { class: scorer.class(), full: scorer.full(), agreement });
+                    let numbers = [index as u32];
+                    let mut scorer = inference.scorer(&numbers)?;
+                    let agreement = agreement(&mut Alone::new(&mut scorer), reference(index), watch);
+                    scorer.check(&numbers)?;
+                    let (class, full) = (scorer.classes()[0], scorer.full()[0]);
+                    compared.push(ComparedImage { class, full, agreement: agreement? });
                     scorer.finish()?;
                 }
                 Ok(compared)

@@ -1,4 +1,4 @@
-//! A trained model at work on a candle device: one image with many candidates, or many images side by side.
+//! A trained model at work on a candle device: on the candidates of many images in lockstep, or on many images side by side.
 
 use std::ops::Range;
 
@@ -35,20 +35,25 @@ impl<'a> DeviceInference<'a> {
         Ok(Self { model: DeviceModel::new(model, device)?, levels, samples })
     }
 
-    /// Evaluates image `index` with nothing masked, and what input dropout keeps of it in a selection.
+    /// Evaluates images with nothing masked, to select of all of them in lockstep by what input dropout keeps of each.
     ///
     /// # Errors
-    /// When the image cannot be read from its file, or the device fails.
-    pub fn scorer(&self, index: usize) -> Result<DeviceScorer<'_>> {
+    /// When an image cannot be read from its file, or the device fails.
+    pub fn scorer(&self, numbers: &[u32]) -> Result<DeviceScorer<'_>> {
+        let seen = self.model.draw(Use::Selection, numbers)?;
         let shape = self.model.views().shape(self.samples.images.shape);
-        let numbers = [index as u32];
-        let seen = self.model.draw(Use::Selection, &numbers)?;
-        DeviceScorer::new(&self.model, seen, &self.read(&numbers)?, [shape.height, shape.width, shape.channels])
+        DeviceScorer::new(&self.model, seen, &self.read(numbers)?, shape)
+    }
+
+    /// How many images it pays to evaluate together.
+    #[must_use]
+    pub fn together(&self) -> usize {
+        (PIXELS / self.samples.images.shape.pixels().max(1)).clamp(1, IMAGES)
     }
 
     /// The images that it pays to evaluate together, from `indexes` in turn; only the last group may have fewer.
     pub fn groups(&self, indexes: Range<usize>) -> impl Iterator<Item = Vec<u32>> {
-        let size = (PIXELS / self.samples.images.shape.pixels().max(1)).clamp(1, IMAGES);
+        let size = self.together();
         let numbers: Vec<u32> = indexes.map(|index| index as u32).collect();
         (0..numbers.len()).step_by(size).map(move |first| numbers[first..numbers.len().min(first + size)].to_vec())
     }

@@ -44,6 +44,14 @@ struct Member {
 /// for a member that sees every pixel.
 pub struct Kept(Vec<Vec<Tensor>>);
 
+impl Kept {
+    /// What is kept of images by their places, `[places]`; nothing of what every pixel is kept of.
+    pub(super) fn of(&self, places: &Tensor) -> Result<Self> {
+        let samples = |samples: &Vec<Tensor>| samples.iter().map(|kept| kept.index_select(places, 0)).collect();
+        Ok(Self(self.0.iter().map(samples).collect::<Result<_>>()?))
+    }
+}
+
 impl DeviceModel {
     /// Puts every network of `model` on a device.
     ///

@@ -114,7 +114,7 @@ pub enum FitError {
         epoch: usize,
         /// Counted from 1.
         batch: usize,
-        /// The rate of that epoch.
+        /// The rate of that batch.
         learning_rate: f64,
     },
     /// The device failed at a training step.
@@ -293,14 +293,14 @@ impl<'a> Training<'a> {
         let FitInput { recipe, seed, train, .. } = *self.input;
         let ImageShape { height, width, channels } = train.images.shape;
         let (epoch, batches) = (self.position.epoch, train.len().div_ceil(recipe.batch));
-        let learning_rate = recipe.learning_rate(epoch);
         let order = shuffled(seed, epoch, train.len());
         let crops = augment::draw(recipe.augment, seed, epoch, train.len());
         for number in self.position.batch..batches {
             let images = number * recipe.batch..((number + 1) * recipe.batch).min(train.len());
             let indexes = &order[images.clone()];
             let crops = crops.as_ref().map(|crops| &crops[images]);
-            let step = (epoch * batches + number) as u64;
+            let steps = epoch * batches + number;
+            let (step, learning_rate) = (steps as u64, recipe.learning_rate(steps, batches));
             let mut pixels = train.input(&self.levels, indexes, crops).map_err(FitError::Train)?;
             self.input.drop_pixels(step, &mut pixels);
             let batch = Batch {
@@ -324,7 +324,7 @@ impl<'a> Training<'a> {
             self.position.correct +=
                 rows.zip(&batch.labels).filter(|(row, label)| argmax(row) == **label as usize).count();
 
-            observer.progress("batches", epoch * batches + number + 1, recipe.epochs * batches);
+            observer.progress("batches", steps + 1, recipe.epochs * batches);
             self.pause(observer)?;
         }
         Ok(())
@@ -333,7 +333,7 @@ impl<'a> Training<'a> {
     /// Closes the epoch: the test accuracy, a line in the log, and the next epoch's start.
     fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
         let FitInput { recipe, train, monitor, device, .. } = *self.input;
-        let epoch = self.position.epoch + 1;
+        let (epoch, batches) = (self.position.epoch + 1, train.len().div_ceil(recipe.batch));
         let predictions = match predict::predict(&self.model_by_one_sample()?, monitor, device, observer) {
             Ok(predictions) => predictions,
             Err(PredictError::Cancelled) => return self.stop(),
@@ -341,7 +341,7 @@ impl<'a> Training<'a> {
         };
         let line = EpochLog {
             epoch,
-            learning_rate: in_short(recipe.learning_rate(self.position.epoch)),
+            learning_rate: in_short(recipe.learning_rate(self.position.epoch * batches, batches)),
             loss: self.position.loss / train.len() as f64,
             train_accuracy: self.position.correct as f64 / train.len() as f64,
             test_accuracy: predict::accuracy(&predictions),

@@ -24,6 +24,7 @@ pub(super) fn recipe() -> Recipe {
         weight_decay: 5e-4,
         milestones: vec![1],
         gamma: 0.2,
+        one_cycle: None,
         augment: Augment::None,
         input_dropout: None,
     }

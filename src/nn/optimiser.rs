@@ -87,6 +87,7 @@ mod tests {
             weight_decay: 0.05,
             milestones: Vec::new(),
             gamma: 1.0,
+            one_cycle: None,
             augment: Augment::None,
             input_dropout: None,
         })

@@ -82,7 +82,7 @@ fn training_steps_equal_pytorchs() {
         let graph = graph(case.arch, shape);
         for (name, mut learner) in learners(&graph, &formula::tensors(&graph, case.gain)) {
             for (step, (&rate, expected)) in case.rates.iter().zip(&case.losses).enumerate() {
-                assert!((recipe().learning_rate(step / 2) - rate).abs() < 1e-12);
+                assert!((recipe().learning_rate(step, 2) - rate).abs() < 1e-12);
                 let first = 8 * (step % 2);
                 let loss = learner.step(&batch(shape, first..first + 8, step as u64), rate).unwrap().loss;
                 assert!((loss - expected).abs() < 1e-3, "{} {name} step {step}: {loss}, not {expected}", case.arch);

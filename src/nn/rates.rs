@@ -30,7 +30,7 @@ use super::tensors::TensorsError;
 use crate::artifacts::{ImageSet, Model, Network};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::MapShape;
-use crate::sis::{GradientScorer, RandomState, Scorer, random_order};
+use crate::sis::{Alone, GradientScorer, RandomState, Scorer, random_order};
 use crate::spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
@@ -222,6 +222,7 @@ impl Subject {
             weight_decay: 5e-4,
             milestones: Vec::new(),
             gamma: 1.0,
+            one_cycle: None,
             augment: Augment::None,
             input_dropout: None,
         };
@@ -256,15 +257,14 @@ impl Subject {
 
     fn scored_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let (order, image) = (self.order(), self.input(1)?);
-        let ImageShape { height, width, channels } = self.images.shape;
         let mut failure = None;
         let mut score = |masked: &[u32], candidates: &[u32], scores: &mut [f32]| {
             let image = self.masked(&image, masked);
             let scorer = model
                 .draw(Use::Selection, &[0])
-                .and_then(|seen| DeviceScorer::new(model, seen, &image, [height, width, channels]));
+                .and_then(|seen| DeviceScorer::new(model, seen, &image, self.images.shape));
             let answer = scorer.and_then(|mut scorer| {
-                let taken = timed_scores(&mut scorer, candidates, scores);
+                let taken = timed_scores(&mut Alone::new(&mut scorer), candidates, scores);
                 scorer.finish().map(|()| taken)
             });
             answer.unwrap_or_else(|error| {

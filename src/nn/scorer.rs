@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::compiled_model::ModelWorkspace;
 use super::finite::{NotFinite, all_finite};
-use crate::sis::Scorer;
+use crate::sis::{Bound, Scorer};
 
 /// The index of the largest logit, the lowest on ties.
 #[must_use]
@@ -154,13 +154,7 @@ impl Scorer for NetworkScorer<'_> {
         self.workspace.mask(feature);
     }
 
-    /// A softmax: the exponentials' sum has the largest, 1, in it, and adding what is not negative makes it no less; so no
-    /// share is more than 1, however it is rounded.
-    fn ceiling(&self) -> Option<f32> {
-        Some(1.0)
-    }
-
-    fn group(&self) -> usize {
-        self.workspace.group()
+    fn bound(&self) -> Bound {
+        Bound::softmax(self.workspace.group())
     }
 }

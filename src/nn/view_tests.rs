@@ -19,7 +19,8 @@ use super::{arch, formula, predict};
 use crate::artifacts::{ImageSet, Model, Network, Subsets};
 use crate::kernels::engine::Purpose;
 use crate::sis::{
-    CurveScorer, GradientScorer, Scorer, back_select, gradient_magnitudes, integrated_gradients, watch_nothing,
+    Alone, Candidate, CurveScorer, GradientScorer, LockstepScorer, Scorer, back_select, gradient_magnitudes,
+    integrated_gradients, watch_nothing,
 };
 use crate::spec::{Arch, Fraction, ImageShape, Normalise, Seed, SeededDropout};
 
@@ -136,8 +137,10 @@ fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_pa
     let inference = Inference::for_scores(&model, &images).unwrap();
     let compared = inference.for_each(0..IMAGES, |workspace, index, image| {
         let mut scorer = NetworkScorer::new(workspace, image);
-        let mut device = on_device.scorer(index).unwrap();
-        assert_eq!(scorer.class(), device.class());
+        let numbers = [index as u32];
+        let mut on_device = on_device.scorer(&numbers).unwrap().in_batches_of(48);
+        assert_eq!(scorer.class(), on_device.classes()[0]);
+        let mut device = Alone::new(&mut on_device);
         let class = scorer.class();
         let pixels: Vec<u32> = (0..SHAPE.pixels() as u32).filter(|pixel| *pixel != 8).collect();
         let (mut found, mut there) = (vec![0.0; pixels.len()], vec![0.0; pixels.len()]);
@@ -152,8 +155,8 @@ fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_pa
             assert!((found - expected).abs() < 1e-5 && (there - expected).abs() < 1e-5, "{found} {there} {expected}");
         }
         scorer.check(index)?;
-        device.check(index)?;
-        device.finish().unwrap();
+        on_device.check(&numbers)?;
+        on_device.finish().unwrap();
         Ok::<_, super::agreement::CompareError>(index)
     });
     assert_eq!(compared.unwrap(), [0, 1, 2]);
@@ -277,10 +280,11 @@ fn a_candidate_whose_logits_overflow_is_noticed_although_it_never_wins() {
     });
     assert_eq!(stopped.unwrap(), [(true, Err(NotFinite::Logits { image: 0 }))]);
     let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
-    let mut scorer = device.scorer(0).unwrap();
-    assert_eq!(scorer.check(0), Ok(()));
-    assert!(back_select(&mut scorer, watch_nothing).is_err());
-    assert_eq!(scorer.check(0), Err(NotFinite::Logits { image: 0 }));
+    let mut scorer = device.scorer(&[0]).unwrap();
+    assert_eq!(scorer.check(&[0]), Ok(()));
+    let all: Vec<Candidate> = (0..36).map(|feature| Candidate { input: 0, feature }).collect();
+    assert!(scorer.candidates(&all, &mut [0.0; 36]).is_break());
+    assert_eq!(scorer.check(&[0]), Err(NotFinite::Logits { image: 0 }));
 }
 
 #[test]

@@ -10,14 +10,17 @@ use crate::stages::{Collect, Range, Select};
 use super::images::KnownSplit;
 use super::{Outcome, Planner, part};
 
-/// Images of a shard when each costs d(d+1)/2 forward passes: what a crash may cost.
-const BACKWARD_SHARD: usize = 16;
+/// Candidates that there are in exact selections of a shard's images: those of 256 images of 32x32, of which a network that is
+/// sure of them needs a tenth, and which a GPU evaluates in lockstep. What is done of a shard outlives an interruption.
+const SHARD_CANDIDATES: usize = 256 * 524_800;
+/// Images of such a shard where their size is not known before they are read.
+const UNKNOWN_SHARD: usize = 16;
+/// How many selections finding all subsets of an image may take: so many times fewer images are a shard.
+const SELECTIONS: usize = 4;
 /// Images of a shard when each costs a few hundred forward and backward passes.
 const GRADIENT_SHARD: usize = 512;
 /// Pixels of all images of a shard, whose orders are in memory together: 41 photographs of 224x224.
 const SHARD_PIXELS: usize = 1 << 21;
-/// Images of a shard when each costs several backward selections.
-const COLLECTION_SHARD: usize = 4;
 
 /// The shards of one split's ranking.
 pub(super) struct RankedSplit {
@@ -103,13 +106,17 @@ impl Planner<'_> {
         for (source, half) in images {
             let split = self.split(source, *half);
             let images = count.map_or(split.images, |count| count.min(split.images));
-            let ranges = Range::shards(images, COLLECTION_SHARD);
+            // Not `split.shape`: the keys of shards rest on this.
+            let pixels = split.data.source.kind.image_shape().map(ImageShape::pixels);
+            let ranges = Range::shards(images, backward_shard(pixels).div_ceil(SELECTIONS));
             let shards = ranges.len();
             let mut keys = Vec::with_capacity(shards);
             for (place, range) in ranges.into_iter().enumerate() {
                 let collect = Collect { model: model.clone(), images: split.data.clone(), range, threshold };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
-                keys.push(self.step(collect, label, split.absent.clone()));
+                let key = self.step(collect, label, split.absent.clone());
+                self.workload.collect(key.step(), model.step(), &split, range.count);
+                keys.push(key);
             }
             self.collections.insert((at.clone(), *half), (keys, split));
         }
@@ -120,10 +127,30 @@ impl Planner<'_> {
 fn shard_size(method: &Selection, images: usize, pixels: Option<usize>) -> usize {
     let bounded = pixels.map_or(GRADIENT_SHARD, |pixels| (SHARD_PIXELS / pixels.max(1)).max(1));
     match method {
-        Selection::Backward => BACKWARD_SHARD.min(bounded),
+        Selection::Backward => backward_shard(pixels).min(bounded),
         Selection::BatchedGradient { .. } | Selection::Gradient { .. } | Selection::IntegratedGradients { .. } => {
             GRADIENT_SHARD.min(bounded)
         }
         Selection::Random { .. } => images.max(1),
+    }
+}
+
+/// Images of a shard of exact selections.
+fn backward_shard(pixels: Option<usize>) -> usize {
+    let candidates = |pixels: usize| pixels * (pixels + 1) / 2;
+    pixels.map_or(UNKNOWN_SHARD, |pixels| (SHARD_CANDIDATES / candidates(pixels).max(1)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_of_as_much_work_whatever_the_size_of_images() {
+        let backward = |pixels| shard_size(&Selection::Backward, 60_000, pixels);
+        assert_eq!([32 * 32, 28 * 28, 224 * 224].map(|pixels| backward(Some(pixels))), [256, 436, 1]);
+        assert_eq!(backward(None), 16);
+        let gradient = Selection::BatchedGradient { per_round: 8, noise: 0.0 };
+        assert_eq!([1024, 224 * 224].map(|pixels| shard_size(&gradient, 60_000, Some(pixels))), [512, 41]);
     }
 }

@@ -38,7 +38,7 @@ impl Workload {
         let work =
             [(train, Activity::Learn), (test, Activity::Classify)].into_iter().filter_map(|(split, activity)| {
                 let shape = split.shape?;
-                Some(Work { arch, shape, activity, times: (recipe.epochs * split.images) as u64 })
+                Some(Work { arch, shape, activity, times: (recipe.epochs * split.images) as u64, model: 0 })
             });
         self.insert(step, work.collect());
     }
@@ -61,7 +61,7 @@ impl Workload {
         let Some(pixels) = split.shape.map(ImageShape::pixels) else { return };
         let (pixels, count) = (pixels as u64, count as u64);
         let work = match *method {
-            Selection::Backward => self.of(model, split, Activity::Score, count * pixels * (pixels + 1) / 2),
+            Selection::Backward => self.of(model, split, Activity::Select, count * pixels * (pixels + 1) / 2),
             Selection::BatchedGradient { per_round, .. } => {
                 let rounds = pixels.div_ceil((per_round as u64).max(1));
                 self.of(model, split, Activity::Differentiate, count * rounds)
@@ -72,6 +72,12 @@ impl Workload {
             }
             Selection::Random { .. } => Vec::new(),
         };
+        self.insert(step, work);
+    }
+
+    /// All disjoint sufficient input subsets of `count` images.
+    pub(super) fn collect(&mut self, step: &StepKey, model: &StepKey, split: &KnownSplit, count: usize) {
+        let work = self.of(model, split, Activity::Collect, count as u64);
         self.insert(step, work);
     }
 
@@ -100,7 +106,10 @@ impl Workload {
     fn of(&self, model: &StepKey, split: &KnownSplit, activity: Activity, times: u64) -> Vec<Work> {
         let Some(shape) = split.shape else { return Vec::new() };
         let networks = self.models.get(model).into_iter().flatten();
-        networks.map(|&Network { arch, samples }| Work { arch, shape, activity, times: times * samples }).collect()
+        // Sixteen digits of a hash.
+        let model = model.hash().get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+        let work = |&Network { arch, samples }| Work { arch, shape, activity, times: times * samples, model };
+        networks.map(work).collect()
     }
 
     fn insert(&mut self, step: &StepKey, work: Vec<Work>) {

@@ -69,14 +69,24 @@ pub fn agreement<S: Scorer>(
     let mut kept: Vec<u32> = (0..features as u32).collect();
     let mut scores = vec![0.0; features];
     let mut found = Agreement::default();
+    let ceiling = scorer.bound().ceiling;
     assert_eq!(reference.order.len(), reference.values.len(), "there is one value a step");
     for (step, (&pick, &value)) in reference.order.iter().zip(reference.values).enumerate() {
         if watch(Step { masked: step, total: reference.order.len() }).is_break() {
             return Err(Stopped);
         }
         let scores = &mut scores[..kept.len()];
-        scorer.candidates(&kept, scores);
         let place = kept.binary_search(&pick).expect("a feature is masked once");
+        // Where the reference tells of its picks alone, one at the ceiling is the maximum.
+        let decided = ceiling.filter(|_| reference.candidates.is_none()).is_some_and(|ceiling| {
+            scorer.candidates(&[pick], &mut scores[place..=place]);
+            scores[place].to_bits() == ceiling.to_bits()
+        });
+        if decided {
+            scores.fill(scores[place]);
+        } else {
+            scorer.candidates(&kept, scores);
+        }
         let own = f64::from(scores[place]);
         match reference.candidates {
             None => {
@@ -174,6 +184,29 @@ mod tests {
         let found = compare(&order, &values, Some(&all));
         assert_eq!((found.candidate.step, found.candidate.feature), (1, last));
         assert!((found.candidate.difference - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_pick_at_the_ceiling_needs_no_other_candidate() {
+        // The first three steps leave f at the ceiling.
+        let cut_off = |x: &[f32]| l2(x).min(1.5);
+        let scorer = || MaskedArray::new(cut_off, &X).below(1.5, 4);
+        let BackSelection { order, values, .. } = back_select(&mut scorer(), watch_nothing).unwrap();
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let compare = |candidates: Option<&[f64]>| {
+            let mut scorer = scorer();
+            let reference = Reference { order: &order, values: &values, candidates };
+            (agreement(&mut scorer, reference, watch_nothing).unwrap(), scorer.evaluated)
+        };
+        let (found, evaluated) = compare(None);
+        assert_eq!((found.candidate, found.pick, found.compared), (Worst::default(), Worst::default(), 5));
+        let at_ceiling = values.iter().filter(|value| **value >= 1.5).count();
+        let below: usize = (at_ceiling..5).map(|step| 5 - step).sum();
+        assert!(at_ceiling > 1);
+        assert_eq!(evaluated, 5 + below);
+        // A reference that knows every candidate is compared with every candidate.
+        let rows = [f64::NAN; 25];
+        assert_eq!(compare(Some(&rows)).1, 15);
     }
 
     #[test]

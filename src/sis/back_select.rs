@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Scorer;
+use super::scorer::Bound;
 use super::search::{Effort, Search};
 
 /// What backward selection found: in which order features can be masked, and what f was on the way.
@@ -66,27 +67,80 @@ pub fn back_select_among<S: Scorer>(
     features: Vec<u32>,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
 ) -> Result<BackSelection, Stopped> {
-    let total = features.len();
-    let mut kept = features;
-    let mut scores = vec![0.0; total];
-    let mut search = Search::new(scorer);
-    let (order, values) = (Vec::with_capacity(total), Vec::with_capacity(total));
-    let mut selection = BackSelection { full: scorer.current(), order, values, effort: Effort::default() };
+    let mut selecting = Selecting::new(features, scorer.current(), scorer.bound());
     // Nothing in this loop allocates: it runs 1024 times for each 32x32 image of a data set.
-    while !kept.is_empty() {
-        let step = Step { masked: selection.order.len(), total };
-        let scores = &mut scores[..kept.len()];
+    while !selecting.is_over() {
+        let step = selecting.step();
         if watch(step).is_break() {
             return Err(Stopped);
         }
-        let best = search.best(scorer, &kept, scores, &mut || watch(step))?;
-        let feature = kept.remove(best);
+        let feature = loop {
+            let (candidates, scores) = selecting.wanted();
+            if scorer.candidates_while(candidates, scores, &mut || watch(step)).is_break() {
+                return Err(Stopped);
+            }
+            if let Some(feature) = selecting.told() {
+                break feature;
+            }
+        };
         scorer.mask(feature);
-        selection.order.push(feature);
-        selection.values.push(scores[best]);
     }
-    selection.effort = search.effort();
-    Ok(selection)
+    Ok(selecting.end())
+}
+
+/// A selection under way: it says which candidates it wants to know the scores of, and what is to be masked.
+#[derive(Debug)]
+pub(super) struct Selecting {
+    total: usize,
+    kept: Vec<u32>,
+    scores: Vec<f32>,
+    search: Search,
+    found: BackSelection,
+}
+
+impl Selecting {
+    /// Nothing of `features`, which ascend, is masked yet; f is `full`.
+    pub fn new(features: Vec<u32>, full: f32, bound: Bound) -> Self {
+        let total = features.len();
+        let (order, values) = (Vec::with_capacity(total), Vec::with_capacity(total));
+        Self {
+            total,
+            kept: features,
+            scores: vec![0.0; total],
+            search: Search::new(bound),
+            found: BackSelection { full, order, values, effort: Effort::default() },
+        }
+    }
+
+    /// How far it has come.
+    pub fn step(&self) -> Step {
+        Step { masked: self.found.order.len(), total: self.total }
+    }
+
+    /// Whether everything is masked.
+    pub fn is_over(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The candidates to evaluate next, and the place for their scores.
+    pub fn wanted(&mut self) -> (&[u32], &mut [f32]) {
+        let next = self.search.next(self.kept.len());
+        (&self.kept[next.clone()], &mut self.scores[next])
+    }
+
+    /// Takes the scores of what was wanted. Says what to mask, if that decides the step.
+    pub fn told(&mut self) -> Option<u32> {
+        let best = self.search.told(&self.scores[..self.kept.len()])?;
+        let feature = self.kept.remove(best);
+        self.found.order.push(feature);
+        self.found.values.push(self.scores[best]);
+        Some(feature)
+    }
+
+    /// What was found, once everything is masked.
+    pub fn end(self) -> BackSelection {
+        BackSelection { effort: self.search.effort(), ..self.found }
+    }
 }
 
 #[cfg(test)]

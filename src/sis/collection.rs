@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, FindSisError, Scorer, Sis, Step, Stopped, back_select_among};
+use super::{BackSelection, Effort, FindSisError, Scorer, Sis, Step, Stopped, back_select_among};
 
 /// One sufficient input subset after the other, disjoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Collection {
     pub members: Vec<Member>,
     /// Why there is no further one.
     pub ending: Ending,
+    /// What it took, with the last selection, which may have found no member.
+    pub effort: Effort,
 }
 
 /// A subset and the selection that it was found in.
@@ -46,25 +48,68 @@ pub fn collection<S: Scorer>(
     threshold: f64,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
 ) -> Result<Collection, Stopped> {
-    let mut members: Vec<Member> = Vec::new();
-    loop {
+    let mut growing = Growing::new(scorer.features(), threshold);
+    while let Some(taken) = growing.taken() {
         restart(scorer);
-        let mut left: Vec<u32> = (0..scorer.features() as u32).collect();
-        for &feature in members.iter().flat_map(|member| &member.features) {
+        for feature in taken {
             scorer.mask(feature);
-            left.retain(|&other| other != feature);
         }
-        if f64::from(scorer.current()) < threshold {
-            return Ok(Collection { members, ending: Ending::BelowThreshold });
+        let Some(left) = growing.left(scorer.current()) else { break };
+        growing.add(back_select_among(scorer, left, &mut watch)?);
+    }
+    Ok(growing.end())
+}
+
+/// A collection under way.
+#[derive(Debug)]
+pub(super) struct Growing {
+    features: usize,
+    threshold: f64,
+    members: Vec<Member>,
+    ending: Option<Ending>,
+    effort: Effort,
+}
+
+impl Growing {
+    /// Of so many features, none of which is taken yet.
+    pub const fn new(features: usize, threshold: f64) -> Self {
+        Self { features, threshold, members: Vec::new(), ending: None, effort: Effort::NONE }
+    }
+
+    /// The features that members have, which are masked for good; none once the collection is complete.
+    pub fn taken(&self) -> Option<Vec<u32>> {
+        let taken = || self.members.iter().flat_map(|member| member.features.iter().copied()).collect();
+        self.ending.is_none().then(taken)
+    }
+
+    /// The features to select among for the next member, where f of what is left is `rest`; none if there is no further one.
+    pub fn left(&mut self, rest: f32) -> Option<Vec<u32>> {
+        let taken = self.taken()?;
+        if f64::from(rest) < self.threshold {
+            self.ending = Some(Ending::BelowThreshold);
+            return None;
         }
-        let selection = back_select_among(scorer, left, &mut watch)?;
-        match selection.find_sis(NonZeroUsize::MIN, threshold) {
-            Ok(Sis::Features(features)) => members.push(Member { features, selection }),
-            Ok(Sis::None) => return Ok(Collection { members, ending: Ending::BelowThreshold }),
-            Ok(Sis::Empty) | Err(FindSisError::NoFeatures | FindSisError::Lengths { .. }) => {
-                return Ok(Collection { members, ending: Ending::EmptySubset });
+        let mut left: Vec<u32> = (0..self.features as u32).collect();
+        left.retain(|feature| !taken.contains(feature));
+        Some(left)
+    }
+
+    /// Takes the next member from a selection among what was left.
+    pub fn add(&mut self, selection: BackSelection) {
+        self.effort += selection.effort;
+        self.ending = match selection.find_sis(NonZeroUsize::MIN, self.threshold) {
+            Ok(Sis::Features(features)) => {
+                self.members.push(Member { features, selection });
+                None
             }
-        }
+            Ok(Sis::None) => Some(Ending::BelowThreshold),
+            Ok(Sis::Empty) | Err(FindSisError::NoFeatures | FindSisError::Lengths { .. }) => Some(Ending::EmptySubset),
+        };
+    }
+
+    /// What was found, once there is no further member.
+    pub fn end(self) -> Collection {
+        Collection { members: self.members, ending: self.ending.unwrap_or(Ending::BelowThreshold), effort: self.effort }
     }
 }
 
@@ -113,13 +158,15 @@ mod tests {
     #[test]
     fn an_empty_subset_ends_the_collection() {
         let collection = collect(|x| 2.0 + sum(x), &[1.0, 3.0], 1.0);
-        assert_eq!(collection, Collection { members: Vec::new(), ending: Ending::EmptySubset });
+        assert_eq!((collection.members.len(), collection.ending), (0, Ending::EmptySubset));
+        assert_eq!(collection.effort.evaluated, 3);
     }
 
     #[test]
     fn an_input_below_the_threshold_has_no_member() {
         let collection = collect(sum, &[0.2, 0.3], 1.0);
-        assert_eq!(collection, Collection { members: Vec::new(), ending: Ending::BelowThreshold });
+        let effort = Effort::default();
+        assert_eq!(collection, Collection { members: Vec::new(), ending: Ending::BelowThreshold, effort });
     }
 
     #[test]

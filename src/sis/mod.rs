@@ -6,6 +6,7 @@
 //! - [`batched_gradient()`]: the same for large inputs, many features at a time, by the gradient of the mask.
 //! - [`find_sis()`]: from what either recorded, the smallest suffix of the order that suffices (`FindSIS`).
 //! - [`collection()`]: one sufficient subset after the other until the rest does not suffice (`SIScollection`).
+//! - [`back_select_in_lockstep()`], [`collections_in_lockstep()`]: the same of many inputs at a time, for a GPU.
 //! - [`gradient_magnitudes()`], [`integrated_gradients()`]: rivals, which order features by the gradient of f alone.
 //! - [`perturb()`]: what f is when the features that an order ends with go first, and when they come first.
 //! - [`agreement()`]: how far f is from that of a selection made elsewhere, along its way.
@@ -23,6 +24,7 @@ mod batched_gradient;
 mod collection;
 mod curve;
 mod find;
+mod lockstep;
 mod noise;
 mod order;
 mod scorer;
@@ -37,7 +39,8 @@ pub use batched_gradient::batched_gradient;
 pub use collection::{Collection, Ending, Member, collection};
 pub use curve::{Perturbation, area_under, mask_in_order, perturb};
 pub use find::{FindSisError, Sis, find_sis};
+pub use lockstep::{Alone, back_select_in_lockstep, collections_in_lockstep};
 pub use noise::GradientNoise;
 pub use order::{random_order, subset_of_order};
-pub use scorer::{CurveScorer, GradientScorer, Scorer, norm};
+pub use scorer::{Bound, Candidate, CurveScorer, GradientScorer, LockstepScorer, Scorer, norm};
 pub use search::Effort;

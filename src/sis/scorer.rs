@@ -35,16 +35,68 @@ pub trait Scorer {
     /// Masks one more feature for good.
     fn mask(&mut self, feature: u32);
 
+    /// What is known of f's bound; nothing, if not given.
+    fn bound(&self) -> Bound {
+        Bound::UNKNOWN
+    }
+}
+
+/// What a selection may rest on to evaluate fewer candidates than there are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
     /// What f never exceeds, where there is such a bound and f may reach it: 1 for a softmax, which a network that is sure
     /// rounds to exactly that. None where nothing is known, or where scores may round to more.
-    fn ceiling(&self) -> Option<f32> {
-        None
-    }
-
+    pub ceiling: Option<f32>,
     /// How many candidates are evaluated together. More at a time cost each of them no less.
-    fn group(&self) -> usize {
-        usize::MAX
+    pub group: usize,
+}
+
+impl Bound {
+    /// Every candidate has to be evaluated.
+    pub const UNKNOWN: Self = Self { ceiling: None, group: usize::MAX };
+
+    /// A softmax, of which so many candidates are evaluated together: the exponentials' sum has the largest, 1, in it, and
+    /// adding what is not negative makes it no less; so no share is more than 1, however it is rounded.
+    #[must_use]
+    pub const fn softmax(group: usize) -> Self {
+        Self { ceiling: Some(1.0), group }
     }
+}
+
+/// A function of each of several inputs, of which candidates of all inputs are evaluated together.
+///
+/// All inputs have as many features. A score does not depend on which others are asked for with it.
+pub trait LockstepScorer {
+    /// The number of inputs.
+    fn inputs(&self) -> usize;
+
+    /// The number of features of each.
+    fn features(&self) -> usize;
+
+    /// f of some inputs at their current masks.
+    fn values(&mut self, inputs: &[u32], values: &mut [f32]);
+
+    /// f of each candidate's input with its feature masked on top of the input's current mask. Breaks off where that can
+    /// lead to nothing; `scores` are then of no use.
+    fn candidates(&mut self, candidates: &[Candidate], scores: &mut [f32]) -> ControlFlow<()>;
+
+    /// Masks a feature of each of some inputs for good.
+    fn mask(&mut self, features: &[Candidate]);
+
+    /// Unmasks everything of an input.
+    fn restart(&mut self, input: u32);
+
+    /// What is known of f's bound.
+    fn bound(&self) -> Bound;
+}
+
+/// A feature of an input, which may be masked next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which input.
+    pub input: u32,
+    /// Which feature of it.
+    pub feature: u32,
 }
 
 /// A function of each of several inputs, evaluated side by side as their features are masked.

@@ -1,6 +1,6 @@
 //! Scorers for tests: a plain function of an array whose masked elements are zero.
 
-use super::{CurveScorer, GradientScorer, Scorer};
+use super::{Bound, CurveScorer, GradientScorer, Scorer};
 
 /// The Euclidean norm.
 pub fn l2(x: &[f32]) -> f32 {
@@ -20,16 +20,15 @@ pub struct MaskedArray {
     groups: Vec<Vec<usize>>,
     /// Candidates evaluated so far.
     pub evaluated: usize,
-    /// What `f` never exceeds, as far as the scorer says.
-    ceiling: Option<f32>,
-    group: usize,
+    /// What the scorer says of it.
+    bound: Bound,
 }
 
 impl MaskedArray {
     /// One feature an element.
     pub fn new(f: fn(&[f32]) -> f32, x: &[f32]) -> Self {
         let groups = (0..x.len()).map(|element| vec![element]).collect();
-        Self { f, x: x.to_vec(), groups, evaluated: 0, ceiling: None, group: usize::MAX }
+        Self { f, x: x.to_vec(), groups, evaluated: 0, bound: Bound::UNKNOWN }
     }
 
     /// One feature a group of elements.
@@ -39,7 +38,12 @@ impl MaskedArray {
 
     /// The same, which says what `f` never exceeds, and evaluates so many candidates together.
     pub fn below(self, ceiling: f32, group: usize) -> Self {
-        Self { ceiling: Some(ceiling), group, ..self }
+        self.bounded(Bound { ceiling: Some(ceiling), group })
+    }
+
+    /// The same, which says that of `f`.
+    pub fn bounded(self, bound: Bound) -> Self {
+        Self { bound, ..self }
     }
 
     fn with_masked(&self, feature: u32) -> Vec<f32> {
@@ -71,12 +75,8 @@ impl Scorer for MaskedArray {
         self.x = self.with_masked(feature);
     }
 
-    fn ceiling(&self) -> Option<f32> {
-        self.ceiling
-    }
-
-    fn group(&self) -> usize {
-        self.group
+    fn bound(&self) -> Bound {
+        self.bound
     }
 }
 

@@ -34,7 +34,7 @@ pub use keep::Keep;
 pub use metric::{Metric, Unit};
 pub use normalise::Normalise;
 pub use question::{Bound, Check, Claim, Measure, Operand, Row, Subject, Table};
-pub use recipe::{Augment, Recipe};
+pub use recipe::{Augment, OneCycle, Recipe};
 pub use selection::{RandomSeeds, Selection};
 pub use stream::Seed;
 pub use work::{Activity, Rates, Work};

@@ -15,6 +15,10 @@ pub enum Activity {
     Score,
     /// The confidence's gradient with respect to its mask.
     Differentiate,
+    /// Selecting backwards, counted in the candidates of an exhaustive selection, of which a sure network needs few.
+    Select,
+    /// Finding all its disjoint sufficient input subsets: a selection each, and nobody knows how many.
+    Collect,
 }
 
 /// So many times one activity of one network.
@@ -28,6 +32,8 @@ pub struct Work {
     pub activity: Activity,
     /// How often.
     pub times: u64,
+    /// The model that does it, by a number of its own: how much a selection costs depends on the weights.
+    pub model: u64,
 }
 
 /// What a machine was measured to do with one network.
@@ -57,7 +63,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Seconds that `work` takes, if it is work of the same network on images of the same shape.
+    /// Seconds that `work` takes, if it is work of the same network on images of the same shape; at most, of a selection.
     #[must_use]
     pub fn seconds(&self, work: &Work) -> Option<f64> {
         if (self.arch, self.image) != (work.arch, work.shape) {
@@ -67,7 +73,8 @@ impl Rates {
         let one = match work.activity {
             Activity::Learn => of_batch(self.train_step_ms),
             Activity::Classify => 1.0 / self.images_per_second,
-            Activity::Score => 1.0 / self.candidates_per_second,
+            Activity::Score | Activity::Select => 1.0 / self.candidates_per_second,
+            Activity::Collect => return None,
             Activity::Differentiate => of_batch(self.gradient_round_ms),
         };
         Some(one * work.times as f64)
@@ -93,12 +100,13 @@ mod tests {
     };
 
     fn seconds(activity: Activity, times: u64) -> Option<f64> {
-        RATES.seconds(&Work { arch: Arch::Resnet20, shape: CIFAR, activity, times })
+        RATES.seconds(&Work { arch: Arch::Resnet20, shape: CIFAR, activity, times, model: 0 })
     }
 
     #[test]
     fn work_takes_its_times_over_the_rate() {
         assert_eq!(seconds(Activity::Score, 524_800), Some(262.4));
+        assert_eq!((seconds(Activity::Select, 524_800), seconds(Activity::Collect, 1)), (Some(262.4), None));
         assert_eq!(seconds(Activity::Learn, 50_000), Some(100.0));
         assert_eq!(seconds(Activity::Classify, 10_000), Some(10.0));
         assert_eq!(seconds(Activity::Differentiate, 1_000), Some(1.0));
@@ -107,7 +115,7 @@ mod tests {
     #[test]
     fn rates_say_nothing_of_another_network_or_shape() {
         let shape = ImageShape { height: 28, width: 28, channels: 1 };
-        let work = Work { arch: Arch::Resnet20, shape, activity: Activity::Score, times: 1 };
+        let work = Work { arch: Arch::Resnet20, shape, activity: Activity::Score, times: 1, model: 0 };
         assert_eq!(RATES.seconds(&work), None);
         assert_eq!(RATES.seconds(&Work { arch: Arch::Resnet18, shape: CIFAR, ..work }), None);
     }

@@ -1,17 +1,18 @@
 //! `collection`: all disjoint sufficient input subsets of each image (`SIScollection`, Carter et al. 2019).
 
+use candle_core::Device;
 use serde::Serialize;
 
-use crate::artifacts::{CollectionEnding, CollectionMember, Collections, ImageCollection, ImageSet, Model};
+use crate::artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, ImageSet, Model};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
-use crate::nn::device_scorer::DeviceScorer;
 use crate::nn::inference::Inference;
 use crate::nn::scorer::NetworkScorer;
-use crate::sis::{Collection, Ending, Stopped, collection};
+use crate::sis::{Collection, Ending, Member, Stopped, collection, collections_in_lockstep};
 
-use super::inference::Masking;
+use super::inference::{Masking, noted, say_effort};
+use super::parts::in_parts;
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `collection` step: one shard of a split's images.
@@ -41,67 +42,98 @@ impl Stage<Env> for Collect {
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
         let masking = Masking::new(context, self.range.count * pixels);
-        let found = if context.env().device.is_cpu() {
-            self.on_cpu(&model, &images, &masking)?
-        } else {
-            self.on_device(&model, &images, &masking, context)?
+        let asked = Asked::new(&model, &images, &context.env().device)?;
+        let collect = |part: Range| {
+            let (images, efforts) = asked.collections(part, self.threshold, &masking)?.into_iter().unzip();
+            Ok(Collections { first: part.first, pixels, threshold: self.threshold, images, efforts })
         };
-        Ok(Collections { first: self.range.first, pixels, threshold: self.threshold, images: found })
+        let skip = |part: Range| masking.skip(part.count * pixels);
+        let mut found =
+            Collections { first: self.range.first, pixels, threshold: self.threshold, images: vec![], efforts: vec![] };
+        for part in in_parts(context, self.range, asked.part(), skip, collect)? {
+            found.images.extend(part.images);
+            found.efforts.extend(part.efforts);
+        }
+        say_effort(context, &found.efforts);
+        Ok(found)
     }
 }
 
-impl Collect {
-    fn on_cpu(
-        &self,
-        model: &Model,
-        images: &ImageSet,
-        masking: &Masking<'_>,
-    ) -> Result<Vec<ImageCollection>, StageError> {
-        let inference = Inference::for_scores(model, images).map_err(StageError::failed)?;
-        inference.for_each(self.range.indexes(), |workspace, index, image| {
-            let mut scorer = NetworkScorer::new(workspace, image);
-            let class = scorer.class();
-            let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
-            let found = collection(&mut scorer, restart, self.threshold, masking.of_image());
-            scorer.check(index)?;
-            Ok(stored(class as u16, found.map_err(|Stopped| StageError::Cancelled)?))
-        })
+/// Images that a CPU searches before they are kept.
+const PART: usize = 4;
+
+/// A model that is asked about images.
+enum Asked<'a> {
+    /// On the CPU, an image a thread.
+    Cpu(Inference<'a>),
+    /// On a device without the fused engine, many images in lockstep.
+    Device(DeviceInference<'a>),
+}
+
+impl<'a> Asked<'a> {
+    fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
+        let asked = if device.is_cpu() {
+            Inference::for_scores(model, images).map(Self::Cpu)
+        } else {
+            DeviceInference::new(model, images, device).map(Self::Device)
+        };
+        asked.map_err(StageError::failed)
     }
 
-    /// The same on a device without the fused engine: one image after the other, many candidates at once.
-    fn on_device(
-        &self,
-        model: &Model,
-        images: &ImageSet,
-        masking: &Masking<'_>,
-        context: &Context<'_, Env>,
-    ) -> Result<Vec<ImageCollection>, StageError> {
-        let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
-        let mut all = Vec::with_capacity(self.range.count);
-        for index in self.range.indexes() {
-            let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-            let found = collection(&mut scorer, DeviceScorer::restart, self.threshold, masking.of_image());
-            scorer.check(index)?;
-            all.push(stored(scorer.class() as u16, found.map_err(|Stopped| StageError::Cancelled)?));
+    /// How many images' collections an interruption may cost.
+    fn part(&self) -> usize {
+        match self {
+            Self::Cpu(_) => PART,
+            Self::Device(inference) => inference.together(),
+        }
+    }
+
+    fn collections(&self, range: Range, threshold: f64, masking: &Masking<'_>) -> Result<Vec<Found>, StageError> {
+        let inference = match self {
+            Self::Cpu(inference) => {
+                return inference.for_each(range.indexes(), |workspace, index, image| {
+                    let mut scorer = NetworkScorer::new(workspace, image);
+                    let class = scorer.class();
+                    let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
+                    let found = collection(&mut scorer, restart, threshold, masking.of_image());
+                    scorer.check(index)?;
+                    Ok(stored(class, found.map_err(|Stopped| StageError::Cancelled)?))
+                });
+            }
+            Self::Device(inference) => inference,
+        };
+        let mut all = Vec::with_capacity(range.count);
+        for numbers in inference.groups(range.indexes()) {
+            let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
+            let found = collections_in_lockstep(&mut scorer, threshold, masking.of_image());
+            scorer.check(&numbers)?;
+            let classes = scorer.classes().to_vec();
+            // A device that failed has stopped the selections, too.
             scorer.finish().map_err(StageError::failed)?;
+            let found = found.map_err(|Stopped| StageError::Cancelled)?;
+            all.extend(classes.into_iter().zip(found).map(|(class, found)| stored(class, found)));
         }
         Ok(all)
     }
 }
 
-fn stored(class: u16, found: Collection) -> ImageCollection {
-    let member = |member: crate::sis::Member| CollectionMember {
+/// What was found of an image, and what it took.
+type Found = (ImageCollection, Effort);
+
+fn stored(class: usize, Collection { members, ending, effort }: Collection) -> Found {
+    let member = |member: Member| CollectionMember {
         subset: member.features,
         full: member.selection.full,
         order: member.selection.order,
         values: member.selection.values,
     };
-    ImageCollection {
-        class,
-        members: found.members.into_iter().map(member).collect(),
-        ending: match found.ending {
+    let collection = ImageCollection {
+        class: class as u16,
+        members: members.into_iter().map(member).collect(),
+        ending: match ending {
             Ending::BelowThreshold => CollectionEnding::BelowThreshold,
             Ending::EmptySubset => CollectionEnding::EmptySubset,
         },
-    }
+    };
+    (collection, noted(effort))
 }

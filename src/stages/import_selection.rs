@@ -155,10 +155,10 @@ impl ImportSelection {
         }
         let inference = DeviceInference::new(model, images, device).map_err(StageError::failed)?;
         let mut asked = Vec::with_capacity(self.range.count);
-        for index in self.range.indexes() {
-            let scorer = inference.scorer(index).map_err(StageError::failed)?;
-            scorer.check(index)?;
-            asked.push((scorer.class() as u16, scorer.full()));
+        for numbers in inference.groups(self.range.indexes()) {
+            let scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
+            scorer.check(&numbers)?;
+            asked.extend(scorer.classes().iter().map(|&class| class as u16).zip(scorer.full().iter().copied()));
             if context.cancelled() {
                 return Err(StageError::Cancelled);
             }

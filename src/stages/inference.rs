@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::artifacts::Effort;
 use crate::engine::stage::{Context, StageError};
 use crate::nn::batches::SamplesError;
 use crate::nn::finite::NotFinite;
 use crate::nn::observer::Observer;
 use crate::nn::predict::PredictError;
-use crate::sis::Step;
+use crate::sis::{self, Step};
 
 use super::Env;
 
@@ -50,6 +51,20 @@ impl Observer for Watcher<'_> {
     }
 }
 
+/// What a backward selection took, as its result notes it.
+pub(super) const fn noted(effort: sis::Effort) -> Effort {
+    let sis::Effort { evaluated, needed, exhaustive, steps, at_ceiling } = effort;
+    Effort { evaluated, needed, exhaustive, steps, at_ceiling }
+}
+
+/// Says what backward selections took.
+pub(super) fn say_effort(context: &Context<'_, Env>, efforts: &[Effort]) {
+    let total: Effort = efforts.iter().copied().sum();
+    if total.exhaustive > 0 {
+        context.log(&total.to_string());
+    }
+}
+
 /// Counts masked pixels over all images of a shard, and stops the work when the user asks.
 pub(super) struct Masking<'a> {
     context: &'a Context<'a, Env>,
@@ -61,6 +76,11 @@ impl<'a> Masking<'a> {
     /// Masking every one of `total` pixels.
     pub(super) const fn new(context: &'a Context<'a, Env>, total: usize) -> Self {
         Self { context, done: AtomicUsize::new(0), total }
+    }
+
+    /// Counts pixels that were masked before.
+    pub(super) fn skip(&self, pixels: usize) {
+        self.done.fetch_add(pixels, Ordering::Relaxed);
     }
 
     /// A watcher for the selection of one image.

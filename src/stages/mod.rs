@@ -13,6 +13,7 @@ mod import_selection;
 mod inference;
 mod mask;
 mod named_files;
+mod parts;
 mod select;
 mod selection_files;
 mod sis;

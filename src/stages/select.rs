@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
+use candle_core::Device;
 use serde::Serialize;
 
 use crate::artifacts::{Curve, ImageSet, Model, Ranking};
@@ -15,12 +16,13 @@ use crate::nn::input_dropout::Use;
 use crate::nn::model_passes::Group;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{
-    BackSelection, Effort, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select,
-    batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select,
+    back_select_in_lockstep, batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
 };
 use crate::spec::{RandomSeeds, Seed, Selection};
 
-use super::inference::Masking;
+use super::inference::{Masking, noted, say_effort};
+use super::parts::in_parts;
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `select` step: one shard of a split's images.
@@ -36,6 +38,9 @@ pub struct Select {
     /// How, as far as it decides the orders of this split.
     pub method: Selection,
 }
+
+/// Images that a CPU selects exactly before they are kept.
+const PART: usize = 16;
 
 /// One image's ranking: the class that f is the probability of, and the order with its values.
 type Ranked = (usize, BackSelection);
@@ -63,16 +68,18 @@ impl Stage<Env> for Select {
             }
             (method, Some(model)) => {
                 let model = context.load(model)?;
-                let mut total = Effort::default();
-                for (class, selection) in &self.ranked(method, &model, &images, context)? {
-                    let BackSelection { full, order, values, effort } = selection;
-                    total += *effort;
-                    ranking.push(order, Some(Curve { class: *class as u16, full: *full, values }));
+                let pixels = images.shape.pixels();
+                let ranker = Ranker {
+                    method,
+                    asked: Asked::new(method, &model, &images, &context.env().device)?,
+                    masking: Masking::new(context, self.range.count * pixels),
+                };
+                let size = if *method == Selection::Backward { ranker.asked.part() } else { self.range.count };
+                let skip = |part: Range| ranker.masking.skip(part.count * pixels);
+                for part in in_parts(context, self.range, size, skip, |part| ranker.ranking(part, pixels))? {
+                    ranking.extend(part);
                 }
-                if total.needed > 0 {
-                    let Effort { evaluated, needed } = total;
-                    context.log(&format!("{evaluated} candidates evaluated, of which {needed} decided"));
-                }
+                say_effort(context, ranking.efforts());
             }
             (_, None) => return Err(StageError::failed("cannot select: this method asks a model and none is given")),
         }
@@ -108,70 +115,96 @@ impl Select {
         }
         Ok(orders)
     }
+}
 
-    fn ranked(
-        &self,
-        method: &Selection,
-        model: &Model,
-        images: &ImageSet,
-        context: &Context<'_, Env>,
-    ) -> Result<Vec<Ranked>, StageError> {
-        if !context.env().device.is_cpu() {
-            return self.ranked_on_device(method, model, images, context);
-        }
-        let masking = Masking::new(context, self.range.count * images.shape.pixels());
-        match Gradients::of(method)? {
-            Some(gradients) => Inference::for_gradients(model, images).map_err(StageError::failed)?.for_groups(
-                self.range.indexes(),
-                |passes, numbers, images| {
-                    let group = Group { purpose: Use::Selection, numbers };
-                    let mut scorer = GroupScorer::new(passes, group, images);
-                    let found = gradients.rank(&mut scorer, numbers, masking.of_images(numbers.len()));
-                    scorer.check()?;
-                    Ok(ranked(scorer.predicted(), found.map_err(stopped)?))
-                },
-            ),
-            None => Inference::for_scores(model, images).map_err(StageError::failed)?.for_each(
-                self.range.indexes(),
-                |workspace, index, image| {
-                    let mut scorer = NetworkScorer::new(workspace, image);
-                    let selection = back_select(&mut scorer, masking.of_image());
-                    scorer.check(index)?;
-                    Ok((scorer.class(), selection.map_err(stopped)?))
-                },
-            ),
+/// Ranks images by asking a model.
+struct Ranker<'a> {
+    method: &'a Selection,
+    asked: Asked<'a>,
+    masking: Masking<'a>,
+}
+
+/// A model that is asked about images.
+enum Asked<'a> {
+    /// On the CPU: an image a thread, or a group.
+    Cpu(Inference<'a>),
+    /// On a device without the fused engine: as many images as it pays, in lockstep or side by side.
+    Device(DeviceInference<'a>),
+}
+
+impl<'a> Asked<'a> {
+    fn new(method: &Selection, model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
+        let asked = match (device.is_cpu(), Gradients::of(method)?) {
+            (false, _) => DeviceInference::new(model, images, device).map(Self::Device),
+            (true, Some(_)) => Inference::for_gradients(model, images).map(Self::Cpu),
+            (true, None) => Inference::for_scores(model, images).map(Self::Cpu),
+        };
+        asked.map_err(StageError::failed)
+    }
+
+    /// How many images' exact selections an interruption may cost.
+    fn part(&self) -> usize {
+        match self {
+            Self::Cpu(_) => PART,
+            Self::Device(inference) => inference.together(),
         }
     }
 }
 
-impl Select {
-    /// The same on a device without the fused engine: one image after the other with many candidates at once, or as many
-    /// images as it pays.
-    fn ranked_on_device(
-        &self,
-        method: &Selection,
-        model: &Model,
-        images: &ImageSet,
-        context: &Context<'_, Env>,
-    ) -> Result<Vec<Ranked>, StageError> {
-        let inference = DeviceInference::new(model, images, &context.env().device).map_err(StageError::failed)?;
-        let masking = Masking::new(context, self.range.count * images.shape.pixels());
-        let mut all = Vec::with_capacity(self.range.count);
-        if let Some(gradients) = Gradients::of(method)? {
-            for numbers in inference.groups(self.range.indexes()) {
+impl Ranker<'_> {
+    /// Ranks some images of so many pixels.
+    fn ranking(&self, range: Range, pixels: usize) -> Result<Ranking, StageError> {
+        let mut ranking = Ranking::new(range.first, pixels, self.method.clone());
+        let mut efforts = Vec::with_capacity(range.count);
+        let ranked = match &self.asked {
+            Asked::Cpu(inference) => self.on_cpu(inference, range)?,
+            Asked::Device(inference) => self.on_device(inference, range)?,
+        };
+        for (class, BackSelection { full, order, values, effort }) in &ranked {
+            efforts.push(noted(*effort));
+            ranking.push(order, Some(Curve { class: *class as u16, full: *full, values }));
+        }
+        if *self.method == Selection::Backward {
+            ranking.note(efforts);
+        }
+        Ok(ranking)
+    }
+
+    fn on_cpu(&self, inference: &Inference<'_>, range: Range) -> Result<Vec<Ranked>, StageError> {
+        match Gradients::of(self.method)? {
+            Some(gradients) => inference.for_groups(range.indexes(), |passes, numbers, images| {
+                let group = Group { purpose: Use::Selection, numbers };
+                let mut scorer = GroupScorer::new(passes, group, images);
+                let found = gradients.rank(&mut scorer, numbers, self.masking.of_images(numbers.len()));
+                scorer.check()?;
+                Ok(ranked(scorer.predicted(), found.map_err(stopped)?))
+            }),
+            None => inference.for_each(range.indexes(), |workspace, index, image| {
+                let mut scorer = NetworkScorer::new(workspace, image);
+                let selection = back_select(&mut scorer, self.masking.of_image());
+                scorer.check(index)?;
+                Ok((scorer.class(), selection.map_err(stopped)?))
+            }),
+        }
+    }
+
+    fn on_device(&self, inference: &DeviceInference<'_>, range: Range) -> Result<Vec<Ranked>, StageError> {
+        let mut all = Vec::with_capacity(range.count);
+        for numbers in inference.groups(range.indexes()) {
+            if let Some(gradients) = Gradients::of(self.method)? {
                 let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
-                let found = gradients.rank(&mut scorer, &numbers, masking.of_images(numbers.len()));
+                let found = gradients.rank(&mut scorer, &numbers, self.masking.of_images(numbers.len()));
                 scorer.check(&numbers)?;
                 all.extend(ranked(scorer.predicted(), found.map_err(stopped)?));
                 scorer.finish().map_err(StageError::failed)?;
-            }
-        } else {
-            for index in self.range.indexes() {
-                let mut scorer = inference.scorer(index).map_err(StageError::failed)?;
-                let selection = back_select(&mut scorer, masking.of_image());
-                scorer.check(index)?;
-                all.push((scorer.class(), selection.map_err(stopped)?));
+            } else {
+                let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
+                let found = back_select_in_lockstep(&mut scorer, self.masking.of_image());
+                scorer.check(&numbers)?;
+                let classes = scorer.classes().to_vec();
+                // A device that failed has stopped the selection, too.
                 scorer.finish().map_err(StageError::failed)?;
+                all.extend(ranked(&classes, found.map_err(stopped)?));
             }
         }
         Ok(all)

@@ -11,6 +11,7 @@ mod controls;
 mod corruptions;
 mod damage;
 mod edits;
+mod exact;
 mod exports;
 mod human_study;
 mod imports;

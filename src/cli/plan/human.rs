@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{Schedule, Why};
+use crate::engine::schedule::{Basis, Schedule, Why};
 use crate::stages::Env;
 
 use super::super::text;
@@ -15,6 +15,8 @@ struct Fold {
     steps: usize,
     cached: usize,
     estimate: f64,
+    /// Whether it may be far less.
+    at_most: bool,
     unknown: usize,
     causes: Vec<(String, usize)>,
 }
@@ -29,6 +31,7 @@ pub(super) fn text(plan: &Plan<Env>, schedule: &Schedule) -> String {
     }
     let total = folds.iter().fold(Fold::default(), |mut total, (_, fold)| {
         total.estimate += fold.estimate;
+        total.at_most |= fold.at_most;
         total.unknown += fold.unknown;
         total
     });
@@ -75,7 +78,10 @@ fn fold(plan: &Plan<Env>, schedule: &Schedule) -> Vec<(String, Fold)> {
                     None => fold.causes.push((why, 1)),
                 }
                 match scheduled.estimate {
-                    Some(estimate) => fold.estimate += estimate.seconds,
+                    Some(estimate) => {
+                        fold.estimate += estimate.seconds;
+                        fold.at_most |= estimate.basis == Basis::AtMost;
+                    }
                     None => fold.unknown += 1,
                 }
             }
@@ -100,10 +106,11 @@ fn line(fold: &Fold) -> String {
 
 /// The time that earlier runs suggest; nothing while none did.
 fn time(fold: &Fold, run: usize) -> String {
+    let about = if fold.at_most { "at most" } else { "about" };
     match (run, fold.unknown) {
         (0, _) => String::new(),
         (run, unknown) if unknown == run => ", time unknown".to_owned(),
-        (_, 0) => format!(", about {}", text::duration(fold.estimate)),
-        (_, unknown) => format!(", about {} and {unknown} of unknown time", text::duration(fold.estimate)),
+        (_, 0) => format!(", {about} {}", text::duration(fold.estimate)),
+        (_, unknown) => format!(", {about} {} and {unknown} of unknown time", text::duration(fold.estimate)),
     }
 }

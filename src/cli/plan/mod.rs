@@ -6,12 +6,12 @@ mod human;
 use serde_json::{Value, json};
 
 use crate::config;
-use crate::engine::schedule::Schedule;
+use crate::engine::schedule::{Basis, Estimate, Schedule};
 
 use super::args::{PlanArguments, PlanFormat};
 use super::failure::{Failure, Status};
 use super::session::Session;
-use super::{json, rates};
+use super::{json, rates, text};
 
 pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
@@ -19,13 +19,29 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let view = session.view()?;
     let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
     match arguments.format {
-        PlanFormat::Human => out!("{}", human::text(plan, &schedule)),
+        PlanFormat::Human => {
+            out!("{}", human::text(plan, &schedule));
+            if let Some(line) = on_gpu(&session, &schedule) {
+                outln!("{line}");
+            }
+        }
         PlanFormat::Json => json::line(&as_json(&session, &schedule)),
         PlanFormat::Dot => out!("{}", graph::dot(plan, &schedule)),
         PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
         PlanFormat::Toml => out!("{}", merged(arguments)?),
     }
     Ok(session.ended(Status::Success))
+}
+
+/// How long what is to run takes on the GPU that was measured last, if that is not what computes here.
+fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
+    let (name, rates) = rates::of_last_gpu(rates::load(&session.cache)).filter(|_| session.env.device.is_cpu())?;
+    let steps = session.planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
+    let work = steps.filter_map(|(_, step)| session.planned.work.get(step.identity()));
+    let known: Vec<Estimate> = work.filter_map(|work| rates::rated(work, &rates)).collect();
+    let seconds: f64 = known.iter().map(|estimate| estimate.seconds).sum();
+    let about = if known.iter().any(|estimate| estimate.basis == Basis::AtMost) { "at most" } else { "about" };
+    (!known.is_empty()).then(|| format!("on {name}, the GPU measured last, {about} {}", text::duration(seconds)))
 }
 
 /// The experiment as it is read, as one text.

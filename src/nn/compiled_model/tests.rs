@@ -12,7 +12,7 @@ use crate::nn::init::initial_tensors;
 use crate::nn::observer::Unobserved;
 use crate::nn::predict;
 use crate::nn::scorer::{NetworkScorer, argmax, probability};
-use crate::sis::{Scorer, back_select, watch_nothing};
+use crate::sis::{Alone, Scorer, back_select, watch_nothing};
 use crate::spec::{Arch, Fraction, ImageShape, Normalise, Seed};
 
 const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
@@ -249,8 +249,9 @@ fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
     let (model, image) = (mixed(), image());
     let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &[1]).unwrap();
-    let mut scorer = DeviceScorer::new(&device, seen, &image, [6, 6, 3]).unwrap();
-    let class = scorer.class();
+    let mut device_scorer = DeviceScorer::new(&device, seen, &image, SHAPE).unwrap().in_batches_of(48);
+    let class = device_scorer.classes()[0];
+    let mut scorer = Alone::new(&mut device_scorer);
     scorer.mask(4);
     let mut scores = [0.0; 36];
     let pixels: Vec<u32> = (0..36).collect();
@@ -262,7 +263,7 @@ fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
             .collect();
         assert!((probability(&logits, class) - score).abs() < 1e-5, "pixel {pixel}");
     }
-    scorer.finish().unwrap();
+    device_scorer.finish().unwrap();
 }
 
 #[test]

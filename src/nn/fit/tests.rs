@@ -44,6 +44,7 @@ fn recipe(epochs: usize, augment: Augment) -> Recipe {
         weight_decay: 5e-4,
         milestones: vec![epochs.saturating_sub(1)],
         gamma: 0.2,
+        one_cycle: None,
         augment,
         input_dropout: None,
     }

@@ -120,7 +120,7 @@ mod tests {
     fn subsets_are_counted_by_image_and_measured_by_place() {
         let mut found = Found::default();
         for images in [vec![image(&[2, 4]), image(&[])], vec![image(&[3]), image(&[1, 2, 6])]] {
-            found.add(&Collections { first: 0, pixels: 20, threshold: 0.9, images });
+            found.add(&Collections { first: 0, pixels: 20, threshold: 0.9, images, efforts: Vec::new() });
         }
         let analysis = found.analysis(Bootstrap::default());
         let value = |metric| analysis.number(metric).and_then(|number| number.value).unwrap();

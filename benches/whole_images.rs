@@ -1,0 +1,164 @@
+//! Exact selection of whole images, which stops at the ceiling, beside the exhaustive one:
+//! `cargo bench --bench whole_images -- COUNT [ARCH [CHECKPOINT CIFAR10]]`.
+//!
+//! With a checkpoint (of networks that expect ImageNet's usual normalisation) the first COUNT test images in the folder
+//! CIFAR10 are selected; without one, made-up images by a network with fresh weights, which is never sure. Both ways take
+//! turns, one batch of images after the other, on as many threads as there are; what they find must be the same to the bit.
+//! `RAYON_NUM_THREADS` sets their number.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use overinterp::artifacts::{ImageSet, Model, Network};
+use overinterp::checkpoint::{Architecture, ModelFile};
+use overinterp::data::Library;
+use overinterp::nn::arch;
+use overinterp::nn::batches::SamplesError;
+use overinterp::nn::inference::Inference;
+use overinterp::nn::init::initial_tensors;
+use overinterp::nn::scorer::NetworkScorer;
+use overinterp::sis::{BackSelection, Effort, Scorer, back_select, watch_nothing};
+use overinterp::spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
+
+/// Images that one way selects before the other has its turn.
+const TURN: usize = 2;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let count: usize = arguments.first().map_or(Ok(TURN), |count| count.parse())?;
+    let arch: Arch = match arguments.get(1) {
+        Some(name) => *Arch::ALL.iter().find(|arch| arch.to_string() == *name).ok_or("no such architecture")?,
+        None => Arch::Resnet20,
+    };
+    let (model, images) = match &arguments[2.min(arguments.len())..] {
+        [checkpoint, folder, ..] => real(arch, Path::new(checkpoint), Path::new(folder), count)?,
+        _ => made_up(arch, count)?,
+    };
+    measure(&model, &images, count)
+}
+
+fn real(arch: Arch, checkpoint: &Path, folder: &Path, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn Error>> {
+    let source = DataSource {
+        name: "cifar10".to_owned(),
+        cell: Cell::default(),
+        kind: DataKind::Cifar10,
+        root: Some(PathBuf::from(folder)),
+        limit: Limit { train: None, test: Some(count) },
+        corrupted: None,
+    };
+    let images = Library::new(None).images(&source, Split::Test)?;
+    let bytes = std::fs::read(checkpoint)?;
+    let graph = arch::build(arch, images.shape, images.classes.len())?;
+    let parameters = graph.parameters().iter();
+    let expected: Vec<(String, Vec<usize>)> =
+        parameters.map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
+    let mut file = ModelFile::parse(checkpoint, &bytes)?;
+    let fitting = file.fit(&Architecture { expected: &expected, left_out: arch::left_out(arch) }, None)?;
+    let tensors = file.gather(&fitting)?;
+    let normalise = Normalise::of_unit_range(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+    let network = Network { arch, normalise, input_dropout: None, tensors, log: Vec::new() };
+    Ok((Model { shape: images.shape, classes: images.classes.len(), networks: vec![network] }, images))
+}
+
+fn made_up(arch: Arch, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn Error>> {
+    let shape = arch.usual_images();
+    let normalise = Normalise { mean: vec![127.5; shape.channels], std: vec![64.0; shape.channels] };
+    let images = ImageSet {
+        shape,
+        classes: (0..10).map(|class| class.to_string()).collect(),
+        normalise: normalise.clone(),
+        pixels: (0..count * shape.bytes()).map(|place| (place * 7919 % 1009 % 256) as u8).collect(),
+        labels: vec![0; count],
+    };
+    let graph = arch::build(arch, images.shape, images.classes.len())?;
+    let network =
+        Network { arch, normalise, input_dropout: None, tensors: initial_tensors(&graph, Seed(0)), log: Vec::new() };
+    Ok((Model { shape: images.shape, classes: images.classes.len(), networks: vec![network] }, Arc::new(images)))
+}
+
+fn measure(model: &Model, images: &ImageSet, count: usize) -> Result<(), Box<dyn Error>> {
+    let inference = Inference::for_scores(model, images)?;
+    let select = |images: std::ops::Range<usize>, exhaustive: bool| {
+        let start = Instant::now();
+        let found: Result<Vec<BackSelection>, SamplesError> = inference.for_each(images, |workspace, _, image| {
+            let scorer = NetworkScorer::new(workspace, image);
+            Ok(if exhaustive {
+                back_select(&mut Exhaustive(scorer), watch_nothing)
+            } else {
+                back_select(&mut { scorer }, watch_nothing)
+            }
+            .expect("nothing stops it"))
+        });
+        found.map(|found| (found, start.elapsed()))
+    };
+    let (mut taken, mut total, mut ratios) = ([Duration::ZERO; 2], Effort::default(), Vec::new());
+    for first in (0..count).step_by(TURN) {
+        let turn = first..count.min(first + TURN);
+        let (short, short_time) = select(turn.clone(), false)?;
+        let (whole, whole_time) = select(turn, true)?;
+        taken[0] += short_time;
+        taken[1] += whole_time;
+        for (place, (short, whole)) in short.iter().zip(&whole).enumerate() {
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!(
+                (&short.order, bits(&short.values)),
+                (&whole.order, bits(&whole.values)),
+                "the results are the same"
+            );
+            let Effort { evaluated, needed, .. } = short.effort;
+            let ratio = whole.effort.evaluated as f64 / evaluated as f64;
+            println!(
+                "image {:>3}: {evaluated:>7} of {} candidates ({ratio:.1}x fewer), {needed} needed",
+                first + place,
+                whole.effort.evaluated
+            );
+            total += short.effort;
+            ratios.push(ratio);
+        }
+    }
+    let Effort { evaluated, needed, exhaustive, steps, at_ceiling } = total;
+    let [short, whole] = taken.map(|taken| taken.as_secs_f64());
+    println!(
+        "{count} images: {evaluated} of {exhaustive} candidates, {:.2}x fewer in all, {:.2}x in the mean of the images, {:.3} for one needed, {at_ceiling} of {steps} \
+         steps at the ceiling; \
+         {short:.1} s for {whole:.1} s, {:.3}x less time",
+        exhaustive as f64 / evaluated as f64,
+        ratios.iter().sum::<f64>() / ratios.len() as f64,
+        evaluated as f64 / needed as f64,
+        whole / short,
+    );
+    Ok(())
+}
+
+/// A scorer of which no ceiling is known.
+struct Exhaustive<S>(S);
+
+impl<S: Scorer> Scorer for Exhaustive<S> {
+    fn features(&self) -> usize {
+        self.0.features()
+    }
+
+    fn current(&mut self) -> f32 {
+        self.0.current()
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        self.0.candidates(candidates, scores);
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.0.candidates_while(candidates, scores, go_on)
+    }
+
+    fn mask(&mut self, feature: u32) {
+        self.0.mask(feature);
+    }
+}

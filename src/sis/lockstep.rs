@@ -1,0 +1,273 @@
+//! Backward selections of several inputs in lockstep, for devices that one input's candidates leave idle.
+//!
+//! Each selection is what it would be alone, to the bit: only whose candidates are evaluated together differs.
+
+use std::ops::ControlFlow;
+
+use super::back_select::Selecting;
+use super::collection::{Collection, Growing};
+use super::scorer::{Bound, Candidate, LockstepScorer, Scorer};
+use super::{BackSelection, Step, Stopped};
+
+/// [`back_select()`](super::back_select()) of every input of a scorer.
+///
+/// `watch` is called before each round of candidates with the features masked of all inputs together, and may stop it.
+///
+/// # Errors
+/// [`Stopped`], when `watch` or the scorer said so.
+pub fn back_select_in_lockstep<S: LockstepScorer>(
+    scorer: &mut S,
+    watch: impl FnMut(Step) -> ControlFlow<()>,
+) -> Result<Vec<BackSelection>, Stopped> {
+    let features: Vec<u32> = (0..scorer.features() as u32).collect();
+    let mut full = vec![0.0; scorer.inputs()];
+    let inputs: Vec<u32> = (0..full.len() as u32).collect();
+    scorer.values(&inputs, &mut full);
+    let bound = scorer.bound();
+    let start = |full: f32| Some(Selecting::new(features.clone(), full, bound));
+    let mut selections = vec![None; full.len()];
+    let total = features.len() * full.len();
+    let under_way = full.into_iter().map(start).collect();
+    run(scorer, under_way, total, watch, |_, input, selection| {
+        selections[input] = Some(selection);
+        None
+    })?;
+    Ok(selections.into_iter().flatten().collect())
+}
+
+/// [`collection()`](super::collection()) of every input of a scorer. `watch` is told of the features masked in the
+/// selections that run at the time.
+///
+/// # Errors
+/// [`Stopped`], when `watch` or the scorer said so.
+pub fn collections_in_lockstep<S: LockstepScorer>(
+    scorer: &mut S,
+    threshold: f64,
+    watch: impl FnMut(Step) -> ControlFlow<()>,
+) -> Result<Vec<Collection>, Stopped> {
+    let (inputs, features) = (scorer.inputs(), scorer.features());
+    let mut growing: Vec<Growing> = (0..inputs).map(|_| Growing::new(features, threshold)).collect();
+    let first = (0..).zip(&mut growing).map(|(input, growing)| next_member(growing, scorer, input)).collect();
+    run(scorer, first, features * inputs, watch, |scorer, input, selection| {
+        growing[input].add(selection);
+        next_member(&mut growing[input], scorer, input as u32)
+    })?;
+    Ok(growing.into_iter().map(Growing::end).collect())
+}
+
+/// The selection of an input's next member; none if there is no further one.
+fn next_member<S: LockstepScorer>(growing: &mut Growing, scorer: &mut S, input: u32) -> Option<Selecting> {
+    let taken = growing.taken()?;
+    scorer.restart(input);
+    for feature in taken {
+        scorer.mask(&[Candidate { input, feature }]);
+    }
+    let mut full = [0.0];
+    scorer.values(&[input], &mut full);
+    Some(Selecting::new(growing.left(full[0])?, full[0], scorer.bound()))
+}
+
+/// One input, the first, of a scorer of several.
+pub struct Alone<'s, S> {
+    scorer: &'s mut S,
+    bound: Bound,
+}
+
+impl<'s, S: LockstepScorer> Alone<'s, S> {
+    /// With the scorer's own bound.
+    pub fn new(scorer: &'s mut S) -> Self {
+        let bound = scorer.bound();
+        Self { scorer, bound }
+    }
+
+    /// As if nothing were known of a bound, so that a selection evaluates everything.
+    #[must_use]
+    pub fn without_ceiling(self) -> Self {
+        Self { bound: Bound::UNKNOWN, ..self }
+    }
+}
+
+impl<S: LockstepScorer> Scorer for Alone<'_, S> {
+    fn features(&self) -> usize {
+        self.scorer.features()
+    }
+
+    fn current(&mut self) -> f32 {
+        let mut value = [0.0];
+        self.scorer.values(&[0], &mut value);
+        value[0]
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        let _ = self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(()));
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        _: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let candidates: Vec<Candidate> = candidates.iter().map(|&feature| Candidate { input: 0, feature }).collect();
+        self.scorer.candidates(&candidates, scores)
+    }
+
+    fn mask(&mut self, feature: u32) {
+        self.scorer.mask(&[Candidate { input: 0, feature }]);
+    }
+
+    fn bound(&self) -> Bound {
+        self.bound
+    }
+}
+
+/// Drives selections to their ends. What one is followed by, `ended` says.
+fn run<S: LockstepScorer>(
+    scorer: &mut S,
+    mut under_way: Vec<Option<Selecting>>,
+    total: usize,
+    mut watch: impl FnMut(Step) -> ControlFlow<()>,
+    mut ended: impl FnMut(&mut S, usize, BackSelection) -> Option<Selecting>,
+) -> Result<(), Stopped> {
+    let (mut masked, mut candidates, mut scores, mut maskings) = (0, Vec::new(), Vec::new(), Vec::new());
+    while under_way.iter().any(Option::is_some) {
+        if watch(Step { masked: masked.min(total), total }).is_break() {
+            return Err(Stopped);
+        }
+        candidates.clear();
+        for (input, selecting) in under_way.iter_mut().enumerate() {
+            let wanted = selecting.iter_mut().flat_map(|selecting| selecting.wanted().0.iter());
+            candidates.extend(wanted.map(|&feature| Candidate { input: input as u32, feature }));
+        }
+        scores.resize(candidates.len(), 0.0);
+        if scorer.candidates(&candidates, &mut scores).is_break() {
+            return Err(Stopped);
+        }
+        maskings.clear();
+        let mut known = scores.as_slice();
+        for (input, selecting) in under_way.iter_mut().enumerate() {
+            let Some(selecting) = selecting else { continue };
+            let (_, place) = selecting.wanted();
+            let (own, others) = known.split_at(place.len());
+            place.copy_from_slice(own);
+            known = others;
+            maskings.extend(selecting.told().map(|feature| Candidate { input: input as u32, feature }));
+        }
+        scorer.mask(&maskings);
+        masked += maskings.len();
+        for (input, place) in under_way.iter_mut().enumerate() {
+            if let Some(over) = place.take_if(|selecting| selecting.is_over()) {
+                *place = ended(scorer, input, over.end());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::support::{MaskedArray, sum};
+    use super::super::{back_select, collection, watch_nothing};
+    use super::*;
+
+    /// Several arrays, of which the candidates of all are evaluated together.
+    struct Arrays {
+        unmasked: Vec<MaskedArray>,
+        current: Vec<MaskedArray>,
+        bound: Bound,
+    }
+
+    impl Arrays {
+        fn new(f: fn(&[f32]) -> f32, rows: &[Vec<f32>], bound: Bound) -> Self {
+            let unmasked: Vec<MaskedArray> = rows.iter().map(|row| MaskedArray::new(f, row)).collect();
+            Self { current: unmasked.clone(), unmasked, bound }
+        }
+    }
+
+    impl LockstepScorer for Arrays {
+        fn inputs(&self) -> usize {
+            self.current.len()
+        }
+
+        fn features(&self) -> usize {
+            self.current.first().map_or(0, Scorer::features)
+        }
+
+        fn values(&mut self, inputs: &[u32], values: &mut [f32]) {
+            for (&input, value) in inputs.iter().zip(values) {
+                *value = self.current[input as usize].current();
+            }
+        }
+
+        fn candidates(&mut self, candidates: &[Candidate], scores: &mut [f32]) -> ControlFlow<()> {
+            for (Candidate { input, feature }, score) in candidates.iter().zip(scores) {
+                self.current[*input as usize].candidates(&[*feature], std::slice::from_mut(score));
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn mask(&mut self, features: &[Candidate]) {
+            for &Candidate { input, feature } in features {
+                self.current[input as usize].mask(feature);
+            }
+        }
+
+        fn restart(&mut self, input: u32) {
+            self.current[input as usize] = self.unmasked[input as usize].clone();
+        }
+
+        fn bound(&self) -> Bound {
+            self.bound
+        }
+    }
+
+    /// In quarters, cut off at 1.
+    fn plateaus(x: &[f32]) -> f32 {
+        ((sum(x) * 4.0).round() / 4.0).min(1.0)
+    }
+
+    fn rows() -> impl Strategy<Value = (Vec<Vec<f32>>, Bound)> {
+        let value = prop_oneof![-0.5_f32..1.0, Just(0.0), Just(0.25), Just(1.0)];
+        let bounds =
+            prop_oneof![Just(Bound::UNKNOWN), (1_usize..20).prop_map(|group| Bound { ceiling: Some(1.0), group })];
+        let rows = (1_usize..6, 1_usize..24).prop_flat_map(move |(inputs, features)| {
+            proptest::collection::vec(proptest::collection::vec(value.clone(), features), inputs)
+        });
+        (rows, bounds)
+    }
+
+    proptest! {
+        #[test]
+        fn a_selection_in_lockstep_is_what_it_is_alone((rows, bound) in rows()) {
+            let found = back_select_in_lockstep(&mut Arrays::new(plateaus, &rows, bound), watch_nothing).unwrap();
+            for (row, found) in rows.iter().zip(found) {
+                let mut alone = MaskedArray::new(plateaus, row).bounded(bound);
+                prop_assert_eq!(found, back_select(&mut alone, watch_nothing).unwrap());
+            }
+        }
+
+        #[test]
+        fn a_collection_in_lockstep_is_what_it_is_alone((rows, bound) in rows(), threshold in 0.1_f64..1.0) {
+            let mut arrays = Arrays::new(plateaus, &rows, bound);
+            let found = collections_in_lockstep(&mut arrays, threshold, watch_nothing).unwrap();
+            for (row, found) in rows.iter().zip(found) {
+                let array = MaskedArray::new(plateaus, row).bounded(bound);
+                let restart = |scorer: &mut MaskedArray| *scorer = array.clone();
+                prop_assert_eq!(found, collection(&mut array.clone(), restart, threshold, watch_nothing).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_watcher_sees_how_far_all_have_come_and_can_stop() {
+        let mut arrays = Arrays::new(sum, &[vec![1.0; 3], vec![2.0; 3]], Bound::UNKNOWN);
+        let mut seen = Vec::new();
+        let stopped = back_select_in_lockstep(&mut arrays, |step| {
+            seen.push((step.masked, step.total));
+            if step.masked == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((stopped, seen), (Err(Stopped), vec![(0, 6), (2, 6), (4, 6)]));
+    }
+}
