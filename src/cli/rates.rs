@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bounded::{self, BoundedError};
+use crate::engine::key::StepKey;
 use crate::engine::schedule::{Basis, Estimate, Schedule};
+use crate::engine::store::Lookup;
 use crate::engine::view::View;
 use crate::kernels::isa::Isa;
 use crate::nn::rates::{model_of_processor, processor};
@@ -133,9 +135,16 @@ impl Runs {
     /// Those in a cache.
     pub fn of(view: &View, session: &Session) -> Self {
         let planned = &session.planned;
-        let runs = view.history().iter().filter_map(|record| {
-            let (first, others) = parts(planned.work.get(&record.key)?).split_first()?;
-            Some(Run { work: *first, several: !others.is_empty(), seconds: record.seconds })
+        let past = view.history().iter().map(|record| (&record.key, record.seconds));
+        // There is no history of a kind of which nothing is to run.
+        let cached = planned.plan.steps().filter_map(|(_, step)| match view.entry(step.identity()) {
+            Lookup::Intact(record) => Some((step.identity(), record.seconds)),
+            Lookup::Absent | Lookup::Damaged(_) => None,
+        });
+        let seconds: BTreeMap<&StepKey, f64> = past.chain(cached).collect();
+        let runs = seconds.into_iter().filter_map(|(key, seconds)| {
+            let (first, others) = parts(planned.work.get(key)?).split_first()?;
+            Some(Run { work: *first, several: !others.is_empty(), seconds })
         });
         Self(runs.collect())
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::engine::stage::{Artifact, Context, StageError};
@@ -14,6 +14,8 @@ use super::{Env, Range};
 
 /// The file with the hash of the others.
 const WHOLE: &str = "whole";
+/// The same while it is written.
+const UNFINISHED: &str = "whole.unfinished";
 
 /// What became of the parts of `range`, of `size` images each, in their order: what `work` makes of a part, or what an
 /// interrupted run has left of it, which `found` is told.
@@ -64,10 +66,11 @@ fn save<A: Artifact>(part: &A, dir: &Path) -> Result<(), Box<dyn std::error::Err
     }
     part.save(dir)?;
     let hash = hash(dir)?;
-    let file = dir.join(WHOLE);
-    fs::write(&file, hash.as_bytes())?;
-    File::open(&file)?.sync_all()?;
-    Ok(())
+    let unfinished = dir.join(UNFINISHED);
+    let mut file = File::create(&unfinished)?;
+    file.write_all(hash.as_bytes())?;
+    file.sync_all()?;
+    Ok(fs::rename(&unfinished, dir.join(WHOLE))?)
 }
 
 /// Of the names and contents of all files but [`WHOLE`].
@@ -75,7 +78,7 @@ fn hash(dir: &Path) -> io::Result<blake3::Hash> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name() != WHOLE {
+        if entry.file_name() != WHOLE && entry.file_name() != UNFINISHED {
             files.insert(entry.file_name(), blake3::hash(&fs::read(entry.path())?));
         }
     }
