@@ -34,11 +34,11 @@ impl Add for Effort {
 
     fn add(self, other: Self) -> Self {
         Self {
-            evaluated: self.evaluated + other.evaluated,
-            needed: self.needed + other.needed,
-            exhaustive: self.exhaustive + other.exhaustive,
-            steps: self.steps + other.steps,
-            at_ceiling: self.at_ceiling + other.at_ceiling,
+            evaluated: self.evaluated.saturating_add(other.evaluated),
+            needed: self.needed.saturating_add(other.needed),
+            exhaustive: self.exhaustive.saturating_add(other.exhaustive),
+            steps: self.steps.saturating_add(other.steps),
+            at_ceiling: self.at_ceiling.saturating_add(other.at_ceiling),
         }
     }
 }
@@ -50,15 +50,15 @@ impl Sum for Effort {
 }
 
 impl fmt::Display for Effort {
-    /// `319739 of 3148800 candidates evaluated (9.8x fewer), of which 281422 decided; 5301 of 6144 steps ended at the ceiling`.
+    /// `319739 of 3148800 candidates evaluated (9.85x fewer), of which 281422 decided; 5301 of 6144 steps ended at the ceiling`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { evaluated, needed, exhaustive, steps, at_ceiling } = self;
         write!(f, "{evaluated} of {exhaustive} candidates evaluated")?;
+        let fewer = *exhaustive as f64 / (*evaluated).max(1) as f64;
         if evaluated < exhaustive {
-            let fewer = *exhaustive as f64 / (*evaluated).max(1) as f64;
             write!(
                 f,
-                " ({fewer:.1}x fewer), of which {needed} decided; {at_ceiling} of {steps} steps ended at the ceiling"
+                " ({fewer:.2}x fewer), of which {needed} decided; {at_ceiling} of {steps} steps ended at the ceiling"
             )?;
         }
         Ok(())
@@ -112,7 +112,8 @@ fn parse(text: &str, images: usize) -> Result<Vec<Effort>, Damage> {
 fn line_of(line: &str) -> Option<Effort> {
     let numbers: Vec<u64> = line.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [evaluated, needed, exhaustive, steps, at_ceiling] = numbers.try_into().ok()?;
-    Some(Effort { evaluated, needed, exhaustive, steps, at_ceiling })
+    let sound = needed <= evaluated && evaluated <= exhaustive && at_ceiling <= steps;
+    sound.then_some(Effort { evaluated, needed, exhaustive, steps, at_ceiling })
 }
 
 #[cfg(test)]
@@ -123,7 +124,7 @@ mod tests {
     fn what_is_written_is_read_and_damage_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let one = Effort { evaluated: 20, needed: 18, exhaustive: 36, steps: 8, at_ceiling: 5 };
-        let two = Effort { evaluated: u64::MAX, ..Effort::default() };
+        let two = Effort { evaluated: u64::MAX, exhaustive: u64::MAX, ..Effort::default() };
         assert_eq!(read(dir.path(), 2).unwrap(), []);
         write(dir.path(), &[one, two]).unwrap();
         assert_eq!(read(dir.path(), 2).unwrap(), [one, two]);
@@ -132,7 +133,12 @@ mod tests {
         assert_eq!(noted_effort(dir.path()), Some(one + one));
         let path = dir.path().join(EFFORT);
         let text = fs::read_to_string(&path).unwrap();
-        for damaged in [text.replace("20,", "-20,"), text.replace(",5", ""), text.replace("needed", "wanted")] {
+        for damaged in [
+            text.replace("20,", "-20,"),
+            text.replace("20,", "17,"),
+            text.replace(",5", ""),
+            text.replace("needed", "wanted"),
+        ] {
             fs::write(&path, damaged).unwrap();
             assert!(read(dir.path(), 2).unwrap_err().to_string().contains(EFFORT));
         }
@@ -146,5 +152,6 @@ mod tests {
         let one = Effort { evaluated: 20, needed: 18, exhaustive: 36, steps: 8, at_ceiling: 5 };
         let sum = Effort { evaluated: 40, needed: 36, exhaustive: 72, steps: 16, at_ceiling: 10 };
         assert_eq!([one, one].into_iter().sum::<Effort>(), sum);
+        assert!(sum.to_string().starts_with("40 of 72 candidates evaluated (1.80x fewer), of which 36 decided"));
     }
 }

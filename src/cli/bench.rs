@@ -6,13 +6,12 @@ use candle_core::Device;
 use serde_json::json;
 
 use crate::artifacts::{Effort, noted_effort};
-use crate::engine::schedule::{Basis, Estimate};
 use crate::nn::rates::{measure, processor};
 use crate::spec::{Arch, ImageShape, Rates};
 
 use super::args::{BenchArguments, EventFormat, ExperimentArguments, MachineArguments};
 use super::failure::{Failure, Status};
-use super::rates::Runs;
+use super::rates::{Runs, Shares, Time};
 use super::session::{Chosen, PassedOver, Session, choose_device, use_threads};
 use super::{json, rates, text};
 
@@ -99,46 +98,13 @@ struct Stage {
     effort: Effort,
 }
 
-/// A sum of estimates.
-#[derive(Clone, Copy, Default)]
-struct Time {
-    seconds: f64,
-    /// Whether it may be far less.
-    at_most: bool,
-    /// Steps that nothing is known of, and others.
-    unknown: usize,
-    known: usize,
-}
-
-impl Time {
-    fn add(&mut self, estimate: Option<Estimate>) {
-        match estimate {
-            Some(Estimate { seconds, basis }) => {
-                self.seconds += seconds;
-                self.at_most |= basis == Basis::AtMost;
-                self.known += 1;
-            }
-            None => self.unknown += 1,
-        }
-    }
-
-    fn text(self) -> String {
-        let time = text::duration(self.seconds);
-        let about = if self.at_most { format!("at most {time}") } else { format!("about {time}") };
-        match self {
-            Self { unknown: 0, .. } => about,
-            Self { known: 0, .. } => "time unknown".to_owned(),
-            Self { unknown, .. } => format!("{about}, and {} of unknown time", text::count(unknown, "step")),
-        }
-    }
-}
-
 /// How long each stage takes, cached or not: at the rates that were measured, but selections by what those in the cache took
 /// where there are some.
 fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<(), Failure> {
     let runs = Runs::of(&session.view()?, session);
     let mut stages: Vec<Stage> = Vec::new();
     let (mut total, mut on_gpu) = (Time::default(), Time::default());
+    let shares = Shares::of(session);
     let gpu = if session.env.device.is_cpu() { rates::of_last_gpu(rates::load(&session.cache)) } else { None };
     for (_, step) in session.planned.plan.steps() {
         let name = &step.label().stage;
@@ -154,7 +120,7 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<
         stage.time.add(estimate);
         if let Some(work) = work {
             total.add(estimate);
-            on_gpu.add(gpu.as_ref().and_then(|(_, rates)| rates::rated(work, rates)));
+            on_gpu.add(gpu.as_ref().and_then(|(_, rates)| shares.rated(work, rates)));
         }
         let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
         stage.effort = stage.effort + noted.unwrap_or_default();

@@ -396,7 +396,13 @@ mod tests {
     #[test]
     fn the_line_of_the_run_fits_and_says_that_it_stops() {
         let mut board = board();
-        let expected = Expected { kind: "score".to_owned(), amount: 1.0, estimate: Some(40_000.0), at_most: false };
+        let expected = Expected {
+            kind: "score".to_owned(),
+            family: String::new(),
+            amount: 1.0,
+            estimate: Some(40_000.0),
+            at_most: false,
+        };
         board.remaining = Remaining::new([(0, expected)].into(), 1);
         assert!(board.total_line(79).ends_with("3/20 steps, about 11 h 06 min left, 0.00 s so far"));
         assert_eq!(board.total_line(30).len(), 30);

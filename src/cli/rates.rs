@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::artifacts::{Effort, noted_effort};
 use crate::bounded::{self, BoundedError};
 use crate::engine::key::StepKey;
 use crate::engine::schedule::{Basis, Estimate, Schedule};
@@ -17,6 +18,7 @@ use crate::spec::{Activity, Rates, Work};
 use super::failure::Failure;
 use super::remaining::Expected;
 use super::session::Session;
+use super::text;
 use super::writing::WriteError;
 
 /// Those of a thousand machines have fewer.
@@ -64,6 +66,83 @@ pub(super) fn present(mut rates: Vec<Rates>, isa: &str) -> Vec<Rates> {
     rates
 }
 
+/// A sum of estimates.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Time {
+    pub seconds: f64,
+    /// Whether it may be far less.
+    pub at_most: bool,
+    /// Steps that something is known of.
+    pub known: usize,
+    /// Others.
+    pub unknown: usize,
+}
+
+impl Time {
+    /// Adds a step.
+    pub fn add(&mut self, estimate: Option<Estimate>) {
+        match estimate {
+            Some(Estimate { seconds, basis }) => {
+                self.seconds += seconds;
+                self.at_most |= basis == Basis::AtMost;
+                self.known += 1;
+            }
+            None => self.unknown += 1,
+        }
+    }
+
+    /// Adds another sum.
+    pub fn add_all(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.at_most |= other.at_most;
+        self.known += other.known;
+        self.unknown += other.unknown;
+    }
+
+    /// `about 3 h 20 min`, `at most 3 h 20 min, and 2 steps of unknown time`, `time unknown`.
+    pub fn text(self) -> String {
+        let time = text::duration(self.seconds);
+        let about = if self.at_most { format!("at most {time}") } else { format!("about {time}") };
+        match self {
+            Self { unknown: 0, .. } => about,
+            Self { known: 0, .. } => "time unknown".to_owned(),
+            Self { unknown, .. } => format!("{about}, and {} of unknown time", text::count(unknown, "step")),
+        }
+    }
+}
+
+/// What share of an exhaustive selection's candidates each model's selections in a cache have evaluated: as much on any device.
+pub(super) struct Shares(BTreeMap<u64, Effort>);
+
+impl Shares {
+    /// Those in the cache.
+    pub fn of(session: &Session) -> Self {
+        let planned = &session.planned;
+        let mut of_models: BTreeMap<u64, Effort> = BTreeMap::new();
+        for (_, step) in planned.plan.steps() {
+            let model =
+                planned.work.get(step.identity()).and_then(|work| work.iter().find(|work| depends_on_weights(work)));
+            let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
+            if let (Some(Work { model, .. }), Some(noted)) = (model, noted) {
+                let total = of_models.entry(*model).or_default();
+                *total = *total + noted;
+            }
+        }
+        Self(of_models)
+    }
+
+    /// What rates say of work, selections by what their models have evaluated so far.
+    pub fn rated(&self, work: &[Work], rates: &[Rates]) -> Option<Estimate> {
+        let estimate = rated(work, rates)?;
+        let selects = work.iter().find(|work| work.activity == Activity::Select);
+        let of_model = selects.and_then(|work| self.0.get(&work.model)).filter(|effort| effort.exhaustive > 0);
+        Some(of_model.map_or(estimate, |effort| Estimate {
+            seconds: estimate.seconds * effort.evaluated as f64 / effort.exhaustive as f64,
+            basis: Basis::Alike,
+        }))
+    }
+}
+
 /// Those of `rates` that hold for the GPU that was measured last, with its name; none if none was.
 pub(super) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)> {
     let of_gpu = |rates: &Rates| Isa::ALL.iter().all(|isa| isa.to_string() != rates.isa);
@@ -105,17 +184,18 @@ pub(super) fn expected(schedule: &Schedule, view: &View, session: &Session) -> B
     let to_run = planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
     let expected = to_run.map(|(id, step)| {
         let estimate = schedule.step(id).estimate;
-        let (kind, amount) = match planned.work.get(step.identity()).map(|work| parts(work)) {
+        let (kind, family, amount) = match planned.work.get(step.identity()).map(|work| parts(work)) {
             // All networks of an ensemble do the same work as often.
             Some(parts @ [first, ..]) => {
                 let model = Some(first.model).filter(|_| depends_on_weights(first));
-                let kinds = parts.iter().map(|work| format!("{:?}", (work.arch, work.shape, work.activity, model)));
-                (kinds.collect(), first.times as f64)
+                let of = |work: &Work| format!("{:?}", (work.arch, work.shape, work.activity));
+                let family: String = parts.iter().map(of).collect();
+                (format!("{family}{model:?}"), family, first.times as f64)
             }
-            _ => (format!("{} {}", step.manifest().kind(), step.label().stage), 1.0),
+            _ => (format!("{} {}", step.manifest().kind(), step.label().stage), String::new(), 1.0),
         };
         let at_most = estimate.is_some_and(|estimate| estimate.basis == Basis::AtMost);
-        (id.index(), Expected { kind, amount, estimate: estimate.map(|estimate| estimate.seconds), at_most })
+        (id.index(), Expected { kind, family, amount, estimate: estimate.map(|estimate| estimate.seconds), at_most })
     });
     expected.collect()
 }
@@ -259,6 +339,32 @@ mod tests {
         assert_eq!(rated(Activity::Select, 50), Some((5.0, Basis::AtMost)));
         assert_eq!(rated(Activity::Score, 50), Some((5.0, Basis::Rates)));
         assert_eq!(rated(Activity::Collect, 50), None);
+    }
+
+    #[test]
+    fn what_a_model_has_evaluated_tells_its_time_on_any_device() {
+        let effort = Effort { evaluated: 20, exhaustive: 100, ..Effort::default() };
+        let shares = Shares([(1, effort)].into());
+        let rated = |activity, model| {
+            let estimate = shares.rated(&[work(activity, 50, model)], &[rates()]);
+            estimate.map(|estimate| (estimate.seconds, estimate.basis))
+        };
+        assert_eq!(rated(Activity::Select, 1), Some((1.0, Basis::Alike)));
+        assert_eq!(rated(Activity::Select, 2), Some((5.0, Basis::AtMost)));
+        assert_eq!(rated(Activity::Score, 1), Some((5.0, Basis::Rates)));
+    }
+
+    #[test]
+    fn sums_of_estimates_say_what_they_leave_out() {
+        let mut time = Time::default();
+        time.add(Some(Estimate { seconds: 20.0, basis: Basis::Rates }));
+        assert_eq!(time.text(), "about 20.0 s");
+        time.add(Some(Estimate { seconds: 7_180.0, basis: Basis::AtMost }));
+        let mut more = Time::default();
+        more.add(None);
+        assert_eq!(more.text(), "time unknown");
+        time.add_all(more);
+        assert_eq!(time.text(), "at most 2 h 00 min, and 1 step of unknown time");
     }
 
     #[test]

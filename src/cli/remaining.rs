@@ -17,6 +17,8 @@ const CHECKPOINT: f64 = 0.2;
 pub(super) struct Expected {
     /// Steps of the same kind differ in nothing but the amount of their work.
     pub kind: String,
+    /// Those of the same family may differ in the model, too.
+    pub family: String,
     /// How much there is to compute, in a unit of the kind's own.
     pub amount: f64,
     /// The seconds that the plan foresees.
@@ -107,7 +109,7 @@ impl Left {
         match self.all {
             true if self.at_most => format!("at most {time} left"),
             true => format!("about {time} left"),
-            false if self.at_most => "time left unknown".to_owned(),
+            false if self.at_most => format!("time left unknown, at most {time} of what is known"),
             false if self.seconds < 1.0 => "time left unknown".to_owned(),
             false => format!("more than {time} left"),
         }
@@ -150,8 +152,9 @@ impl Remaining {
 
     /// The time from `now` to the run's end.
     pub fn left(&self, now: f64) -> Left {
-        let paces = self.paces();
-        let slowness = [false, true].map(|at_most| self.slowness(at_most));
+        let paces = self.paces(|expected| &expected.kind);
+        let of_others = self.paces(|expected| &expected.family);
+        let slowness = self.slowness();
         // What was measured was measured beside as many other steps.
         let (mut measured, mut foreseen, mut longest, mut all) = (0.0, 0.0, 0.0_f64, true);
         let (mut unfinished, mut at_most) = (0, false);
@@ -163,8 +166,12 @@ impl Remaining {
             };
             unfinished += 1;
             let by_pace = paces.get(expected.kind.as_str()).map(|pace| pace * expected.amount);
-            let slowness = slowness[usize::from(expected.at_most)];
-            let corrected = slowness.and_then(|slowness| Some(expected.estimate? * slowness));
+            // What a bound is worth, only such work tells.
+            let corrected = if expected.at_most {
+                of_others.get(expected.family.as_str()).map(|pace| pace * expected.amount)
+            } else {
+                slowness.and_then(|slowness| Some(expected.estimate? * slowness))
+            };
             let rest = |whole: f64| (whole - spent).max(0.0);
             let known = way.and_then(|way| way.left(now)).or(by_pace.or(corrected).map(rest));
             if let Some(seconds) = known {
@@ -181,12 +188,12 @@ impl Remaining {
         Left { seconds: (measured / side_by_side).max(longest) + foreseen, all, at_most }
     }
 
-    /// Seconds for one of the amount of each kind: of the steps that have run, or else of those that are running.
-    fn paces(&self) -> BTreeMap<&str, f64> {
+    /// Seconds for one of the amount of each kind or family: of the steps that have run, or else of those that are running.
+    fn paces(&self, of: impl Fn(&Expected) -> &str) -> BTreeMap<&str, f64> {
         let mut sums: BTreeMap<&str, [(f64, f64); 2]> = BTreeMap::new();
-        for (Expected { kind, amount, .. }, state) in self.steps.values().filter(|(expected, _)| expected.amount > 0.0)
-        {
-            let [ended, running] = sums.entry(kind).or_default();
+        for (expected, state) in self.steps.values().filter(|(expected, _)| expected.amount > 0.0) {
+            let amount = expected.amount;
+            let [ended, running] = sums.entry(of(expected)).or_default();
             let (sum, seconds) = match state {
                 State::Ended(Some(seconds)) => (ended, *seconds),
                 State::Running { way: Some(way), .. } => match way.whole() {
@@ -201,13 +208,13 @@ impl Remaining {
             let (amount, seconds) = if ended.0 > 0.0 { ended } else { running };
             (amount > 0.0).then(|| seconds / amount)
         };
-        sums.into_iter().filter_map(|(kind, sums)| Some((kind, pace(sums)?))).collect()
+        sums.into_iter().filter_map(|(name, sums)| Some((name, pace(sums)?))).collect()
     }
 
     /// How many times as long as foreseen the steps have taken that have run; none before one has. Those that were foreseen
     /// to take so long at most say nothing of others.
-    fn slowness(&self, at_most: bool) -> Option<f64> {
-        let alike = self.steps.values().filter(|(expected, _)| expected.at_most == at_most);
+    fn slowness(&self) -> Option<f64> {
+        let alike = self.steps.values().filter(|(expected, _)| !expected.at_most);
         let both = alike.filter_map(|(expected, state)| match state {
             State::Ended(ran) => Some((expected.estimate?, (*ran)?)),
             State::Waiting | State::Running { .. } => None,
@@ -224,6 +231,7 @@ mod tests {
     fn run(steps: &[(&str, f64, Option<f64>)], jobs: usize) -> Remaining {
         let expected = |&(kind, amount, estimate): &(&str, f64, Option<f64>)| Expected {
             kind: kind.to_owned(),
+            family: kind.to_owned(),
             amount,
             estimate,
             at_most: false,
@@ -263,18 +271,27 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_told_as_one_until_a_selection_has_run_and_slows_nothing_else() {
-        let score =
-            |estimate| Expected { kind: "score".to_owned(), amount: 1.0, estimate: Some(estimate), at_most: true };
-        let other = Expected { kind: "of another model".to_owned(), ..score(500.0) };
-        let learn = Expected { kind: "learn".to_owned(), amount: 1.0, estimate: Some(30.0), at_most: false };
-        let mut run =
-            Remaining::new([score(1_000.0), score(1_000.0), other, learn].into_iter().enumerate().collect(), 1);
-        assert_eq!(run.left(0.0).text(), "at most 42 min 10 s left");
+    fn a_bound_is_told_as_one_until_such_work_has_run_and_corrects_nothing_else() {
+        let expected = |kind: &str, family: &str, estimate, at_most| {
+            let (kind, family) = (kind.to_owned(), family.to_owned());
+            Expected { kind, family, amount: 1.0, estimate: Some(estimate), at_most }
+        };
+        let steps = [
+            expected("resnet20 1", "resnet20", 1_000.0, true),
+            expected("resnet20 1", "resnet20", 1_000.0, true),
+            expected("resnet20 2", "resnet20", 500.0, true),
+            expected("learn", "learn", 30.0, false),
+            expected("vgg16 3", "vgg16", 36_000.0, true),
+        ];
+        let mut run = Remaining::new(steps.into_iter().enumerate().collect(), 1);
+        assert_eq!(run.left(0.0).text(), "at most 10 h 42 min left");
         run.start(0, 0.0);
         run.end(0, Some(100.0));
-        // A tenth: of the same model's, and, for lack of better, of another's.
-        assert_eq!(run.left(100.0).text(), "about 3 min 00 s left");
+        // As long for the same model and for another one of its architecture; nothing is known of another architecture.
+        let left = run.left(100.0);
+        assert!((left.seconds - (100.0 + 100.0 + 30.0 + 36_000.0)).abs() < 1e-6 && left.at_most, "{left:?}");
+        run.end(4, None);
+        assert_eq!(run.left(100.0).text(), "about 3 min 50 s left");
     }
 
     #[test]

@@ -37,8 +37,11 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
     if let (Some(true), Some(0.0)) = (nesterov, momentum) {
         return item.fault("has `nesterov` without `momentum`: set one to false or the other above 0");
     }
-    if let (Some(Some(_)), Some([_, ..])) = (one_cycle, milestones.as_deref()) {
-        return item.fault("has both `one-cycle` and `milestones`: leave one out, or set `milestones = []`");
+    if let (Some(Some(_)), true) = (one_cycle, milestones.as_ref().is_some_and(|list| !list.is_empty())) {
+        return item.fault("has both `one-cycle` and `milestones`: leave one out");
+    }
+    if let (Some(Some(_)), true) = (one_cycle, table.optional("gamma").is_some()) {
+        return item.fault("has both `one-cycle` and `gamma`, which is a factor at milestones: leave one out");
     }
     Some(Recipe {
         epochs: epochs?,

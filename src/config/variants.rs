@@ -199,7 +199,7 @@ fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalo
     // One way of changing the learning rate takes the place of the other.
     let is_new = |key: &str| match key {
         "milestones" | "gamma" if has("one-cycle") => false,
-        "one-cycle" if has("milestones") => false,
+        "one-cycle" if has("milestones") || has("gamma") => false,
         key => !has(key),
     };
     // An unknown key is reported where it stands.

@@ -161,7 +161,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         (self.run.observer)(Event::Started { id: self.id, step: self.step, why });
         let scratch = store.start_scratch(key)?;
         let private = store.start_entry(key, lock)?;
-        let guest = Guest { attempt: self, damaged: Mutex::new(None) };
+        let guest = Guest { attempt: self, damaged: Mutex::new(None), before: Mutex::new(0.0) };
         let context = Context { env: self.run.env, host: &guest, scratch: &scratch };
         let start = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| self.run.plan.stage(self.id).run_into(&context, &private)));
@@ -198,7 +198,8 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let made = Made::now(self.run.maker);
         let (manifest, labels) = (self.step.manifest().clone(), self.step.labels().to_vec());
         let notes = self.run.plan.stage(self.id).notes();
-        let draft = Draft { manifest, inputs, labels, seconds, made, taken_from: None, notes };
+        let whole = guest.before() + seconds;
+        let draft = Draft { manifest, inputs, labels, seconds: whole, made, taken_from: None, notes };
         let record = store.finish_entry(&private, draft, lock).inspect_err(|_| {
             let _ = fs::remove_dir_all(&private);
         })?;
@@ -228,11 +229,17 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
 struct Guest<'a, 'run, E> {
     attempt: &'a Attempt<'a, 'run, E>,
     damaged: Mutex<Option<StepId>>,
+    /// Seconds of interrupted runs, from which the step goes on.
+    before: Mutex<f64>,
 }
 
 impl<E> Guest<'_, '_, E> {
     fn damaged(&self) -> Option<StepId> {
         *self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn before(&self) -> f64 {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -270,6 +277,10 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
 
     fn log(&self, line: &str) {
         self.attempt.log(line);
+    }
+
+    fn spent_before(&self, seconds: f64) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) += seconds.max(0.0);
     }
 }
 

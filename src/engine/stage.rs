@@ -106,6 +106,8 @@ pub(in crate::engine) trait Host: Sync {
     fn progress(&self, progress: Progress<'_>);
     /// Passes on one line of the step's log.
     fn log(&self, line: &str);
+    /// Hears how long what an interrupted run left took.
+    fn spent_before(&self, seconds: f64);
 }
 
 /// How far a running step has come.
@@ -151,6 +153,11 @@ impl<E> Context<'_, E> {
     /// Adds one line to the step's log.
     pub fn log(&self, line: &str) {
         self.host.log(line);
+    }
+
+    /// Tells that the step goes on from what an interrupted run left, which took so long: its record counts that, too.
+    pub fn spent_before(&self, seconds: f64) {
+        self.host.spent_before(seconds);
     }
 
     /// Whether the user asked the run to stop; a stage that sees this returns [`StageError::Cancelled`] soon.

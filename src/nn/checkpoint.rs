@@ -43,6 +43,8 @@ pub struct Checkpoint {
     pub training: [u8; HASH_BYTES],
     /// Where it stands.
     pub position: Position,
+    /// What it took to get there.
+    pub seconds: f64,
     /// Weights and running statistics.
     pub tensors: BTreeMap<String, ParameterTensor>,
     /// The optimiser's velocities.
@@ -133,10 +135,12 @@ impl Checkpoint {
     fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
         let Position { epoch, batch, loss, correct, log } = &self.position;
         let place = [*epoch as u64, *batch as u64, loss.to_bits(), *correct as u64].map(u64::to_le_bytes);
+        let seconds = self.seconds.to_le_bytes();
         let log_bytes: Vec<u8> = log.iter().flat_map(log_row).flat_map(f64::to_le_bytes).collect();
         let mut views = vec![
             ("training".to_owned(), TensorView::new(Dtype::U8, vec![HASH_BYTES], &self.training)?),
             ("place".to_owned(), TensorView::new(Dtype::U64, vec![4], place.as_flattened())?),
+            ("seconds".to_owned(), TensorView::new(Dtype::F64, vec![1], &seconds)?),
             ("log".to_owned(), TensorView::new(Dtype::F64, vec![log.len(), 5], &log_bytes)?),
         ];
         for (prefix, tensors) in [("tensor", &self.tensors), ("velocity", &self.velocities)] {
@@ -157,6 +161,8 @@ impl Checkpoint {
             Some(words.iter().map(|&word| u64::from_le_bytes(word)).collect())
         };
         let [epoch, batch, loss, correct] = words("place")?.try_into().ok()?;
+        // Those that were written before it was noted lack it.
+        let seconds = words("seconds").and_then(|words| words.first().copied().map(f64::from_bits)).unwrap_or_default();
         let log_values: Vec<f64> = words("log")?.into_iter().map(f64::from_bits).collect();
         let position = Position {
             epoch: usize::try_from(epoch).ok()?,
@@ -174,7 +180,7 @@ impl Checkpoint {
             group.insert(name.to_owned(), ParameterTensor { shape: view.shape().to_vec(), data });
         }
         let training = file.tensor("training").ok()?.data().try_into().ok()?;
-        Some(Self { training, position, tensors, velocities })
+        Some(Self { training, position, seconds, tensors, velocities })
     }
 }
 
@@ -208,6 +214,7 @@ mod tests {
                     test_accuracy: 2.0 / 7.0,
                 }],
             },
+            seconds: 12.5,
             tensors: BTreeMap::from([("conv1.weight".to_owned(), tensor([1.5, -0.0]))]),
             velocities: BTreeMap::from([("conv1.weight".to_owned(), tensor([f32::MIN_POSITIVE, 3.0]))]),
         }

@@ -20,6 +20,10 @@ const PIXELS: usize = 1 << 20;
 const IMAGES: usize = 1024;
 /// A batch has a multiple of so many images.
 const STEP: usize = 16;
+/// The least images of a batch, if so many fit one.
+const LEAST: usize = 256;
+/// Candidates that an image has in a batch, where it has no less: about as many as a step of a sure network needs.
+const EACH: usize = 16;
 
 /// Scores the pixels of some images by evaluation, candidates of all images together.
 ///
@@ -60,7 +64,7 @@ impl<'n> DeviceScorer<'n> {
         let kept = Tensor::ones((count, pixels), DType::F32, device)?;
         let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
         let chosen = Tensor::zeros(count, DType::U32, device)?;
-        let batch = (PIXELS / pixels.max(1) / STEP * STEP).clamp(STEP, IMAGES);
+        let batch = batch_of(count, pixels);
         let mut scorer = Self {
             model,
             seen,
@@ -177,16 +181,28 @@ impl<'n> DeviceScorer<'n> {
     }
 
     /// f of each candidate, and the sums of the logits, which are finite where all logits are (but for such as are as large
-    /// as numbers can be).
-    fn scores(&self, candidates: &[Candidate]) -> Result<[Vec<f32>; 2]> {
+    /// as numbers can be). None if `go_on`, which is asked before each batch, says no.
+    fn scores(
+        &self,
+        candidates: &[Candidate],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<[Vec<f32>; 2]>> {
         let (mut scores, mut sums) = (Vec::new(), Vec::new());
         for candidates in candidates.chunks(self.batch) {
+            if go_on().is_break() {
+                return Ok(None);
+            }
             let logits = self.logits(candidates)?;
             let chosen = self.chosen.index_select(&self.inputs(candidates)?, 0)?.unsqueeze(1)?;
-            sums.push(logits.sum(1)?);
-            scores.push(candle_nn::ops::softmax(&logits, 1)?.gather(&chosen, 1)?.squeeze(1)?);
+            // What fills the batch has no score.
+            sums.push(logits.sum(1)?.narrow(0, 0, candidates.len())?);
+            scores.push(candle_nn::ops::softmax(&logits, 1)?.gather(&chosen, 1)?.squeeze(1)?.narrow(
+                0,
+                0,
+                candidates.len(),
+            )?);
         }
-        Ok([Tensor::cat(&scores, 0)?.to_vec1()?, Tensor::cat(&sums, 0)?.to_vec1()?])
+        Ok(Some([Tensor::cat(&scores, 0)?.to_vec1()?, Tensor::cat(&sums, 0)?.to_vec1()?]))
     }
 
     /// Takes features from what is kept of their images.
@@ -213,6 +229,12 @@ impl<'n> DeviceScorer<'n> {
     }
 }
 
+/// How many candidates of so many images of so many pixels are a batch: the same for all batches of a scorer.
+fn batch_of(images: usize, pixels: usize) -> usize {
+    let most = (PIXELS / pixels.max(1) / STEP * STEP).clamp(STEP, IMAGES);
+    (EACH * images).next_multiple_of(STEP).max(LEAST).min(most)
+}
+
 impl LockstepScorer for DeviceScorer<'_> {
     fn inputs(&self) -> usize {
         self.classes.len()
@@ -223,25 +245,29 @@ impl LockstepScorer for DeviceScorer<'_> {
     }
 
     fn values(&mut self, inputs: &[u32], values: &mut [f32]) {
-        let _ = self.candidates(&self.nothing(inputs.iter().copied()), values);
+        let candidates = self.nothing(inputs.iter().copied());
+        let _ = self.candidates(&candidates, values, &mut || ControlFlow::Continue(()));
     }
 
-    fn candidates(&mut self, candidates: &[Candidate], scores: &mut [f32]) -> ControlFlow<()> {
+    fn candidates(
+        &mut self,
+        candidates: &[Candidate],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         scores.fill(0.0);
-        if self.failure.is_none() && !candidates.is_empty() {
-            let answer = self.scores(candidates);
-            let [found, sums] = self.or_zero(answer);
-            let unsound = candidates.iter().zip(&sums).find(|(_, sum)| !sum.is_finite());
-            self.unsound = self.unsound.or(unsound.map(|(candidate, _)| candidate.input as usize));
-            for (score, found) in scores.iter_mut().zip(found) {
-                *score = found;
-            }
+        if self.failure.is_some() {
+            return ControlFlow::Break(());
         }
-        if self.unsound.is_none() && self.failure.is_none() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
+        if candidates.is_empty() {
+            return ControlFlow::Continue(());
         }
+        let answer = self.scores(candidates, go_on);
+        let Some([found, sums]) = self.or_zero(answer) else { return ControlFlow::Break(()) };
+        scores.copy_from_slice(&found);
+        let unsound = candidates.iter().zip(&sums).find(|(_, sum)| !sum.is_finite());
+        self.unsound = self.unsound.or(unsound.map(|(candidate, _)| candidate.input as usize));
+        if self.unsound.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn mask(&mut self, features: &[Candidate]) {
@@ -255,7 +281,8 @@ impl LockstepScorer for DeviceScorer<'_> {
     }
 
     fn bound(&self) -> Bound {
-        Bound::softmax(self.batch)
+        // What one image asks for at a time is enough where the others fill the batch.
+        Bound::softmax((self.batch / self.classes.len().max(1)).max(STEP))
     }
 }
 
@@ -306,6 +333,10 @@ mod tests {
         assert!((found - expected).abs() <= 1e-6, "{found} instead of {expected}");
     }
 
+    fn go_on() -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     fn candidate(input: u32, feature: u32) -> Candidate {
         Candidate { input, feature }
     }
@@ -322,7 +353,7 @@ mod tests {
         scorer.mask(&[candidate(0, 9), candidate(1, 35)]);
         let mut scores = [0.0; 4];
         let asked = [candidate(1, 0), candidate(0, 34), candidate(1, 10), candidate(0, 0)];
-        assert!(scorer.candidates(&asked, &mut scores).is_continue());
+        assert!(scorer.candidates(&asked, &mut scores, &mut go_on).is_continue());
         for (found, Candidate { input, feature }) in scores.iter().zip(asked) {
             let input = input as usize;
             assert_near(*found, score(&model, image(input), &[[9, 35][input], feature as usize], classes[input]));
@@ -346,16 +377,38 @@ mod tests {
         // Each pixel several times, in batches of which the last is not full.
         let asked: Vec<Candidate> = (0..205).map(|place| candidate(place % 2, place * 7 % 36)).collect();
         let mut scores = vec![0.0; asked.len()];
-        assert!(scorer.candidates(&asked, &mut scores).is_continue());
+        assert!(scorer.candidates(&asked, &mut scores, &mut go_on).is_continue());
         for (score, candidate) in scores.iter().zip(&asked) {
             let first = asked.iter().position(|other| other == candidate).unwrap();
             assert_eq!(score.to_bits(), scores[first].to_bits(), "{candidate:?}");
         }
         for (place, candidate) in asked.iter().enumerate().step_by(50) {
             let mut alone = [0.0];
-            assert!(scorer.candidates(&[*candidate], &mut alone).is_continue());
+            assert!(scorer.candidates(&[*candidate], &mut alone, &mut go_on).is_continue());
             assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
         }
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_the_images_can_fill() {
+        let sizes = [(1, 1024), (20, 1024), (256, 1024), (1, 224 * 224), (5, 224 * 224), (0, 36), (300, 36)];
+        let expected = [256, 320, 1024, 16, 16, 256, 1024];
+        assert_eq!(sizes.map(|(images, pixels)| batch_of(images, pixels)), expected);
+    }
+
+    #[test]
+    fn scoring_stops_between_batches() {
+        let (model, images) = (model(1.0), formula::images(1, SHAPE));
+        let mut scorer = scorer(&model, &images, 16);
+        let asked: Vec<Candidate> = (0..36).map(|feature| candidate(0, feature)).collect();
+        let mut batches = 0;
+        let mut twice = || {
+            batches += 1;
+            if batches < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        assert!(scorer.candidates(&asked, &mut [0.0; 36], &mut twice).is_break());
+        assert_eq!(batches, 3);
+        assert!(scorer.check(&[0]).is_ok() && scorer.finish().is_ok());
     }
 
     /// The selection of each image by itself, every candidate evaluated.

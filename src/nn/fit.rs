@@ -260,6 +260,8 @@ struct Training<'a> {
     learner: Box<dyn Learner>,
     levels: Levels,
     position: Position,
+    /// When it began or went on, and what it had taken by then.
+    begun: (Instant, f64),
     saved: Instant,
 }
 
@@ -273,19 +275,23 @@ impl<'a> Training<'a> {
             observer.log(&format!("{error}: it is ignored, and the training begins anew"));
             None
         });
+        let mut before = 0.0;
         let (tensors, velocities, position) = match checkpoint {
             None => {
                 let given = input.starting_tensors()?.cloned();
                 (given.unwrap_or_else(|| initial_tensors(&graph, input.seed)), None, Position::default())
             }
-            Some(Checkpoint { tensors, velocities, position, .. }) => {
+            Some(Checkpoint { tensors, velocities, position, seconds, .. }) => {
+                before = seconds;
+                observer.spent_before(seconds);
                 observer.log(&format!("goes on at epoch {}, batch {}", position.epoch + 1, position.batch + 1));
                 (tensors, Some(velocities), position)
             }
         };
         let learner = learner(&graph, tensors, velocities, Sgd::new(input.recipe), input.device)?;
         let levels = Levels::new(input.normalise);
-        Ok(Self { input, identity, learner, levels, position, saved: Instant::now() })
+        let now = Instant::now();
+        Ok(Self { input, identity, learner, levels, position, begun: (now, before), saved: now })
     }
 
     /// The rest of the current epoch's batches.
@@ -299,15 +305,15 @@ impl<'a> Training<'a> {
             let images = number * recipe.batch..((number + 1) * recipe.batch).min(train.len());
             let indexes = &order[images.clone()];
             let crops = crops.as_ref().map(|crops| &crops[images]);
-            let steps = epoch * batches + number;
-            let (step, learning_rate) = (steps as u64, recipe.learning_rate(steps, batches));
+            let step = epoch * batches + number;
+            let learning_rate = recipe.learning_rate(step, batches);
             let mut pixels = train.input(&self.levels, indexes, crops).map_err(FitError::Train)?;
-            self.input.drop_pixels(step, &mut pixels);
+            self.input.drop_pixels(step as u64, &mut pixels);
             let batch = Batch {
                 pixels,
                 shape: MapShape { batch: indexes.len(), height, width, channels },
                 labels: train.labels(indexes),
-                dropout: DropoutDraw { seed, step },
+                dropout: DropoutDraw { seed, step: step as u64 },
             };
             let outcome = self.learner.step(&batch, learning_rate).map_err(|source| FitError::Step {
                 epoch: epoch + 1,
@@ -324,7 +330,7 @@ impl<'a> Training<'a> {
             self.position.correct +=
                 rows.zip(&batch.labels).filter(|(row, label)| argmax(row) == **label as usize).count();
 
-            observer.progress("batches", steps + 1, recipe.epochs * batches);
+            observer.progress("batches", step + 1, recipe.epochs * batches);
             self.pause(observer)?;
         }
         Ok(())
@@ -380,6 +386,7 @@ impl<'a> Training<'a> {
         let checkpoint = Checkpoint {
             training: self.identity,
             position: self.position.clone(),
+            seconds: self.begun.1 + self.begun.0.elapsed().as_secs_f64(),
             tensors: self.learner.tensors()?,
             velocities: self.learner.velocities()?,
         };

@@ -8,6 +8,11 @@ pub trait Observer: Sync {
     /// Hears one line for the log.
     fn log(&self, line: &str);
 
+    /// Hears that the work goes on from what an interrupted run left, which took so long.
+    fn spent_before(&self, seconds: f64) {
+        let _ = seconds;
+    }
+
     /// Whether the work is to stop soon.
     fn cancelled(&self) -> bool;
 }

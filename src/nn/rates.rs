@@ -4,6 +4,7 @@
 //! depends. Networks and images are got ready before the clock starts, as a stage does once.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
@@ -30,7 +31,7 @@ use super::tensors::TensorsError;
 use crate::artifacts::{ImageSet, Model, Network};
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::MapShape;
-use crate::sis::{Alone, GradientScorer, RandomState, Scorer, random_order};
+use crate::sis::{Candidate, GradientScorer, LockstepScorer, RandomState, Scorer, random_order};
 use crate::spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
@@ -45,6 +46,8 @@ const CLASSES: usize = 10;
 const STAGES: [usize; 4] = [2, 10, 6, 14];
 /// Candidates scored at each, at most.
 const CANDIDATES: usize = 1024;
+/// Images whose candidates a GPU scores together.
+const LOCKSTEP: u32 = 64;
 
 /// Why a network could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -255,16 +258,24 @@ impl Subject {
         Samples::whole(&self.images).input(&self.levels, &indexes, None).map_err(candle_core::Error::wrap)
     }
 
+    /// Candidates a second of several images in lockstep, which fill every batch.
     fn scored_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
         let (order, image) = (self.order(), self.input(1)?);
+        let numbers: Vec<u32> = (0..LOCKSTEP).collect();
         let mut failure = None;
-        let mut score = |masked: &[u32], candidates: &[u32], scores: &mut [f32]| {
-            let image = self.masked(&image, masked);
+        let mut score = |masked: &[u32], candidates: &[u32], _: &mut [f32]| {
+            let images = self.masked(&image, masked).repeat(numbers.len());
             let scorer = model
-                .draw(Use::Selection, &[0])
-                .and_then(|seen| DeviceScorer::new(model, seen, &image, self.images.shape));
+                .draw(Use::Selection, &numbers)
+                .and_then(|seen| DeviceScorer::new(model, seen, &images, self.images.shape));
             let answer = scorer.and_then(|mut scorer| {
-                let taken = timed_scores(&mut Alone::new(&mut scorer), candidates, scores);
+                let of = |&input: &u32| candidates.iter().map(move |&feature| Candidate { input, feature });
+                let candidates: Vec<Candidate> = numbers.iter().flat_map(of).collect();
+                let mut scores = vec![0.0; candidates.len()];
+                let start = Instant::now();
+                let _ = scorer.candidates(&candidates, &mut scores, &mut || ControlFlow::Continue(()));
+                let taken = start.elapsed() / LOCKSTEP;
+                black_box(scores);
                 scorer.finish().map(|()| taken)
             });
             answer.unwrap_or_else(|error| {
@@ -272,7 +283,7 @@ impl Subject {
                 Duration::MAX
             })
         };
-        // A device gets ready for each size of batch once in a selection, which would weigh too much in a sample of it.
+        // A device gets ready once, which would weigh too much in a sample of a selection.
         sampled(Duration::ZERO, &order, &mut score);
         let rate = sampled(self.budget, &order, &mut score);
         failure.map_or(Ok(rate), Err)

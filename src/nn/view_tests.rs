@@ -283,7 +283,7 @@ fn a_candidate_whose_logits_overflow_is_noticed_although_it_never_wins() {
     let mut scorer = device.scorer(&[0]).unwrap();
     assert_eq!(scorer.check(&[0]), Ok(()));
     let all: Vec<Candidate> = (0..36).map(|feature| Candidate { input: 0, feature }).collect();
-    assert!(scorer.candidates(&all, &mut [0.0; 36]).is_break());
+    assert!(scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(())).is_break());
     assert_eq!(scorer.check(&[0]), Err(NotFinite::Logits { image: 0 }));
 }
 

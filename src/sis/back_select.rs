@@ -44,7 +44,7 @@ pub const fn watch_nothing(_: Step) -> ControlFlow<()> {
 /// At each step f is evaluated with each feature that is still there masked in turn, and the one that leaves f
 /// highest is masked for good. **Ties go to the lowest feature**: a softmax that saturates gives equal values early
 /// on, so this rule decides which pixels go first (top rows, for images). For d features f is evaluated
-/// d(d+1)/2 times; less often where it has a ceiling and reaches it ([`Scorer::ceiling`]), with the same result to the bit.
+/// d(d+1)/2 times; less often where it has a ceiling and reaches it ([`Scorer::bound`]), with the same result to the bit.
 ///
 /// `watch` is called before each step, and, by a scorer that takes long, again within it; it may stop the selection.
 ///

@@ -106,10 +106,10 @@ impl<S: LockstepScorer> Scorer for Alone<'_, S> {
         &mut self,
         candidates: &[u32],
         scores: &mut [f32],
-        _: &mut dyn FnMut() -> ControlFlow<()>,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let candidates: Vec<Candidate> = candidates.iter().map(|&feature| Candidate { input: 0, feature }).collect();
-        self.scorer.candidates(&candidates, scores)
+        self.scorer.candidates(&candidates, scores, go_on)
     }
 
     fn mask(&mut self, feature: u32) {
@@ -131,7 +131,8 @@ fn run<S: LockstepScorer>(
 ) -> Result<(), Stopped> {
     let (mut masked, mut candidates, mut scores, mut maskings) = (0, Vec::new(), Vec::new(), Vec::new());
     while under_way.iter().any(Option::is_some) {
-        if watch(Step { masked: masked.min(total), total }).is_break() {
+        let step = Step { masked: masked.min(total), total };
+        if watch(step).is_break() {
             return Err(Stopped);
         }
         candidates.clear();
@@ -140,7 +141,7 @@ fn run<S: LockstepScorer>(
             candidates.extend(wanted.map(|&feature| Candidate { input: input as u32, feature }));
         }
         scores.resize(candidates.len(), 0.0);
-        if scorer.candidates(&candidates, &mut scores).is_break() {
+        if scorer.candidates(&candidates, &mut scores, &mut || watch(step)).is_break() {
             return Err(Stopped);
         }
         maskings.clear();
@@ -201,7 +202,12 @@ mod tests {
             }
         }
 
-        fn candidates(&mut self, candidates: &[Candidate], scores: &mut [f32]) -> ControlFlow<()> {
+        fn candidates(
+            &mut self,
+            candidates: &[Candidate],
+            scores: &mut [f32],
+            _: &mut dyn FnMut() -> ControlFlow<()>,
+        ) -> ControlFlow<()> {
             for (Candidate { input, feature }, score) in candidates.iter().zip(scores) {
                 self.current[*input as usize].candidates(&[*feature], std::slice::from_mut(score));
             }

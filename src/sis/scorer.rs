@@ -76,9 +76,14 @@ pub trait LockstepScorer {
     /// f of some inputs at their current masks.
     fn values(&mut self, inputs: &[u32], values: &mut [f32]);
 
-    /// f of each candidate's input with its feature masked on top of the input's current mask. Breaks off where that can
-    /// lead to nothing; `scores` are then of no use.
-    fn candidates(&mut self, candidates: &[Candidate], scores: &mut [f32]) -> ControlFlow<()>;
+    /// f of each candidate's input with its feature masked on top of the input's current mask. Asks `go_on` now and then,
+    /// and breaks off if that says no or if going on can lead to nothing; `scores` are then of no use.
+    fn candidates(
+        &mut self,
+        candidates: &[Candidate],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()>;
 
     /// Masks a feature of each of some inputs for good.
     fn mask(&mut self, features: &[Candidate]);

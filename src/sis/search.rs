@@ -1,10 +1,10 @@
 //! How a step of backward selection finds the candidate that leaves f highest, the first one on ties.
 //!
-//! All candidates are evaluated, unless f has a ceiling ([`Scorer::ceiling`](super::Scorer::ceiling)) and one of them
+//! All candidates are evaluated, unless f has a ceiling ([`Bound::ceiling`]) and one of them
 //! reaches it: nothing can beat that one, and what ties with it comes after it. So in ascending order the first that reaches
 //! the ceiling decides the step, and what stands behind it is not evaluated. In front of it stand features that f needs. They
-//! stay there from step to step, and the one that goes is followed by its neighbour; so the front of the step before, and one
-//! more, is what a step asks for first.
+//! stay there from step to step, and the one that goes is followed by its neighbour; so a step asks first for as many as the
+//! step before needed.
 
 use std::ops::{AddAssign, Range};
 

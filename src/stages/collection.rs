@@ -11,8 +11,8 @@ use crate::nn::inference::Inference;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{Collection, Ending, Member, Stopped, collection, collections_in_lockstep};
 
-use super::inference::{Masking, noted, say_effort};
-use super::parts::in_parts;
+use super::inference::{Finding, noted, say_effort};
+use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `collection` step: one shard of a split's images.
@@ -41,16 +41,17 @@ impl Stage<Env> for Collect {
         let images = self.images.load(context)?;
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
-        let masking = Masking::new(context, self.range.count * pixels);
+        let finding = Finding::new(context, self.range.count);
         let asked = Asked::new(&model, &images, &context.env().device)?;
+        let identity = Identity::of(&model, &context.env().device);
         let collect = |part: Range| {
-            let (images, efforts) = asked.collections(part, self.threshold, &masking)?.into_iter().unzip();
+            let (images, efforts) = asked.collections(part, self.threshold, &finding)?.into_iter().unzip();
             Ok(Collections { first: part.first, pixels, threshold: self.threshold, images, efforts })
         };
-        let skip = |part: Range| masking.skip(part.count * pixels);
+        let skip = |part: Range| finding.add(part.count);
         let mut found =
             Collections { first: self.range.first, pixels, threshold: self.threshold, images: vec![], efforts: vec![] };
-        for part in in_parts(context, self.range, asked.part(), skip, collect)? {
+        for part in in_parts(context, identity, self.range, asked.part(), skip, collect)? {
             found.images.extend(part.images);
             found.efforts.extend(part.efforts);
         }
@@ -83,21 +84,23 @@ impl<'a> Asked<'a> {
     /// How many images' collections an interruption may cost.
     fn part(&self) -> usize {
         match self {
-            Self::Cpu(_) => PART,
+            Self::Cpu(_) => PART.max(2 * rayon::current_num_threads()),
             Self::Device(inference) => inference.together(),
         }
     }
 
-    fn collections(&self, range: Range, threshold: f64, masking: &Masking<'_>) -> Result<Vec<Found>, StageError> {
+    fn collections(&self, range: Range, threshold: f64, finding: &Finding<'_>) -> Result<Vec<Found>, StageError> {
         let inference = match self {
             Self::Cpu(inference) => {
                 return inference.for_each(range.indexes(), |workspace, index, image| {
                     let mut scorer = NetworkScorer::new(workspace, image);
                     let class = scorer.class();
                     let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
-                    let found = collection(&mut scorer, restart, threshold, masking.of_image());
+                    let found = collection(&mut scorer, restart, threshold, finding.watch());
                     scorer.check(index)?;
-                    Ok(stored(class, found.map_err(|Stopped| StageError::Cancelled)?))
+                    let found = found.map_err(|Stopped| StageError::Cancelled)?;
+                    finding.add(1);
+                    Ok(stored(class, found))
                 });
             }
             Self::Device(inference) => inference,
@@ -105,12 +108,13 @@ impl<'a> Asked<'a> {
         let mut all = Vec::with_capacity(range.count);
         for numbers in inference.groups(range.indexes()) {
             let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
-            let found = collections_in_lockstep(&mut scorer, threshold, masking.of_image());
+            let found = collections_in_lockstep(&mut scorer, threshold, finding.watch());
             scorer.check(&numbers)?;
             let classes = scorer.classes().to_vec();
             // A device that failed has stopped the selections, too.
             scorer.finish().map_err(StageError::failed)?;
             let found = found.map_err(|Stopped| StageError::Cancelled)?;
+            finding.add(numbers.len());
             all.extend(classes.into_iter().zip(found).map(|(class, found)| stored(class, found)));
         }
         Ok(all)

@@ -46,6 +46,10 @@ impl Observer for Watcher<'_> {
         self.0.log(line);
     }
 
+    fn spent_before(&self, seconds: f64) {
+        self.0.spent_before(seconds);
+    }
+
     fn cancelled(&self) -> bool {
         self.0.cancelled()
     }
@@ -98,5 +102,31 @@ impl<'a> Masking<'a> {
             self.context.progress("pixels", done.min(self.total), self.total);
             if self.context.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
+    }
+}
+
+/// Counts the images of a shard whose collections are complete, as nobody knows how many subsets there are, and stops the
+/// work when the user asks.
+pub(super) struct Finding<'a> {
+    context: &'a Context<'a, Env>,
+    done: AtomicUsize,
+    total: usize,
+}
+
+impl<'a> Finding<'a> {
+    /// Of so many images.
+    pub(super) const fn new(context: &'a Context<'a, Env>, total: usize) -> Self {
+        Self { context, done: AtomicUsize::new(0), total }
+    }
+
+    /// A watcher for the selections of some images.
+    pub(super) fn watch(&self) -> impl FnMut(Step) -> ControlFlow<()> + '_ {
+        |_| if self.context.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Counts images.
+    pub(super) fn add(&self, images: usize) {
+        let done = self.done.fetch_add(images, Ordering::Relaxed) + images;
+        self.context.progress("images", done, self.total);
     }
 }

@@ -1,29 +1,60 @@
 //! Long work on successive images, done in parts that outlive an interruption.
 //!
-//! A part lies in the step's scratch directory as its artifact would, with a hash of its files beside them, so that one that
-//! a crash has cut off is done again.
+//! A part lies in the step's scratch directory as its artifact would. Beside its files stands what it is a part of, what it
+//! took, and a hash of all that, so that one that a crash has cut off, or that another model or machine has made, is done again.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Instant;
 
+use candle_core::Device;
+
+use crate::artifacts::Model;
 use crate::engine::stage::{Artifact, Context, StageError};
+use crate::nn::rates::processor;
 
 use super::{Env, Range};
 
-/// The file with the hash of the others.
+/// The file with the hash of the others, written last.
 const WHOLE: &str = "whole";
 /// The same while it is written.
 const UNFINISHED: &str = "whole.unfinished";
+/// The file with the seconds that the part took.
+const SECONDS: &str = "seconds";
+
+/// What all parts of a result have in common. A step's key names its inputs by their keys, which may come to hold other bytes,
+/// and says nothing of what computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Identity(blake3::Hash);
+
+impl Identity {
+    /// Of what a model finds on a device by this version of the program.
+    pub fn of(model: &Model, device: &Device) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp parts of a selection v1");
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(processor(device).as_bytes());
+        for network in &model.networks {
+            let facts = format!("{} {:?} {:?}", network.arch, network.normalise, network.input_dropout);
+            hasher.update(facts.as_bytes());
+            for (name, tensor) in &network.tensors {
+                hasher.update(name.as_bytes()).update(format!("{:?}", tensor.shape).as_bytes());
+                hasher.update(bytemuck::cast_slice(&tensor.data));
+            }
+        }
+        Self(hasher.finalize())
+    }
+}
 
 /// What became of the parts of `range`, of `size` images each, in their order: what `work` makes of a part, or what an
 /// interrupted run has left of it, which `found` is told.
 ///
 /// # Errors
-/// That of `work`, or when a part cannot be written.
+/// That of `work`.
 pub(super) fn in_parts<A: Artifact>(
     context: &Context<'_, Env>,
+    identity: Identity,
     range: Range,
     size: usize,
     found: impl Fn(Range),
@@ -37,44 +68,83 @@ pub(super) fn in_parts<A: Artifact>(
     let mut all = Vec::with_capacity(parts.len());
     for part in parts {
         let part = Range { first: range.first + part.first, ..part };
-        let dir = context.scratch().join(format!("images-{}-{}", part.first, part.count));
-        if let Some(made) = load(&dir) {
-            let last = part.indexes().end - 1;
-            context.log(&format!("images {} to {last} are there from a run that was stopped", part.first));
-            found(part);
-            all.push(made);
-            continue;
+        let (name, images) = (format!("{}-{}", part.first, part.count), images(part));
+        let dir = context.scratch().join(format!("images-{name}"));
+        match load(&dir, identity) {
+            Ok((made, seconds)) => {
+                context.log(&format!("{images} are there from a run that was stopped"));
+                context.spent_before(seconds);
+                found(part);
+                all.push(made);
+                continue;
+            }
+            Err(NoPart::Absent) => {}
+            Err(why) => context.log(&format!("{images} of a run that was stopped {why}: they are done again")),
         }
+        let start = Instant::now();
         let made = work(part)?;
-        save(&made, &dir).map_err(StageError::failed)?;
+        // It is a convenience: what the disk has no room for is told by the result.
+        if let Err(error) = save(&made, &dir, identity, start.elapsed().as_secs_f64()) {
+            context.log(&format!("{images} cannot be kept for a run that goes on from here: {error}"));
+        }
         all.push(made);
     }
     Ok(all)
 }
 
-/// A part that is there and whole.
-fn load<A: Artifact>(dir: &Path) -> Option<A> {
-    let written = fs::read(dir.join(WHOLE)).ok()?;
-    if hash(dir).ok()?.as_bytes()[..] == written { A::load(dir).ok() } else { None }
+/// `images 0 to 15`.
+fn images(part: Range) -> String {
+    format!("images {} to {}", part.first, part.indexes().end.saturating_sub(1))
 }
 
-fn save<A: Artifact>(part: &A, dir: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Why there is no part to go on from.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum NoPart {
+    #[error("are not there")]
+    Absent,
+    #[error("are damaged or were cut off")]
+    Damaged,
+    #[error("are of another model, another machine or another version of this program")]
+    Other,
+}
+
+/// A part that is there and whole, and what it took.
+fn load<A: Artifact>(dir: &Path, identity: Identity) -> Result<(A, f64), NoPart> {
+    if !dir.exists() {
+        return Err(NoPart::Absent);
+    }
+    let read = |name: &str| fs::read(dir.join(name)).map_err(|_| NoPart::Damaged);
+    let whole = read(WHOLE)?;
+    let (own, hash) = whole.split_at_checked(blake3::OUT_LEN).ok_or(NoPart::Damaged)?;
+    if own != identity.0.as_bytes() {
+        return Err(NoPart::Other);
+    }
+    if hash_of(dir, identity).map_err(|_| NoPart::Damaged)?.as_bytes() != hash {
+        return Err(NoPart::Damaged);
+    }
+    let seconds = String::from_utf8(read(SECONDS)?).ok().and_then(|text| text.parse().ok()).ok_or(NoPart::Damaged)?;
+    A::load(dir).map(|part| (part, seconds)).map_err(|_| NoPart::Damaged)
+}
+
+fn save<A: Artifact>(part: &A, dir: &Path, identity: Identity, seconds: f64) -> Result<(), Box<dyn Error>> {
     // What a crash has left of it.
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => fs::create_dir_all(dir)?,
     }
     part.save(dir)?;
-    let hash = hash(dir)?;
+    fs::write(dir.join(SECONDS), seconds.to_string())?;
+    let hash = hash_of(dir, identity)?;
     let unfinished = dir.join(UNFINISHED);
     let mut file = File::create(&unfinished)?;
+    file.write_all(identity.0.as_bytes())?;
     file.write_all(hash.as_bytes())?;
     file.sync_all()?;
     Ok(fs::rename(&unfinished, dir.join(WHOLE))?)
 }
 
-/// Of the names and contents of all files but [`WHOLE`].
-fn hash(dir: &Path) -> io::Result<blake3::Hash> {
+/// Of the identity and the names and contents of all files but [`WHOLE`].
+fn hash_of(dir: &Path, identity: Identity) -> io::Result<blake3::Hash> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -83,6 +153,7 @@ fn hash(dir: &Path) -> io::Result<blake3::Hash> {
         }
     }
     let mut hasher = blake3::Hasher::new();
+    hasher.update(identity.0.as_bytes());
     for (name, hash) in files {
         hasher.update(name.as_encoded_bytes()).update(hash.as_bytes());
     }
@@ -92,8 +163,8 @@ fn hash(dir: &Path) -> io::Result<blake3::Hash> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifacts::{Curve, Ranking};
-    use crate::spec::Selection;
+    use crate::artifacts::{Curve, Network, ParameterTensor, Ranking};
+    use crate::spec::{Arch, ImageShape, Normalise, Selection};
 
     fn part() -> Ranking {
         let mut ranking = Ranking::new(16, 3, Selection::Backward);
@@ -101,26 +172,40 @@ mod tests {
         ranking
     }
 
+    fn identity(weight: f32) -> Identity {
+        let tensor = ParameterTensor { shape: vec![1], data: vec![weight] };
+        let network = Network {
+            arch: Arch::Cnn,
+            normalise: Normalise { mean: vec![0.0], std: vec![1.0] },
+            input_dropout: None,
+            tensors: [("weight".to_owned(), tensor)].into(),
+            log: Vec::new(),
+        };
+        let shape = ImageShape { height: 1, width: 3, channels: 1 };
+        Identity::of(&Model { shape, classes: 2, networks: vec![network] }, &Device::Cpu)
+    }
+
     #[test]
-    fn a_part_that_is_not_what_was_written_is_no_part() {
+    fn a_part_that_is_not_what_was_written_or_is_of_another_model_is_done_again() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("images-16-1");
-        assert_eq!(load::<Ranking>(&dir), None);
-        save(&part(), &dir).unwrap();
-        assert_eq!(load(&dir), Some(part()));
-        let file = dir.join("ranking.safetensors");
-        let mut bytes = fs::read(&file).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
-        fs::write(&file, &bytes).unwrap();
-        assert_eq!(load::<Ranking>(&dir), None);
-        // A crash before the hash was written.
-        save(&part(), &dir).unwrap();
-        fs::remove_file(dir.join(WHOLE)).unwrap();
-        assert_eq!(load::<Ranking>(&dir), None);
-        save(&part(), &dir).unwrap();
-        fs::remove_file(&file).unwrap();
-        assert_eq!(load::<Ranking>(&dir), None);
-        save(&part(), &dir).unwrap();
-        assert_eq!(load(&dir), Some(part()));
+        let loaded = |identity| load::<Ranking>(&dir, identity);
+        let write = || save(&part(), &dir, identity(0.5), 2.25).unwrap();
+        assert_eq!(loaded(identity(0.5)), Err(NoPart::Absent));
+        write();
+        assert_eq!(loaded(identity(0.5)), Ok((part(), 2.25)));
+        assert_eq!(loaded(identity(0.25)), Err(NoPart::Other));
+        for name in ["ranking.safetensors", SECONDS, WHOLE] {
+            write();
+            let file = dir.join(name);
+            let mut bytes = fs::read(&file).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(&file, &bytes).unwrap();
+            assert_eq!(loaded(identity(0.5)), Err(NoPart::Damaged), "{name}");
+            fs::remove_file(&file).unwrap();
+            assert_eq!(loaded(identity(0.5)), Err(NoPart::Damaged), "{name}");
+        }
+        write();
+        assert_eq!(loaded(identity(0.5)), Ok((part(), 2.25)));
     }
 }

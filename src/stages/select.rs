@@ -22,7 +22,7 @@ use crate::sis::{
 use crate::spec::{RandomSeeds, Seed, Selection};
 
 use super::inference::{Masking, noted, say_effort};
-use super::parts::in_parts;
+use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
 /// The manifest of a `select` step: one shard of a split's images.
@@ -76,7 +76,8 @@ impl Stage<Env> for Select {
                 };
                 let size = if *method == Selection::Backward { ranker.asked.part() } else { self.range.count };
                 let skip = |part: Range| ranker.masking.skip(part.count * pixels);
-                for part in in_parts(context, self.range, size, skip, |part| ranker.ranking(part, pixels))? {
+                let identity = Identity::of(&model, &context.env().device);
+                for part in in_parts(context, identity, self.range, size, skip, |part| ranker.ranking(part, pixels))? {
                     ranking.extend(part);
                 }
                 say_effort(context, ranking.efforts());
@@ -145,7 +146,7 @@ impl<'a> Asked<'a> {
     /// How many images' exact selections an interruption may cost.
     fn part(&self) -> usize {
         match self {
-            Self::Cpu(_) => PART,
+            Self::Cpu(_) => PART.max(2 * rayon::current_num_threads()),
             Self::Device(inference) => inference.together(),
         }
     }

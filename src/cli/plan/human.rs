@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{Basis, Schedule, Why};
+use crate::engine::schedule::{Schedule, Why};
 use crate::stages::Env;
 
+use super::super::rates::Time;
 use super::super::text;
 
 /// Steps of one stage and cell.
@@ -14,10 +15,7 @@ use super::super::text;
 struct Fold {
     steps: usize,
     cached: usize,
-    estimate: f64,
-    /// Whether it may be far less.
-    at_most: bool,
-    unknown: usize,
+    time: Time,
     causes: Vec<(String, usize)>,
 }
 
@@ -30,9 +28,7 @@ pub(super) fn text(plan: &Plan<Env>, schedule: &Schedule) -> String {
         let _ = writeln!(text, "{name:<width$}  {}", line(fold));
     }
     let total = folds.iter().fold(Fold::default(), |mut total, (_, fold)| {
-        total.estimate += fold.estimate;
-        total.at_most |= fold.at_most;
-        total.unknown += fold.unknown;
+        total.time.add_all(fold.time);
         total
     });
     let _ = writeln!(
@@ -77,13 +73,7 @@ fn fold(plan: &Plan<Env>, schedule: &Schedule) -> Vec<(String, Fold)> {
                     Some((_, count)) => *count += 1,
                     None => fold.causes.push((why, 1)),
                 }
-                match scheduled.estimate {
-                    Some(estimate) => {
-                        fold.estimate += estimate.seconds;
-                        fold.at_most |= estimate.basis == Basis::AtMost;
-                    }
-                    None => fold.unknown += 1,
-                }
+                fold.time.add(scheduled.estimate);
             }
         }
     }
@@ -104,13 +94,7 @@ fn line(fold: &Fold) -> String {
     format!("run      {}{cached}{}: {}{more}", text::count(run, "step"), time(fold, run), causes.join("; "))
 }
 
-/// The time that earlier runs suggest; nothing while none did.
+/// The time that earlier runs suggest, of so many steps.
 fn time(fold: &Fold, run: usize) -> String {
-    let about = if fold.at_most { "at most" } else { "about" };
-    match (run, fold.unknown) {
-        (0, _) => String::new(),
-        (run, unknown) if unknown == run => ", time unknown".to_owned(),
-        (_, 0) => format!(", {about} {}", text::duration(fold.estimate)),
-        (_, unknown) => format!(", {about} {} and {unknown} of unknown time", text::duration(fold.estimate)),
-    }
+    if run == 0 { String::new() } else { format!(", {}", fold.time.text()) }
 }

@@ -6,12 +6,13 @@ mod human;
 use serde_json::{Value, json};
 
 use crate::config;
-use crate::engine::schedule::{Basis, Estimate, Schedule};
+use crate::engine::schedule::Schedule;
 
 use super::args::{PlanArguments, PlanFormat};
 use super::failure::{Failure, Status};
+use super::rates::{Shares, Time};
 use super::session::Session;
-use super::{json, rates, text};
+use super::{json, rates};
 
 pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
     let session = Session::open(&arguments.files, &arguments.experiment)?;
@@ -37,11 +38,12 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
 fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
     let (name, rates) = rates::of_last_gpu(rates::load(&session.cache)).filter(|_| session.env.device.is_cpu())?;
     let steps = session.planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
-    let work = steps.filter_map(|(_, step)| session.planned.work.get(step.identity()));
-    let known: Vec<Estimate> = work.filter_map(|work| rates::rated(work, &rates)).collect();
-    let seconds: f64 = known.iter().map(|estimate| estimate.seconds).sum();
-    let about = if known.iter().any(|estimate| estimate.basis == Basis::AtMost) { "at most" } else { "about" };
-    (!known.is_empty()).then(|| format!("on {name}, the GPU measured last, {about} {}", text::duration(seconds)))
+    let shares = Shares::of(session);
+    let mut time = Time::default();
+    for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())) {
+        time.add(shares.rated(work, &rates));
+    }
+    (time.known > 0).then(|| format!("on {name}, the GPU measured last, {}", time.text()))
 }
 
 /// The experiment as it is read, as one text.

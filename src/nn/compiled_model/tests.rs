@@ -244,6 +244,60 @@ fn a_selection_agrees_with_whole_passes_at_every_step() {
     }
 }
 
+/// A scorer of which no bound is known.
+struct Unbounded<'w>(NetworkScorer<'w>);
+
+impl Scorer for Unbounded<'_> {
+    fn features(&self) -> usize {
+        self.0.features()
+    }
+
+    fn current(&mut self) -> f32 {
+        self.0.current()
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        self.0.candidates(candidates, scores);
+    }
+
+    fn mask(&mut self, feature: u32) {
+        self.0.mask(feature);
+    }
+}
+
+#[test]
+fn a_selection_that_stops_at_the_ceiling_is_the_exhaustive_one_to_the_bit() {
+    let mut at_ceiling = [0, 0];
+    for (place, sureness) in [1.0, 3000.0].into_iter().enumerate() {
+        let sure = |mut network: Network| {
+            for name in ["linear.weight", "linear.bias"] {
+                network.tensors.get_mut(name).unwrap().data.iter_mut().for_each(|value| *value *= sureness);
+            }
+            network
+        };
+        let networks = [
+            vec![network(Arch::Cnn, 1, None)],
+            vec![network(Arch::Resnet20, 2, None)],
+            vec![network(Arch::Resnet20, 2, Some(dropout(0.7, 3)))],
+            mixed().networks,
+        ];
+        for networks in networks {
+            let mut workspace = workspace(&model(networks.into_iter().map(sure).collect()));
+            workspace.draw(Use::Selection, 2);
+            let image = image();
+            let short = back_select(&mut NetworkScorer::new(&mut workspace, &image), watch_nothing).unwrap();
+            let mut whole = Unbounded(NetworkScorer::new(&mut workspace, &image));
+            let whole = back_select(&mut whole, watch_nothing).unwrap();
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!((&short.order, bits(&short.values)), (&whole.order, bits(&whole.values)));
+            assert_eq!((whole.effort.evaluated, short.effort.exhaustive), (36 * 37 / 2, 36 * 37 / 2));
+            at_ceiling[place] += short.effort.at_ceiling;
+        }
+    }
+    // Of four times 36 steps: of sure networks some but not all, of the others none.
+    assert!(at_ceiling[0] == 0 && (1..144).contains(&at_ceiling[1]), "{at_ceiling:?}");
+}
+
 #[test]
 fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
     let (model, image) = (mixed(), image());
