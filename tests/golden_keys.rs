@@ -275,8 +275,8 @@ fn the_cifar_experiment_is_planned_without_its_data() {
     }
     let plan = plan(&folder.path().join("cifar_resnet.toml"));
     assert!(steps(&plan).iter().all(|step| step["key"].is_null() && step["status"] == "run"), "{plan}");
-    // Two networks, five seeds; 60,000 images in shards of 16, ranked by one model of each network.
-    assert_eq!((count(&plan, "full"), count(&plan, "ranking")), (2 * 5, 2 * 60_000 / 16));
+    // Two networks, five seeds; 50,000 and 10,000 images in shards of 256, ranked by one model of each network.
+    assert_eq!((count(&plan, "full"), count(&plan, "ranking")), (2 * 5, 2 * (196 + 40)));
     // The control asks no model, so that one ranking of each split serves both networks.
     assert_eq!((count(&plan, "random-ranking"), count(&plan, "random-subset"), count(&plan, "subset")), (2, 2, 2 * 2));
     assert_eq!((count(&plan, "retrained"), count(&plan, "random-retrained")), (2 * 5, 2 * 5));
@@ -309,8 +309,8 @@ fn every_experiment_of_the_repository_is_planned_and_says_what_it_shows() {
 fn an_ensemble_takes_all_seeds_of_an_architecture_together() {
     let plan = plan(&repository().join("experiments/cifar_ensemble.toml"));
     assert_eq!((count(&plan, "full"), count(&plan, "ensemble")), (2 * 5, 2));
-    // Test images in shards of 16, ranked by one ensemble of each architecture.
-    assert_eq!((count(&plan, "ensemble-ranking"), count(&plan, "ensemble-subset")), (2 * 10_000 / 16, 2));
+    // Test images in shards of 256, ranked by one ensemble of each architecture.
+    assert_eq!((count(&plan, "ensemble-ranking"), count(&plan, "ensemble-subset")), (2 * 40, 2));
     // The ensemble on four sets of images; single networks on its subsets.
     assert_eq!(count(&plan, "ensemble-accuracy"), 2 * (4 + 5));
 }
@@ -323,6 +323,6 @@ fn every_corruption_and_severity_is_evaluated_and_a_sample_of_all_is_selected_fr
     // with dropout are asked about CIFAR-10 by a stage of their own.
     assert_eq!(count(&plan, "accuracy"), 2 * ((5 + 1) * (1 + 19 * 5) + 5 * 19 * 5));
     assert_eq!(count(&plan, "accuracy-with-dropout"), 2 * 5);
-    // 2,000 images in shards of 16.
-    assert_eq!((count(&plan, "corrupted-ranking"), count(&plan, "corrupted-sufficient")), (2 * 2_000 / 16, 2));
+    // 2,000 images in shards of 256.
+    assert_eq!((count(&plan, "corrupted-ranking"), count(&plan, "corrupted-sufficient")), (2 * 8, 2));
 }
