@@ -7,7 +7,6 @@
 //! `RAYON_NUM_THREADS` sets their number.
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use overinterp::nn::batches::SamplesError;
 use overinterp::nn::inference::Inference;
 use overinterp::nn::init::initial_tensors;
 use overinterp::nn::scorer::NetworkScorer;
-use overinterp::sis::{BackSelection, Effort, Scorer, back_select, watch_nothing};
+use overinterp::sis::{BackSelection, Effort, Exhaustive, back_select, watch_nothing};
 use overinterp::spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
 
 /// Images that one way selects before the other has its turn.
@@ -122,43 +121,12 @@ fn measure(model: &Model, images: &ImageSet, count: usize) -> Result<(), Box<dyn
     let Effort { evaluated, needed, exhaustive, steps, at_ceiling } = total;
     let [short, whole] = taken.map(|taken| taken.as_secs_f64());
     println!(
-        "{count} images: {evaluated} of {exhaustive} candidates, {:.2}x fewer in all, {:.2}x in the mean of the images, {:.3} for one needed, {at_ceiling} of {steps} \
-         steps at the ceiling; \
-         {short:.1} s for {whole:.1} s, {:.3}x less time",
+        "{count} images: {evaluated} of {exhaustive} candidates, {:.2}x fewer in all, {:.2}x in the mean of the images, \
+         {:.3} for one needed, {at_ceiling} of {steps} steps at the ceiling; {short:.1} s for {whole:.1} s, {:.3}x less time",
         exhaustive as f64 / evaluated as f64,
         ratios.iter().sum::<f64>() / ratios.len() as f64,
         evaluated as f64 / needed as f64,
         whole / short,
     );
     Ok(())
-}
-
-/// A scorer of which no ceiling is known.
-struct Exhaustive<S>(S);
-
-impl<S: Scorer> Scorer for Exhaustive<S> {
-    fn features(&self) -> usize {
-        self.0.features()
-    }
-
-    fn current(&mut self) -> f32 {
-        self.0.current()
-    }
-
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        self.0.candidates(candidates, scores);
-    }
-
-    fn candidates_while(
-        &mut self,
-        candidates: &[u32],
-        scores: &mut [f32],
-        go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        self.0.candidates_while(candidates, scores, go_on)
-    }
-
-    fn mask(&mut self, feature: u32) {
-        self.0.mask(feature);
-    }
 }

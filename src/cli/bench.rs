@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     let experiment = ExperimentArguments { set: arguments.set.clone(), stage: arguments.stage.clone(), machine };
     let session = Session::open(&arguments.files, &experiment)?;
     session.say_what_computes();
-    session.name_damage()?;
+    let view = session.view()?;
     let mut networks: Vec<(Arch, ImageShape)> = Vec::new();
     let steps = session.planned.plan.steps();
     for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())).flatten() {
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     }
     let measured = measured(&networks, &session.env.device, arguments)?;
     rates::save(cache, &measured)?;
-    stages(&session, &measured, arguments.format)?;
+    stages(&session, &Runs::of(&view, &session), &measured, arguments.format);
     Ok(session.ended(Status::Success))
 }
 
@@ -100,12 +100,11 @@ struct Stage {
 
 /// How long each stage takes, cached or not: at the rates that were measured, but selections by what those in the cache took
 /// where there are some.
-fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<(), Failure> {
-    let runs = Runs::of(&session.view()?, session);
+fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventFormat) {
     let mut stages: Vec<Stage> = Vec::new();
     let (mut total, mut on_gpu) = (Time::default(), Time::default());
-    let shares = Shares::of(session);
     let gpu = if session.env.device.is_cpu() { rates::of_last_gpu(rates::load(&session.cache)) } else { None };
+    let gpu = gpu.map(|(name, rates)| (name, rates, Shares::of(session)));
     for (_, step) in session.planned.plan.steps() {
         let name = &step.label().stage;
         let place = stages.iter().position(|stage| stage.name == *name).unwrap_or_else(|| {
@@ -120,7 +119,7 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<
         stage.time.add(estimate);
         if let Some(work) = work {
             total.add(estimate);
-            on_gpu.add(gpu.as_ref().and_then(|(_, rates)| shares.rated(work, rates)));
+            on_gpu.add(gpu.as_ref().and_then(|(_, rates, shares)| shares.rated(work, rates)));
         }
         let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
         stage.effort = stage.effort + noted.unwrap_or_default();
@@ -139,7 +138,7 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<
                 "effort": effort,
             }));
         }
-        return Ok(());
+        return;
     }
     outln!("\nAt these rates, from nothing");
     let width = stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
@@ -150,7 +149,7 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<
         }
     }
     outln!("\nIn all {}", total.text());
-    if let Some((name, _)) = gpu {
+    if let Some((name, ..)) = gpu {
         outln!("On {name}, the GPU measured last, {}", on_gpu.text());
     }
     if total.at_most {
@@ -159,5 +158,4 @@ fn stages(session: &Session, measured: &[Rates], format: EventFormat) -> Result<
              well-trained network it takes a tenth or less. Once its first images are in the cache, what they took counts."
         );
     }
-    Ok(())
 }

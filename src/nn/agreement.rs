@@ -98,7 +98,7 @@ impl<'a> Comparison<'a> {
                 for index in indexes {
                     let numbers = [index as u32];
                     let mut scorer = inference.scorer(&numbers)?;
-                    let agreement = agreement(&mut Alone::new(&mut scorer), reference(index), watch);
+                    let agreement = agreement(&mut Alone(&mut scorer), reference(index), watch);
                     scorer.check(&numbers)?;
                     let (class, full) = (scorer.classes()[0], scorer.full()[0]);
                     compared.push(ComparedImage { class, full, agreement: agreement? });

@@ -294,7 +294,7 @@ mod tests {
     use crate::artifacts::{Model, Network};
     use crate::nn::input_dropout::Use;
     use crate::nn::{arch, formula};
-    use crate::sis::{Alone, BackSelection, Scorer, back_select, back_select_in_lockstep, watch_nothing};
+    use crate::sis::{Alone, BackSelection, Exhaustive, Scorer, back_select, back_select_in_lockstep, watch_nothing};
     use crate::spec::{Arch, Normalise};
 
     const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
@@ -415,8 +415,7 @@ mod tests {
     fn exhaustive(model: &DeviceModel, images: &[f32]) -> Vec<BackSelection> {
         let alone = |image: &[f32]| {
             let mut scorer = scorer(model, image, 36);
-            let unbounded = Alone::new(&mut scorer).without_ceiling();
-            back_select(&mut { unbounded }, watch_nothing).unwrap()
+            back_select(&mut Exhaustive(Alone(&mut scorer)), watch_nothing).unwrap()
         };
         images.chunks(SHAPE.bytes()).map(alone).collect()
     }
@@ -445,7 +444,7 @@ mod tests {
         let (model, images) = (model(1.0), formula::images(1, SHAPE));
         let mut scorer = scorer(&model, &images, 16);
         let (class, full) = (scorer.classes()[0], scorer.full()[0]);
-        let mut alone = Alone::new(&mut scorer);
+        let mut alone = Alone(&mut scorer);
         assert_near(alone.current(), full);
         alone.mask(9);
         let mut scores = [0.0; 2];

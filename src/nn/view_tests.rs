@@ -140,7 +140,7 @@ fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_pa
         let numbers = [index as u32];
         let mut on_device = on_device.scorer(&numbers).unwrap().in_batches_of(48);
         assert_eq!(scorer.class(), on_device.classes()[0]);
-        let mut device = Alone::new(&mut on_device);
+        let mut device = Alone(&mut on_device);
         let class = scorer.class();
         let pixels: Vec<u32> = (0..SHAPE.pixels() as u32).filter(|pixel| *pixel != 8).collect();
         let (mut found, mut there) = (vec![0.0; pixels.len()], vec![0.0; pixels.len()]);

@@ -69,7 +69,9 @@ pub fn agreement<S: Scorer>(
     let mut kept: Vec<u32> = (0..features as u32).collect();
     let mut scores = vec![0.0; features];
     let mut found = Agreement::default();
-    let ceiling = scorer.bound().ceiling;
+    let bound = scorer.bound();
+    // Where the reference tells of its picks alone, one at the ceiling is the maximum.
+    let picks_may_decide = bound.ceiling.is_some() && reference.candidates.is_none();
     assert_eq!(reference.order.len(), reference.values.len(), "there is one value a step");
     for (step, (&pick, &value)) in reference.order.iter().zip(reference.values).enumerate() {
         if watch(Step { masked: step, total: reference.order.len() }).is_break() {
@@ -77,12 +79,10 @@ pub fn agreement<S: Scorer>(
         }
         let scores = &mut scores[..kept.len()];
         let place = kept.binary_search(&pick).expect("a feature is masked once");
-        // Where the reference tells of its picks alone, one at the ceiling is the maximum.
-        let decided = ceiling.filter(|_| reference.candidates.is_none()).is_some_and(|ceiling| {
+        if picks_may_decide {
             scorer.candidates(&[pick], &mut scores[place..=place]);
-            scores[place].to_bits() == ceiling.to_bits()
-        });
-        if decided {
+        }
+        if picks_may_decide && bound.is_reached_by(scores[place]) {
             scores.fill(scores[place]);
         } else {
             scorer.candidates(&kept, scores);

@@ -72,8 +72,8 @@ pub(super) struct Growing {
 
 impl Growing {
     /// Of so many features, none of which is taken yet.
-    pub const fn new(features: usize, threshold: f64) -> Self {
-        Self { features, threshold, members: Vec::new(), ending: None, effort: Effort::NONE }
+    pub fn new(features: usize, threshold: f64) -> Self {
+        Self { features, threshold, members: Vec::new(), ending: None, effort: Effort::default() }
     }
 
     /// The features that members have, which are masked for good; none once the collection is complete.

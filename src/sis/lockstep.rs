@@ -68,33 +68,16 @@ fn next_member<S: LockstepScorer>(growing: &mut Growing, scorer: &mut S, input: 
 }
 
 /// One input, the first, of a scorer of several.
-pub struct Alone<'s, S> {
-    scorer: &'s mut S,
-    bound: Bound,
-}
-
-impl<'s, S: LockstepScorer> Alone<'s, S> {
-    /// With the scorer's own bound.
-    pub fn new(scorer: &'s mut S) -> Self {
-        let bound = scorer.bound();
-        Self { scorer, bound }
-    }
-
-    /// As if nothing were known of a bound, so that a selection evaluates everything.
-    #[must_use]
-    pub fn without_ceiling(self) -> Self {
-        Self { bound: Bound::UNKNOWN, ..self }
-    }
-}
+pub struct Alone<'s, S>(pub &'s mut S);
 
 impl<S: LockstepScorer> Scorer for Alone<'_, S> {
     fn features(&self) -> usize {
-        self.scorer.features()
+        self.0.features()
     }
 
     fn current(&mut self) -> f32 {
         let mut value = [0.0];
-        self.scorer.values(&[0], &mut value);
+        self.0.values(&[0], &mut value);
         value[0]
     }
 
@@ -109,15 +92,15 @@ impl<S: LockstepScorer> Scorer for Alone<'_, S> {
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let candidates: Vec<Candidate> = candidates.iter().map(|&feature| Candidate { input: 0, feature }).collect();
-        self.scorer.candidates(&candidates, scores, go_on)
+        self.0.candidates(&candidates, scores, go_on)
     }
 
     fn mask(&mut self, feature: u32) {
-        self.scorer.mask(&[Candidate { input: 0, feature }]);
+        self.0.mask(&[Candidate { input: 0, feature }]);
     }
 
     fn bound(&self) -> Bound {
-        self.bound
+        self.0.bound()
     }
 }
 

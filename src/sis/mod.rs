@@ -42,5 +42,5 @@ pub use find::{FindSisError, Sis, find_sis};
 pub use lockstep::{Alone, back_select_in_lockstep, collections_in_lockstep};
 pub use noise::GradientNoise;
 pub use order::{random_order, subset_of_order};
-pub use scorer::{Bound, Candidate, CurveScorer, GradientScorer, LockstepScorer, Scorer, norm};
+pub use scorer::{Bound, Candidate, CurveScorer, Exhaustive, GradientScorer, LockstepScorer, Scorer, norm};
 pub use search::Effort;

@@ -41,6 +41,38 @@ pub trait Scorer {
     }
 }
 
+/// A scorer as if nothing were known of a bound: a selection by it evaluates every candidate, which is what shorter ones are
+/// held against.
+#[derive(Debug)]
+pub struct Exhaustive<S>(pub S);
+
+impl<S: Scorer> Scorer for Exhaustive<S> {
+    fn features(&self) -> usize {
+        self.0.features()
+    }
+
+    fn current(&mut self) -> f32 {
+        self.0.current()
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+        self.0.candidates(candidates, scores);
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.0.candidates_while(candidates, scores, go_on)
+    }
+
+    fn mask(&mut self, feature: u32) {
+        self.0.mask(feature);
+    }
+}
+
 /// What a selection may rest on to evaluate fewer candidates than there are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
@@ -60,6 +92,12 @@ impl Bound {
     #[must_use]
     pub const fn softmax(group: usize) -> Self {
         Self { ceiling: Some(1.0), group }
+    }
+
+    /// Whether a score is at the ceiling, to the bit.
+    #[must_use]
+    pub fn is_reached_by(&self, score: f32) -> bool {
+        self.ceiling.is_some_and(|ceiling| score.to_bits() == ceiling.to_bits())
     }
 }
 

@@ -31,11 +31,6 @@ pub struct Effort {
     pub at_ceiling: u64,
 }
 
-impl Effort {
-    /// Nothing evaluated yet.
-    pub const NONE: Self = Self { evaluated: 0, needed: 0, exhaustive: 0, steps: 0, at_ceiling: 0 };
-}
-
 impl AddAssign for Effort {
     fn add_assign(&mut self, other: Self) {
         self.evaluated += other.evaluated;
@@ -79,7 +74,7 @@ impl Search {
     pub fn told(&mut self, scores: &[f32]) -> Option<usize> {
         let these = self.next(scores.len());
         self.effort.evaluated += these.len() as u64;
-        let reaches = |score: &f32| self.bound.ceiling.is_some_and(|ceiling| score.to_bits() == ceiling.to_bits());
+        let reaches = |score: &f32| self.bound.is_reached_by(*score);
         let best = if let Some(place) = scores[these.clone()].iter().position(reaches) {
             let best = these.start + place;
             self.front = Some(best + 1);

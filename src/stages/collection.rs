@@ -1,17 +1,14 @@
 //! `collection`: all disjoint sufficient input subsets of each image (`SIScollection`, Carter et al. 2019).
 
-use candle_core::Device;
 use serde::Serialize;
 
-use crate::artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, ImageSet, Model};
+use crate::artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
-use crate::nn::device_inference::DeviceInference;
-use crate::nn::inference::Inference;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{Collection, Ending, Member, Stopped, collection, collections_in_lockstep};
 
-use super::inference::{Finding, noted, say_effort};
+use super::inference::{Asked, Finding, noted, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
@@ -42,16 +39,16 @@ impl Stage<Env> for Collect {
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
         let finding = Finding::new(context, self.range.count);
-        let asked = Asked::new(&model, &images, &context.env().device)?;
+        let asked = Asked::for_scores(&model, &images, &context.env().device)?;
         let identity = Identity::of(&model, &context.env().device);
         let collect = |part: Range| {
-            let (images, efforts) = asked.collections(part, self.threshold, &finding)?.into_iter().unzip();
+            let (images, efforts) = collections(&asked, part, self.threshold, &finding)?.into_iter().unzip();
             Ok(Collections { first: part.first, pixels, threshold: self.threshold, images, efforts })
         };
         let skip = |part: Range| finding.add(part.count);
         let mut found =
             Collections { first: self.range.first, pixels, threshold: self.threshold, images: vec![], efforts: vec![] };
-        for part in in_parts(context, identity, self.range, asked.part(), skip, collect)? {
+        for part in in_parts(context, identity, self.range, asked.part(PART), skip, collect)? {
             found.images.extend(part.images);
             found.efforts.extend(part.efforts);
         }
@@ -63,62 +60,41 @@ impl Stage<Env> for Collect {
 /// Images that a CPU searches before they are kept.
 const PART: usize = 4;
 
-/// A model that is asked about images.
-enum Asked<'a> {
-    /// On the CPU, an image a thread.
-    Cpu(Inference<'a>),
-    /// On a device without the fused engine, many images in lockstep.
-    Device(DeviceInference<'a>),
-}
-
-impl<'a> Asked<'a> {
-    fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
-        let asked = if device.is_cpu() {
-            Inference::for_scores(model, images).map(Self::Cpu)
-        } else {
-            DeviceInference::new(model, images, device).map(Self::Device)
-        };
-        asked.map_err(StageError::failed)
-    }
-
-    /// How many images' collections an interruption may cost.
-    fn part(&self) -> usize {
-        match self {
-            Self::Cpu(_) => PART.max(2 * rayon::current_num_threads()),
-            Self::Device(inference) => inference.together(),
+/// The collections of some images.
+fn collections(
+    asked: &Asked<'_>,
+    range: Range,
+    threshold: f64,
+    finding: &Finding<'_>,
+) -> Result<Vec<Found>, StageError> {
+    let inference = match asked {
+        Asked::Cpu(inference) => {
+            return inference.for_each(range.indexes(), |workspace, index, image| {
+                let mut scorer = NetworkScorer::new(workspace, image);
+                let class = scorer.class();
+                let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
+                let found = collection(&mut scorer, restart, threshold, finding.watch());
+                scorer.check(index)?;
+                let found = found.map_err(|Stopped| StageError::Cancelled)?;
+                finding.add(1);
+                Ok(stored(class, found))
+            });
         }
+        Asked::Device(inference) => inference,
+    };
+    let mut all = Vec::with_capacity(range.count);
+    for numbers in inference.groups(range.indexes()) {
+        let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
+        let found = collections_in_lockstep(&mut scorer, threshold, finding.watch());
+        scorer.check(&numbers)?;
+        let classes = scorer.classes().to_vec();
+        // A device that failed has stopped the selections, too.
+        scorer.finish().map_err(StageError::failed)?;
+        let found = found.map_err(|Stopped| StageError::Cancelled)?;
+        finding.add(numbers.len());
+        all.extend(classes.into_iter().zip(found).map(|(class, found)| stored(class, found)));
     }
-
-    fn collections(&self, range: Range, threshold: f64, finding: &Finding<'_>) -> Result<Vec<Found>, StageError> {
-        let inference = match self {
-            Self::Cpu(inference) => {
-                return inference.for_each(range.indexes(), |workspace, index, image| {
-                    let mut scorer = NetworkScorer::new(workspace, image);
-                    let class = scorer.class();
-                    let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
-                    let found = collection(&mut scorer, restart, threshold, finding.watch());
-                    scorer.check(index)?;
-                    let found = found.map_err(|Stopped| StageError::Cancelled)?;
-                    finding.add(1);
-                    Ok(stored(class, found))
-                });
-            }
-            Self::Device(inference) => inference,
-        };
-        let mut all = Vec::with_capacity(range.count);
-        for numbers in inference.groups(range.indexes()) {
-            let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
-            let found = collections_in_lockstep(&mut scorer, threshold, finding.watch());
-            scorer.check(&numbers)?;
-            let classes = scorer.classes().to_vec();
-            // A device that failed has stopped the selections, too.
-            scorer.finish().map_err(StageError::failed)?;
-            let found = found.map_err(|Stopped| StageError::Cancelled)?;
-            finding.add(numbers.len());
-            all.extend(classes.into_iter().zip(found).map(|(class, found)| stored(class, found)));
-        }
-        Ok(all)
-    }
+    Ok(all)
 }
 
 /// What was found of an image, and what it took.

@@ -15,14 +15,12 @@ use crate::checkpoint::{
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::batches::Samples;
-use crate::nn::device_inference::DeviceInference;
 use crate::nn::finite::NotFinite;
-use crate::nn::inference::Inference;
 use crate::nn::predict::{PredictError, logits};
 use crate::nn::scorer::{NetworkScorer, probability};
 use crate::spec::Selection;
 
-use super::inference::Watcher;
+use super::inference::{Asked, Watcher};
 use super::named_files::{FileKind, HashedFile};
 use super::{DataSplit, Env, Range, SelectionFiles};
 
@@ -143,17 +141,17 @@ impl ImportSelection {
         images: &ImageSet,
         context: &Context<'_, Env>,
     ) -> Result<Vec<(u16, f32)>, StageError> {
-        let device = &context.env().device;
-        if device.is_cpu() {
-            let inference = Inference::for_scores(model, images).map_err(StageError::failed)?;
-            return inference.for_each(self.range.indexes(), |workspace, index, image| {
-                let scorer = NetworkScorer::new(workspace, image);
-                scorer.check(index)?;
-                let said = (scorer.class() as u16, scorer.full());
-                if context.cancelled() { Err(StageError::Cancelled) } else { Ok(said) }
-            });
-        }
-        let inference = DeviceInference::new(model, images, device).map_err(StageError::failed)?;
+        let inference = match Asked::for_scores(model, images, &context.env().device)? {
+            Asked::Cpu(inference) => {
+                return inference.for_each(self.range.indexes(), |workspace, index, image| {
+                    let scorer = NetworkScorer::new(workspace, image);
+                    scorer.check(index)?;
+                    let said = (scorer.class() as u16, scorer.full());
+                    if context.cancelled() { Err(StageError::Cancelled) } else { Ok(said) }
+                });
+            }
+            Asked::Device(inference) => inference,
+        };
         let mut asked = Vec::with_capacity(self.range.count);
         for numbers in inference.groups(self.range.indexes()) {
             let scorer = inference.scorer(&numbers).map_err(StageError::failed)?;

@@ -1,12 +1,16 @@
-//! What stages that ask a model share: the watchers that pass on to the engine how far they have come.
+//! What stages that ask a model share: who is asked, and the watchers that pass on to the engine how far they have come.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::artifacts::Effort;
+use candle_core::Device;
+
+use crate::artifacts::{Effort, ImageSet, Model};
 use crate::engine::stage::{Context, StageError};
 use crate::nn::batches::SamplesError;
+use crate::nn::device_inference::DeviceInference;
 use crate::nn::finite::NotFinite;
+use crate::nn::inference::Inference;
 use crate::nn::observer::Observer;
 use crate::nn::predict::PredictError;
 use crate::sis::{self, Step};
@@ -52,6 +56,43 @@ impl Observer for Watcher<'_> {
 
     fn cancelled(&self) -> bool {
         self.0.cancelled()
+    }
+}
+
+/// A model that is asked about images.
+pub(super) enum Asked<'a> {
+    /// On the CPU: an image a thread, or a group.
+    Cpu(Inference<'a>),
+    /// On a device without the fused engine: as many images as it pays, in lockstep or side by side.
+    Device(DeviceInference<'a>),
+}
+
+impl<'a> Asked<'a> {
+    /// To be asked for logits, of whole images and of images with pixels masked.
+    pub(super) fn for_scores(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
+        let asked = if device.is_cpu() {
+            Inference::for_scores(model, images).map(Self::Cpu)
+        } else {
+            DeviceInference::new(model, images, device).map(Self::Device)
+        };
+        asked.map_err(StageError::failed)
+    }
+
+    /// To be asked for gradients with respect to the mask.
+    pub(super) fn for_gradients(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
+        if device.is_cpu() {
+            return Inference::for_gradients(model, images).map(Self::Cpu).map_err(StageError::failed);
+        }
+        // A device's networks serve both.
+        Self::for_scores(model, images, device)
+    }
+
+    /// How many images' exact selections an interruption may cost: on the CPU so many, or more where many threads share them.
+    pub(super) fn part(&self, on_cpu: usize) -> usize {
+        match self {
+            Self::Cpu(_) => on_cpu.max(2 * rayon::current_num_threads()),
+            Self::Device(inference) => inference.together(),
+        }
     }
 }
 

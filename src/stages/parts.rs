@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
 use candle_core::Device;
 
 use crate::artifacts::Model;
+use crate::bounded;
 use crate::engine::stage::{Artifact, Context, StageError};
 use crate::nn::rates::processor;
 
@@ -20,8 +21,6 @@ use super::{Env, Range};
 
 /// The file with the hash of the others, written last.
 const WHOLE: &str = "whole";
-/// The same while it is written.
-const UNFINISHED: &str = "whole.unfinished";
 /// The file with the seconds that the part took.
 const SECONDS: &str = "seconds";
 
@@ -135,12 +134,8 @@ fn save<A: Artifact>(part: &A, dir: &Path, identity: Identity, seconds: f64) -> 
     part.save(dir)?;
     fs::write(dir.join(SECONDS), seconds.to_string())?;
     let hash = hash_of(dir, identity)?;
-    let unfinished = dir.join(UNFINISHED);
-    let mut file = File::create(&unfinished)?;
-    file.write_all(identity.0.as_bytes())?;
-    file.write_all(hash.as_bytes())?;
-    file.sync_all()?;
-    Ok(fs::rename(&unfinished, dir.join(WHOLE))?)
+    let whole = [identity.0.as_bytes().as_slice(), hash.as_bytes()].concat();
+    Ok(bounded::replace(&dir.join(WHOLE), &whole)?)
 }
 
 /// Of the identity and the names and contents of all files but [`WHOLE`].
@@ -148,7 +143,7 @@ fn hash_of(dir: &Path, identity: Identity) -> io::Result<blake3::Hash> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name() != WHOLE && entry.file_name() != UNFINISHED {
+        if entry.file_name() != WHOLE {
             files.insert(entry.file_name(), blake3::hash(&fs::read(entry.path())?));
         }
     }

@@ -3,10 +3,9 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use candle_core::Device;
 use serde::Serialize;
 
-use crate::artifacts::{Curve, ImageSet, Model, Ranking};
+use crate::artifacts::{Curve, Model, Ranking};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
@@ -21,7 +20,7 @@ use crate::sis::{
 };
 use crate::spec::{RandomSeeds, Seed, Selection};
 
-use super::inference::{Masking, noted, say_effort};
+use super::inference::{Asked, Masking, noted, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
@@ -69,14 +68,15 @@ impl Stage<Env> for Select {
             (method, Some(model)) => {
                 let model = context.load(model)?;
                 let pixels = images.shape.pixels();
-                let ranker = Ranker {
-                    method,
-                    asked: Asked::new(method, &model, &images, &context.env().device)?,
-                    masking: Masking::new(context, self.range.count * pixels),
+                let device = &context.env().device;
+                let asked = match Gradients::of(method)? {
+                    Some(_) => Asked::for_gradients(&model, &images, device)?,
+                    None => Asked::for_scores(&model, &images, device)?,
                 };
-                let size = if *method == Selection::Backward { ranker.asked.part() } else { self.range.count };
+                let ranker = Ranker { method, asked, masking: Masking::new(context, self.range.count * pixels) };
+                let size = if *method == Selection::Backward { ranker.asked.part(PART) } else { self.range.count };
                 let skip = |part: Range| ranker.masking.skip(part.count * pixels);
-                let identity = Identity::of(&model, &context.env().device);
+                let identity = Identity::of(&model, device);
                 for part in in_parts(context, identity, self.range, size, skip, |part| ranker.ranking(part, pixels))? {
                     ranking.extend(part);
                 }
@@ -123,33 +123,6 @@ struct Ranker<'a> {
     method: &'a Selection,
     asked: Asked<'a>,
     masking: Masking<'a>,
-}
-
-/// A model that is asked about images.
-enum Asked<'a> {
-    /// On the CPU: an image a thread, or a group.
-    Cpu(Inference<'a>),
-    /// On a device without the fused engine: as many images as it pays, in lockstep or side by side.
-    Device(DeviceInference<'a>),
-}
-
-impl<'a> Asked<'a> {
-    fn new(method: &Selection, model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
-        let asked = match (device.is_cpu(), Gradients::of(method)?) {
-            (false, _) => DeviceInference::new(model, images, device).map(Self::Device),
-            (true, Some(_)) => Inference::for_gradients(model, images).map(Self::Cpu),
-            (true, None) => Inference::for_scores(model, images).map(Self::Cpu),
-        };
-        asked.map_err(StageError::failed)
-    }
-
-    /// How many images' exact selections an interruption may cost.
-    fn part(&self) -> usize {
-        match self {
-            Self::Cpu(_) => PART.max(2 * rayon::current_num_threads()),
-            Self::Device(inference) => inference.together(),
-        }
-    }
 }
 
 impl Ranker<'_> {

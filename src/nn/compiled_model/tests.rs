@@ -12,7 +12,7 @@ use crate::nn::init::initial_tensors;
 use crate::nn::observer::Unobserved;
 use crate::nn::predict;
 use crate::nn::scorer::{NetworkScorer, argmax, probability};
-use crate::sis::{Alone, Scorer, back_select, watch_nothing};
+use crate::sis::{Alone, Exhaustive, Scorer, back_select, watch_nothing};
 use crate::spec::{Arch, Fraction, ImageShape, Normalise, Seed};
 
 const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
@@ -244,27 +244,6 @@ fn a_selection_agrees_with_whole_passes_at_every_step() {
     }
 }
 
-/// A scorer of which no bound is known.
-struct Unbounded<'w>(NetworkScorer<'w>);
-
-impl Scorer for Unbounded<'_> {
-    fn features(&self) -> usize {
-        self.0.features()
-    }
-
-    fn current(&mut self) -> f32 {
-        self.0.current()
-    }
-
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        self.0.candidates(candidates, scores);
-    }
-
-    fn mask(&mut self, feature: u32) {
-        self.0.mask(feature);
-    }
-}
-
 #[test]
 fn a_selection_that_stops_at_the_ceiling_is_the_exhaustive_one_to_the_bit() {
     let mut at_ceiling = [0, 0];
@@ -286,7 +265,7 @@ fn a_selection_that_stops_at_the_ceiling_is_the_exhaustive_one_to_the_bit() {
             workspace.draw(Use::Selection, 2);
             let image = image();
             let short = back_select(&mut NetworkScorer::new(&mut workspace, &image), watch_nothing).unwrap();
-            let mut whole = Unbounded(NetworkScorer::new(&mut workspace, &image));
+            let mut whole = Exhaustive(NetworkScorer::new(&mut workspace, &image));
             let whole = back_select(&mut whole, watch_nothing).unwrap();
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!((&short.order, bits(&short.values)), (&whole.order, bits(&whole.values)));
@@ -305,7 +284,7 @@ fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
     let seen = device.draw(Use::Selection, &[1]).unwrap();
     let mut device_scorer = DeviceScorer::new(&device, seen, &image, SHAPE).unwrap().in_batches_of(48);
     let class = device_scorer.classes()[0];
-    let mut scorer = Alone::new(&mut device_scorer);
+    let mut scorer = Alone(&mut device_scorer);
     scorer.mask(4);
     let mut scores = [0.0; 36];
     let pixels: Vec<u32> = (0..36).collect();
