@@ -28,6 +28,7 @@ use crate::stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Images, 
 
 pub use analyse::Analysed;
 pub use perhaps::Unresolved;
+pub use work::model_number;
 
 use images::{KnownSplit, data_ref};
 use models::Normalised;

@@ -7,6 +7,8 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Damage;
 use crate::engine::stage::ArtifactError;
 
@@ -15,7 +17,8 @@ pub(super) const EFFORT: &str = "effort.csv";
 const HEADER: &str = "evaluated,needed,exhaustive,steps,steps-at-ceiling";
 
 /// How many candidates the backward selection of an image has evaluated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Effort {
     /// Those that were.
     pub evaluated: u64,
@@ -26,6 +29,7 @@ pub struct Effort {
     /// Steps.
     pub steps: u64,
     /// Steps that the ceiling decided.
+    #[serde(rename = "steps-at-ceiling")]
     pub at_ceiling: u64,
 }
 

@@ -13,7 +13,7 @@ use super::args::{BenchArguments, EventFormat, ExperimentArguments, MachineArgum
 use super::failure::{Failure, Status};
 use super::rates::{Runs, Shares, Time};
 use super::session::{Chosen, PassedOver, Session, choose_device, use_threads};
-use super::{json, rates, text};
+use super::{first_images, json, rates, text};
 
 pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     if arguments.files.is_empty() {
@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     }
     let measured = measured(&networks, &session.env.device, arguments)?;
     rates::save(cache, &measured)?;
+    first_images::learn(&session, &measured, arguments.first_images, arguments.format)?;
     stages(&session, &Runs::of(&view, &session), &measured, arguments.format);
     Ok(session.ended(Status::Success))
 }
@@ -104,7 +105,7 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
     let mut stages: Vec<Stage> = Vec::new();
     let (mut total, mut on_gpu) = (Time::default(), Time::default());
     let gpu = if session.env.device.is_cpu() { rates::of_last_gpu(rates::load(&session.cache)) } else { None };
-    let gpu = gpu.map(|(name, rates)| (name, rates, Shares::of(session)));
+    let shares = Shares::all(session);
     for (_, step) in session.planned.plan.steps() {
         let name = &step.label().stage;
         let place = stages.iter().position(|stage| stage.name == *name).unwrap_or_else(|| {
@@ -115,11 +116,11 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
         stage.steps += 1;
         // What asks no network takes no time beside what does.
         let work = session.planned.work.get(step.identity());
-        let estimate = work.and_then(|work| runs.of_selection(work).or_else(|| rates::rated(work, measured)));
+        let estimate = work.and_then(|work| runs.at_rates(work, &shares, measured));
         stage.time.add(estimate);
         if let Some(work) = work {
             total.add(estimate);
-            on_gpu.add(gpu.as_ref().and_then(|(_, rates, shares)| shares.rated(work, rates)));
+            on_gpu.add(gpu.as_ref().and_then(|(_, rates)| shares.rated(work, rates)));
         }
         let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
         stage.effort = stage.effort + noted.unwrap_or_default();
@@ -127,12 +128,7 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
     if format == EventFormat::Json {
         for Stage { name, steps, time, effort } in stages {
             let seconds = (time.known > 0).then_some(time.seconds);
-            let effort = (effort.exhaustive > 0).then(|| {
-                json!({
-                    "evaluated": effort.evaluated, "needed": effort.needed, "exhaustive": effort.exhaustive,
-                    "steps": effort.steps, "steps-at-ceiling": effort.at_ceiling,
-                })
-            });
+            let effort = (effort.exhaustive > 0).then(|| json!(effort));
             json::line(&json!({
                 "stage": name, "steps": steps, "seconds": seconds, "at-most": time.at_most, "unknown": time.unknown,
                 "effort": effort,
@@ -149,13 +145,13 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
         }
     }
     outln!("\nIn all {}", total.text());
-    if let Some((name, ..)) = gpu {
+    if let Some((name, _)) = gpu {
         outln!("On {name}, the GPU measured last, {}", on_gpu.text());
     }
     if total.at_most {
         outln!(
             "\nA selection evaluates no candidate behind the first one that leaves the network sure to the last digit: by a \
-             well-trained network it takes a tenth or less. Once its first images are in the cache, what they took counts."
+             well-trained network it takes a tenth or less. Once a network is in the cache, its first images tell."
         );
     }
 }

@@ -21,6 +21,7 @@ mod export;
 mod failure;
 mod figures;
 mod files;
+mod first_images;
 mod human_study;
 mod interrupt;
 mod json;

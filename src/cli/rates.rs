@@ -16,6 +16,7 @@ use crate::nn::rates::{model_of_processor, processor};
 use crate::spec::{Activity, Rates, Work};
 
 use super::failure::Failure;
+use super::first_images;
 use super::remaining::Expected;
 use super::session::Session;
 use super::text;
@@ -115,6 +116,13 @@ impl Time {
 pub(super) struct Shares(BTreeMap<u64, Effort>);
 
 impl Shares {
+    /// Those in the cache, and what `bench` has learnt of others.
+    pub fn all(session: &Session) -> Self {
+        let mut of_models = first_images::load(&session.cache);
+        of_models.append(&mut Self::of(session).0);
+        Self(of_models)
+    }
+
     /// Those in the cache.
     pub fn of(session: &Session) -> Self {
         let planned = &session.planned;
@@ -131,15 +139,22 @@ impl Shares {
         Self(of_models)
     }
 
+    /// Whether it is known how much a model evaluates.
+    pub fn knows(&self, model: u64) -> bool {
+        self.0.get(&model).is_some_and(|effort| effort.exhaustive > 0)
+    }
+
     /// What rates say of work, selections by what their models have evaluated so far.
     pub fn rated(&self, work: &[Work], rates: &[Rates]) -> Option<Estimate> {
-        let estimate = rated(work, rates)?;
-        let selects = work.iter().find(|work| work.activity == Activity::Select);
-        let of_model = selects.and_then(|work| self.0.get(&work.model)).filter(|effort| effort.exhaustive > 0);
-        Some(of_model.map_or(estimate, |effort| Estimate {
-            seconds: estimate.seconds * effort.evaluated as f64 / effort.exhaustive as f64,
-            basis: Basis::Alike,
-        }))
+        self.of_selection(work, rates).or_else(|| rated(work, rates))
+    }
+
+    /// What rates say of a selection by a model that has evaluated some candidates.
+    fn of_selection(&self, work: &[Work], rates: &[Rates]) -> Option<Estimate> {
+        let selects = work.iter().find(|work| work.activity == Activity::Select)?;
+        let effort = self.0.get(&selects.model).filter(|effort| effort.exhaustive > 0)?;
+        let share = effort.evaluated as f64 / effort.exhaustive as f64;
+        rated(work, rates).map(|Estimate { seconds, .. }| Estimate { seconds: seconds * share, basis: Basis::Alike })
     }
 }
 
@@ -160,11 +175,11 @@ pub(super) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)>
 pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> Schedule {
     let planned = &session.planned;
     let rates = present(load(&session.cache), &processor(&session.env.device));
-    let runs = Runs::of(view, session);
+    let (runs, shares) = (Runs::of(view, session), Shares::all(session));
     schedule.estimated_by(&planned.plan, |step, earlier| {
         let Some(work) = planned.work.get(step.identity()) else { return earlier };
         let learns = work.iter().any(|work| work.activity == Activity::Learn);
-        runs.estimate(work).or_else(|| rated(work, &rates)).or(earlier.filter(|_| learns))
+        runs.estimate(work, &shares, &rates).or(earlier.filter(|_| learns))
     })
 }
 
@@ -229,13 +244,22 @@ impl Runs {
         Self(runs.collect())
     }
 
-    /// What they say of work that depends on a network's weights.
-    pub fn of_selection(&self, work: &[Work]) -> Option<Estimate> {
-        if work.iter().any(depends_on_weights) { self.estimate(work) } else { None }
+    /// How long work takes by rates that were just measured: a selection as [`Runs::estimate`] has it, all else by the rates.
+    pub fn at_rates(&self, work: &[Work], shares: &Shares, rates: &[Rates]) -> Option<Estimate> {
+        if work.iter().any(depends_on_weights) { self.estimate(work, shares, rates) } else { rated(work, rates) }
+    }
+
+    /// How long work takes: as in the runs that there were, or else by rates. A selection takes what selections by the same
+    /// model took, or else the share of candidates that it has evaluated elsewhere, or what others of its architecture took.
+    pub fn estimate(&self, work: &[Work], shares: &Shares, rates: &[Rates]) -> Option<Estimate> {
+        match self.timed(work) {
+            Some(of_model @ Estimate { basis: Basis::Alike, .. }) => Some(of_model),
+            of_others => shares.of_selection(work, rates).or(of_others).or_else(|| rated(work, rates)),
+        }
     }
 
     /// What they say of work.
-    pub fn estimate(&self, work: &[Work]) -> Option<Estimate> {
+    fn timed(&self, work: &[Work]) -> Option<Estimate> {
         let estimate = |seconds: f64, basis| Estimate { seconds, basis };
         match parts(work) {
             // All networks of an ensemble do the same work as often.
@@ -318,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_selection_takes_as_long_as_the_first_images_of_its_model() {
-        let estimate = |work: &[Work]| runs().estimate(work).map(|estimate| (estimate.seconds, estimate.basis));
+        let estimate = |work: &[Work]| runs().timed(work).map(|estimate| (estimate.seconds, estimate.basis));
         assert_eq!(estimate(&[work(Activity::Select, 2_000, 1)]), Some((3.0, Basis::Alike)));
         // An ensemble's step is timed as a whole.
         let ensemble = [work(Activity::Select, 2_000, 3), work(Activity::Select, 2_000, 3)];
@@ -328,7 +352,9 @@ mod tests {
         assert_eq!(estimate(&[work(Activity::Collect, 2, 1)]), None);
         // What does not depend on weights is timed by every model.
         assert_eq!(estimate(&[work(Activity::Classify, 200, 9)]), Some((2.0, Basis::Alike)));
-        assert_eq!(runs().of_selection(&[work(Activity::Classify, 200, 9)]), None);
+        // Unless the rates are wanted.
+        let at_rates = runs().at_rates(&[work(Activity::Classify, 200, 9)], &Shares(BTreeMap::new()), &[rates()]);
+        assert_eq!(at_rates.map(|estimate| (estimate.seconds, estimate.basis)), Some((200.0, Basis::Rates)));
     }
 
     #[test]
@@ -352,6 +378,19 @@ mod tests {
         assert_eq!(rated(Activity::Select, 1), Some((1.0, Basis::Alike)));
         assert_eq!(rated(Activity::Select, 2), Some((5.0, Basis::AtMost)));
         assert_eq!(rated(Activity::Score, 1), Some((5.0, Basis::Rates)));
+    }
+
+    #[test]
+    fn a_models_own_time_counts_before_its_first_images_and_those_before_other_models() {
+        let effort = Effort { evaluated: 20, exhaustive: 100, ..Effort::default() };
+        let shares = Shares([(1, effort), (4, effort)].into());
+        let estimate = |model| {
+            let estimate = runs().at_rates(&[work(Activity::Select, 2_000, model)], &shares, &[rates()]);
+            estimate.map(|estimate| (estimate.seconds, estimate.basis))
+        };
+        assert_eq!(estimate(1), Some((3.0, Basis::Alike)));
+        assert_eq!(estimate(4), Some((40.0, Basis::Alike)));
+        assert_eq!(estimate(5), Some((34.4, Basis::Similar)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod device_scorer;
 pub mod dropout;
 pub mod evaluation;
 pub mod finite;
+pub mod first_images;
 pub mod fit;
 mod folding;
 #[cfg(test)]

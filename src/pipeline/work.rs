@@ -14,6 +14,12 @@ pub(super) struct Workload {
     work: BTreeMap<StepKey, Vec<Work>>,
 }
 
+/// The number by which work names the model that does it: sixteen digits of its key's hash.
+#[must_use]
+pub fn model_number(model: &StepKey) -> u64 {
+    model.hash().get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+}
+
 /// A network of a model, and how often it is asked for one answer.
 #[derive(Clone, Copy, Debug)]
 struct Network {
@@ -106,8 +112,7 @@ impl Workload {
     fn of(&self, model: &StepKey, split: &KnownSplit, activity: Activity, times: u64) -> Vec<Work> {
         let Some(shape) = split.shape else { return Vec::new() };
         let networks = self.models.get(model).into_iter().flatten();
-        // Sixteen digits of a hash.
-        let model = model.hash().get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+        let model = model_number(model);
         let work = |&Network { arch, samples }| Work { arch, shape, activity, times: times * samples, model };
         networks.map(work).collect()
     }

@@ -5,10 +5,11 @@ use serde::Serialize;
 use crate::artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
+use crate::nn::first_images::noted;
 use crate::nn::scorer::NetworkScorer;
 use crate::sis::{Collection, Ending, Member, Stopped, collection, collections_in_lockstep};
 
-use super::inference::{Asked, Finding, noted, say_effort};
+use super::inference::{Asked, Finding, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 

@@ -13,7 +13,7 @@ use crate::nn::finite::NotFinite;
 use crate::nn::inference::Inference;
 use crate::nn::observer::Observer;
 use crate::nn::predict::PredictError;
-use crate::sis::{self, Step};
+use crate::sis::Step;
 
 use super::Env;
 
@@ -94,12 +94,6 @@ impl<'a> Asked<'a> {
             Self::Device(inference) => inference.together(),
         }
     }
-}
-
-/// What a backward selection took, as its result notes it.
-pub(super) const fn noted(effort: sis::Effort) -> Effort {
-    let sis::Effort { evaluated, needed, exhaustive, steps, at_ceiling } = effort;
-    Effort { evaluated, needed, exhaustive, steps, at_ceiling }
 }
 
 /// Says what backward selections took.

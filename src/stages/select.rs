@@ -9,6 +9,7 @@ use crate::artifacts::{Curve, Model, Ranking};
 use crate::engine::key::{Key, StepKey};
 use crate::engine::stage::{Context, Stage, StageError};
 use crate::nn::device_inference::DeviceInference;
+use crate::nn::first_images::noted;
 use crate::nn::group_scorer::GroupScorer;
 use crate::nn::inference::Inference;
 use crate::nn::input_dropout::Use;
@@ -20,7 +21,7 @@ use crate::sis::{
 };
 use crate::spec::{RandomSeeds, Seed, Selection};
 
-use super::inference::{Asked, Masking, noted, say_effort};
+use super::inference::{Asked, Masking, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
 
 use crate::bench::Bench;
 
@@ -86,4 +87,47 @@ fn a_killed_selection_goes_on_behind_the_images_that_it_had_finished() {
         assert!(went_on == whole, "{file} differs");
     }
     assert!(find(&partial, Path::new("whole")).is_none(), "what is finished leaves no parts");
+}
+
+#[test]
+fn first_images_tell_how_long_selections_take_that_have_not_begun() {
+    let bench = bench();
+    bench.ok("run tiny.toml --stage sure");
+    let timed = |more: &str| -> Vec<Value> {
+        let said = bench.ok(&format!("bench tiny.toml --stage exact --threads 2 --seconds 0 --format json {more}")).out;
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let learnt = |lines: &[Value]| lines.iter().find(|line| line["model"] == "sure").cloned();
+    let exact = |lines: &[Value]| lines.iter().find(|line| line["stage"] == "exact").cloned().unwrap();
+    let basis = || {
+        let plan = bench.ok("plan tiny.toml --stage exact --threads 2 --format json").json();
+        let steps = plan["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["stage"] == "exact").unwrap()["basis"].clone()
+    };
+    let none = timed("--first-images 0");
+    assert_eq!((learnt(&none), &exact(&none)["at-most"]), (None, &json!(true)));
+    assert_eq!(basis(), "at-most");
+
+    let lines = timed("");
+    let first = learnt(&lines).unwrap();
+    assert_eq!((&first["first"], &first["images"]), (&json!(2), &json!("fashion.test")));
+    let effort = |name: &str| first["effort"][name].as_u64().unwrap();
+    assert_eq!((effort("exhaustive"), effort("steps")), (784 * 785, 2 * 784));
+    assert!(effort("evaluated") < effort("exhaustive") && effort("steps-at-ceiling") > 0, "{first}");
+    let share = effort("evaluated") as f64 / effort("exhaustive") as f64;
+    let rate = lines.iter().find(|line| line["arch"] == "cnn").unwrap()["candidates_per_second"].as_f64().unwrap();
+    let foretold = exact(&lines)["seconds"].as_f64().unwrap();
+    let expected = share * f64::from(40 * 784 * 785 / 2) / rate;
+    assert!((foretold / expected - 1.0).abs() < 1e-6, "{foretold} s for {expected} s");
+    assert_eq!((basis(), &exact(&lines)["at-most"]), (json!("alike"), &json!(false)));
+
+    // Once is enough, unless somebody asks for more, and a note that cannot be read is as good as none.
+    assert_eq!(learnt(&timed("")), None);
+    assert_eq!(learnt(&timed("--first-images 1")).unwrap()["first"], 1);
+    fs::write(bench.path("cache/v1/first-images.json"), "{").unwrap();
+    assert_eq!(basis(), "at-most");
+    bench.ok("cache verify");
+    // What is in the cache says the same of what was selected, and no image is selected for the sake of knowing it.
+    bench.ok("run tiny.toml --stage exact");
+    assert_eq!(learnt(&timed("--first-images 1")), None);
 }

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
 fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
     let (name, rates) = rates::of_last_gpu(rates::load(&session.cache)).filter(|_| session.env.device.is_cpu())?;
     let steps = session.planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
-    let shares = Shares::of(session);
+    let shares = Shares::all(session);
     let mut time = Time::default();
     for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())) {
         time.add(shares.rated(work, &rates));

@@ -11,7 +11,7 @@ use super::{PARTS, PROBE, Store, StoreError, files};
 /// What lies in a cache beside its parts: the version's directory, and what tells people what the folder is for.
 const IN_ROOT: [&str; 2] = ["v1", "README.md"];
 /// What lies beside the parts: the lock on the whole, and what is remembered of data and of this machine.
-const IN_BASE: [&str; 3] = ["in-use", "data-index.json", "rates.json"];
+const IN_BASE: [&str; 4] = ["in-use", "data-index.json", "first-images.json", "rates.json"];
 /// The parts in which every kind has a folder.
 const BY_KIND: [&str; 3] = ["steps", "contents", "partial"];
 /// In `tmp`, what is on its way out.
