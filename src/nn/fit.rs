@@ -22,6 +22,7 @@ use super::predict::{self, PredictError};
 use super::scorer::argmax;
 use super::tensors::TensorsError;
 use crate::artifacts::{EpochLog, Model, Network, ParameterTensor, Subsets};
+use crate::kernels::engine::Purpose;
 use crate::kernels::ops::MapShape;
 use crate::spec::{Arch, Augment, ImageShape, Normalise, Recipe, Seed};
 
@@ -340,7 +341,10 @@ impl<'a> Training<'a> {
     fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
         let FitInput { recipe, train, monitor, device, .. } = *self.input;
         let (epoch, batches) = (self.position.epoch + 1, train.len().div_ceil(recipe.batch));
-        let predictions = match predict::predict(&self.model_by_one_sample()?, monitor, device, observer) {
+        // Not for whole images, which would be faster: rounding may move an image over to another class, and the bytes of
+        // trainings are to stay what they are.
+        let model = self.model_by_one_sample()?;
+        let predictions = match predict::predict_by(Purpose::Scores, &model, monitor, device, observer) {
             Ok(predictions) => predictions,
             Err(PredictError::Cancelled) => return self.stop(),
             Err(source) => return Err(FitError::Test { epoch, source }),

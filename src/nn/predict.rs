@@ -92,8 +92,19 @@ pub fn predict(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Predictions, PredictError> {
+    predict_by(Purpose::WholeImages, model, samples, device, observer)
+}
+
+/// As [`predict`], by a network that is compiled for some purpose: logits differ by rounding.
+pub(super) fn predict_by(
+    purpose: Purpose,
+    model: &Model,
+    samples: Samples<'_>,
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Predictions, PredictError> {
     // The logits are not kept: a thousand an image are much for a million images.
-    let answers = Predictor::of(model, samples, device)?
+    let answers = Predictor::of(model, samples, device, purpose)?
         .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
     let (predicted, confidence) = answers.into_iter().flatten().unzip();
     Ok(Predictions { classes: model.classes, predicted, confidence, labels: samples.images.labels.clone() })
@@ -110,14 +121,15 @@ pub fn all_probabilities(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
-    let batches = Predictor::of(model, samples, device)?.batches(samples, observer, |logits| {
-        logits.chunks_exact(model.classes).flat_map(probabilities).collect::<Vec<_>>()
-    })?;
+    let batches =
+        Predictor::of(model, samples, device, Purpose::WholeImages)?.batches(samples, observer, |logits| {
+            logits.chunks_exact(model.classes).flat_map(probabilities).collect::<Vec<_>>()
+        })?;
     Ok(batches.concat())
 }
 
-/// The logits `[images, classes]` of every image of `samples`: the mean over an ensemble's members, and over what each
-/// image's input dropout keeps.
+/// The logits `[images, classes]` of every image of `samples`, to the bit those that selections see: the mean over an
+/// ensemble's members, and over what each image's input dropout keeps.
 ///
 /// # Errors
 /// As of [`predict`].
@@ -127,7 +139,7 @@ pub fn logits(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Vec<f32>, PredictError> {
-    Predictor::of(model, samples, device)?.logits(samples, observer)
+    Predictor::of(model, samples, device, Purpose::Scores)?.logits(samples, observer)
 }
 
 /// Checks that images are sound and of a model's kind.
@@ -159,15 +171,15 @@ enum By {
 
 impl Predictor {
     /// [`Predictor::new`] for images that are sound and of the model's kind.
-    fn of(model: &Model, samples: Samples<'_>, device: &Device) -> Result<Self, PredictError> {
+    fn of(model: &Model, samples: Samples<'_>, device: &Device, purpose: Purpose) -> Result<Self, PredictError> {
         check(model, samples)?;
-        Self::new(model, device)
+        Self::new(model, device, purpose)
     }
 
-    /// Compiles `model`, or puts it on `device`.
-    pub(super) fn new(model: &Model, device: &Device) -> Result<Self, PredictError> {
+    /// Compiles `model` for a purpose, or puts it on `device`.
+    pub(super) fn new(model: &Model, device: &Device, purpose: Purpose) -> Result<Self, PredictError> {
         let by = if device.is_cpu() {
-            By::Engine(CompiledModel::new(model, Purpose::Scores)?, Pool::default())
+            By::Engine(CompiledModel::new(model, purpose)?, Pool::default())
         } else {
             By::Device(DeviceModel::new(model, device)?)
         };

@@ -29,6 +29,7 @@ use super::predict::{PredictError, Predictor};
 use super::scorer::NetworkScorer;
 use super::tensors::TensorsError;
 use crate::artifacts::{ImageSet, Model, Network};
+use crate::kernels::engine::Purpose;
 use crate::kernels::isa::Isa;
 use crate::kernels::ops::MapShape;
 use crate::sis::{Candidate, GradientScorer, LockstepScorer, RandomState, Scorer, random_order};
@@ -189,7 +190,7 @@ impl Subject {
 
     /// Images classified a second.
     fn classified(&self, device: &Device) -> Result<f64, PredictError> {
-        let predictor = Predictor::new(&self.model, device)?;
+        let predictor = Predictor::new(&self.model, device, Purpose::WholeImages)?;
         let mut failure = None;
         let seconds = typical(self.budget, || {
             let logits = predictor.logits(Samples::whole(&self.images), &Unobserved);

@@ -22,7 +22,7 @@ pub struct Evaluate {
 
 impl Stage<Env> for Evaluate {
     const KIND: &'static str = "evaluate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Output = Evaluation;
 
     fn inputs(&self) -> Vec<StepKey> {

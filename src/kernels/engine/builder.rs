@@ -212,7 +212,7 @@ impl ProgramBuilder {
     fn cost(&self, algorithms: &[Algorithm]) -> f64 {
         let spans = match self.purpose {
             Purpose::Scores => Some(Spans::new(&self.maps, &self.links(algorithms))),
-            Purpose::Gradients => None,
+            Purpose::Gradients | Purpose::WholeImages => None,
         };
         let layer = |(index, draft): (usize, &Draft)| match (&draft.op, &spans) {
             (DraftOp::Conv { shape, .. }, Some(spans)) => {
@@ -247,7 +247,7 @@ impl DraftOp {
             Self::Conv { shape, weights, bias } => Op::Conv {
                 forward: Box::new(Convolution::new(isa, shape, &weights, Some(&bias), algorithm)),
                 gradient: match purpose {
-                    Purpose::Scores => None,
+                    Purpose::Scores | Purpose::WholeImages => None,
                     Purpose::Gradients => Some(Box::new(InputGradient::new(isa, shape, &weights, algorithm))),
                 },
             },

@@ -47,10 +47,9 @@ impl Layer {
                     output.fill(f32::NEG_INFINITY);
                     for (y, x) in pool_taps(size, *kernel, *stride, *padding, y, x) {
                         let input = &input[place(job.input.at(y, x))..][..channels];
+                        // Stored in either case: a store that depends on a condition keeps the loop from vectors.
                         for (largest, value) in output.iter_mut().zip(input) {
-                            if *value > *largest || value.is_nan() {
-                                *largest = *value;
-                            }
+                            *largest = if *value > *largest || value.is_nan() { *value } else { *largest };
                         }
                     }
                 });

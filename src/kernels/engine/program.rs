@@ -12,6 +12,9 @@ pub enum Purpose {
     Scores,
     /// Logits, and the gradient of a function of them with respect to the input.
     Gradients,
+    /// Logits of whole images, to be had in the least time. Candidates may be asked for, but cost more than by
+    /// [`Purpose::Scores`], and the bits of the logits are others.
+    WholeImages,
 }
 
 /// Size of a map; its values lie `[height, width, channels]`.
@@ -141,7 +144,7 @@ impl Program {
         self.convolutions().map(|(_, conv)| conv.weight_bytes()).sum()
     }
 
-    fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
+    pub(super) fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
         self.layers.iter().enumerate().filter_map(|(index, layer)| match &layer.op {
             Op::Conv { forward, .. } => Some((index, &**forward)),
             Op::Affine { .. }

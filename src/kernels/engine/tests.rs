@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::{ConvLayer, MapId, MapShape, Passes, Program, ProgramBuilder, Purpose, Workspace};
-use crate::kernels::conv::{ConvShape, reference};
+use crate::kernels::conv::{ConvShape, Convolution, reference};
 use crate::kernels::isa::Isa;
 
 /// A layer of a network under test, with what it reads.
@@ -317,7 +317,7 @@ fn cases(purpose: Purpose) -> impl Iterator<Item = (String, Net, Arc<Program>)> 
 
 #[test]
 fn every_map_equals_its_definition_within_rounding() {
-    for (name, net, program) in cases(Purpose::Scores) {
+    for (name, net, program) in cases(Purpose::Scores).chain(cases(Purpose::WholeImages)) {
         let image = image(net.shape, 1);
         let mut workspace = Workspace::new(&program);
         workspace.set_image(&image);
@@ -468,4 +468,28 @@ fn the_window_of_a_pixel_grows_by_the_kernel_and_stops_at_the_border() {
     assert_eq!(changed(10, 5, 0), Some((0..1, 0..1)));
     // 9 of 144 positions after the first convolution, fewer in a corner.
     assert_eq!(changed(1, 11, 11), Some((10..12, 10..12)));
+}
+
+/// Two convolutions of 64 channels on 32x32 pixels: a candidate changes a few of them, an image all.
+#[test]
+fn whole_images_are_convolved_by_the_algorithm_that_suits_whole_maps() {
+    let winograd = |purpose| {
+        let shape = MapShape { height: 32, width: 32, channels: 64 };
+        let mut builder = ProgramBuilder::new(Isa::Portable, purpose, shape);
+        let conv = ConvLayer {
+            weights: &vec![0.1; 64 * 64 * 9],
+            bias: &[0.0; 64],
+            kernel: [3, 3],
+            stride: 1,
+            padding: [1, 1],
+        };
+        let mut x = builder.input();
+        for _ in 0..2 {
+            x = builder.conv(x, &conv, None, true);
+        }
+        builder.mean(x);
+        let program = builder.finish();
+        program.convolutions().filter(|(_, conv)| matches!(conv, Convolution::Winograd(_))).count()
+    };
+    assert_eq!((winograd(Purpose::Scores), winograd(Purpose::WholeImages)), (0, 2));
 }
