@@ -7,18 +7,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use overinterp::kernels::engine::{Program, Purpose};
-use overinterp::kernels::isa::Isa;
-use overinterp::nn::arch;
-use overinterp::nn::compile::compile;
-use overinterp::nn::compiled_model::{CompiledModel, ModelWorkspace};
-use overinterp::nn::group_scorer::GroupScorer;
-use overinterp::nn::init::initial_tensors;
-use overinterp::nn::input_dropout::Use;
-use overinterp::nn::model_passes::{Group, ModelPasses};
-use overinterp::nn::scorer::{NetworkScorer, predict};
-use overinterp::sis::{CurveScorer, GradientScorer, Scorer};
-use overinterp::spec::{Arch, ImageShape, Seed};
+use overinterp_kernels::engine::{Program, Purpose};
+use overinterp_kernels::isa::Isa;
+use overinterp_nn::arch;
+use overinterp_nn::compile::compile;
+use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::group_scorer::GroupScorer;
+use overinterp_nn::init::initial_tensors;
+use overinterp_nn::input_dropout::Use;
+use overinterp_nn::model_passes::{Group, ModelPasses};
+use overinterp_nn::scorer::{NetworkScorer, predict};
+use overinterp_sis::{CurveScorer, GradientScorer, Scorer};
+use overinterp_spec::{Arch, ImageShape, Seed};
 
 /// Timings of which the best counts.
 const RUNS: usize = 7;

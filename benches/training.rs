@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor, Var, bail};
-use overinterp::kernels::isa::Isa;
-use overinterp::kernels::ops::{self, Activation, MapShape, Window};
-use overinterp::kernels::tape::{MapId, ParameterId, Tape, Workspace};
+use overinterp_kernels::isa::Isa;
+use overinterp_kernels::ops::{self, Activation, MapShape, Window};
+use overinterp_kernels::tape::{MapId, ParameterId, Tape, Workspace};
 
 /// The weights of a network, made as they are first asked for.
 #[derive(Default)]

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use overinterp::artifacts::{ImageSet, Model, Network};
-use overinterp::checkpoint::{Architecture, ModelFile};
-use overinterp::data::Library;
-use overinterp::nn::arch;
-use overinterp::nn::batches::SamplesError;
-use overinterp::nn::inference::Inference;
-use overinterp::nn::init::initial_tensors;
-use overinterp::nn::scorer::NetworkScorer;
-use overinterp::sis::{BackSelection, Effort, Exhaustive, back_select, watch_nothing};
-use overinterp::spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
+use overinterp_artifacts::{ImageSet, Model, Network};
+use overinterp_checkpoint::{Architecture, ModelFile};
+use overinterp_data::Library;
+use overinterp_nn::arch;
+use overinterp_nn::batches::SamplesError;
+use overinterp_nn::inference::Inference;
+use overinterp_nn::init::initial_tensors;
+use overinterp_nn::scorer::NetworkScorer;
+use overinterp_sis::{BackSelection, Effort, Exhaustive, back_select, watch_nothing};
+use overinterp_spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
 
 /// Images that one way selects before the other has its turn.
 const TURN: usize = 2;

@@ -17,14 +17,14 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
-use crate::config::Experiment;
-use crate::config::experiment::{ImagesRef, Instance, Settings, StageRef};
-use crate::engine::key::{Key, StepKey};
-use crate::engine::plan::{Label, Plan};
-use crate::engine::stage::Stage;
-use crate::spec::{Appearance, Cell, DataSource, Fraction, ImageShape, Keep, Normalise, Split, Work};
-use crate::stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Images, Mask, SelectionFiles};
+use overinterp_artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
+use overinterp_config::Experiment;
+use overinterp_config::experiment::{ImagesRef, Instance, Settings, StageRef};
+use overinterp_spec::{Appearance, Cell, DataSource, Fraction, ImageShape, Keep, Normalise, Split, Work};
+use overinterp_stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Images, Mask, SelectionFiles};
+use overinterp_workflow::key::{Key, StepKey};
+use overinterp_workflow::plan::{Label, Plan};
+use overinterp_workflow::stage::Stage;
 
 pub use analyse::Analysed;
 pub use perhaps::Unresolved;

@@ -5,12 +5,12 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use overinterp::artifacts::ParameterTensor;
-use overinterp::checkpoint::{Architecture, CheckpointError, Fault, FitError, Fitting, ModelFile};
-use overinterp::nn::arch::build;
-use overinterp::pickle;
-use overinterp::sniff::Foreign;
-use overinterp::spec::{Arch, ImageShape};
+use overinterp_artifacts::ParameterTensor;
+use overinterp_checkpoint::{Architecture, CheckpointError, Fault, FitError, Fitting, ModelFile};
+use overinterp_foreign::pickle;
+use overinterp_foreign::sniff::Foreign;
+use overinterp_nn::arch::build;
+use overinterp_spec::{Arch, ImageShape};
 
 type Tensors = BTreeMap<String, ParameterTensor>;
 

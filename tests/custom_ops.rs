@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const UNWRITTEN: [[&str; 2]; 2] = [["todo", "!"], ["unimplemented", "!"]];
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("crates")];
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
@@ -119,7 +120,7 @@ fn nothing_is_left_to_be_written() {
 /// What all kernels together are called, and which of them the Rust code calls.
 #[test]
 fn every_kernel_is_called_and_every_call_has_a_kernel() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels/ops/cuda");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/kernels/src/ops/cuda");
     let (mut kernels, mut called) = (Vec::new(), Vec::new());
     for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with(&folder)) {
         if path.extension().is_some_and(|extension| extension == "cu") {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use overinterp::config;
 use serde_json::Value;
 
 const ADVICE: &str = "the manifest of this stage has changed. If what it computes changed, raise its VERSION; if only \
@@ -293,7 +292,7 @@ fn every_experiment_of_the_repository_is_planned_and_says_what_it_shows() {
             let plan = plan(&path);
             let name = path.display();
             assert!(count(&plan, "full") > 0, "{name}: {plan}");
-            let experiment = config::load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+            let experiment = overinterp_config::load(&path, &[]).unwrap_or_else(|problems| panic!("{problems}"));
             assert!(!experiment.description.trim().is_empty(), "{name} has no description");
             assert!(experiment.tables.iter().any(|table| !table.title.is_empty()), "{name} has no table with a title");
             assert!(!experiment.claims.is_empty(), "{name} has no claim");

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use overinterp::config::{self, Override};
+use overinterp_config::{self, Override};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/invalid")
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
 /// What is said about `text` as the file `NAME.toml`.
 fn said(name: &str, text: &str, sets: &[&str]) -> String {
     let sets: Vec<Override> = sets.iter().map(|set| Override::new(*set)).collect();
-    match config::parse(text, Path::new(name), &sets) {
+    match overinterp_config::parse(text, Path::new(name), &sets) {
         Ok(_) => panic!("{name} is accepted"),
         Err(problems) => format!("{problems}\n"),
     }
@@ -33,7 +33,10 @@ fn every_invalid_file_is_refused_in_the_expected_words() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let said = if path.is_dir() {
             // Relative to the package, where tests run: what is said names these files.
-            format!("{}\n", config::load(&Path::new("tests/invalid").join(&name).join("main.toml"), &[]).unwrap_err())
+            format!(
+                "{}\n",
+                overinterp_config::load(&Path::new("tests/invalid").join(&name).join("main.toml"), &[]).unwrap_err()
+            )
         } else {
             said(&name, &fs::read_to_string(&path).unwrap(), &[])
         };
@@ -115,8 +118,8 @@ file = 'weights.pt'
 arch = 'cnn'
 data = 'absent'
 ";
-    let problems = config::parse(text, &folder.path().join("x.toml"), &[]).unwrap_err();
-    let messages: Vec<String> = problems.iter().map(config::Problem::message).collect();
+    let problems = overinterp_config::parse(text, &folder.path().join("x.toml"), &[]).unwrap_err();
+    let messages: Vec<String> = problems.iter().map(overinterp_config::Problem::message).collect();
     let expected = [
         "`data.a.root` is a regular file, but must be a folder or the official `.tar.gz`",
         "`data.b.root` is a regular file, but must be a folder",
@@ -130,9 +133,9 @@ data = 'absent'
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = config::load(&folder.path().join("missing.toml"), &[]).unwrap_err().to_string();
+    let missing = overinterp_config::load(&folder.path().join("missing.toml"), &[]).unwrap_err().to_string();
     assert!(missing.contains("missing.toml"), "{missing}");
-    let directory = config::load(folder.path(), &[]).unwrap_err().to_string();
+    let directory = overinterp_config::load(folder.path(), &[]).unwrap_err().to_string();
     assert!(directory.contains("it is a folder"), "{directory}");
 }
 
@@ -161,7 +164,7 @@ fn a_damaged_file_is_read_or_refused_but_never_breaks_the_reader() {
             text.splice(start..end, piece.chars());
         }
         let text: String = text.into_iter().collect();
-        if let Err(problems) = config::parse(&text, Path::new("damaged.toml"), &[]) {
+        if let Err(problems) = overinterp_config::parse(&text, Path::new("damaged.toml"), &[]) {
             refused += 1;
             let said = problems.to_string();
             assert!(said.contains("error: ") && said.contains("--> damaged.toml:"), "{said}");
@@ -174,7 +177,7 @@ fn a_damaged_file_is_read_or_refused_but_never_breaks_the_reader() {
 fn a_sweep_of_a_thousand_seeds_is_read_at_once() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
     let start = std::time::Instant::now();
-    let experiment = config::load(&path, &[Override::new("sweep.seed={ from = 1, to = 1000 }")]).unwrap();
+    let experiment = overinterp_config::load(&path, &[Override::new("sweep.seed={ from = 1, to = 1000 }")]).unwrap();
     let evaluations = experiment.stages.iter().find(|stage| stage.name == "accuracy").unwrap();
     assert_eq!(evaluations.instances.len(), 13_000);
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
@@ -184,10 +187,10 @@ fn a_sweep_of_a_thousand_seeds_is_read_at_once() {
 fn what_a_claim_names_may_have_gone_by_an_override() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
     for set in ["sweep.fraction=[0.15]", "sweep.seed=[3]", "sweep.fraction={ from = 0.2, to = 0.3, step = 0.1 }"] {
-        config::load(&path, &[Override::new(set)]).unwrap_or_else(|problems| panic!("{problems}"));
+        overinterp_config::load(&path, &[Override::new(set)]).unwrap_or_else(|problems| panic!("{problems}"));
     }
     let set = "claim.random-is-chance.check.0.where.fraction=0.3";
-    let said = config::load(&path, &[Override::new(set)]).unwrap_err().to_string();
+    let said = overinterp_config::load(&path, &[Override::new(set)]).unwrap_err().to_string();
     assert!(said.contains("cannot be 0.3") && said.contains("values of `fraction`: 0.05, 0.1, 0.2"), "{said}");
 }
 
@@ -202,7 +205,7 @@ fn a_file_that_never_ends_or_is_too_large_is_refused_before_it_is_read() {
     let device = cfg!(unix).then(|| ("/dev/zero".to_owned(), "it is a device"));
     for (base, words) in cases.into_iter().chain(device) {
         fs::write(&path, format!("extends = '{base}'\n")).unwrap();
-        for said in [config::load(&path, &[]), config::load(Path::new(&base), &[])] {
+        for said in [overinterp_config::load(&path, &[]), overinterp_config::load(Path::new(&base), &[])] {
             let said = said.unwrap_err().to_string();
             assert!(said.contains(words), "{base}: {said}");
         }

@@ -4,15 +4,15 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use overinterp::artifacts::{Model, Network};
-use overinterp::kernels::engine::Purpose;
-use overinterp::nn::arch;
-use overinterp::nn::compiled_model::{CompiledModel, ModelWorkspace};
-use overinterp::nn::init::initial_tensors;
-use overinterp::nn::input_dropout::Use;
-use overinterp::nn::scorer::NetworkScorer;
-use overinterp::sis::back_select;
-use overinterp::spec::{Arch, Fraction, ImageShape, Normalise, Seed, SeededDropout};
+use overinterp_artifacts::{Model, Network};
+use overinterp_kernels::engine::Purpose;
+use overinterp_nn::arch;
+use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::init::initial_tensors;
+use overinterp_nn::input_dropout::Use;
+use overinterp_nn::scorer::NetworkScorer;
+use overinterp_sis::back_select;
+use overinterp_spec::{Arch, Fraction, ImageShape, Normalise, Seed, SeededDropout};
 
 /// The system's allocator, counting.
 struct Counting;

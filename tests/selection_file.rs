@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use overinterp::checkpoint::{CheckpointError, Fault, PackedFile, SelectionFile};
-use overinterp::numpy::ArrayHeader;
+use overinterp_checkpoint::{CheckpointError, Fault, PackedFile, SelectionFile};
+use overinterp_foreign::numpy::ArrayHeader;
 use zip::ZipArchive;
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-"""The same work in PyTorch: the networks of METHOD section 2 and what is timed of them.
+"""The same work in PyTorch: the networks of `docs/method.md`, section 2, and what is timed of them.
 
 Every work is timed in the faster of PyTorch's two memory layouts, found once before the timing begins.
 """

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::Override;
-use crate::spec::Arch;
+use overinterp_config::Override;
+use overinterp_spec::Arch;
 
 /// Reproduces, from TOML files, that image classifiers overinterpret.
 #[derive(Debug, Parser)]

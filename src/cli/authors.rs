@@ -12,13 +12,13 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::artifacts::{Evaluation, INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
-use crate::checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
-use crate::engine::key::StepKey;
-use crate::engine::stage::Artifact;
 use crate::pipeline::Outcome;
-use crate::spec::{Cell, Selection};
-use crate::stages::DataSplit;
+use overinterp_artifacts::{Evaluation, INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
+use overinterp_checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
+use overinterp_spec::{Cell, Selection};
+use overinterp_stages::DataSplit;
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::stage::Artifact;
 
 use super::args::ExportArguments;
 use super::export::file_name;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use candle_core::Device;
 use serde_json::json;
 
-use crate::artifacts::{Effort, noted_effort};
-use crate::nn::rates::{measure, processor};
-use crate::spec::{Arch, ImageShape, Rates};
+use overinterp_artifacts::{Effort, noted_effort};
+use overinterp_nn::rates::{measure, processor};
+use overinterp_spec::{Arch, ImageShape, Rates};
 
 use super::args::{BenchArguments, EventFormat, ExperimentArguments, MachineArguments};
 use super::failure::{Failure, Status};

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::{Experiment, Override};
-use crate::engine::key::StepKey;
-use crate::engine::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 use crate::pipeline::{Unresolved, plan};
+use overinterp_config::{Experiment, Override};
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 
 use super::args::{CacheCommon, CacheVerb, EventFormat};
 use super::failure::{Failure, Status};

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::artifacts::{ImageSet, Model};
-use crate::checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
-use crate::config::experiment::{Settings, StageRef};
-use crate::engine::cancel::Cancel;
-use crate::nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
-use crate::spec::{Cell, DataSource, Selection, Split};
+use overinterp_artifacts::{ImageSet, Model};
+use overinterp_checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
+use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
+use overinterp_spec::{Cell, DataSource, Selection, Split};
+use overinterp_workflow::cancel::Cancel;
 
 use super::args::{CompareSelectionArguments, EventFormat};
 use super::explain::{is_value, no_cell, read_cell};
@@ -266,7 +266,7 @@ impl References {
         let packed = PackedFile::open(path).map_err(unreadable)?;
         let mut rows = BTreeMap::new();
         let mut fault = None;
-        let visit = |row: crate::checkpoint::PackedSelection| match SelectionFile::new(
+        let visit = |row: overinterp_checkpoint::PackedSelection| match SelectionFile::new(
             packed.height(),
             packed.width(),
             row.order,

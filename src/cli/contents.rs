@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::artifacts::{
+use overinterp_artifacts::{
     CollectionEnding, Collections, Effort, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet,
     Subsets, UnreadableImage,
 };
-use crate::engine::stage::{Artifact, ArtifactError, Stage};
-use crate::spec::{ImageShape, SeededDropout};
-use crate::stages::{
+use overinterp_spec::{ImageShape, SeededDropout};
+use overinterp_stages::{
     Collect, Ensemble, Env, Evaluate, FindSis, Import, ImportSelection, Mask, ScaleModel, Select, Train,
 };
+use overinterp_workflow::stage::{Artifact, ArtifactError, Stage};
 
 use super::text;
 

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::engine::key::{Key, StepKey};
-use crate::engine::stage::Artifact;
-use crate::engine::store::{Damage, Lookup, Record, StoreError};
-use crate::engine::view::View;
+use overinterp_workflow::key::{Key, StepKey};
+use overinterp_workflow::stage::Artifact;
+use overinterp_workflow::store::{Damage, Lookup, Record, StoreError};
+use overinterp_workflow::view::View;
 
 use super::failure::{Failure, Status, chain};
 use super::session::Session;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::data::{FetchError, FetchNotice, FetchOptions, fetch, usual_places};
-use crate::engine::cancel::Cancel;
-use crate::spec::DataKind;
+use overinterp_data::{FetchError, FetchNotice, FetchOptions, fetch, usual_places};
+use overinterp_spec::DataKind;
+use overinterp_workflow::cancel::Cancel;
 
 use super::args::DataVerb;
 use super::failure::{Failure, Status};

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::kernels::checkup::{Finding, TOLERANCE, examine};
-use crate::nn::rates::{model_of_processor, processor};
+use overinterp_kernels::checkup::{Finding, TOLERANCE, examine};
+use overinterp_nn::rates::{model_of_processor, processor};
 
 use super::args::{DoctorArguments, EventFormat};
 use super::failure::{Failure, Status};

@@ -1,11 +1,11 @@
 //! What analyses have for an experiment's figures.
 
-use crate::artifacts::{Analysis, HeatMap, Scale, ScaleRange, Series};
-use crate::report::figure::{
+use overinterp_artifacts::{Analysis, HeatMap, Scale, ScaleRange, Series};
+use overinterp_report::figure::{
     Axis, AxisRange, Content, CurvePoint, CurveSample, HeatMapSample, Origin, merge_curves, merge_heat_maps,
     shared_axes,
 };
-use crate::spec::{Cell, Drawings, ShownStage};
+use overinterp_spec::{Cell, Drawings, ShownStage};
 
 use super::failure::Failure;
 use super::figures::{Gatherer, Tally, pinned};

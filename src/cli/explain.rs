@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::experiment::Experiment;
-use crate::engine::explain::{Explanation, explain};
-use crate::engine::plan::{Label, StepId};
-use crate::engine::schedule::Schedule;
+use overinterp_config::experiment::Experiment;
+use overinterp_workflow::explain::{Explanation, explain};
+use overinterp_workflow::plan::{Label, StepId};
+use overinterp_workflow::schedule::Schedule;
 
 use super::args::ExplainArguments;
 use super::failure::{Failure, Status};

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::ImageSet;
-use crate::config::experiment::Experiment;
-use crate::engine::plan::Label;
-use crate::spec::Cell;
-use crate::stages::DataSplit;
+use overinterp_artifacts::ImageSet;
+use overinterp_config::experiment::Experiment;
+use overinterp_spec::Cell;
+use overinterp_stages::DataSplit;
+use overinterp_workflow::plan::Label;
 
 use super::args::{ExportArguments, Layout};
 use super::failure::{Failure, Status};

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use crate::artifacts::UnreadableImage;
-use crate::data::DataError;
-use crate::engine::store::StoreError;
+use overinterp_artifacts::UnreadableImage;
+use overinterp_data::DataError;
+use overinterp_workflow::store::StoreError;
 
 /// The exit codes of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

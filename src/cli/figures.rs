@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::artifacts::{Evaluation, ImageSet, SisSet, Subsets, UnreadableImage};
-use crate::config::Experiment;
-use crate::engine::stage::Artifact;
-use crate::nn::appearance::picture;
 use crate::pipeline::{Outcome, Results};
-use crate::report::drawing::Drawing;
-use crate::report::figure::{Block, Content, DrawnFigure, Original, PictureRow, Subset, draw, picture_scale};
-use crate::spec::{Cell, FigureKind, PicturedStage};
-use crate::stages::DataSplit;
+use overinterp_artifacts::{Evaluation, ImageSet, SisSet, Subsets, UnreadableImage};
+use overinterp_config::Experiment;
+use overinterp_nn::appearance::picture;
+use overinterp_report::drawing::Drawing;
+use overinterp_report::figure::{Block, Content, DrawnFigure, Original, PictureRow, Subset, draw, picture_scale};
+use overinterp_spec::{Cell, FigureKind, PicturedStage};
+use overinterp_stages::DataSplit;
+use overinterp_workflow::stage::Artifact;
 
 use super::failure::{Failure, Status};
 use super::session::Session;

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::artifacts::recorded_in;
-use crate::bounded;
-use crate::checkpoint::SelectionNames;
-use crate::data::{Content, Library, Provenance, normalise_of};
 use crate::pipeline::{Files, SplitFacts};
-use crate::spec::{DataSource, Normalise, Split};
-use crate::stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
+use overinterp_artifacts::recorded_in;
+use overinterp_checkpoint::SelectionNames;
+use overinterp_data::{Content, Library, Provenance, normalise_of};
+use overinterp_foreign::bounded;
+use overinterp_spec::{DataSource, Normalise, Split};
+use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
 use super::failure::chain;
 use super::text;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::artifacts::{Effort, Model};
-use crate::bounded;
-use crate::engine::key::Key;
-use crate::nn::first_images::{FirstImagesError, first_images};
 use crate::pipeline::model_number;
-use crate::spec::{Activity, Cell, Rates, Work};
-use crate::stages::DataSplit;
+use overinterp_artifacts::{Effort, Model};
+use overinterp_foreign::bounded;
+use overinterp_nn::first_images::{FirstImagesError, first_images};
+use overinterp_spec::{Activity, Cell, Rates, Work};
+use overinterp_stages::DataSplit;
+use overinterp_workflow::key::Key;
 
 use super::args::EventFormat;
 use super::failure::{Failure, chain};

@@ -5,14 +5,14 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{ImageSet, Subsets};
-use crate::config::LONGEST_OF_A_FILE;
-use crate::config::experiment::Settings;
-use crate::data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
-use crate::nn::appearance::picture;
 use crate::pipeline::Outcome;
-use crate::report::drawing::{Drawing, Panel, Shown};
-use crate::spec::{Cell, Fraction, Keep, Split};
+use overinterp_artifacts::{ImageSet, Subsets};
+use overinterp_config::LONGEST_OF_A_FILE;
+use overinterp_config::experiment::Settings;
+use overinterp_data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
+use overinterp_nn::appearance::picture;
+use overinterp_report::drawing::{Drawing, Panel, Shown};
+use overinterp_spec::{Cell, Fraction, Keep, Split};
 
 use super::args::ExportArguments;
 use super::failure::{Failure, Status};

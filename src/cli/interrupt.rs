@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::engine::cancel::Cancel;
+use overinterp_workflow::cancel::Cancel;
 
 use super::failure::{Failure, Status};
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::event::{Event, Status, Summary};
-use crate::engine::plan::Label;
-use crate::report::CheckedClaim;
+use overinterp_report::CheckedClaim;
+use overinterp_workflow::event::{Event, Status, Summary};
+use overinterp_workflow::plan::Label;
 
 use super::failure::chain;
 

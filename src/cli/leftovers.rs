@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::experiment::Experiment;
+use overinterp_config::experiment::Experiment;
 
 use super::failure::Failure;
 

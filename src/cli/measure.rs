@@ -1,13 +1,13 @@
 //! What the cache holds of an experiment's evaluations and analyses, as the report takes it.
 
-use crate::artifacts::{Analysis, Evaluation, HumanAnswers, Metrics};
-use crate::config::Experiment;
-use crate::engine::plan::{Plan, Step};
-use crate::engine::stage::Artifact;
 use crate::pipeline::{Analysed, Evaluated, Outcome, Results};
-use crate::report::Measurement;
-use crate::spec::{AxisValue, Metric};
-use crate::stages::Env;
+use overinterp_artifacts::{Analysis, Evaluation, HumanAnswers, Metrics};
+use overinterp_config::Experiment;
+use overinterp_report::Measurement;
+use overinterp_spec::{AxisValue, Metric};
+use overinterp_stages::Env;
+use overinterp_workflow::plan::{Plan, Step};
+use overinterp_workflow::stage::Artifact;
 
 use super::failure::Failure;
 use super::session::Session;

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
-use crate::nn::appearance::picture;
-use crate::report::drawing::{Drawing, Panel, Shown};
-use crate::spec::{Cell, ImageShape};
+use overinterp_artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
+use overinterp_nn::appearance::picture;
+use overinterp_report::drawing::{Drawing, Panel, Shown};
+use overinterp_spec::{Cell, ImageShape};
 
 use super::args::ExportArguments;
 use super::export::{cell_part, file_name, images};

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use crate::artifacts::{ImageSet, UnreadableImage};
-use crate::checkpoint::ArrayArchive;
-use crate::config::experiment::Experiment;
-use crate::spec::Split;
+use overinterp_artifacts::{ImageSet, UnreadableImage};
+use overinterp_checkpoint::ArrayArchive;
+use overinterp_config::experiment::Experiment;
+use overinterp_spec::Split;
 
 use super::args::{ExportArguments, Layout};
 use super::export::{cell_part, file_name};

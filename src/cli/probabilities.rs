@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{Evaluation, Subsets};
-use crate::checkpoint::Probabilities;
-use crate::engine::key::Key;
-use crate::nn::batches::Samples;
-use crate::nn::observer::Unobserved;
-use crate::nn::predict::all_probabilities;
 use crate::pipeline::Evaluated;
+use overinterp_artifacts::{Evaluation, Subsets};
+use overinterp_checkpoint::Probabilities;
+use overinterp_nn::batches::Samples;
+use overinterp_nn::observer::Unobserved;
+use overinterp_nn::predict::all_probabilities;
+use overinterp_workflow::key::Key;
 
 use super::args::{ArrayForm, ExportArguments};
 use super::export::{folder_name, images};

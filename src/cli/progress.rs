@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::engine::cancel::{self, Cancel};
-use crate::engine::event::{Event, Status};
-use crate::engine::plan::StepId;
-use crate::engine::stage;
+use overinterp_workflow::cancel::{self, Cancel};
+use overinterp_workflow::event::{Event, Status};
+use overinterp_workflow::plan::StepId;
+use overinterp_workflow::stage;
 
 use super::remaining::{Expected, Remaining, Way};
 use super::terminal::{folded, shortened, width_of_errors};

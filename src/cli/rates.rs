@@ -5,15 +5,15 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::artifacts::{Effort, noted_effort};
-use crate::bounded::{self, BoundedError};
-use crate::engine::key::StepKey;
-use crate::engine::schedule::{Basis, Estimate, Schedule};
-use crate::engine::store::Lookup;
-use crate::engine::view::View;
-use crate::kernels::isa::Isa;
-use crate::nn::rates::{model_of_processor, processor};
-use crate::spec::{Activity, Rates, Work};
+use overinterp_artifacts::{Effort, noted_effort};
+use overinterp_foreign::bounded::{self, BoundedError};
+use overinterp_kernels::isa::Isa;
+use overinterp_nn::rates::{model_of_processor, processor};
+use overinterp_spec::{Activity, Rates, Work};
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::schedule::{Basis, Estimate, Schedule};
+use overinterp_workflow::store::Lookup;
+use overinterp_workflow::view::View;
 
 use super::failure::Failure;
 use super::first_images;
@@ -305,7 +305,7 @@ fn parts(work: &[Work]) -> &[Work] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Arch, ImageShape};
+    use overinterp_spec::{Arch, ImageShape};
 
     const CIFAR: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::experiment::{ImagesRef, Settings};
-use crate::config::{Experiment, merged};
-use crate::data::Provenance;
-use crate::engine::store::{Lookup, Maker};
-use crate::engine::view::View;
-use crate::report::page::{Caveat, DataOrigin, MadeBy, Page, SplitOrigin};
-use crate::spec::{Selection, Split};
+use overinterp_config::experiment::{ImagesRef, Settings};
+use overinterp_config::{Experiment, merged};
+use overinterp_data::Provenance;
+use overinterp_report::page::{Caveat, DataOrigin, MadeBy, Page, SplitOrigin};
+use overinterp_spec::{Selection, Split};
+use overinterp_workflow::store::{Lookup, Maker};
+use overinterp_workflow::view::View;
 
 use super::args::ReportArguments;
 use super::export::within_limits;

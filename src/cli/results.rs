@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use crate::artifacts::ImageSis;
-use crate::config::Experiment;
-use crate::data::Provenance;
 use crate::pipeline::{Analysed, Results};
-use crate::report::{
+use overinterp_artifacts::ImageSis;
+use overinterp_config::Experiment;
+use overinterp_data::Provenance;
+use overinterp_report::{
     CheckedClaim, FilledTable, Measurement, check, claims_human, claims_markdown, fill, interval_text,
     measurements_csv, table_human, table_latex, table_markdown,
 };
 
-use crate::spec::Metric;
+use overinterp_spec::Metric;
 
 use super::args::{ResultsArguments, ResultsFormat};
 use super::failure::{Failure, Status};

@@ -1,8 +1,8 @@
 //! `run`: computes what is not in the cache, then prints tables and claims.
 
-use crate::engine::cancel::Cancel;
-use crate::engine::event::{Event, Summary};
-use crate::engine::executor::{RunError, RunMode, RunOptions, run as execute};
+use overinterp_workflow::cancel::Cancel;
+use overinterp_workflow::event::{Event, Summary};
+use overinterp_workflow::executor::{RunError, RunMode, RunOptions, run as execute};
 
 use super::args::{EventFormat, RunArguments};
 use super::failure::{Failure, Status};

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use crate::config::experiment::Experiment;
-use crate::config::{Look, Override, load};
-use crate::data::Library;
-use crate::engine::store::{Maker, Store};
-use crate::kernels::gpu;
-use crate::nn::rates::{model_of_processor, processor};
 use crate::pipeline::{Planned, plan};
-use crate::stages::Env;
+use overinterp_config::experiment::Experiment;
+use overinterp_config::{Look, Override, load};
+use overinterp_data::Library;
+use overinterp_kernels::gpu;
+use overinterp_nn::rates::{model_of_processor, processor};
+use overinterp_stages::Env;
+use overinterp_workflow::store::{Maker, Store};
 
 use super::args::{ExperimentArguments, MachineArguments};
 use super::damage::Damaged;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::engine::key::StepKey;
-use crate::engine::store::{Entry, Record, Store, StoreError};
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::store::{Entry, Record, Store, StoreError};
 
 use super::args::{EventFormat, ShowArguments};
 use super::contents::{self, Extent};

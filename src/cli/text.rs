@@ -1,6 +1,6 @@
 //! Numbers and cells as people read them.
 
-use crate::spec::Cell;
+use overinterp_spec::Cell;
 
 /// `0.04 s`, `12.3 s`, `4 min 05 s`, `3 h 20 min`.
 pub(super) fn duration(seconds: f64) -> String {

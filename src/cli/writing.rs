@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::bounded::{self, Needs, Shortage};
+use overinterp_foreign::bounded::{self, Needs, Shortage};
 
 use super::failure::{Failure, Status};
 

@@ -1,15 +1,15 @@
 //! Analyses: which step answers which question, and what its answer is about.
 
-use crate::artifacts::{Analysis, Ranking, Subsets};
-use crate::config::analysis::{Half, Question};
-use crate::config::experiment::StageRef;
-use crate::engine::key::Key;
-use crate::engine::stage::Stage;
-use crate::spec::Metric;
-use crate::stages::{
+use overinterp_artifacts::{Analysis, Ranking, Subsets};
+use overinterp_config::analysis::{Half, Question};
+use overinterp_config::experiment::StageRef;
+use overinterp_spec::Metric;
+use overinterp_stages::{
     AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
     AnalyseOverlap, AnalysePerturbation, AnalyseSisSize, DataSplit, Env,
 };
+use overinterp_workflow::key::Key;
+use overinterp_workflow::stage::Stage;
 
 use super::images::KnownSplit;
 use super::{Collected, Outcome, Planner, label};

@@ -1,8 +1,8 @@
 //! The images of an experiment: halves of data sets, and subsets of them.
 
-use crate::config::experiment::{ImagesRef, StageRef};
-use crate::spec::{DataSource, ImageShape, Normalise, Split};
-use crate::stages::{DataSplit, Images};
+use overinterp_config::experiment::{ImagesRef, StageRef};
+use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
+use overinterp_stages::{DataSplit, Images};
 
 use super::Planner;
 

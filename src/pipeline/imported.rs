@@ -1,8 +1,8 @@
 //! Selections that were made elsewhere.
 
-use crate::config::experiment::{Settings, StageRef};
-use crate::engine::plan::Label;
-use crate::stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
+use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
+use overinterp_workflow::plan::Label;
 
 use super::select::RankedSplit;
 use super::{Planner, part};

@@ -1,10 +1,10 @@
 //! The stages that make a network or put several together: `train`, `import` and `ensemble`, and where models are found.
 
-use crate::artifacts::Model;
-use crate::config::experiment::{Settings, StageRef};
-use crate::engine::key::{Key, StepKey};
-use crate::spec::{DataKind, DataSource, Normalise, SeededDropout, Split};
-use crate::stages::{Ensemble, FileKind, Import, Train, TrainedOn};
+use overinterp_artifacts::Model;
+use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_spec::{DataKind, DataSource, Normalise, SeededDropout, Split};
+use overinterp_stages::{Ensemble, FileKind, Import, Train, TrainedOn};
+use overinterp_workflow::key::{Key, StepKey};
 
 use super::images::KnownSplit;
 use super::{Outcome, Planner, label};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::engine::key::StepKey;
-use crate::engine::manifest::{Manifest, canonical};
-use crate::engine::plan::Plan;
-use crate::engine::store::Perhaps;
-use crate::stages::Env;
+use overinterp_stages::Env;
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::manifest::{Manifest, canonical};
+use overinterp_workflow::plan::Plan;
+use overinterp_workflow::store::Perhaps;
 
 /// Settings that follow from the data: a shard's images, the images that an imported network is like, how they are
 /// normalised.
@@ -131,10 +131,9 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::config;
     use crate::pipeline::{Files, SplitFacts, plan};
-    use crate::spec::{DataSource, ImageShape, Normalise, Split};
-    use crate::stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
+    use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
+    use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
 
     /// All files, or none.
     struct All(bool);
@@ -172,13 +171,15 @@ mod tests {
     }
 
     /// The experiments of the repository, and one of imports.
-    fn experiments() -> Vec<config::Experiment> {
+    fn experiments() -> Vec<overinterp_config::Experiment> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
         let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let paths: Vec<PathBuf> =
             paths.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
-        let mut experiments: Vec<_> =
-            paths.iter().map(|path| config::load(path, &[]).unwrap_or_else(|problems| panic!("{problems}"))).collect();
+        let mut experiments: Vec<_> = paths
+            .iter()
+            .map(|path| overinterp_config::load(path, &[]).unwrap_or_else(|problems| panic!("{problems}")))
+            .collect();
         let text = r#"
             name = "imports"
             [data.one]
@@ -214,7 +215,9 @@ mod tests {
             kind = "evaluate"
             pairs = [{ model = "full", images = "one.test" }, { model = "small", images = "subset.test" }]
         "#;
-        experiments.push(config::parse(text, Path::new("imports.toml"), &[]).unwrap_or_else(|found| panic!("{found}")));
+        experiments.push(
+            overinterp_config::parse(text, Path::new("imports.toml"), &[]).unwrap_or_else(|found| panic!("{found}")),
+        );
         experiments
     }
 
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn a_step_of_other_settings_is_none_of_them() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
-        let load = |set: &str| config::load(&path, &[config::Override::new(set)]).unwrap();
+        let load = |set: &str| overinterp_config::load(&path, &[overinterp_config::Override::new(set)]).unwrap();
         let planned = |set: &str, there| plan(&[load(set)], &All(there)).plan;
         let mut unresolved = Unresolved::default();
         unresolved.add(&planned("sweep.seed=[0]", false));

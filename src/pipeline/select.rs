@@ -1,11 +1,11 @@
 //! The stages whose work is long enough to be cut into shards: `select` and `collection`.
 
-use crate::artifacts::Ranking;
-use crate::config::experiment::StageRef;
-use crate::engine::key::Key;
-use crate::engine::plan::Label;
-use crate::spec::{ImageShape, Selection, Split};
-use crate::stages::{Collect, Range, Select};
+use overinterp_artifacts::Ranking;
+use overinterp_config::experiment::StageRef;
+use overinterp_spec::{ImageShape, Selection, Split};
+use overinterp_stages::{Collect, Range, Select};
+use overinterp_workflow::key::Key;
+use overinterp_workflow::plan::Label;
 
 use super::images::KnownSplit;
 use super::{Outcome, Planner, part};

@@ -1,9 +1,9 @@
 //! Temperature scaling: one step that fits, one that scales.
 
-use crate::config::experiment::StageRef;
-use crate::engine::plan::Label;
-use crate::spec::{Metric, Split};
-use crate::stages::{FitTemperature, ScaleModel};
+use overinterp_config::experiment::StageRef;
+use overinterp_spec::{Metric, Split};
+use overinterp_stages::{FitTemperature, ScaleModel};
+use overinterp_workflow::plan::Label;
 
 use super::images::KnownSplit;
 use super::{Analysed, Outcome, Planner, label};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::key::StepKey;
-use crate::spec::{Activity, Arch, ImageShape, Recipe, Selection, Work};
+use overinterp_spec::{Activity, Arch, ImageShape, Recipe, Selection, Work};
+use overinterp_workflow::key::StepKey;
 
 use super::images::KnownSplit;
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use image::GrayImage;
-use overinterp::artifacts::{Collections, ImageSet, Model, Ranking};
-use overinterp::engine::stage::Artifact;
-use overinterp::kernels::engine::Purpose;
-use overinterp::nn::batches::{Levels, Samples};
-use overinterp::nn::compiled_model::{CompiledModel, ModelWorkspace};
-use overinterp::nn::input_dropout::Use;
-use overinterp::nn::scorer::{argmax, predict, probability};
+use overinterp_artifacts::{Collections, ImageSet, Model, Ranking};
+use overinterp_kernels::engine::Purpose;
+use overinterp_nn::batches::{Levels, Samples};
+use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::input_dropout::Use;
+use overinterp_nn::scorer::{argmax, predict, probability};
+use overinterp_workflow::stage::Artifact;
 use serde_json::Value;
 
 use crate::bench::{Bench, Events};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use overinterp::numpy::ArrayHeader;
+use overinterp_foreign::numpy::ArrayHeader;
 
 use crate::bench::Bench;
 

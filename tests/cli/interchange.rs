@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use overinterp::artifacts::Ranking;
-use overinterp::checkpoint::{GradientFile, SelectionFile, read_predictions};
-use overinterp::engine::stage::Artifact;
+use overinterp_artifacts::Ranking;
+use overinterp_checkpoint::{GradientFile, SelectionFile, read_predictions};
+use overinterp_workflow::stage::Artifact;
 use serde_json::Value;
 
 use crate::bench::{Bench, Events};

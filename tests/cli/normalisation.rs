@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use overinterp::artifacts::Model;
-use overinterp::spec::Normalise;
+use overinterp_artifacts::Model;
+use overinterp_spec::Normalise;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use overinterp::artifacts::{Curve, Model, Ranking, Subsets};
-use overinterp::engine::stage::Artifact;
-use overinterp::nn::arch;
-use overinterp::nn::init::initial_tensors;
-use overinterp::spec::{Arch, ImageShape, Seed};
+use overinterp_artifacts::{Curve, Model, Ranking, Subsets};
+use overinterp_nn::arch;
+use overinterp_nn::init::initial_tensors;
+use overinterp_spec::{Arch, ImageShape, Seed};
+use overinterp_workflow::stage::Artifact;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize_to_file};
 

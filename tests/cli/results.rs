@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use overinterp::artifacts::{Evaluation, Ranking, SisSet};
-use overinterp::engine::stage::Artifact;
+use overinterp_artifacts::{Evaluation, Ranking, SisSet};
+use overinterp_workflow::stage::Artifact;
 use serde_json::json;
 use zip::ZipArchive;
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::engine::plan::{Plan, Step};
-use crate::engine::schedule::Schedule;
-use crate::report::in_a_line;
-use crate::stages::Env;
+use overinterp_report::in_a_line;
+use overinterp_stages::Env;
+use overinterp_workflow::plan::{Plan, Step};
+use overinterp_workflow::schedule::Schedule;
 
 /// A node: steps that differ only in their shard.
 struct Node {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::engine::plan::Plan;
-use crate::engine::schedule::{Schedule, Why};
-use crate::stages::Env;
+use overinterp_stages::Env;
+use overinterp_workflow::plan::Plan;
+use overinterp_workflow::schedule::{Schedule, Why};
 
 use super::super::rates::Time;
 use super::super::text;

@@ -5,8 +5,7 @@ mod human;
 
 use serde_json::{Value, json};
 
-use crate::config;
-use crate::engine::schedule::Schedule;
+use overinterp_workflow::schedule::Schedule;
 
 use super::args::{PlanArguments, PlanFormat};
 use super::failure::{Failure, Status};
@@ -51,7 +50,7 @@ fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
     let [file] = &arguments.files[..] else {
         return Err(Failure::usage("--format toml writes one experiment: name one file"));
     };
-    config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
+    overinterp_config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
 }
 
 fn as_json(session: &Session, schedule: &Schedule) -> Value {

@@ -1,0 +1,259 @@
+//! TOML text becomes a valid experiment, or every problem at once with its place in the file.
+//!
+//! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
+//! `--set`, [`sweep`] reads the axes,
+//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] (with [`analysis`]) reads each variant,
+//! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims, [`figure`] figures. Passes report to one sink and
+//! go on; what follows from a reported problem is not reported again.
+
+pub mod analysis;
+mod appearance;
+mod axis;
+mod catalog;
+mod cross;
+mod dataset;
+mod document;
+pub mod experiment;
+mod extends;
+mod figure;
+mod folders;
+mod imported_selection;
+mod join;
+mod meant;
+mod merged;
+mod method;
+mod model;
+mod moved;
+mod nearest;
+mod normalise;
+mod overrides;
+mod problem;
+mod question;
+mod read;
+mod recipe;
+mod reference;
+mod schema;
+mod stage;
+mod sweep;
+mod syntax;
+mod temperature;
+#[cfg(test)]
+mod tests;
+mod variants;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+pub use catalog::LONGEST_OF_A_FILE;
+pub use experiment::Experiment;
+pub use overrides::Override;
+pub use problem::{Look, Problem, Problems};
+
+use catalog::{Catalog, StageEntry};
+use document::{Entry, Node};
+use experiment::Settings;
+use extends::Files;
+use folders::Folders;
+use join::DraftStage;
+use overinterp_foreign::bounded;
+use overinterp_spec::Metric;
+use problem::{Sink, Source};
+use question::{Evaluated, Questions};
+use read::Item;
+use schema::{EXPERIMENT, StageKind};
+use stage::Scope;
+use sweep::Sweep;
+
+/// Reads an experiment file with what it extends, and applies `overrides` in order.
+///
+/// # Errors
+/// With every problem found, each with its place, when a file cannot be read or it is no valid experiment.
+pub fn load(path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
+    parse(&read(path)?, path, overrides)
+}
+
+/// Reads an experiment from `text`, as if it stood in the file `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experiment, Problems> {
+    read_text(text, path, overrides, |_, _, _| ()).map(|(experiment, ())| experiment)
+}
+
+/// An experiment file as one text that needs no other: what it extends merged, `overrides` applied. It may stand in
+/// the file's place.
+///
+/// # Errors
+/// As [`load`].
+pub fn merged(path: &Path, overrides: &[Override]) -> Result<String, Problems> {
+    read_text(&read(path)?, path, overrides, merged::text).map(|(_, text)| text)
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    bounded::read_text(path, extends::MOST_BYTES).map_err(|error| {
+        let problem = Problem::of_file(format!("cannot read the experiment file {}: {error}", path.display()));
+        Problems::unreadable(problem.help("name a TOML file, such as `experiments/quickstart.toml`"))
+    })
+}
+
+/// The experiment, with what `write` makes of its document and the folders of its sources.
+fn read_text<T>(
+    text: &str,
+    path: &Path,
+    overrides: &[Override],
+    write: impl FnOnce(&Node, &[PathBuf], &Sink) -> T,
+) -> Result<(Experiment, T), Problems> {
+    let sink = Sink::default();
+    let mut files = Files::new(path, text, &sink);
+    let root = files.merge();
+    let (mut sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
+    let first_set = sources.len();
+    let experiment = root.and_then(|mut root| {
+        for (index, set) in overrides.iter().enumerate() {
+            overrides::apply(&mut root, set, first_set + index, &sink);
+        }
+        sweeps.extend(root.get("sweep").cloned());
+        let experiment = read_experiment(&root, path, &folders, &sweeps, &sink)?;
+        Some((experiment, write(&root, &folders, &sink)))
+    });
+    sources.extend(overrides.iter().map(|set| Source { name: "--set".to_owned(), text: set.text().to_owned() }));
+    match experiment {
+        Some(experiment) if sink.is_empty() => Ok(experiment),
+        _ => Err(sink.into_problems(sources)),
+    }
+}
+
+/// `sweeps` are the axes as each file writes them.
+fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node], sink: &Sink) -> Option<Experiment> {
+    let file = Item::new(root, "", sink).table(EXPERIMENT)?;
+    let meant = meant::as_meant(root);
+    let root = meant.as_ref().unwrap_or(root);
+    let file = if meant.is_some() { Item::new(root, "", sink).table(EXPERIMENT)? } else { file };
+    let name = file.required("name").and_then(|item| {
+        let name = item.line()?;
+        if name.len() <= LONGEST_OF_A_FILE {
+            return Some(name);
+        }
+        let fault = format!("has {} bytes, more than the {LONGEST_OF_A_FILE} of a file's name", name.len());
+        item.sink().report(item.problem(fault).help("shorten it: a report is called by it"));
+        None
+    });
+    let description = file.or("description", String::new(), |item| {
+        let text = item.text()?;
+        item.printable(text).map(|()| text.to_owned())
+    });
+    let sweep = file.optional("sweep").map_or_else(Sweep::default, |item| Sweep::read(&item, sweeps));
+    let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: folders };
+    let catalog = Catalog::read(root, sink);
+    let data = dataset::read_all(&catalog, &sweep, folders, sink);
+    let scope = Scope { catalog: &catalog, sweep: &sweep, data: &data, folders };
+
+    let mut evaluated = Evaluated {
+        pairs: BTreeSet::new(),
+        analyses: BTreeMap::new(),
+        drawings: [BTreeMap::new(), BTreeMap::new()],
+        complete: true,
+    };
+    let mut drafts: Vec<DraftStage> = Vec::new();
+    for entry in &catalog.stages {
+        let before = sink.len();
+        let Some(kind) = entry.kind else {
+            evaluated.complete = false;
+            continue;
+        };
+        let groups = if kind == StageKind::Evaluate {
+            read_pairs(entry, &scope, &mut evaluated, sink)
+        } else {
+            vec![read_variants(entry, kind, &scope, sink)]
+        };
+        if kind == StageKind::Human {
+            let images = entry.node.get("images").and_then(Node::text).map(str::to_owned);
+            evaluated.pairs.extend(images.map(|images| (entry.name.to_owned(), images)));
+        }
+        let measured = [StageKind::Evaluate, StageKind::Analyse, StageKind::Temperature, StageKind::Human];
+        if measured.contains(&kind) && sink.len() > before {
+            evaluated.complete = false;
+        }
+        for draft in groups.iter().flatten() {
+            let metrics = match &draft.settings {
+                Settings::Analyse { question } => {
+                    let drawings = &mut evaluated.drawings[usize::from(question.draws_maps())];
+                    drawings.entry(entry.name.to_owned()).or_default().extend(question.drawings());
+                    question.metrics()
+                }
+                Settings::Temperature { .. } => &[Metric::Temperature],
+                _ => continue,
+            };
+            evaluated.analyses.entry(entry.name.to_owned()).or_default().extend(metrics);
+        }
+        drafts.push(DraftStage { name: entry.name.to_owned(), groups });
+    }
+    cross::check(&drafts, sink);
+    let ordered = join::order(drafts, &catalog, sink);
+
+    let questions = Questions { scope: &scope, evaluated };
+    let tables = section(root, "table", sink, |entry, item| questions.table(entry, item));
+    let figures = section(root, "figure", sink, |entry, item| questions.figure(entry, item));
+    let claims = section(root, "claim", sink, |entry, item| questions.claim(entry, item));
+
+    if !sink.is_empty() {
+        return None;
+    }
+    let stages = join::join(&ordered, &data, &sweep, sink);
+    join::check_over(&ordered, &stages, sink);
+    Some(Experiment {
+        name: name?,
+        description: description?,
+        file: path.to_owned(),
+        axes: sweep.axes(),
+        data,
+        stages,
+        tables,
+        figures,
+        claims,
+    })
+}
+
+fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::StageDraft> {
+    let table = Item::new(entry.node, format!("stage.{}", entry.name), sink);
+    let variants = variants::expand(&table, scope.sweep, scope.catalog).into_iter();
+    let drafts = variants.filter_map(|variant| {
+        let item = Item::new(&variant.node, &table.path, sink);
+        scope.read(kind, variant.cell, &item)
+    });
+    drafts.collect()
+}
+
+/// The pairs of an evaluation, each expanded over the axes that it mentions itself.
+fn read_pairs(
+    entry: &StageEntry<'_>,
+    scope: &Scope<'_>,
+    evaluated: &mut Evaluated,
+    sink: &Sink,
+) -> Vec<Vec<stage::StageDraft>> {
+    let item = Item::new(entry.node, format!("stage.{}", entry.name), sink);
+    let pairs = item.table(StageKind::Evaluate.fields()).and_then(|table| table.required("pairs")?.full_list());
+    let mut groups = Vec::new();
+    for pair in pairs.unwrap_or_default() {
+        let mut group = Vec::new();
+        for variant in variants::expand(&pair, scope.sweep, scope.catalog) {
+            let item = Item::new(&variant.node, &pair.path, sink);
+            let texts = |key: &str| variant.node.get(key).and_then(Node::text).map(str::to_owned);
+            evaluated.pairs.extend(texts("model").zip(texts("images")));
+            group.extend(scope.read_pair(variant.cell.clone(), &item));
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+/// Reads every table of a section.
+fn section<T>(root: &Node, key: &str, sink: &Sink, read: impl Fn(&Entry, &Item<'_>) -> Option<T>) -> Vec<T> {
+    let Some(node) = root.get(key) else { return Vec::new() };
+    if !matches!(node.value, document::Value::Table(_)) {
+        Item::new(node, key, sink).fault::<()>(format!("must hold tables `[{key}.NAME]`"));
+    }
+    catalog::check_case(node.entries(), sink);
+    let entries = node.entries().iter();
+    entries.filter_map(|entry| read(entry, &Item::new(&entry.node, format!("{key}.{}", entry.key), sink))).collect()
+}

@@ -1,0 +1,73 @@
+//! Reads the `method` of a selection.
+
+use overinterp_spec::{RandomSeeds, Selection};
+
+use super::read::{Item, Reader};
+use super::schema::{BACKWARD, BATCHED_GRADIENT, GRADIENT, INTEGRATED_GRADIENTS, METHOD, RANDOM, SEEDS};
+
+/// How a selection ranks pixels.
+#[derive(Clone, Copy)]
+enum MethodKind {
+    Backward,
+    BatchedGradient,
+    Gradient,
+    IntegratedGradients,
+    Random,
+}
+
+const METHODS: [(&str, MethodKind); 5] = [
+    ("backward", MethodKind::Backward),
+    ("batched-gradient", MethodKind::BatchedGradient),
+    ("gradient", MethodKind::Gradient),
+    ("integrated-gradients", MethodKind::IntegratedGradients),
+    ("random", MethodKind::Random),
+];
+
+/// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
+const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: Some(1234), test: Some(5678) };
+
+/// Points on the way from the fully masked image to the whole one (Sundararajan et al. 2017 find 20 to 300 enough).
+const STEPS: usize = 50;
+/// Pixels between two recorded values of f: 128 values of a 32x32 image.
+const PER_STEP: usize = 8;
+
+/// Reads a method. `noise` may be left out (none), and `steps`, `per-step` and `seeds` (the authors').
+pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
+    let Some(kind) = item.node.get("kind") else {
+        return item.table(METHOD)?.required("kind").and(None);
+    };
+    let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("methods", &METHODS)?;
+    match kind {
+        MethodKind::Backward => item.table(BACKWARD).map(|_| Selection::Backward),
+        MethodKind::BatchedGradient => {
+            let table = item.table(BATCHED_GRADIENT)?;
+            let per_round = table.required("per-round").and_then(|item| item.whole(1));
+            let noise = table.or("noise", 0.0, |item| item.number_where("at least 0", |value| value >= 0.0));
+            Some(Selection::BatchedGradient { per_round: per_round?, noise: noise? })
+        }
+        MethodKind::Gradient => {
+            let table = item.table(GRADIENT)?;
+            Some(Selection::Gradient { per_step: per_step(&table)? })
+        }
+        MethodKind::IntegratedGradients => {
+            let table = item.table(INTEGRATED_GRADIENTS)?;
+            let steps = table.or("steps", STEPS, |item| item.whole(1));
+            let per_step = per_step(&table);
+            Some(Selection::IntegratedGradients { steps: steps?, per_step: per_step? })
+        }
+        MethodKind::Random => {
+            let table = item.table(RANDOM)?;
+            let seeds = table.or("seeds", AUTHORS_SEEDS, |item| {
+                let table = item.table(SEEDS)?;
+                let train = table.required("train").and_then(|item| item.whole(0));
+                let test = table.required("test").and_then(|item| item.whole(0));
+                Some(RandomSeeds { train: Some(train?), test: Some(test?) })
+            });
+            Some(Selection::Random { seeds: seeds? })
+        }
+    }
+}
+
+fn per_step(table: &Reader<'_>) -> Option<usize> {
+    table.or("per-step", PER_STEP, |item| item.whole(1))
+}

@@ -1,0 +1,303 @@
+//! One step of a run, from its lock to its entry in the cache.
+
+use std::any::Any;
+use std::error::Error;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::cancel::CANCELLED;
+use super::event::{Event, Status};
+use super::executor::{Outcome, Run};
+use super::key::StepKey;
+use super::plan::{Step, StepId};
+use super::schedule::Why;
+use super::stage::{Context, Host, Progress, StageError};
+use super::store::{Draft, Lock, Lookup, Made, Record, Scrutiny, Store, StoreError, cause_of};
+use overinterp_foreign::bounded::{Needs, Shortage};
+
+/// How often a step whose inputs get damaged under its hands is begun anew.
+const TRIES: usize = 3;
+
+/// Brings one step to its end.
+pub(super) struct Attempt<'a, 'run, E> {
+    run: &'a Run<'run, E>,
+    id: StepId,
+    step: &'a Step,
+}
+
+/// An end without a result.
+struct Failure {
+    status: Status,
+    why: String,
+    seconds: f64,
+    /// Of what there is none left.
+    shortage: Option<Shortage>,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let shortage = match error {
+            StoreError::NoRoom { shortage, .. } => Some(shortage),
+            _ => None,
+        };
+        Self { status: Status::Failed, why: chain(&error), seconds: 0.0, shortage }
+    }
+}
+
+/// How a stage ended that was run.
+enum Ended {
+    With(Arc<Record>, f64),
+    InputDamaged(StepId),
+}
+
+impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
+    pub(super) fn new(run: &'a Run<'run, E>, id: StepId) -> Self {
+        Self { run, id, step: run.plan.step(id) }
+    }
+
+    /// Takes the result from the cache, or computes it.
+    pub(super) fn perform(&self) -> Outcome {
+        if let Some(record) = self.run.foreseen(self.id) {
+            let seconds = record.seconds;
+            return Outcome::Result { status: Status::Cached, record, seconds };
+        }
+        self.redo()
+    }
+
+    /// The same without trust in what was cached when the run began.
+    fn redo(&self) -> Outcome {
+        let ended = self.find_or_compute();
+        if let Some(shortage) = ended.as_ref().err().and_then(|failure| failure.shortage) {
+            let _ = self.run.shortage.set(shortage); // The first one is told.
+        }
+        match ended {
+            Ok((status, record, seconds)) => Outcome::Result { status, record, seconds },
+            Err(Failure { status, why, seconds, .. }) => Outcome::Nothing { status, why, seconds },
+        }
+    }
+
+    fn find_or_compute(&self) -> Result<(Status, Arc<Record>, f64), Failure> {
+        if let Some(shortage) = self.run.shortage.get() {
+            let why = format!("{}, so that nothing more is begun", shortage.name());
+            return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
+        }
+        let cancelled = || Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds: 0.0, shortage: None };
+        if self.run.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        let lock = self.lock()?.ok_or_else(cancelled)?;
+        for _ in 0..TRIES {
+            if let Some(record) = self.find(&lock)? {
+                let seconds = record.seconds;
+                return Ok((Status::Cached, record, seconds));
+            }
+            match self.compute(&lock)? {
+                Ended::With(record, seconds) => return Ok((Status::Ran, record, seconds)),
+                Ended::InputDamaged(input) => {
+                    let outcome = Attempt::new(self.run, input).redo();
+                    let repaired = matches!(outcome, Outcome::Result { .. });
+                    self.run.finish(input, outcome);
+                    if !repaired {
+                        let why = format!("input {} failed", self.run.plan.step(input));
+                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
+                    }
+                }
+            }
+        }
+        let why = "its inputs in the cache are changed by something else while it runs".to_owned();
+        Err(Failure { status: Status::Failed, why, seconds: 0.0, shortage: None })
+    }
+
+    /// Takes the step's lock; `None` when the run is cancelled while it waits.
+    fn lock(&self) -> Result<Option<Lock>, StoreError> {
+        let mut told = false;
+        self.run.store.lock(self.key(), &mut || {
+            if !told {
+                self.log("waiting: another run is computing this step");
+                told = true;
+            }
+            !self.run.cancel.is_cancelled()
+        })
+    }
+
+    /// The result from the cache: the step's own, which another run may have made by now, or that of another
+    /// step which computed the same from the same bytes.
+    fn find(&self, lock: &Lock) -> Result<Option<Arc<Record>>, StoreError> {
+        let (store, key, contents) = (self.store(), self.key(), self.run.contents(self.id));
+        let suspect = matches!(self.run.forecast(self.id).why(), Some(Why::Damaged(_)));
+        match store.look(key, if suspect { Scrutiny::Bytes } else { Scrutiny::Times })? {
+            Lookup::Intact(record) if record.inputs == contents => return Ok(Some(record)),
+            Lookup::Intact(_) => self.warn("an input was made anew and holds other bytes than before"),
+            Lookup::Damaged(damage) => {
+                let aside = store.set_aside(key.kind(), key.hash(), lock)?;
+                self.warn(&format!("damaged in the cache: {damage}; set aside as {}", aside.display()));
+            }
+            Lookup::Absent => {}
+        }
+        if contents.is_empty() {
+            return Ok(None);
+        }
+        let content_key = self.step.manifest().content_key(&contents);
+        let Some(same) = store.by_content(&content_key)? else { return Ok(None) };
+        let draft = Draft {
+            manifest: self.step.manifest().clone(),
+            inputs: contents,
+            labels: self.step.labels().to_vec(),
+            seconds: same.seconds,
+            made: same.made.clone(),
+            taken_from: Some(same.key.clone()),
+            notes: self.run.plan.stage(self.id).notes(),
+        };
+        store.take_over(&same, draft, lock)
+    }
+
+    /// Runs the stage and stores what it produced.
+    fn compute(&self, lock: &Lock) -> Result<Ended, Failure> {
+        let (store, key, inputs) = (self.store(), self.key(), self.run.contents(self.id));
+        let why = self.run.forecast(self.id).why();
+        (self.run.observer)(Event::Started { id: self.id, step: self.step, why });
+        let scratch = store.start_scratch(key)?;
+        let private = store.start_entry(key, lock)?;
+        let guest = Guest { attempt: self, damaged: Mutex::new(None), before: Mutex::new(0.0) };
+        let context = Context { env: self.run.env, host: &guest, scratch: &scratch };
+        let start = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run.plan.stage(self.id).run_into(&context, &private)));
+        let seconds = start.elapsed().as_secs_f64();
+        let failure = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(StageError::Cancelled)) if self.run.cancel.is_cancelled() => {
+                Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, shortage: None })
+            }
+            Ok(Err(error)) => {
+                let shortage = cause_of(&error).and_then(Shortage::of);
+                let mut why = chain(&error);
+                if let Some(shortage) = shortage {
+                    let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum();
+                    let told = shortage.told("the step", &private, Some(Needs::MoreThan(written)));
+                    why = format!("{why}: {told}");
+                }
+                Some(Failure { status: Status::Failed, why, seconds, shortage })
+            }
+            Err(panic) => {
+                Some(Failure { status: Status::Failed, why: panic_text(panic.as_ref()), seconds, shortage: None })
+            }
+        };
+        if let Some(failure) = failure {
+            // Checkpoints stay, an empty scratch directory does not. A private directory that cannot be removed
+            // now is removed when the step next begins.
+            let _ = fs::remove_dir(&scratch);
+            let _ = fs::remove_dir_all(&private);
+            return match guest.damaged() {
+                Some(input) => Ok(Ended::InputDamaged(input)),
+                None => Err(failure),
+            };
+        }
+        let made = Made::now(self.run.maker);
+        let (manifest, labels) = (self.step.manifest().clone(), self.step.labels().to_vec());
+        let notes = self.run.plan.stage(self.id).notes();
+        let whole = guest.before() + seconds;
+        let draft = Draft { manifest, inputs, labels, seconds: whole, made, taken_from: None, notes };
+        let record = store.finish_entry(&private, draft, lock).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&private);
+        })?;
+        // The result is there, whatever becomes of the checkpoints; garbage collection finds them.
+        let _ = store.drop_scratch(key);
+        Ok(Ended::With(record, seconds))
+    }
+
+    fn key(&self) -> &StepKey {
+        self.step.identity()
+    }
+
+    fn store(&self) -> &Store {
+        self.run.store
+    }
+
+    fn warn(&self, message: &str) {
+        (self.run.observer)(Event::Warning { step: self.step, message });
+    }
+
+    fn log(&self, line: &str) {
+        (self.run.observer)(Event::Log { id: self.id, step: self.step, line });
+    }
+}
+
+/// What a running stage sees of the engine.
+struct Guest<'a, 'run, E> {
+    attempt: &'a Attempt<'a, 'run, E>,
+    damaged: Mutex<Option<StepId>>,
+    /// Seconds of interrupted runs, from which the step goes on.
+    before: Mutex<f64>,
+}
+
+impl<E> Guest<'_, '_, E> {
+    fn damaged(&self) -> Option<StepId> {
+        *self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn before(&self) -> f64 {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why an input is not handed to a stage.
+#[derive(Debug, thiserror::Error)]
+enum InputError {
+    #[error("{0} is not among the stage's inputs")]
+    Undeclared(StepKey),
+    #[error("input {step} in the cache is damaged: {damage}")]
+    Damaged { step: String, damage: String },
+}
+
+impl<E: Sync> Host for Guest<'_, '_, E> {
+    fn input(&self, key: &StepKey) -> Result<PathBuf, StageError> {
+        let run = self.attempt.run;
+        let declared = self.attempt.step.inputs().iter().find(|input| run.plan.step(**input).identity() == key);
+        let input = *declared.ok_or_else(|| StageError::failed(InputError::Undeclared(key.clone())))?;
+        let damage = match run.store.look(key, Scrutiny::Times).map_err(StageError::failed)? {
+            Lookup::Intact(_) => return Ok(run.store.dir(key)),
+            Lookup::Damaged(damage) => damage,
+            Lookup::Absent => "it has just been removed".to_owned(),
+        };
+        *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(input);
+        Err(StageError::failed(InputError::Damaged { step: run.plan.step(input).to_string(), damage }))
+    }
+
+    fn cancelled(&self) -> bool {
+        self.attempt.run.cancel.is_cancelled()
+    }
+
+    fn progress(&self, progress: Progress<'_>) {
+        let Attempt { run, id, step } = *self.attempt;
+        (run.observer)(Event::Progress { id, step, progress });
+    }
+
+    fn log(&self, line: &str) {
+        self.attempt.log(line);
+    }
+
+    fn spent_before(&self, seconds: f64) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) += seconds.max(0.0);
+    }
+}
+
+/// An error's text with those of all its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("internal error, please report it: {}", said.unwrap_or("a panic without a message"))
+}

@@ -1,0 +1,172 @@
+//! The identity of a step.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The identity of a step by intent: its stage's kind and version, and the BLAKE3 of its manifest.
+///
+/// Shown as `train-v1:9f2c...` with all 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepKey {
+    kind: String,
+    version: u32,
+    hash: String,
+}
+
+impl StepKey {
+    /// The key of the step of that kind and version whose canonical manifest is `manifest`.
+    #[must_use]
+    pub fn of(kind: &str, version: u32, manifest: &str) -> Self {
+        Self { kind: kind.to_owned(), version, hash: blake3::hash(manifest.as_bytes()).to_hex().to_string() }
+    }
+
+    /// The stage kind, such as `train`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The stage version.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The 64 hexadecimal digits of the manifest's hash.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The key with as many digits as people need: `train-v1:9f2c1ab0`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}-v{}:{}", self.kind, self.version, &self.hash[..8])
+    }
+
+    /// Whether a text can name a stage kind: lower-case letters, digits and `-`, so that it can name a folder.
+    #[must_use]
+    pub fn is_kind(text: &str) -> bool {
+        !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-v{}:{}", self.kind, self.version, self.hash)
+    }
+}
+
+impl std::str::FromStr for StepKey {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+        let malformed = || ParseKeyError(text.to_owned());
+        let (name, hash) = text.split_once(':').ok_or_else(malformed)?;
+        let (kind, version) = name.rsplit_once("-v").ok_or_else(malformed)?;
+        let version = version.parse().map_err(|_| malformed())?;
+        if !Self::is_kind(kind) || !is_hash(hash) {
+            return Err(malformed());
+        }
+        Ok(Self { kind: kind.to_owned(), version, hash: hash.to_owned() })
+    }
+}
+
+/// Whether a text is 64 lower-case hexadecimal digits.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A text that is no step key.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not a step key: one looks like 'train-v1:' followed by 64 hexadecimal digits")]
+pub struct ParseKeyError(String);
+
+impl Serialize for StepKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The BLAKE3 of what a step produced: of one file, or of all its files with their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContentHash(String);
+
+impl ContentHash {
+    pub(crate) fn new(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex().to_string())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ContentHash {
+    type Error = ParseHashError;
+
+    fn try_from(text: String) -> Result<Self, ParseHashError> {
+        if is_hash(&text) { Ok(Self(text)) } else { Err(ParseHashError(text)) }
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.0
+    }
+}
+
+/// A text that is no content hash.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not a content hash: one has 64 lower-case hexadecimal digits")]
+pub struct ParseHashError(String);
+
+/// A handle on a step of a plan that produces an artifact of type `A`.
+///
+/// Only [`crate::plan::Plan::add`] makes one, so a stage can neither refer to a step that is not in the
+/// plan, nor to one of the wrong kind, nor, directly or not, to itself.
+pub struct Key<A> {
+    step: StepKey,
+    artifact: PhantomData<fn() -> A>,
+}
+
+impl<A> Key<A> {
+    pub(crate) const fn new(step: StepKey) -> Self {
+        Self { step, artifact: PhantomData }
+    }
+
+    /// The step's key.
+    #[must_use]
+    pub const fn step(&self) -> &StepKey {
+        &self.step
+    }
+}
+
+impl<A> Clone for Key<A> {
+    fn clone(&self) -> Self {
+        Self::new(self.step.clone())
+    }
+}
+
+impl<A> fmt::Debug for Key<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.step, f)
+    }
+}
+
+impl<A> Serialize for Key<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.step.serialize(serializer)
+    }
+}
