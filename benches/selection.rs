@@ -4,6 +4,7 @@
 //! batched gradient (the time an image has in one), and candidates of backward selection a second, masking included; then candidates with an image on
 //! each of two threads.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use overinterp_nn::group_scorer::GroupScorer;
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::input_dropout::Use;
 use overinterp_nn::model_passes::{Group, ModelPasses};
-use overinterp_nn::scorer::{NetworkScorer, predict};
+use overinterp_nn::scorer::NetworkScorer;
 use overinterp_sis::{CurveScorer, GradientScorer, Scorer};
 use overinterp_spec::{Arch, ImageShape, Seed};
 
@@ -47,12 +48,18 @@ fn measure(arch: Arch) {
 
     let scores = program(Purpose::Scores);
     let images = (WORK / scores.multiplications()).max(1) as usize;
-    let mut workspace = ModelWorkspace::new(&Arc::clone(&scores).into());
+    let model: CompiledModel = program(Purpose::WholeImages).into();
+    let together = ModelPasses::together(&model);
+    let mut passes = ModelPasses::new(&model, together);
+    let numbers: Vec<u32> = (0..together as u32).collect();
+    let several = image.repeat(together);
+    let group = Group { purpose: Use::Evaluation, numbers: &numbers };
+    let groups = images.div_ceil(together);
     let evaluation = best(|| {
-        for _ in 0..images {
-            predict(&mut workspace, &image);
+        for _ in 0..groups {
+            black_box(passes.pass(group, &several));
         }
-    }) / images as f64;
+    }) / (groups * together) as f64;
 
     let model: CompiledModel = program(Purpose::Gradients).into();
     let together = ModelPasses::together(&model);

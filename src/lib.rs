@@ -3,7 +3,7 @@
 //!
 //! This is the program: [`pipeline`] makes a plan of an experiment, which is the paper's method as a DAG of steps, and
 //! [`cli`] has the verbs. What the steps are made of lies in crates of its own, in `crates/`, each of which says in its first lines
-//! what it is for. The README has the map.
+//! what it is for. `docs/architecture.md` has the map.
 
 pub mod cli;
 pub mod pipeline;

@@ -1,4 +1,4 @@
-//! Every custom op has a forward pass for CUDA, with and without cuDNN, and a gradient, and nothing in the crate is left
+//! Every custom op has a forward pass for CUDA, with and without cuDNN, and a gradient, and nothing in the crates is left
 //! to be written.
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! The crates and the program's rooms import along listed edges, only the command line prints, and `unsafe` stays in the kernels.
 //!
-//! The map of crates is in `README.md`. Cargo refuses cycles among them; a new edge is a decision: it is made here.
+//! The map of crates is in `docs/architecture.md`. Cargo refuses cycles among them; a new edge is a decision: it is made here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -163,7 +163,7 @@ fn crates_and_rooms_import_only_along_the_listed_edges() {
     assert!(strays.is_empty(), "these imports are not among the listed edges:\n{}", strays.join("\n"));
 }
 
-/// What nobody imports any more is not in a manifest either, so that an edit rebuilds no more than it must.
+/// A manifest lists no crate of the house but those on the edges, so that an edit rebuilds no more than it must.
 #[test]
 fn crates_depend_on_no_more_than_the_listed_edges() {
     let mut strays = Vec::new();

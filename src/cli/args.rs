@@ -274,8 +274,8 @@ pub(super) struct BenchArguments {
     /// Seconds to spend on each of a network's four rates; more where one run takes longer.
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Images that each model in the cache selects, if it has selected none, to learn how sure it is. If not given, as many as
-    /// there are threads, once.
+    /// Images that each model in the cache selects, if it has selected none, to learn how sure it is, within two minutes. If not
+    /// given, as many as there are threads (16 on a GPU), once.
     #[arg(long, value_name = "N", requires = "files")]
     pub first_images: Option<usize>,
     #[command(flatten)]

@@ -40,8 +40,9 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     }
     let measured = measured(&networks, &session.env.device, arguments)?;
     rates::save(cache, &measured)?;
-    first_images::learn(&session, &measured, arguments.first_images, arguments.format)?;
-    stages(&session, &Runs::of(&view, &session), &measured, arguments.format);
+    let runs = Runs::of(&view, &session);
+    first_images::learn(&session, &runs, &measured, arguments.first_images, arguments.format)?;
+    stages(&session, &runs, &measured, arguments.format);
     Ok(session.ended(Status::Success))
 }
 

@@ -1,28 +1,30 @@
 //! The first images of models that have selected nothing yet, which `bench` selects to learn how sure they are. What they took
 //! is kept beside the cache's steps, so that `plan` and progress bars know it, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::pipeline::model_number;
-use overinterp_artifacts::{Effort, Model};
-use overinterp_foreign::bounded;
+use overinterp_artifacts::{Effort, Model, Network};
+use overinterp_foreign::bounded::{self, BoundedError};
 use overinterp_nn::first_images::{FirstImagesError, first_images};
 use overinterp_spec::{Activity, Cell, Rates, Work};
 use overinterp_stages::DataSplit;
-use overinterp_workflow::key::Key;
+use overinterp_workflow::key::{Key, StepKey};
 
 use super::args::EventFormat;
 use super::failure::{Failure, chain};
-use super::rates::{self, Shares};
+use super::rates::{self, Runs, Shares};
 use super::session::Session;
 use super::writing::WriteError;
 use super::{json, text};
 
-/// A line a model; those of a thousand models have fewer.
+/// Those of a thousand models have fewer.
 const MOST_BYTES: u64 = 1 << 20;
 /// How long the first images of a model may take.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -35,10 +37,18 @@ fn file(cache: &Path) -> PathBuf {
     cache.join("v1").join("first-images.json")
 }
 
-/// What the first images of each model took, by the model's number; nothing if nothing is known.
+/// What the first images of each model took, by the model's number: nothing of one whose images took too long. No models if
+/// the file cannot be understood.
 pub(super) fn load(cache: &Path) -> BTreeMap<u64, Effort> {
-    let text = bounded::read(&file(cache), MOST_BYTES).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+    let ignored = |error: &dyn Error| {
+        tracing::warn!("what is known of first images in {} is ignored: {error}", file(cache).display());
+        BTreeMap::new()
+    };
+    match bounded::read(&file(cache), MOST_BYTES) {
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| ignored(&error)),
+        Err(BoundedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        Err(error) => ignored(&error),
+    }
 }
 
 /// A model that selects exactly, and what it selects first.
@@ -61,6 +71,7 @@ struct Subject<'a> {
 /// When the cache cannot be read or written.
 pub(super) fn learn(
     session: &Session,
+    runs: &Runs,
     measured: &[Rates],
     count: Option<usize>,
     format: EventFormat,
@@ -68,24 +79,28 @@ pub(super) fn learn(
     if count == Some(0) {
         return Ok(());
     }
-    let mut known = load(&session.cache);
-    // What is known is only learnt again by as many images as somebody asks for.
-    let shares = if count.is_some() { Shares::of(session) } else { Shares::all(session) };
+    // What was tried is only tried again with as many images as somebody asks for.
+    let tried = if count.is_some() { BTreeMap::new() } else { load(&session.cache) };
+    let selected = Shares::of(session);
     let count =
         count.unwrap_or_else(|| if session.env.device.is_cpu() { rayon::current_num_threads() } else { ON_GPU });
     for subject in subjects(session) {
-        if shares.knows(subject.number) {
+        let number = subject.number;
+        if tried.contains_key(&number) || selected.knows(number) || runs.have_selected(number) {
             continue;
         }
         let Some(model) = session.load(subject.model)? else { continue };
-        let start = Instant::now();
         match take(session, &subject, &model, measured, count) {
-            Ok(effort) => {
-                tell(&subject, count, effort, start.elapsed(), format);
-                known.insert(subject.number, effort);
-                save(&session.cache, &known)?;
+            Ok(Taken { count, effort, seconds }) => {
+                tell(&subject, count, effort, seconds, format);
+                remember(&session.cache, number, effort)?;
             }
-            Err(why) => errln!("{} cannot foretell its selections: {why}", subject.title()),
+            Err(NotTaken { why, too_long }) => {
+                errln!("{} cannot foretell its selections: {why}", subject.title());
+                if too_long {
+                    remember(&session.cache, number, Effort::default())?;
+                }
+            }
         }
     }
     Ok(())
@@ -94,9 +109,10 @@ pub(super) fn learn(
 /// Each model once, with the first images that it selects.
 fn subjects(session: &Session) -> Vec<Subject<'_>> {
     let planned = &session.planned;
+    let wanted: BTreeSet<&StepKey> = planned.plan.steps().map(|(_, step)| step.identity()).collect();
     let mut subjects: Vec<Subject<'_>> = Vec::new();
     for results in &planned.results {
-        for ranking in &results.rankings {
+        for ranking in results.rankings.iter().filter(|ranking| wanted.contains(ranking.key.step())) {
             let Some(work) = planned.work.get(ranking.key.step()) else { continue };
             let Some(&Work { model: number, shape, activity: Activity::Select, .. }) = work.first() else { continue };
             let model = results.models.iter().find(|model| model_number(model.key.step()) == number);
@@ -125,40 +141,65 @@ impl Subject<'_> {
     }
 }
 
-/// What the first images took, or why that cannot be told.
+/// What the first images took.
+struct Taken {
+    /// How many they were.
+    count: usize,
+    effort: Effort,
+    seconds: f64,
+}
+
+/// Why that cannot be told.
+struct NotTaken {
+    why: String,
+    /// Whether it will be so the next time, too.
+    too_long: bool,
+}
+
+/// Selects the first images, at most `count`.
 fn take(
     session: &Session,
     subject: &Subject<'_>,
     model: &Model,
     measured: &[Rates],
     count: usize,
-) -> Result<Effort, String> {
+) -> Result<Taken, NotTaken> {
     let (name, DataSplit { source, split, .. }) = subject.images;
-    let longest = text::duration(LONGEST.as_secs_f64());
-    let images = text::count(count, "image");
-    let alternative = "; `run` begins with them all the same, and `plan` goes by the first that are finished";
-    // All networks of an ensemble select the same images.
+    let failed = |error: &dyn Error| NotTaken { why: chain(error), too_long: false };
+    let images = session.env.library.images(source, *split).map_err(|error| failed(&error))?;
+    let count = count.min(images.len());
+    let too_long = |how_long: &str| {
+        let (first, longest) = (text::count(count, "image"), text::duration(LONGEST.as_secs_f64()));
+        let why = format!(
+            "{first} of `{name}` take {how_long} {longest}; `run` begins with them all the same, and `plan` goes by those \
+             that are finished"
+        );
+        NotTaken { why, too_long: true }
+    };
+    // All networks of an ensemble select the same images, each as often as it is asked for one answer.
     let exhaustive = (count * subject.pixels * (subject.pixels + 1) / 2) as u64;
-    let one = |work: &Work| Work { times: exhaustive, ..*work };
-    let work: Vec<Work> = subject.work.iter().map(one).collect();
-    if let Some(at_most) = rates::seconds(&work, measured).filter(|seconds| seconds / AT_BEST > LONGEST.as_secs_f64()) {
-        let at_most = text::duration(at_most);
-        return Err(format!(
-            "{images} of `{name}` take at most {at_most}, and at best more than {longest}{alternative}"
-        ));
+    let one = |(work, network): (&Work, &Network)| {
+        let samples = network.input_dropout.map_or(1, |dropout| dropout.samples as u64);
+        Work { times: exhaustive * samples, ..*work }
+    };
+    let work: Vec<Work> = subject.work.iter().zip(&model.networks).map(one).collect();
+    let at_best = rates::seconds(&work, measured).map(|at_most| at_most / AT_BEST);
+    if at_best.is_some_and(|seconds| seconds > LONGEST.as_secs_f64()) {
+        return Err(too_long("at best more than"));
     }
-    let of_data = session.env.library.images(source, *split).map_err(|error| chain(&error))?;
     let start = Instant::now();
-    match first_images(model, &of_data, count, &session.env.device, || start.elapsed() < LONGEST) {
-        Ok(efforts) => Ok(efforts.into_iter().sum()),
-        Err(FirstImagesError::Stopped) => Err(format!("{images} of `{name}` take more than {longest}{alternative}")),
-        Err(error) => Err(chain(&error)),
+    match first_images(model, &images, count, &session.env.device, || start.elapsed() < LONGEST) {
+        Ok(efforts) => {
+            let seconds = start.elapsed().as_secs_f64();
+            Ok(Taken { count, effort: efforts.into_iter().sum(), seconds })
+        }
+        Err(FirstImagesError::Stopped) => Err(too_long("more than")),
+        Err(error) => Err(failed(&error)),
     }
 }
 
-fn tell(subject: &Subject<'_>, count: usize, effort: Effort, taken: Duration, format: EventFormat) {
+fn tell(subject: &Subject<'_>, count: usize, effort: Effort, seconds: f64, format: EventFormat) {
     let ((stage, cell), (images, _)) = (subject.name, subject.images);
-    let seconds = taken.as_secs_f64();
     if format == EventFormat::Json {
         let effort = json!(effort);
         json::line(
@@ -171,8 +212,11 @@ fn tell(subject: &Subject<'_>, count: usize, effort: Effort, taken: Duration, fo
     outln!("  {effort}");
 }
 
-fn save(cache: &Path, known: &BTreeMap<u64, Effort>) -> Result<(), Failure> {
+/// Notes what a model's images took beside what is known of others.
+fn remember(cache: &Path, model: u64, effort: Effort) -> Result<(), Failure> {
     let path = file(cache);
-    let written = serde_json::to_vec_pretty(known).map_err(std::io::Error::from);
+    let mut known = load(cache);
+    known.insert(model, effort);
+    let written = serde_json::to_vec_pretty(&known).map_err(io::Error::from);
     Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
 }

@@ -244,6 +244,11 @@ impl Runs {
         Self(runs.collect())
     }
 
+    /// Whether any of them was an exact selection by a model.
+    pub fn have_selected(&self, model: u64) -> bool {
+        self.0.iter().any(|Run { work, .. }| work.model == model && work.activity == Activity::Select)
+    }
+
     /// How long work takes by rates that were just measured: a selection as [`Runs::estimate`] has it, all else by the rates.
     pub fn at_rates(&self, work: &[Work], shares: &Shares, rates: &[Rates]) -> Option<Estimate> {
         if work.iter().any(depends_on_weights) { self.estimate(work, shares, rates) } else { rated(work, rates) }

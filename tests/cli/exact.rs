@@ -104,6 +104,9 @@ fn first_images_tell_how_long_selections_take_that_have_not_begun() {
         let steps = plan["steps"].as_array().unwrap();
         steps.iter().find(|step| step["stage"] == "exact").unwrap()["basis"].clone()
     };
+    // A stage that selects nothing needs none.
+    let other = bench.ok("bench tiny.toml --stage sure --seconds 0 --format json").out;
+    assert!(!other.contains("first"), "{other}");
     let none = timed("--first-images 0");
     assert_eq!((learnt(&none), &exact(&none)["at-most"]), (None, &json!(true)));
     assert_eq!(basis(), "at-most");

@@ -1,6 +1,6 @@
 //! A valid experiment: sweeps expanded, references joined, every value of its right type.
 //!
-//! What is here can be turned into a plan without a further question; `crate::pipeline` does.
+//! What is here can be turned into a plan without a further question; the program's `pipeline` does.
 
 use std::path::PathBuf;
 

@@ -128,8 +128,8 @@ pub fn all_probabilities(
     Ok(batches.concat())
 }
 
-/// The logits `[images, classes]` of every image of `samples`, to the bit those that selections see: the mean over an
-/// ensemble's members, and over what each image's input dropout keeps.
+/// The logits `[images, classes]` of every image of `samples`, by the program that selections ask, so that they have
+/// the same bits: the mean over an ensemble's members, and over what each image's input dropout keeps in an evaluation.
 ///
 /// # Errors
 /// As of [`predict`].

@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(find(0.1), Ok(Sis::Empty));
     }
 
-    /// Gradient rounds may raise f above the threshold that the full input does not reach; the literal rule of section 6
+    /// Gradient rounds may raise f above the threshold that the full input does not reach; the literal rule of the authors (`docs/method.md`, section 7)
     /// would count them.
     #[test]
     fn rounds_that_raise_f_are_no_subset_where_the_full_input_falls_short() {

@@ -116,7 +116,7 @@ fn a_tiny_net_learns_bars_in_seconds() {
     assert!(log[3].test_accuracy > 0.95, "{log:?}");
     assert!(log[3].loss < log[0].loss / 2.0, "{log:?}");
     assert!((log[3].learning_rate - 0.02).abs() < 1e-12);
-    let said = predict::predict(&model, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
+    let said = predict::predict_by(Purpose::Scores, &model, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
     assert_eq!(predict::accuracy(&said).to_bits(), log[3].test_accuracy.to_bits());
 }
 
@@ -266,7 +266,7 @@ fn input_dropout_trains_a_model_that_goes_on_dropping() {
     // What is logged comes of one sample.
     let mut quick = model.clone();
     quick.networks[0].input_dropout = Some(overinterp_spec::SeededDropout { samples: 1, ..dropout });
-    let said = predict::predict(&quick, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
+    let said = predict::predict_by(Purpose::Scores, &quick, Samples::whole(&test), &Device::Cpu, &Unobserved).unwrap();
     assert_eq!(predict::accuracy(&said).to_bits(), log[3].test_accuracy.to_bits());
 }
 
