@@ -3,29 +3,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::pipeline::model_number;
 use overinterp_artifacts::{Effort, Model, Network};
-use overinterp_foreign::bounded::{self, BoundedError};
-use overinterp_nn::first_images::{FirstImagesError, first_images};
+use overinterp_nn::exact::{FirstImagesError, SelectError, first_images};
 use overinterp_spec::{Activity, Cell, Rates, Work};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::{Key, StepKey};
 
 use super::args::EventFormat;
 use super::failure::{Failure, chain};
-use super::rates::{self, Runs, Shares};
+use super::memo::Memo;
+use super::rates::{self, Runs};
 use super::session::Session;
-use super::writing::WriteError;
 use super::{json, text};
 
-/// Those of a thousand models have fewer.
-const MOST_BYTES: u64 = 1 << 20;
+/// Those of a thousand models have fewer bytes.
+const MEMO: Memo = Memo {
+    name: "first-images.json",
+    most: 1 << 20,
+    said: |file| format!("what is known of first images in {file} is"),
+    advice: "",
+};
 /// How long the first images of a model may take.
 const LONGEST: Duration = Duration::from_secs(120);
 /// How many times fewer candidates than an exhaustive selection the surest network evaluates.
@@ -33,22 +36,9 @@ const AT_BEST: f64 = 50.0;
 /// Images that a GPU selects in lockstep. Fewer would keep it waiting.
 const ON_GPU: usize = 16;
 
-fn file(cache: &Path) -> PathBuf {
-    cache.join("v1").join("first-images.json")
-}
-
-/// What the first images of each model took, by the model's number: nothing of one whose images took too long. No models if
-/// the file cannot be understood.
+/// What the first images of each model took, by the model's number: nothing of one whose images took too long.
 pub(super) fn load(cache: &Path) -> BTreeMap<u64, Effort> {
-    let ignored = |error: &dyn Error| {
-        tracing::warn!("what is known of first images in {} is ignored: {error}", file(cache).display());
-        BTreeMap::new()
-    };
-    match bounded::read(&file(cache), MOST_BYTES) {
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| ignored(&error)),
-        Err(BoundedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => ignored(&error),
-    }
+    MEMO.load(cache)
 }
 
 /// A model that selects exactly, and what it selects first.
@@ -60,8 +50,6 @@ struct Subject<'a> {
     images: (&'a str, &'a DataSplit),
     /// All of its work on them, network by network.
     work: &'a [Work],
-    /// Of an image.
-    pixels: usize,
 }
 
 /// Selects the first images of every model that is in the cache and has selected nothing, and keeps what they took. A model
@@ -81,12 +69,11 @@ pub(super) fn learn(
     }
     // What was tried is only tried again with as many images as somebody asks for.
     let tried = if count.is_some() { BTreeMap::new() } else { load(&session.cache) };
-    let selected = Shares::of(session);
     let count =
         count.unwrap_or_else(|| if session.env.device.is_cpu() { rayon::current_num_threads() } else { ON_GPU });
     for subject in subjects(session) {
         let number = subject.number;
-        if tried.contains_key(&number) || selected.knows(number) || runs.have_selected(number) {
+        if tried.contains_key(&number) || runs.have_selected(number) {
             continue;
         }
         let Some(model) = session.load(subject.model)? else { continue };
@@ -114,7 +101,7 @@ fn subjects(session: &Session) -> Vec<Subject<'_>> {
     for results in &planned.results {
         for ranking in results.rankings.iter().filter(|ranking| wanted.contains(ranking.key.step())) {
             let Some(work) = planned.work.get(ranking.key.step()) else { continue };
-            let Some(&Work { model: number, shape, activity: Activity::Select, .. }) = work.first() else { continue };
+            let Some(&Work { model: number, activity: Activity::Select, .. }) = work.first() else { continue };
             let model = results.models.iter().find(|model| model_number(model.key.step()) == number);
             if let (Some(model), Some(data)) = (model, &ranking.data)
                 && subjects.iter().all(|subject| subject.number != number)
@@ -125,7 +112,6 @@ fn subjects(session: &Session) -> Vec<Subject<'_>> {
                     model: &model.key,
                     images: (&ranking.images, data),
                     work,
-                    pixels: shape.pixels(),
                 });
             }
         }
@@ -177,7 +163,8 @@ fn take(
         NotTaken { why, too_long: true }
     };
     // All networks of an ensemble select the same images, each as often as it is asked for one answer.
-    let exhaustive = (count * subject.pixels * (subject.pixels + 1) / 2) as u64;
+    let pixels = images.shape.pixels();
+    let exhaustive = (count * pixels * (pixels + 1) / 2) as u64;
     let one = |(work, network): (&Work, &Network)| {
         let samples = network.input_dropout.map_or(1, |dropout| dropout.samples as u64);
         Work { times: exhaustive * samples, ..*work }
@@ -193,7 +180,7 @@ fn take(
             let seconds = start.elapsed().as_secs_f64();
             Ok(Taken { count, effort: efforts.into_iter().sum(), seconds })
         }
-        Err(FirstImagesError::Stopped) => Err(too_long("more than")),
+        Err(FirstImagesError::Select(SelectError::Stopped(_))) => Err(too_long("more than")),
         Err(error) => Err(failed(&error)),
     }
 }
@@ -201,7 +188,6 @@ fn take(
 fn tell(subject: &Subject<'_>, count: usize, effort: Effort, seconds: f64, format: EventFormat) {
     let ((stage, cell), (images, _)) = (subject.name, subject.images);
     if format == EventFormat::Json {
-        let effort = json!(effort);
         json::line(
             &json!({"model": stage, "cell": cell, "images": images, "first": count, "seconds": seconds, "effort": effort}),
         );
@@ -214,9 +200,7 @@ fn tell(subject: &Subject<'_>, count: usize, effort: Effort, seconds: f64, forma
 
 /// Notes what a model's images took beside what is known of others.
 fn remember(cache: &Path, model: u64, effort: Effort) -> Result<(), Failure> {
-    let path = file(cache);
     let mut known = load(cache);
     known.insert(model, effort);
-    let written = serde_json::to_vec_pretty(&known).map_err(io::Error::from);
-    Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
+    MEMO.save(cache, &known)
 }

@@ -27,6 +27,7 @@ mod interrupt;
 mod json;
 mod leftovers;
 mod measure;
+mod memo;
 mod pictures;
 mod plan;
 mod preprocessed;

@@ -1,12 +1,9 @@
 //! What `bench` measured, kept beside the cache's steps, and the estimates that follow from it.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use overinterp_artifacts::{Effort, noted_effort};
-use overinterp_foreign::bounded::{self, BoundedError};
 use overinterp_kernels::isa::Isa;
 use overinterp_nn::rates::{model_of_processor, processor};
 use overinterp_spec::{Activity, Rates, Work};
@@ -17,29 +14,22 @@ use overinterp_workflow::view::View;
 
 use super::failure::Failure;
 use super::first_images;
+use super::memo::Memo;
 use super::remaining::Expected;
 use super::session::Session;
 use super::text;
-use super::writing::WriteError;
 
-/// Those of a thousand machines have fewer.
-const MOST_BYTES: u64 = 16 << 20;
+/// Those of a thousand machines have fewer bytes.
+const MEMO: Memo = Memo {
+    name: "rates.json",
+    most: 16 << 20,
+    said: |file| format!("the rates in {file} are"),
+    advice: "; measure anew with `bench`",
+};
 
-fn file(cache: &Path) -> PathBuf {
-    cache.join("v1").join("rates.json")
-}
-
-/// What was measured with this cache; nothing if nothing was, or if the file cannot be understood.
+/// What was measured with this cache.
 pub(super) fn load(cache: &Path) -> Vec<Rates> {
-    let ignored = |error: &dyn Error| {
-        tracing::warn!("the rates in {} are ignored: {error}; measure anew with `bench`", file(cache).display());
-        Vec::new()
-    };
-    match bounded::read(&file(cache), MOST_BYTES) {
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| ignored(&error)),
-        Err(BoundedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => ignored(&error),
-    }
+    MEMO.load(cache)
 }
 
 /// Remembers what was measured, in the place of what was measured earlier under the same circumstances.
@@ -49,9 +39,7 @@ pub(super) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
     let mut all = load(cache);
     all.retain(|old| measured.iter().all(|new| circumstances(new) != circumstances(old)));
     all.extend_from_slice(measured);
-    let path = file(cache);
-    let written = serde_json::to_vec_pretty(&all).map_err(io::Error::from);
-    Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
+    MEMO.save(cache, &all)
 }
 
 /// The seconds of `work`, if all of it was measured under the present circumstances.
@@ -116,32 +104,26 @@ impl Time {
 pub(super) struct Shares(BTreeMap<u64, Effort>);
 
 impl Shares {
-    /// Those in the cache, and what `bench` has learnt of others.
-    pub fn all(session: &Session) -> Self {
-        let mut of_models = first_images::load(&session.cache);
-        of_models.append(&mut Self::of(session).0);
-        Self(of_models)
+    /// What `bench` has learnt of first images. Where runs tell how long the same model took, they need not be asked.
+    pub fn learnt(session: &Session) -> Self {
+        Self(first_images::load(&session.cache))
     }
 
-    /// Those in the cache.
-    pub fn of(session: &Session) -> Self {
+    /// The same, and before that what selections in the cache have evaluated.
+    pub fn all(session: &Session) -> Self {
         let planned = &session.planned;
-        let mut of_models: BTreeMap<u64, Effort> = BTreeMap::new();
+        let mut selected: BTreeMap<u64, Effort> = BTreeMap::new();
         for (_, step) in planned.plan.steps() {
-            let model =
-                planned.work.get(step.identity()).and_then(|work| work.iter().find(|work| depends_on_weights(work)));
-            let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
-            if let (Some(Work { model, .. }), Some(noted)) = (model, noted) {
-                let total = of_models.entry(*model).or_default();
+            let mut work = planned.work.get(step.identity()).into_iter().flatten();
+            let Some(Work { model, .. }) = work.find(|work| depends_on_weights(work)) else { continue };
+            if let Some(noted) = step.key().and_then(|key| noted_effort(&session.store.dir(key))) {
+                let total = selected.entry(*model).or_default();
                 *total = *total + noted;
             }
         }
-        Self(of_models)
-    }
-
-    /// Whether it is known how much a model evaluates.
-    pub fn knows(&self, model: u64) -> bool {
-        self.0.get(&model).is_some_and(|effort| effort.exhaustive > 0)
+        let mut all = Self::learnt(session);
+        all.0.append(&mut selected);
+        all
     }
 
     /// What rates say of work, selections by what their models have evaluated so far.
@@ -175,7 +157,7 @@ pub(super) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)>
 pub(super) fn estimated(schedule: Schedule, view: &View, session: &Session) -> Schedule {
     let planned = &session.planned;
     let rates = present(load(&session.cache), &processor(&session.env.device));
-    let (runs, shares) = (Runs::of(view, session), Shares::all(session));
+    let (runs, shares) = (Runs::of(view, session), Shares::learnt(session));
     schedule.estimated_by(&planned.plan, |step, earlier| {
         let Some(work) = planned.work.get(step.identity()) else { return earlier };
         let learns = work.iter().any(|work| work.activity == Activity::Learn);

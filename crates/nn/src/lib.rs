@@ -15,8 +15,8 @@ pub mod device_model;
 pub mod device_scorer;
 pub mod dropout;
 pub mod evaluation;
+pub mod exact;
 pub mod finite;
-pub mod first_images;
 pub mod fit;
 mod folding;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
-use overinterp_nn::first_images::noted;
+use overinterp_nn::exact::noted;
 use overinterp_nn::scorer::NetworkScorer;
 use overinterp_sis::{Collection, Ending, Member, collection, collections_in_lockstep};
 use overinterp_workflow::key::{Key, StepKey};

@@ -8,6 +8,7 @@ use candle_core::Device;
 use overinterp_artifacts::{Effort, ImageSet, Model};
 use overinterp_nn::batches::SamplesError;
 use overinterp_nn::device_inference::DeviceInference;
+use overinterp_nn::exact::SelectError;
 use overinterp_nn::finite::NotFinite;
 use overinterp_nn::inference::Inference;
 use overinterp_nn::observer::Observer;
@@ -42,6 +43,15 @@ impl From<SamplesError> for Unanswered {
 impl From<NotFinite> for Unanswered {
     fn from(error: NotFinite) -> Self {
         Self(StageError::failed(error))
+    }
+}
+
+impl From<SelectError> for Unanswered {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Stopped(stopped) => stopped.into(),
+            other => Self(StageError::failed(other)),
+        }
     }
 }
 

@@ -7,15 +7,14 @@ use serde::Serialize;
 
 use overinterp_artifacts::{Curve, Model, Ranking};
 use overinterp_nn::device_inference::DeviceInference;
-use overinterp_nn::first_images::noted;
+use overinterp_nn::exact::{Selected, noted};
 use overinterp_nn::group_scorer::GroupScorer;
 use overinterp_nn::inference::Inference;
 use overinterp_nn::input_dropout::Use;
 use overinterp_nn::model_passes::Group;
-use overinterp_nn::scorer::NetworkScorer;
 use overinterp_sis::{
-    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, back_select,
-    back_select_in_lockstep, batched_gradient, gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, batched_gradient,
+    gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
 };
 use overinterp_spec::{RandomSeeds, Seed, Selection};
 use overinterp_workflow::key::{Key, StepKey};
@@ -41,9 +40,6 @@ pub struct Select {
 
 /// Images that a CPU selects exactly before they are kept.
 const PART: usize = 16;
-
-/// One image's ranking: the class that f is the probability of, and the order with its values.
-type Ranked = (usize, BackSelection);
 
 impl Stage<Env> for Select {
     const KIND: &'static str = "select";
@@ -145,49 +141,37 @@ impl Ranker<'_> {
         Ok(ranking)
     }
 
-    fn on_cpu(&self, inference: &Inference<'_>, range: Range) -> Result<Vec<Ranked>, Unanswered> {
-        match Gradients::of(self.method)? {
-            Some(gradients) => inference.for_groups(range.indexes(), |passes, numbers, images| {
-                let group = Group { purpose: Use::Selection, numbers };
-                let mut scorer = GroupScorer::new(passes, group, images);
-                let found = gradients.rank(&mut scorer, numbers, self.masking.of_images(numbers.len()));
-                scorer.check()?;
-                Ok(ranked(scorer.predicted(), found?))
-            }),
-            None => inference.for_each(range.indexes(), |workspace, index, image| {
-                let mut scorer = NetworkScorer::new(workspace, image);
-                let selection = back_select(&mut scorer, self.masking.of_image());
-                scorer.check(index)?;
-                Ok((scorer.class(), selection?))
-            }),
-        }
+    fn on_cpu(&self, inference: &Inference<'_>, range: Range) -> Result<Vec<Selected>, Unanswered> {
+        let Some(gradients) = Gradients::of(self.method)? else {
+            return Ok(inference.select(range.indexes(), || self.masking.of_image())?);
+        };
+        inference.for_groups(range.indexes(), |passes, numbers, images| {
+            let group = Group { purpose: Use::Selection, numbers };
+            let mut scorer = GroupScorer::new(passes, group, images);
+            let found = gradients.rank(&mut scorer, numbers, self.masking.of_images(numbers.len()));
+            scorer.check()?;
+            Ok(ranked(scorer.predicted(), found?))
+        })
     }
 
-    fn on_device(&self, inference: &DeviceInference<'_>, range: Range) -> Result<Vec<Ranked>, Unanswered> {
+    fn on_device(&self, inference: &DeviceInference<'_>, range: Range) -> Result<Vec<Selected>, Unanswered> {
+        let Some(gradients) = Gradients::of(self.method)? else {
+            return Ok(inference.select(range.indexes(), || self.masking.of_image())?);
+        };
         let mut all = Vec::with_capacity(range.count);
         for numbers in inference.groups(range.indexes()) {
-            if let Some(gradients) = Gradients::of(self.method)? {
-                let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
-                let found = gradients.rank(&mut scorer, &numbers, self.masking.of_images(numbers.len()));
-                scorer.check(&numbers)?;
-                all.extend(ranked(scorer.predicted(), found?));
-                scorer.finish().map_err(StageError::failed)?;
-            } else {
-                let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
-                let found = back_select_in_lockstep(&mut scorer, self.masking.of_image());
-                scorer.check(&numbers)?;
-                let classes = scorer.classes().to_vec();
-                // A device that failed has stopped the selection, too.
-                scorer.finish().map_err(StageError::failed)?;
-                all.extend(ranked(&classes, found?));
-            }
+            let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
+            let found = gradients.rank(&mut scorer, &numbers, self.masking.of_images(numbers.len()));
+            scorer.check(&numbers)?;
+            all.extend(ranked(scorer.predicted(), found?));
+            scorer.finish().map_err(StageError::failed)?;
         }
         Ok(all)
     }
 }
 
 /// Each image's class with its selection.
-fn ranked(classes: &[usize], selections: Vec<BackSelection>) -> Vec<Ranked> {
+fn ranked(classes: &[usize], selections: Vec<BackSelection>) -> Vec<Selected> {
     classes.iter().copied().zip(selections).collect()
 }
 
