@@ -19,8 +19,9 @@ use std::path::Path;
 
 use overinterp_artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
 use overinterp_config::Experiment;
-use overinterp_config::experiment::{ImagesRef, Instance, Settings, StageRef};
-use overinterp_spec::{Appearance, Cell, DataSource, Fraction, ImageShape, Keep, Normalise, Split, Work};
+use overinterp_config::experiment::{ImagesRef, Instance, StageRef};
+use overinterp_config::kinds::{self, Settings};
+use overinterp_spec::{Cell, DataSource, Fraction, ImageShape, Keep, Normalise, Split, Work};
 use overinterp_stages::{DataSplit, Env, Evaluate, FileKind, FindSis, Human, Images, Mask, SelectionFiles};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::plan::{Label, Plan};
@@ -192,24 +193,18 @@ impl<'a> Planner<'a> {
     fn add(&mut self, stage: &str, instance: &'a Instance) {
         let at = StageRef { stage: stage.to_owned(), cell: instance.cell.clone() };
         match &instance.settings {
-            Settings::Train { .. } => self.train(at, &instance.settings),
-            Settings::Import { .. } => self.import(at, &instance.settings),
-            Settings::Ensemble { members } => self.ensemble(at, members),
-            Settings::Temperature { model, images: (source, half), last } => {
-                self.temperature(at, model, source, *half, *last);
-            }
-            Settings::Select { model, images, method, count } => {
-                self.select(&at, model.as_ref(), images, method, *count);
-            }
-            Settings::ImportSelection { .. } => self.import_selection(&at, &instance.settings),
-            Settings::Mask { ranking, keep, appearance } => self.mask(&at, ranking, *keep, *appearance),
-            Settings::Evaluate { model, images } => self.evaluate(&at, model, images),
-            Settings::Sis { ranking, threshold } => self.sis(&at, ranking, *threshold),
-            Settings::Human { images, answers, key } => self.human(&at, images, answers, key),
-            Settings::Collection { model, images, threshold, count } => {
-                self.collection(&at, model, images, *threshold, *count);
-            }
-            Settings::Analyse { question } => self.analyse(&at, question),
+            Settings::Train(train) => self.train(at, train),
+            Settings::Import(import) => self.import(at, import),
+            Settings::Ensemble(ensemble) => self.ensemble(at, ensemble),
+            Settings::Temperature(temperature) => self.temperature(at, temperature),
+            Settings::Select(select) => self.select(&at, select),
+            Settings::ImportSelection(import) => self.import_selection(&at, import),
+            Settings::Mask(mask) => self.mask(&at, mask),
+            Settings::Evaluate(evaluate) => self.evaluate(&at, evaluate),
+            Settings::Sis(sis) => self.sis(&at, sis),
+            Settings::Human(human) => self.human(&at, human),
+            Settings::Collection(collection) => self.collection(&at, collection),
+            Settings::Analyse(analyse) => self.analyse(&at, &analyse.question),
         }
     }
 
@@ -221,7 +216,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn mask(&mut self, at: &StageRef, ranking: &StageRef, keep: Keep, appearance: Appearance) {
+    fn mask(&mut self, at: &StageRef, mask: &kinds::Mask) {
+        let kinds::Mask { ranking, keep, appearance } = mask;
+        let keep = *keep;
         if let Some(asked) = self.asked.get(ranking).cloned() {
             self.asked.insert(at.clone(), asked);
         }
@@ -274,17 +271,19 @@ impl<'a> Planner<'a> {
         (key, name, images)
     }
 
-    fn evaluate(&mut self, at: &StageRef, model: &StageRef, images: &'a ImagesRef) {
+    fn evaluate(&mut self, at: &StageRef, evaluate: &'a kinds::Evaluate) {
+        let kinds::Evaluate { model, images } = evaluate;
         let (key, images, shown) = self.evaluation(at, model, images);
         let (stage, asked, data) = (at.stage.clone(), self.models[model].clone(), Some(shown.data.clone()));
         let outcome = Outcome { stage, model: model.stage.clone(), images, data, cell: at.cell.clone(), key };
         self.results.evaluations.push(Evaluated { outcome, asked, shown });
     }
 
-    fn sis(&mut self, at: &StageRef, ranking: &StageRef, threshold: f64) {
-        for (shards, split) in self.ranked(ranking) {
+    fn sis(&mut self, at: &StageRef, sis: &kinds::Sis) {
+        for (shards, split) in self.ranked(&sis.ranking) {
             let half = split.data.split;
-            let key = self.step(FindSis { rankings: shards, threshold }, part(at, half), split.absent.clone());
+            let key =
+                self.step(FindSis { rankings: shards, threshold: sis.threshold }, part(at, half), split.absent.clone());
             self.results.sufficient.push(Outcome {
                 stage: at.stage.clone(),
                 model: String::new(),
@@ -296,7 +295,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn human(&mut self, at: &StageRef, images: &ImagesRef, answers: &Path, key: &Path) {
+    fn human(&mut self, at: &StageRef, human: &kinds::Human) {
+        let kinds::Human { images, answers, key } = human;
         let ImagesRef::Subset { mask, .. } = images else { return };
         let (name, keep) = (images_name(images), self.keeps[mask]);
         let (images, mut absent) = self.images(images);
@@ -315,8 +315,8 @@ impl<'a> Planner<'a> {
             key: key_hash,
             images,
             keep,
-            answers_file: answers.to_owned(),
-            key_file: key.to_owned(),
+            answers_file: answers.clone(),
+            key_file: key.clone(),
         };
         let key = self.step(human, label(at), absent);
         self.results.answers.push(Outcome {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use overinterp_artifacts::{ImageSet, Model};
 use overinterp_checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
-use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_config::experiment::StageRef;
+use overinterp_config::kinds::{ImportSelection, Settings};
 use overinterp_nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
 use overinterp_spec::{Cell, DataSource, Selection, Split};
 use overinterp_workflow::cancel::Cancel;
@@ -32,7 +33,7 @@ const PICK: f64 = 1e-6;
 /// An `import-selection` stage at one cell, with what is needed to compare it.
 struct Imported<'a> {
     cell: &'a Cell,
-    settings: &'a Settings,
+    selection: &'a ImportSelection,
     model: Model,
 }
 
@@ -98,19 +99,19 @@ fn imported<'a>(session: &'a Session, arguments: &CompareSelectionArguments) -> 
     let stages = session.experiments[0].stages.iter().filter(|stage| stage.name == *name);
     let mut found = Vec::new();
     for instance in stages.flat_map(|stage| &stage.instances).filter(|instance| has(&instance.cell)) {
-        let Settings::ImportSelection { model, method, .. } = &instance.settings else {
+        let Settings::ImportSelection(selection) = &instance.settings else {
             return Err(Failure::usage(format!(
                 "`{name}` imports no selections: name a stage of kind `import-selection`"
             )));
         };
-        if *method != Selection::Backward {
+        if selection.method != Selection::Backward {
             return Err(Failure::usage(format!("`{name}` is not of method `backward`, which is what can be compared")));
         }
-        let model = model.as_ref().ok_or_else(|| {
+        let model = selection.model.as_ref().ok_or_else(|| {
             Failure::usage(format!("`{name}` has no model to compare with: add `model` to `stage.{name}`"))
         })?;
         let model = load(session, arguments, model)?;
-        found.push(Imported { cell: &instance.cell, settings: &instance.settings, model });
+        found.push(Imported { cell: &instance.cell, selection, model });
     }
     if found.is_empty() {
         return Err(no_cell(&session.experiments[0], name, &arguments.cell));
@@ -138,9 +139,7 @@ fn compare(
     cancel: &Cancel,
     total: &mut Total,
 ) -> Result<(), Failure> {
-    let Settings::ImportSelection { data, files, predictions, count, .. } = imported.settings else {
-        return Err(nothing(&arguments.name));
-    };
+    let ImportSelection { data, files, predictions, count, .. } = imported.selection;
     let sources = &session.experiments[0].data;
     let source = sources.iter().find(|source| source.name == data.stage && source.cell == data.cell);
     let source = source.ok_or_else(|| Failure::usage(format!("there is no data set `{}` here", data.stage)))?;

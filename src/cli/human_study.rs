@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::pipeline::Outcome;
 use overinterp_artifacts::{ImageSet, Subsets};
 use overinterp_config::LONGEST_OF_A_FILE;
-use overinterp_config::experiment::Settings;
+use overinterp_config::kinds::{Mask, Settings};
 use overinterp_data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
 use overinterp_nn::appearance::picture;
 use overinterp_report::drawing::{Drawing, Panel, Shown};
@@ -130,7 +130,7 @@ fn keep(session: &Session, outcome: &Outcome<Subsets>) -> Result<Fraction, Failu
     let stages = session.experiments[0].stages.iter().filter(|stage| stage.name == outcome.stage);
     let mut instances = stages.flat_map(|stage| &stage.instances).filter(|instance| instance.cell == outcome.cell);
     let keep = instances.find_map(|instance| match instance.settings {
-        Settings::Mask { keep: Keep::Share(share) | Keep::Rounds(share), .. } => Some(share),
+        Settings::Mask(Mask { keep: Keep::Share(share) | Keep::Rounds(share), .. }) => Some(share),
         _ => None,
     });
     keep.ok_or_else(|| Failure::usage(format!("`{}` is no `mask` stage", outcome.stage)))

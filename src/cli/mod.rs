@@ -50,6 +50,12 @@ use args::{Arguments, Verb};
 use failure::Failure;
 pub use failure::Status;
 
+/// All that may be typed, which a page of the docs is made of.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Does what the command line asks for, and returns the status to exit with.
 #[must_use]
 pub fn main() -> Status {

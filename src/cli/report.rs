@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use overinterp_config::experiment::{ImagesRef, Settings};
+use overinterp_config::experiment::ImagesRef;
+use overinterp_config::kinds::{Select, Settings, Train};
 use overinterp_config::{Experiment, merged};
 use overinterp_data::Provenance;
 use overinterp_report::page::{Caveat, DataOrigin, MadeBy, Page, SplitOrigin};
@@ -139,13 +140,13 @@ fn data(session: &Session, experiment: &Experiment) -> Vec<DataOrigin> {
 fn caveats(session: &Session, experiment: &Experiment) -> Vec<Caveat> {
     let settings = || experiment.stages.iter().flat_map(|stage| &stage.instances).map(|instance| &instance.settings);
     let by_model = |settings: &Settings| match settings {
-        Settings::Select { method, .. } => !matches!(method, Selection::Random { .. }),
-        other => matches!(other, Settings::Collection { .. }),
+        Settings::Select(Select { method, .. }) => !matches!(method, Selection::Random { .. }),
+        other => matches!(other, Settings::Collection(_)),
     };
-    let masks = |settings: &Settings| {
-        matches!(settings, Settings::Mask { .. } | Settings::Sis { .. } | Settings::Collection { .. })
-    };
-    let retrains = |settings: &Settings| matches!(settings, Settings::Train { images: ImagesRef::Subset { .. }, .. });
+    let masks =
+        |settings: &Settings| matches!(settings, Settings::Mask(_) | Settings::Sis(_) | Settings::Collection(_));
+    let retrains =
+        |settings: &Settings| matches!(settings, Settings::Train(Train { images: ImagesRef::Subset { .. }, .. }));
     let partial = experiment.data.iter().any(|source| {
         source.limit.train.is_some()
             || source.limit.test.is_some()

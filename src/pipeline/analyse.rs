@@ -1,8 +1,8 @@
 //! Analyses: which step answers which question, and what its answer is about.
 
 use overinterp_artifacts::{Analysis, Ranking, Subsets};
-use overinterp_config::analysis::{Half, Question};
-use overinterp_config::experiment::StageRef;
+use overinterp_config::experiment::{Half, StageRef};
+use overinterp_config::questions::{self, Question};
 use overinterp_spec::Metric;
 use overinterp_stages::{
     AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
@@ -26,40 +26,40 @@ pub struct Analysed {
 impl<'a> Planner<'a> {
     pub(super) fn analyse(&mut self, at: &StageRef, question: &'a Question) {
         match question {
-            Question::SisSize { ranking, threshold, thresholds, bootstrap } => {
+            Question::SisSize(questions::SisSize { ranking, threshold, thresholds, bootstrap }) => {
                 let Some((rankings, split)) = self.ranking_of(ranking) else { return };
                 let (threshold, thresholds, bootstrap) = (*threshold, thresholds.clone(), *bootstrap);
                 let images = split.data.clone();
                 let analyse = AnalyseSisSize { rankings, images, threshold, thresholds, bootstrap };
                 self.analysis(at, question, analyse, ranking, &split);
             }
-            Question::ConfidenceCurve { ranking, bootstrap } => {
+            Question::ConfidenceCurve(questions::ConfidenceCurve { ranking, bootstrap }) => {
                 let Some((rankings, split)) = self.ranking_of(ranking) else { return };
                 let analyse = AnalyseConfidenceCurve { rankings, bootstrap: *bootstrap };
                 self.analysis(at, question, analyse, ranking, &split);
             }
-            Question::MaskedConfidence { ranking } => {
+            Question::MaskedConfidence(questions::MaskedConfidence { ranking }) => {
                 let Some((rankings, split)) = self.ranking_of(ranking) else { return };
                 let analyse = AnalyseMaskedConfidence { rankings, images: split.data.clone() };
                 self.analysis(at, question, analyse, ranking, &split);
             }
-            Question::HeatMap { subset, per_class } => {
+            Question::HeatMap(questions::HeatMap { subset, per_class }) => {
                 let Some((key, split)) = self.subsets_of(subset) else { return };
                 let analyse = AnalyseHeatMap { subset: key, images: split.data.clone(), per_class: *per_class };
                 self.analysis(at, question, analyse, subset, &split);
             }
-            Question::Overlap { subset, with, bootstrap } => {
+            Question::Overlap(questions::Overlap { subset, with, bootstrap }) => {
                 let Some((key, split)) = self.subsets_of(subset) else { return };
                 let Some((other, _)) = self.subsets_of(with) else { return };
                 let analyse = AnalyseOverlap { subset: key, with: other, bootstrap: *bootstrap };
                 self.analysis(at, question, analyse, subset, &split);
             }
-            Question::Collections { collection, bootstrap } => {
+            Question::Collections(questions::Collections { collection, bootstrap }) => {
                 let Some((collections, split)) = self.collections_of(collection) else { return };
                 let analyse = AnalyseCollections { collections, bootstrap: *bootstrap };
                 self.analysis(at, question, analyse, collection, &split);
             }
-            Question::DeletionInsertion { ranking, model, fractions, bootstrap } => {
+            Question::DeletionInsertion(questions::DeletionInsertion { ranking, model, fractions, bootstrap }) => {
                 let Some((rankings, split)) = self.ranking_of(ranking) else { return };
                 let (asked, images) = (self.models[model].clone(), split.data.clone());
                 let (fractions, bootstrap) = (fractions.clone(), *bootstrap);
@@ -71,7 +71,7 @@ impl<'a> Planner<'a> {
                 let images = format!("{}.{}", split.data.source.name, split.data.split);
                 self.answer(at, question, key, model.stage.clone(), images, split.data);
             }
-            Question::Calibration { model, images, bins } => {
+            Question::Calibration(questions::Calibration { model, images, bins }) => {
                 let (evaluation, name, images) = self.evaluation(at, model, images);
                 let calibration = AnalyseCalibration { evaluation, bins: *bins };
                 let key = self.step(calibration, label(at), None);
@@ -90,8 +90,8 @@ impl<'a> Planner<'a> {
     ) {
         let key = self.step(stage, label(at), split.absent.clone());
         let images = match question {
-            Question::HeatMap { subset, .. } => format!("{}.{}", subset.stage.stage, subset.split),
-            Question::Overlap { subset, with, .. } => {
+            Question::HeatMap(questions::HeatMap { subset, .. }) => format!("{}.{}", subset.stage.stage, subset.split),
+            Question::Overlap(questions::Overlap { subset, with, .. }) => {
                 format!("{}.{} and {}.{}", subset.stage.stage, subset.split, with.stage.stage, with.split)
             }
             _ => format!("{}.{}", split.data.source.name, split.data.split),

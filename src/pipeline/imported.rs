@@ -1,6 +1,7 @@
 //! Selections that were made elsewhere.
 
-use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_config::experiment::StageRef;
+use overinterp_config::kinds;
 use overinterp_stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
 use overinterp_workflow::plan::Label;
 
@@ -11,9 +12,8 @@ use super::{Planner, part};
 const SHARD: usize = 4096;
 
 impl<'a> Planner<'a> {
-    /// Plans an `import-selection`, which `settings` are of.
-    pub(super) fn import_selection(&mut self, at: &StageRef, settings: &'a Settings) {
-        let Settings::ImportSelection { data, files, predictions, model, method, count } = settings else { return };
+    pub(super) fn import_selection(&mut self, at: &StageRef, import: &'a kinds::ImportSelection) {
+        let kinds::ImportSelection { data, files, predictions, model, method, count } = import;
         self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
         let model = model.as_ref().map(|model| self.models[model].clone());
         let mut shards = Vec::new();

@@ -1,7 +1,8 @@
 //! The stages that make a network or put several together: `train`, `import` and `ensemble`, and where models are found.
 
 use overinterp_artifacts::Model;
-use overinterp_config::experiment::{Settings, StageRef};
+use overinterp_config::experiment::StageRef;
+use overinterp_config::kinds;
 use overinterp_spec::{DataKind, DataSource, Normalise, SeededDropout, Split};
 use overinterp_stages::{Ensemble, FileKind, Import, Train, TrainedOn};
 use overinterp_workflow::key::{Key, StepKey};
@@ -37,9 +38,8 @@ impl Planner<'_> {
         self.models.insert(at, key);
     }
 
-    /// Plans a `train`, which `settings` are of.
-    pub(super) fn train(&mut self, at: StageRef, settings: &Settings) {
-        let Settings::Train { images, arch, seed, recipe, init, normalise } = settings else { return };
+    pub(super) fn train(&mut self, at: StageRef, train: &kinds::Train) {
+        let kinds::Train { images, arch, seed, recipe, init, normalise } = train;
         let (images, absent) = self.images(images);
         let (monitor, also_absent) = self.monitor(&images);
         let (learned, tested) = (self.known(&images), self.known(&monitor));
@@ -67,13 +67,8 @@ impl Planner<'_> {
         self.model(at, key);
     }
 
-    /// Plans an `import`, which `settings` are of.
-    pub(super) fn import(&mut self, at: StageRef, settings: &Settings) {
-        let Settings::Import { file, arch, data, input_dropout: stated, transform_input, normalise, weights } =
-            settings
-        else {
-            return;
-        };
+    pub(super) fn import(&mut self, at: StageRef, import: &kinds::Import) {
+        let kinds::Import { file, arch, data, input_dropout: stated, transform_input, normalise, weights } = import;
         // What keeps every pixel is no dropout, and no part of a manifest.
         let input_dropout = stated.filter(SeededDropout::drops);
         let mut like = self.split(data, Split::Train);
@@ -106,8 +101,8 @@ impl Planner<'_> {
         self.model(at, key);
     }
 
-    pub(super) fn ensemble(&mut self, at: StageRef, members: &[StageRef]) {
-        let members: Vec<Key<Model>> = members.iter().map(|member| self.models[member].clone()).collect();
+    pub(super) fn ensemble(&mut self, at: StageRef, ensemble: &kinds::Ensemble) {
+        let members: Vec<Key<Model>> = ensemble.members.iter().map(|member| self.models[member].clone()).collect();
         let networks: Vec<StepKey> = members.iter().map(|member| member.step().clone()).collect();
         let key = self.step(Ensemble { members }, label(&at), None);
         self.workload.ensemble(key.step(), &networks);

@@ -2,7 +2,8 @@
 
 use overinterp_artifacts::Ranking;
 use overinterp_config::experiment::StageRef;
-use overinterp_spec::{ImageShape, Selection, Split};
+use overinterp_config::kinds;
+use overinterp_spec::{ImageShape, Selection};
 use overinterp_stages::{Collect, Range, Select};
 use overinterp_workflow::key::Key;
 use overinterp_workflow::plan::Label;
@@ -31,14 +32,8 @@ pub(super) struct RankedSplit {
 }
 
 impl Planner<'_> {
-    pub(super) fn select(
-        &mut self,
-        at: &StageRef,
-        model: Option<&StageRef>,
-        images: &[(StageRef, Split)],
-        method: &Selection,
-        count: Option<usize>,
-    ) {
+    pub(super) fn select(&mut self, at: &StageRef, select: &kinds::Select) {
+        let kinds::Select { model, images, method, count } = select;
         let splits: Vec<(KnownSplit, usize, Vec<Range>)> = images
             .iter()
             .map(|(source, split)| {
@@ -50,8 +45,8 @@ impl Planner<'_> {
             })
             .collect();
         let shards: usize = splits.iter().map(|(_, _, ranges)| ranges.len()).sum();
-        self.asked.extend(model.map(|model| (at.clone(), model.stage.clone())));
-        let model = model.map(|model| self.models[model].clone());
+        self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
+        let model = model.as_ref().map(|model| self.models[model].clone());
         let mut place = 0;
         let mut ranked = Vec::new();
         for (split, images, ranges) in splits {
@@ -93,14 +88,8 @@ impl Planner<'_> {
         self.rankings[ranking].iter().map(|ranked| (ranked.shards.clone(), ranked.split.clone())).collect()
     }
 
-    pub(super) fn collection(
-        &mut self,
-        at: &StageRef,
-        model: &StageRef,
-        images: &[(StageRef, Split)],
-        threshold: f64,
-        count: Option<usize>,
-    ) {
+    pub(super) fn collection(&mut self, at: &StageRef, collection: &kinds::Collection) {
+        let kinds::Collection { model, images, threshold, count } = collection;
         self.asked.insert(at.clone(), model.stage.clone());
         let model = self.models[model].clone();
         for (source, half) in images {
@@ -112,7 +101,8 @@ impl Planner<'_> {
             let shards = ranges.len();
             let mut keys = Vec::with_capacity(shards);
             for (place, range) in ranges.into_iter().enumerate() {
-                let collect = Collect { model: model.clone(), images: split.data.clone(), range, threshold };
+                let collect =
+                    Collect { model: model.clone(), images: split.data.clone(), range, threshold: *threshold };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
                 let key = self.step(collect, label, split.absent.clone());
                 self.workload.collect(key.step(), model.step(), &split, range.count);

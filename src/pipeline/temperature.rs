@@ -1,7 +1,8 @@
 //! Temperature scaling: one step that fits, one that scales.
 
 use overinterp_config::experiment::StageRef;
-use overinterp_spec::{Metric, Split};
+use overinterp_config::kinds;
+use overinterp_spec::Metric;
 use overinterp_stages::{FitTemperature, ScaleModel};
 use overinterp_workflow::plan::Label;
 
@@ -9,14 +10,9 @@ use super::images::KnownSplit;
 use super::{Analysed, Outcome, Planner, label};
 
 impl Planner<'_> {
-    pub(super) fn temperature(
-        &mut self,
-        at: StageRef,
-        model: &StageRef,
-        source: &StageRef,
-        half: Split,
-        last: Option<usize>,
-    ) {
+    pub(super) fn temperature(&mut self, at: StageRef, temperature: &kinds::Temperature) {
+        let kinds::Temperature { model, images: (source, half), last } = temperature;
+        let (half, last) = (*half, *last);
         let split = self.split(source, half);
         let unscaled = self.models[model].clone();
         let fit = FitTemperature { model: unscaled.clone(), images: split.data.clone(), last };

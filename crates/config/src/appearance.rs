@@ -12,6 +12,11 @@ const FILLS: [(&str, Fill); 4] = [
     ("noise", Fill::Noise { seed: Seed(0), split: Split::Train }),
 ];
 
+/// The names of [`FILLS`].
+pub(super) fn fills() -> Vec<&'static str> {
+    FILLS.map(|(name, _)| name).to_vec()
+}
+
 /// Reads `content`, `fill` and the noise's `seed`; without them, pixels before the mean colour. The noise is that of
 /// training images; [`Appearance::of`] gives that of others.
 pub(super) fn appearance(table: &Reader<'_>) -> Option<Appearance> {

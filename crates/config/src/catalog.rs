@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::document::{Entry, Node, Value};
+use super::kinds::StageKind;
 use super::nearest::{listing, suggestion};
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
-use super::schema::StageKind;
 
 /// The data sets and stages of a file.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ fn kind(entry: &Entry, sink: &Sink) -> Option<StageKind> {
         sink.report(item.problem("lacks `kind`").help(format!("kinds of stages: {kinds}")));
         return None;
     };
-    Item::new(node, format!("stage.{}.kind", entry.key), sink).choice("kinds of stages", &StageKind::ALL)
+    Item::new(node, format!("stage.{}.kind", entry.key), sink).choice("kinds of stages", StageKind::ALL)
 }
 
 /// Reports names that differ in case alone, which are one where they become names of files on some systems.

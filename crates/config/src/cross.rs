@@ -2,10 +2,10 @@
 
 use overinterp_spec::{Keep, Selection, Split};
 
-use super::analysis::Question;
-use super::experiment::Settings;
 use super::join::DraftStage;
+use super::kinds::{Collection, ImportSelection, Mask, Select, Settings};
 use super::problem::{Problem, Sink};
+use super::questions::{Overlap, Question};
 use super::reference::Draft;
 
 /// Reports subsets of splits that were never ranked, and sufficient subsets and rounds asked of rankings that have none.
@@ -25,21 +25,21 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
                     let help = format!("add the {split} images to `{key}` of `stage.{ranking}`");
                     sink.report(Problem::at(reference.place, fault).help(help));
                 }
-                if let Settings::Analyse { question } = &draft.settings
-                    && question.needs_confidence()
+                if let Settings::Analyse(analyse) = &draft.settings
+                    && analyse.question.asked().needs_confidence
                     && foreign_method(stages, &reference.stage) == Some("random")
                 {
                     let fault = format!("`{}` ranks by `random`, which records no confidence", reference.stage);
                     sink.report(Problem::at(reference.place, fault).help("name a stage that asks a model"));
                 }
-                if let Settings::Sis { .. } = draft.settings
+                if let Settings::Sis(_) = draft.settings
                     && let Some(method) = foreign_method(stages, &reference.stage)
                 {
                     let fault = format!("`{}` ranks by `{method}`, which gives no sufficient subsets", reference.stage);
                     let help = "name a stage whose method asks a model: `backward` or `batched-gradient`";
                     sink.report(Problem::at(reference.place, fault).help(help));
                 }
-                if let Settings::Mask { keep: Keep::Rounds(_), .. } = draft.settings
+                if let Settings::Mask(Mask { keep: Keep::Rounds(_), .. }) = draft.settings
                     && let Some(method) = foreign_method(stages, &reference.stage)
                 {
                     let fault = format!("`{}` ranks by `{method}`, which has no rounds to keep", reference.stage);
@@ -47,7 +47,8 @@ pub(super) fn check(stages: &[DraftStage], sink: &Sink) {
                     sink.report(Problem::at(reference.place, fault).help(help));
                 }
             }
-            if let Settings::Analyse { question: Question::Overlap { subset, with, .. } } = &draft.settings
+            if let Settings::Analyse(analyse) = &draft.settings
+                && let Question::Overlap(Overlap { subset, with, .. }) = &analyse.question
                 && let (first, second) = (&subset.stage, &with.stage)
                 && let (Some(one), Some(other)) = (data_set(stages, &first.stage), data_set(stages, &second.stage))
                 && one != other
@@ -65,8 +66,8 @@ fn data_set<'a>(stages: &'a [DraftStage], mask: &str) -> Option<&'a str> {
     let mask = stages.iter().find(|stage| stage.name == mask)?;
     let rankings = mask.drafts().flat_map(|draft| draft.settings.references());
     rankings.flat_map(|ranking| selections(stages, &ranking.stage)).find_map(|settings| match settings {
-        Settings::Select { images, .. } => images.first().map(|(source, _)| source.stage.as_str()),
-        Settings::ImportSelection { data, .. } => Some(data.stage.as_str()),
+        Settings::Select(Select { images, .. }) => images.first().map(|(source, _)| source.stage.as_str()),
+        Settings::ImportSelection(ImportSelection { data, .. }) => Some(data.stage.as_str()),
         _ => None,
     })
 }
@@ -77,14 +78,14 @@ fn selections<'a>(stages: &'a [DraftStage], name: &str) -> impl Iterator<Item = 
 }
 
 fn is_imported(stages: &[DraftStage], name: &str) -> bool {
-    selections(stages, name).any(|settings| matches!(settings, Settings::ImportSelection { .. }))
+    selections(stages, name).any(|settings| matches!(settings, Settings::ImportSelection(_)))
 }
 
 /// The stage that takes in images for `name`, itself or the ranking behind a mask, if it does not take in `split`.
 fn unranked<'a>(stages: &'a [DraftStage], name: &'a str, split: Split) -> Option<&'a str> {
     let stage = stages.iter().find(|stage| stage.name == name)?;
     let behind = stage.drafts().flat_map(|draft| match draft.settings {
-        Settings::Mask { .. } => {
+        Settings::Mask(_) => {
             draft.settings.references().into_iter().map(|reference| reference.stage.as_str()).collect()
         }
         _ => vec![name],
@@ -93,10 +94,12 @@ fn unranked<'a>(stages: &'a [DraftStage], name: &'a str, split: Split) -> Option
         let mut known = selections(stages, ranking).peekable();
         known.peek().is_some()
             && !known.any(|settings| match settings {
-                Settings::Select { images, .. } | Settings::Collection { images, .. } => {
+                Settings::Select(Select { images, .. }) | Settings::Collection(Collection { images, .. }) => {
                     images.iter().any(|(_, ranked)| *ranked == split)
                 }
-                Settings::ImportSelection { files, .. } => files.iter().any(|(ranked, _)| *ranked == split),
+                Settings::ImportSelection(ImportSelection { files, .. }) => {
+                    files.iter().any(|(ranked, _)| *ranked == split)
+                }
                 _ => true,
             })
     })
@@ -104,7 +107,7 @@ fn unranked<'a>(stages: &'a [DraftStage], name: &'a str, split: Split) -> Option
 
 fn foreign_method(stages: &[DraftStage], ranking: &str) -> Option<&'static str> {
     selections(stages, ranking).find_map(|settings| match settings {
-        Settings::Select { method: Selection::Random { .. }, .. } => Some("random"),
+        Settings::Select(Select { method: Selection::Random { .. }, .. }) => Some("random"),
         _ => None,
     })
 }

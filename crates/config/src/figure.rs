@@ -4,10 +4,11 @@ use overinterp_spec::{Drawings, Figure, FigureKind, PicturedStage, ShownStage, S
 
 use super::catalog::check_name;
 use super::document::Entry;
+use super::kinds::{Makes, StageKind};
 use super::nearest::suggestion;
 use super::question::{Questions, all};
 use super::read::{Item, Reader};
-use super::schema::{DRAWINGS, FIGURE, IMAGES, PICTURED, SHOWN, StageKind};
+use super::schema::{DRAWINGS, FIGURE, IMAGES, PICTURED, SHOWN};
 
 /// Images in a row when a file does not say.
 const COUNT: usize = 6;
@@ -23,6 +24,11 @@ enum Kind {
 }
 
 const KINDS: [(&str, Kind); 3] = [("curves", Kind::Curves), ("heat-maps", Kind::HeatMaps), ("images", Kind::Images)];
+/// The names of [`KINDS`].
+pub(super) fn kinds() -> Vec<&'static str> {
+    KINDS.map(|(name, _)| name).to_vec()
+}
+
 const SPLITS: [(&str, Split); 2] = [("train", Split::Train), ("test", Split::Test)];
 
 impl Questions<'_> {
@@ -72,7 +78,7 @@ impl Questions<'_> {
         let pins = self.scope.pins(&table, "where");
         let label = table.or("label", None, |item| item.line().map(Some));
         let names = table.or("names", Vec::new(), |item| all(&item, words));
-        let stage = self.figure_stage(&table, &[StageKind::Analyse]).and_then(|(stage, _)| {
+        let stage = self.figure_stage(&table, &[Makes::Analysis]).and_then(|(stage, _)| {
             let draws = |maps: bool| {
                 self.evaluated.drawings[usize::from(maps)].get(&stage).is_some_and(|drawings| !drawings.is_empty())
             };
@@ -108,10 +114,10 @@ impl Questions<'_> {
         let pins = self.scope.pins(&table, "where");
         let label = table.or("label", None, |item| item.line().map(Some));
         let split = table.or("split", Split::Test, |item| item.choice("halves", &SPLITS));
-        let stage = self.figure_stage(&table, &[StageKind::Sis, StageKind::Mask]);
+        let stage = self.figure_stage(&table, &[Makes::Sufficient, Makes::Subsets]);
         let ((stage, kind), split) = (stage?, split?);
         let model = table.or("model", None, |item| {
-            if kind == Some(StageKind::Sis) {
+            if kind.is_some_and(|kind| kind.declared().makes == Makes::Sufficient) {
                 return item.fault("has no place here: a stage of kind `sis` knows what its model says");
             }
             let (model, images) = (item.text()?.to_owned(), format!("{stage}.{split}"));
@@ -122,10 +128,10 @@ impl Questions<'_> {
     }
 
     /// The stage that is shown, and its kind if that is clear.
-    fn figure_stage(&self, table: &Reader<'_>, kinds: &[StageKind]) -> Option<(String, Option<StageKind>)> {
+    fn figure_stage(&self, table: &Reader<'_>, makes: &[Makes]) -> Option<(String, Option<StageKind>)> {
         let item = table.required("stage")?;
         let name = item.text()?;
-        self.scope.catalog.find_stage(name, kinds, &item)?;
+        self.scope.catalog.find_stage(name, &StageKind::making(makes), &item)?;
         Some((name.to_owned(), self.scope.catalog.stage(name).and_then(|stage| stage.kind)))
     }
 }

@@ -8,7 +8,7 @@ use super::catalog::Catalog;
 use super::experiment::{Instance, StageRef, StageSpec};
 use super::problem::{Place, Problem, Sink};
 use super::reference::Reference;
-use super::stage::StageDraft;
+use super::scope::StageDraft;
 use super::sweep::Sweep;
 
 /// The drafts of one stage: for an evaluation a group for each pair, for others one group.

@@ -2,11 +2,10 @@
 //!
 //! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
 //! `--set`, [`sweep`] reads the axes,
-//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`stage`] (with [`analysis`]) reads each variant,
+//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`kinds`] (with [`questions`]) read each variant,
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims, [`figure`] figures. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
-pub mod analysis;
 mod appearance;
 mod axis;
 mod catalog;
@@ -15,28 +14,30 @@ mod dataset;
 mod document;
 pub mod experiment;
 mod extends;
+mod field;
 mod figure;
 mod folders;
-mod imported_selection;
 mod join;
+pub mod kinds;
+mod map;
 mod meant;
 mod merged;
 mod method;
-mod model;
 mod moved;
 mod nearest;
 mod normalise;
 mod overrides;
+mod page;
 mod problem;
 mod question;
+pub mod questions;
 mod read;
 mod recipe;
 mod reference;
 mod schema;
-mod stage;
+mod scope;
 mod sweep;
 mod syntax;
-mod temperature;
 #[cfg(test)]
 mod tests;
 mod variants;
@@ -47,21 +48,21 @@ use std::path::{Path, PathBuf};
 pub use catalog::LONGEST_OF_A_FILE;
 pub use experiment::Experiment;
 pub use overrides::Override;
+pub use page::page as reference_page;
 pub use problem::{Look, Problem, Problems};
 
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
-use experiment::Settings;
 use extends::Files;
 use folders::Folders;
 use join::DraftStage;
+use kinds::{Measures, StageKind};
 use overinterp_foreign::bounded;
-use overinterp_spec::Metric;
 use problem::{Sink, Source};
 use question::{Evaluated, Questions};
 use read::Item;
-use schema::{EXPERIMENT, StageKind};
-use stage::Scope;
+use schema::EXPERIMENT;
+use scope::{Scope, StageDraft};
 use sweep::Sweep;
 
 /// Reads an experiment file with what it extends, and applies `overrides` in order.
@@ -161,30 +162,17 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
             evaluated.complete = false;
             continue;
         };
-        let groups = if kind == StageKind::Evaluate {
-            read_pairs(entry, &scope, &mut evaluated, sink)
-        } else {
-            vec![read_variants(entry, kind, &scope, sink)]
-        };
-        if kind == StageKind::Human {
+        let groups = read_groups(entry, kind, &scope, &mut evaluated, sink);
+        let measures = kind.declared().measures;
+        if measures == Measures::Itself {
             let images = entry.node.get("images").and_then(Node::text).map(str::to_owned);
             evaluated.pairs.extend(images.map(|images| (entry.name.to_owned(), images)));
         }
-        let measured = [StageKind::Evaluate, StageKind::Analyse, StageKind::Temperature, StageKind::Human];
-        if measured.contains(&kind) && sink.len() > before {
+        if measures != Measures::Nothing && sink.len() > before {
             evaluated.complete = false;
         }
-        for draft in groups.iter().flatten() {
-            let metrics = match &draft.settings {
-                Settings::Analyse { question } => {
-                    let drawings = &mut evaluated.drawings[usize::from(question.draws_maps())];
-                    drawings.entry(entry.name.to_owned()).or_default().extend(question.drawings());
-                    question.metrics()
-                }
-                Settings::Temperature { .. } => &[Metric::Temperature],
-                _ => continue,
-            };
-            evaluated.analyses.entry(entry.name.to_owned()).or_default().extend(metrics);
+        for draft in groups.iter().flatten().filter(|_| measures == Measures::Numbers) {
+            evaluated.note_numbers(entry.name, &draft.settings);
         }
         drafts.push(DraftStage { name: entry.name.to_owned(), groups });
     }
@@ -214,33 +202,33 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
     })
 }
 
-fn read_variants(entry: &StageEntry<'_>, kind: StageKind, scope: &Scope<'_>, sink: &Sink) -> Vec<stage::StageDraft> {
-    let table = Item::new(entry.node, format!("stage.{}", entry.name), sink);
-    let variants = variants::expand(&table, scope.sweep, scope.catalog).into_iter();
-    let drafts = variants.filter_map(|variant| {
-        let item = Item::new(&variant.node, &table.path, sink);
-        scope.read(kind, variant.cell, &item)
-    });
-    drafts.collect()
-}
-
-/// The pairs of an evaluation, each expanded over the axes that it mentions itself.
-fn read_pairs(
+/// The instances of a stage, or of each of the tables under its `rows`, at every value of the axes that it mentions itself.
+fn read_groups(
     entry: &StageEntry<'_>,
+    kind: StageKind,
     scope: &Scope<'_>,
     evaluated: &mut Evaluated,
     sink: &Sink,
-) -> Vec<Vec<stage::StageDraft>> {
-    let item = Item::new(entry.node, format!("stage.{}", entry.name), sink);
-    let pairs = item.table(StageKind::Evaluate.fields()).and_then(|table| table.required("pairs")?.full_list());
+) -> Vec<Vec<StageDraft>> {
+    let stage = Item::new(entry.node, format!("stage.{}", entry.name), sink);
+    let rows = match kind.declared().rows {
+        None => vec![stage],
+        Some(rows) => {
+            let rows = stage.table(kind.fields()).and_then(|table| table.required(rows)?.full_list());
+            rows.unwrap_or_default()
+        }
+    };
     let mut groups = Vec::new();
-    for pair in pairs.unwrap_or_default() {
+    for row in rows {
         let mut group = Vec::new();
-        for variant in variants::expand(&pair, scope.sweep, scope.catalog) {
-            let item = Item::new(&variant.node, &pair.path, sink);
-            let texts = |key: &str| variant.node.get(key).and_then(Node::text).map(str::to_owned);
-            evaluated.pairs.extend(texts("model").zip(texts("images")));
-            group.extend(scope.read_pair(variant.cell.clone(), &item));
+        for variant in variants::expand(&row, scope.sweep, scope.catalog) {
+            if kind.declared().measures == Measures::Pairs {
+                let texts = |key: &str| variant.node.get(key).and_then(Node::text).map(str::to_owned);
+                evaluated.pairs.extend(texts("model").zip(texts("images")));
+            }
+            let item = Item::new(&variant.node, &row.path, sink);
+            let settings = kind.read(scope, &variant.cell, &item);
+            group.extend(settings.map(|settings| StageDraft { cell: variant.cell, settings }));
         }
         groups.push(group);
     }

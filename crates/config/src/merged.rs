@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::document::{Entry, Node, Value};
+use super::field::Below;
 use super::moved::with_paths;
 use super::problem::Sink;
-use super::schema::{Below, EXPERIMENT};
+use super::schema::EXPERIMENT;
 
 /// Longer lines are broken at a list's items.
 const WIDTH: usize = 120;

@@ -2,8 +2,33 @@
 
 use overinterp_spec::{RandomSeeds, Selection};
 
+use super::field::{Field, number, one_of, table, whole};
 use super::read::{Item, Reader};
-use super::schema::{BACKWARD, BATCHED_GRADIENT, GRADIENT, INTEGRATED_GRADIENTS, METHOD, RANDOM, SEEDS};
+
+/// `method` of a selection, whatever its kind.
+pub(super) const METHOD: &[Field] = &[KIND, PER_ROUND, NOISE, STEPS_FIELD, PER_STEP_FIELD, SEEDS_FIELD];
+
+const KIND: Field = one_of("kind", "Which", "\"backward\"", || METHODS.map(|(name, _)| name).to_vec());
+const PER_ROUND: Field =
+    whole("per-round", "For `batched-gradient`: pixels masked at a time", "16").depends("`batched-gradient` needs it");
+const NOISE: Field = number("noise", "For `batched-gradient`: the variance of noise on what is masked", "0.0").or("0");
+const STEPS_FIELD: Field =
+    whole("steps", "For `integrated-gradients`: points on the way from the masked image to the whole one", "50")
+        .or("50");
+const PER_STEP_FIELD: Field =
+    whole("per-step", "For both gradients: pixels between two recorded values of f", "8").or("8");
+const SEEDS_FIELD: Field =
+    table("seeds", "For `random`: which draw, of each half", "{ train = 1234, test = 5678 }", SEEDS)
+        .or("the authors', as in the example");
+
+const BACKWARD: &[Field] = &[KIND];
+const BATCHED_GRADIENT: &[Field] = &[KIND, PER_ROUND, NOISE];
+const GRADIENT: &[Field] = &[KIND, PER_STEP_FIELD];
+const INTEGRATED_GRADIENTS: &[Field] = &[KIND, STEPS_FIELD, PER_STEP_FIELD];
+const RANDOM: &[Field] = &[KIND, SEEDS_FIELD];
+
+/// `seeds` of a random selection.
+const SEEDS: &[Field] = &[whole("train", "Of the training half", "1234"), whole("test", "Of the test half", "5678")];
 
 /// How a selection ranks pixels.
 #[derive(Clone, Copy)]

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::document::{Entry, Node, Value};
+use super::field::{Below, Field};
 use super::overrides::stage_fields;
 use super::problem::{Problem, Sink};
-use super::schema::{Below, EXPERIMENT, Field, SWEEP_RULES};
+use super::schema::{EXPERIMENT, SWEEP_RULES};
 use super::variants::{Part, parts};
 
 /// The document with every path that the schema knows as the first file would name it. `folders` are the sources'.

@@ -2,8 +2,21 @@
 
 use overinterp_spec::Normalise;
 
+use super::field::{Field, list, table};
 use super::read::{Item, Reader};
-use super::schema::NORMALISE;
+
+/// `normalise` of a model; what holds without it depends on the stage.
+pub(super) const NORMALISATION: Field = table(
+    "normalise",
+    "Mean and deviation with which the network is shown every image, of pixels from 0 to 1, one a channel",
+    "{ mean = [0.485, 0.456, 0.406], deviation = [0.229, 0.224, 0.225] }",
+    NORMALISE,
+);
+
+const NORMALISE: &[Field] = &[
+    list("mean", "What is subtracted", "[0.485, 0.456, 0.406]", "numbers"),
+    list("deviation", "What the rest is divided by", "[0.229, 0.224, 0.225]", "numbers"),
+];
 
 /// Reads means and deviations of pixels from 0 to 1, one of each for each of so many channels, where that is known.
 pub(super) fn normalise(item: &Item<'_>, channels: Option<usize>) -> Option<Normalise> {

@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use super::document::{Entry, Node, Value, parse, parse_value};
 use super::extends::EXTENDS;
+use super::field::{Below, Field};
+use super::kinds::StageKind;
 use super::nearest::{listing, most_similar, nearest};
 use super::problem::{Place, Problem, Sink};
-use super::schema::{Below, EXPERIMENT, Field, KIND, SWEEP_RULES, StageKind};
+use super::schema::{EXPERIMENT, KIND, SWEEP_RULES};
 
 /// A `--set PATH=VALUE` as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,9 +198,8 @@ impl Level {
 
 /// The keys that a stage's `kind` lets it have.
 pub(super) fn stage_fields(stage: &Node) -> &'static [Field] {
-    let kind = stage.get("kind").and_then(Node::text);
-    let known = StageKind::ALL.into_iter().find(|&(name, _)| Some(name) == kind);
-    known.map_or(&[KIND], |(_, kind)| kind.fields())
+    let kind = stage.get("kind").and_then(Node::text).and_then(StageKind::named);
+    kind.map_or(&[KIND], StageKind::fields)
 }
 
 /// The value of a key of a table, or the item of a list that the key counts from 0.

@@ -6,10 +6,12 @@ use overinterp_spec::{Bound, Check, Claim, Measure, Metric, Operand, Row, Subjec
 
 use super::catalog::check_name;
 use super::document::{Entry, Value};
+use super::kinds::Settings;
 use super::nearest::{listing, nearest, suggestion};
 use super::read::{Item, Reader};
+use super::reference::Draft;
 use super::schema::{CHECK, CLAIM, OPERAND_KEYS, ROW, TABLE};
-use super::stage::Scope;
+use super::scope::Scope;
 
 /// What is averaged over when a file does not say.
 const REPLICATES: &str = "seed";
@@ -24,6 +26,18 @@ pub(super) struct Evaluated {
     pub analyses: BTreeMap<String, BTreeSet<Metric>>,
     /// Whether these are all: a stage with a problem of its own may have more.
     pub complete: bool,
+}
+
+impl Evaluated {
+    /// Notes the numbers and drawings that a stage has of its own.
+    pub fn note_numbers(&mut self, stage: &str, settings: &Draft) {
+        if let Settings::Analyse(analyse) = settings {
+            let asked = analyse.question.asked();
+            let drawings = &mut self.drawings[usize::from(asked.draws_maps)];
+            drawings.entry(stage.to_owned()).or_default().extend(asked.drawings);
+        }
+        self.analyses.entry(stage.to_owned()).or_default().extend(settings.numbers());
+    }
 }
 
 /// What tables and claims are read against.

@@ -1,9 +1,9 @@
 //! Takes typed values out of a document and reports those that are missing, unknown or of the wrong type.
 
 use super::document::{Node, Value};
+use super::field::{Absent, Below, Field};
 use super::nearest::{listing, suggestion};
 use super::problem::{Problem, Sink};
-use super::schema::{Below, Field};
 
 /// A value being read, which knows its path. Every method that returns `None` has reported why.
 #[derive(Clone, Debug)]
@@ -184,10 +184,16 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// What the key is declared as.
+    pub fn declared(&self, key: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == key)
+    }
+
     /// The value of that key, if it is there.
     pub fn optional(&self, key: &str) -> Option<Item<'a>> {
         let path = if self.item.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.item.path) };
-        let declared = self.fields.iter().find(|field| field.name == key);
+        let declared = self.declared(key);
+        debug_assert!(declared.is_some(), "`{path}` is read, but not declared");
         let is_path = declared.is_some_and(|field| matches!(field.below, Below::Path));
         self.item.node.get(key).map(|node| Item { is_path, ..Item::new(node, path, self.item.sink) })
     }
@@ -195,8 +201,11 @@ impl<'a> Reader<'a> {
     /// The value of that key; without it, a problem at the table.
     pub fn required(&self, key: &str) -> Option<Item<'a>> {
         let found = self.optional(key);
+        let declared = self.declared(key);
+        let may_be_absent = declared.is_some_and(|field| matches!(field.absent, Absent::Means(_)));
+        debug_assert!(!may_be_absent, "`{}.{key}` is declared as one that may be left out", self.item.path);
         if found.is_none() {
-            let example = self.fields.iter().find(|field| field.name == key).map_or("...", |field| field.example);
+            let example = declared.map_or("...", |field| field.example);
             self.item.sink.report(Problem::lack(&self.item.path, self.item.node.place, key, example));
         }
         found
@@ -204,6 +213,8 @@ impl<'a> Reader<'a> {
 
     /// The value of that key as `read` makes it, or `default` without the key.
     pub fn or<T>(&self, key: &str, default: T, read: impl FnOnce(Item<'a>) -> Option<T>) -> Option<T> {
+        let must_be_there = self.declared(key).is_some_and(|field| matches!(field.absent, Absent::Fault));
+        debug_assert!(!must_be_there, "`{}.{key}` is declared as one that must be there", self.item.path);
         self.optional(key).map_or(Some(default), read)
     }
 

@@ -2,8 +2,55 @@
 
 use overinterp_spec::{Augment, Fraction, InputDropout, OneCycle, Recipe};
 
+use super::field::{Field, flag, list, number, one_of, table, text, whole};
 use super::read::{Item, Reader};
-use super::schema::{INPUT_DROPOUT, ONE_CYCLE, RECIPE};
+
+/// `recipe` of a training.
+pub(super) const RECIPE: &[Field] = &[
+    text("like", "A `train` stage whose recipe this one takes and changes", "\"full\"").or("nothing is taken"),
+    whole("epochs", "Epochs", "200").depends(LIKE),
+    whole("batch", "Images of a step", "128").depends(LIKE),
+    number("lr", "The learning rate at the start, or the highest of one cycle", "0.1").depends(LIKE),
+    number("momentum", "Momentum, below 1", "0.9").depends(LIKE),
+    flag("nesterov", "Whether momentum is Nesterov's", "true").depends(LIKE),
+    number("weight-decay", "Weight decay", "5e-4").depends(LIKE),
+    list("milestones", "Epochs after which `lr` is multiplied by `gamma`", "[60, 120, 160]", "whole numbers")
+        .or("none"),
+    number("gamma", "The factor at milestones", "0.2").depends("needed with `milestones`"),
+    table(
+        "one-cycle",
+        "`lr` climbs and falls once, a step at a time, each by half a cosine",
+        "{ warm-up = 0.3 }",
+        ONE_CYCLE,
+    )
+    .or("`lr` stays, or falls at `milestones`"),
+    one_of("augment", "What is done to images: `crop-flip` pads by 4, crops and mirrors", "\"none\"", || {
+        Augment::ALL.map(|(name, _)| name).to_vec()
+    })
+    .or("`\"none\"`"),
+    table(
+        "input-dropout",
+        "Hides pixels at random, in training and ever after",
+        "{ keep = 0.8, samples = 10 }",
+        INPUT_DROPOUT,
+    )
+    .or("none"),
+];
+
+const LIKE: &str = "needed without `like`";
+
+/// `one-cycle` of a recipe.
+const ONE_CYCLE: &[Field] = &[
+    number("warm-up", "The share of the steps in which it climbs", "0.3").or("0.3"),
+    number("start", "Where it starts, as a share of `lr`", "0.04").or("0.04"),
+    number("end", "Where it ends, as a share of `lr`", "4e-6").or("4e-6"),
+];
+
+/// `input-dropout` of a recipe.
+pub(super) const INPUT_DROPOUT: &[Field] = &[
+    number("keep", "The probability that a pixel is seen, above 0 and at most 1", "0.8"),
+    whole("samples", "How many draws the logits are averaged over, at most 1000", "10").or("1"),
+];
 
 /// What every recipe has.
 pub(super) const REQUIRED: [&str; 6] = ["epochs", "batch", "lr", "momentum", "nesterov", "weight-decay"];

@@ -8,11 +8,13 @@ use overinterp_spec::{
     Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, OneCycle, Operand, Seed, Selection, Split, Subject,
 };
 
-use super::analysis::{Half, Question};
-use super::experiment::{ImagesRef, Instance, Settings};
+use super::experiment::{Half, ImagesRef, Instance};
+use super::field::{Absent, Below, Field};
+use super::kinds::{Analyse, Ensemble, Evaluate, Import, Select, Settings, StageKind, Train};
 use super::problem::Place;
+use super::questions::{Overlap, Question, SisSize};
 use super::reference::{Draft, Reference};
-use super::schema::{Below, EXPERIMENT, Field, StageKind};
+use super::schema::EXPERIMENT;
 use super::{Experiment, Override, Problems, load, merged, parse};
 
 /// Reads a file with a data set and a recipe put in front of `rest`, which may start with `[sweep]`.
@@ -82,7 +84,7 @@ fn an_override_of_the_fraction_leaves_trainings_on_full_images_and_selections_as
 fn references_join_on_equal_axis_names() {
     let experiment = shipped("quickstart.toml", &[]);
     for instance in instances(&experiment, "accuracy") {
-        let Settings::Evaluate { model, images } = &instance.settings else { panic!("not an evaluation") };
+        let Settings::Evaluate(Evaluate { model, images }) = &instance.settings else { panic!("not an evaluation") };
         let ImagesRef::Subset { mask, .. } = images else { continue };
         for (axis, value) in &model.cell {
             assert_eq!(instance.cell.get(axis), Some(value));
@@ -144,7 +146,7 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
     ];
     assert_eq!(counts(&experiment), expected);
     assert_eq!(cells(&experiment, "ranking"), ["arch=resnet20", "arch=resnet18"]);
-    let Settings::Train { recipe, .. } = &instances(&experiment, "retrained")[0].settings else { panic!() };
+    let Settings::Train(Train { recipe, .. }) = &instances(&experiment, "retrained")[0].settings else { panic!() };
     assert_eq!(
         (recipe.epochs, recipe.milestones.as_slice(), recipe.augment),
         (200, &[60, 120, 160][..], Augment::None)
@@ -154,7 +156,7 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
 #[test]
 fn a_cycle_of_the_learning_rate_takes_the_place_of_milestones() {
     let trained = shipped("cifar_trained.toml", &[]);
-    let Settings::Train { recipe, .. } = &instances(&trained, "full")[0].settings else { panic!() };
+    let Settings::Train(Train { recipe, .. }) = &instances(&trained, "full")[0].settings else { panic!() };
     assert_eq!((recipe.one_cycle, recipe.milestones.len()), (Some(OneCycle::default()), 0));
     // Of a recipe like another, too, in both directions.
     let stages = "[stage.falls]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\n\
@@ -166,7 +168,7 @@ fn a_cycle_of_the_learning_rate_takes_the_place_of_milestones() {
                   recipe = { like = 'cycles', milestones = [4], gamma = 0.1 }\n";
     let experiment = experiment(stages);
     let recipe = |stage: &str| match &instances(&experiment, stage)[0].settings {
-        Settings::Train { recipe, .. } => recipe.clone(),
+        Settings::Train(Train { recipe, .. }) => recipe.clone(),
         _ => panic!("{stage} trains"),
     };
     let (cycles, falls) = (recipe("cycles"), recipe("falls-again"));
@@ -179,7 +181,7 @@ fn a_where_pins_an_axis_and_removes_it_from_the_join() {
     let pair = "model = 'full', images = 'subset.test', model-where = { seed = 0 }";
     let experiment = swept("arch = ['cnn', 'vgg16']\nseed = [0, 1]", &evaluation(pair));
     assert_eq!(cells(&experiment, "accuracy"), ["arch=cnn", "arch=vgg16"]);
-    let Settings::Evaluate { model, .. } = &instances(&experiment, "accuracy")[1].settings else { panic!() };
+    let Settings::Evaluate(Evaluate { model, .. }) = &instances(&experiment, "accuracy")[1].settings else { panic!() };
     assert_eq!(show(&model.cell), "arch=vgg16,seed=0");
 }
 
@@ -196,7 +198,9 @@ fn a_where_that_reads_another_axis_makes_a_cross_matrix() {
     ];
     assert_eq!(cells(&experiment, "accuracy"), expected);
     for instance in instances(&experiment, "accuracy") {
-        let Settings::Evaluate { model, images: ImagesRef::Subset { mask, .. } } = &instance.settings else { panic!() };
+        let Settings::Evaluate(Evaluate { model, images: ImagesRef::Subset { mask, .. } }) = &instance.settings else {
+            panic!()
+        };
         assert_eq!(model.cell["arch"], instance.cell["arch"]);
         assert_eq!(mask.cell["arch"], instance.cell["source"]);
     }
@@ -242,12 +246,12 @@ fn a_zip_may_choose_the_recipe() {
          [stage.accuracy]\nkind = 'evaluate'\npairs = [{{ model = '${{model}}', images = 'set.test' }}]\n"
     ));
     let recipes = instances(&experiment, "again").iter().map(|instance| match &instance.settings {
-        Settings::Train { arch, recipe, .. } => (*arch, recipe.epochs, recipe.batch),
+        Settings::Train(Train { arch, recipe, .. }) => (*arch, recipe.epochs, recipe.batch),
         other => panic!("{other:?}"),
     });
     assert_eq!(recipes.collect::<Vec<_>>(), [(Arch::Cnn, 1, 5), (Arch::Vgg16, 9, 5)]);
     let models = instances(&experiment, "accuracy").iter().map(|instance| match &instance.settings {
-        Settings::Evaluate { model, .. } => model.stage.as_str(),
+        Settings::Evaluate(Evaluate { model, .. }) => model.stage.as_str(),
         other => panic!("{other:?}"),
     });
     assert_eq!(models.collect::<Vec<_>>(), ["quick", "slow"]);
@@ -292,14 +296,15 @@ fn stages_come_after_those_they_refer_to_and_otherwise_in_file_order() {
     let experiment = parse(&text, Path::new("some/folder/test.toml"), &[]).unwrap();
     let names: Vec<&str> = experiment.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(names, ["z", "ranking", "subset", "a"]);
-    let Settings::Select { model: Some(model), images, method, count } = &experiment.stages[1].instances[0].settings
+    let Settings::Select(Select { model: Some(model), images, method, count }) =
+        &experiment.stages[1].instances[0].settings
     else {
         panic!()
     };
     let [(source, Split::Test)] = &images[..] else { panic!("{images:?}") };
     assert_eq!((model.stage.as_str(), source.stage.as_str(), *count), ("z", "set", None));
     assert_eq!(*method, Selection::BatchedGradient { per_round: 3, noise: 0.0 });
-    let Settings::Import { file, .. } = &experiment.stages[3].instances[0].settings else { panic!() };
+    let Settings::Import(Import { file, .. }) = &experiment.stages[3].instances[0].settings else { panic!() };
     assert_eq!(*file, PathBuf::from("some/folder/w/a.safetensors"));
 }
 
@@ -309,7 +314,7 @@ fn an_axis_may_stand_inside_a_longer_string() {
         "arch = ['cnn', 'vgg16']\nseed = [0]",
         "[stage.once]\nkind = 'import'\nfile = 'of-${arch}/${seed}.pt'\narch = '${arch}'\ndata = 'set'\n",
     );
-    let Settings::Import { file, .. } = &instances(&experiment, "once")[1].settings else { panic!() };
+    let Settings::Import(Import { file, .. }) = &instances(&experiment, "once")[1].settings else { panic!() };
     assert_eq!(*file, PathBuf::from("of-vgg16/0.pt"));
 }
 
@@ -328,8 +333,9 @@ fn claims_are_read_with_their_bounds() {
 fn analyses_join_what_they_are_asked_about_and_claims_name_their_numbers() {
     let experiment = shipped("sis_size.toml", &["sweep.fraction=[0.05, 0.1]"]);
     assert_eq!(cells(&experiment, "size"), ["arch=resnet20", "arch=resnet18"]);
-    let Settings::Analyse { question: Question::SisSize { ranking, threshold, thresholds, bootstrap } } =
-        &instances(&experiment, "size")[0].settings
+    let Settings::Analyse(Analyse {
+        question: Question::SisSize(SisSize { ranking, threshold, thresholds, bootstrap }),
+    }) = &instances(&experiment, "size")[0].settings
     else {
         panic!()
     };
@@ -338,7 +344,7 @@ fn analyses_join_what_they_are_asked_about_and_claims_name_their_numbers() {
     assert_eq!((*threshold, thresholds.first(), thresholds.last()), (0.99, Some(&0.5), Some(&0.99)));
     // An axis that is fixed on both sides is none of the overlap's own.
     assert_eq!(cells(&experiment, "overlap-of-architectures"), ["fraction=0.05", "fraction=0.1"]);
-    let Settings::Analyse { question: Question::Overlap { subset, with, .. } } =
+    let Settings::Analyse(Analyse { question: Question::Overlap(Overlap { subset, with, .. }) }) =
         &instances(&experiment, "overlap-of-architectures")[0].settings
     else {
         panic!()
@@ -360,7 +366,7 @@ fn thresholds_are_put_in_ascending_order() {
         [stage.size]\nkind = 'analyse'\nquestion = 'sis-size'\nranking = 'ranking.test'\nthreshold = 1\n
         thresholds = [0.9, 0.5]\nbootstrap = {{ seed = 7 }}"
     ));
-    let Settings::Analyse { question: Question::SisSize { thresholds, bootstrap, .. } } =
+    let Settings::Analyse(Analyse { question: Question::SisSize(SisSize { thresholds, bootstrap, .. }) }) =
         &instances(&experiment, "size")[0].settings
     else {
         panic!()
@@ -382,7 +388,7 @@ fn an_override_may_set_what_the_file_lacks_and_what_stands_in_lists() {
         "sweep.seed={ from = 5, to = 7 }",
     ];
     let experiment = shipped("quickstart.toml", &sets);
-    let Settings::Train { recipe, .. } = &instances(&experiment, "retrained")[0].settings else { panic!() };
+    let Settings::Train(Train { recipe, .. }) = &instances(&experiment, "retrained")[0].settings else { panic!() };
     assert_eq!((recipe.epochs, recipe.batch), (3, 32));
     assert_eq!(experiment.data[0].root.as_deref(), Some(Path::new("/elsewhere")));
     assert_eq!((experiment.data[0].limit.train, experiment.data[0].limit.test), (Some(2000), Some(7)));
@@ -422,7 +428,7 @@ fn a_file_changes_what_it_extends_key_by_key_and_replaces_lists() {
     assert_eq!(experiment.name, "own");
     assert_eq!(cells(&experiment, "full"), ["seed=7"]);
     assert_eq!(cells(&experiment, "subset"), ["fraction=0.1,seed=7"]);
-    let Settings::Train { recipe, .. } = &instances(&experiment, "full")[0].settings else { panic!() };
+    let Settings::Train(Train { recipe, .. }) = &instances(&experiment, "full")[0].settings else { panic!() };
     assert_eq!((recipe.epochs, recipe.batch), (3, 9));
 }
 
@@ -436,7 +442,7 @@ fn paths_are_relative_to_the_file_in_which_they_are_written() {
     let path = folder.path().join("own.toml");
     let read = |sets: &[Override]| load(&path, sets).unwrap();
     let file = |experiment: &Experiment, stage: &str| match &instances(experiment, stage)[0].settings {
-        Settings::Import { file, .. } => file.clone(),
+        Settings::Import(Import { file, .. }) => file.clone(),
         other => panic!("{other:?}"),
     };
     let experiment = read(&[]);
@@ -452,7 +458,7 @@ fn a_table_of_another_kind_takes_no_keys_from_the_one_below() {
     let own = "extends = 'base.toml'\n[stage.ranking]\nmethod = { kind = 'backward' }\n";
     let folder = folder_of(&[("own.toml", own), ("base.toml", BASE)]);
     let experiment = load(&folder.path().join("own.toml"), &[]).unwrap();
-    let Settings::Select { method, .. } = &instances(&experiment, "ranking")[0].settings else { panic!() };
+    let Settings::Select(Select { method, .. }) = &instances(&experiment, "ranking")[0].settings else { panic!() };
     assert_eq!(*method, Selection::Backward);
 }
 
@@ -512,7 +518,7 @@ fn path_keys() -> Vec<String> {
     }
     let mut found = Vec::new();
     below("", EXPERIMENT, &mut found);
-    for (name, kind) in StageKind::ALL {
+    for (name, kind) in StageKind::ALL.iter().copied() {
         below(name, kind.fields(), &mut found);
     }
     found
@@ -580,20 +586,22 @@ fn what_is_chosen_for_a_reference_stands_in_its_own_place_or_nothing_does() {
     };
     let (with, subset) = (reference("with"), reference("subset"));
     let (with, subset) = (Half { stage: with, split: Split::Test }, Half { stage: subset, split: Split::Test });
-    let question = Question::Overlap { subset, with, bootstrap: Bootstrap::default() };
-    let draft: Draft = Settings::Analyse { question };
+    let question = Question::Overlap(Overlap { subset, with, bootstrap: Bootstrap::default() });
+    let draft: Draft = Settings::Analyse(Analyse { question });
     let names: Vec<&str> = draft.references().iter().map(|reference| reference.stage.as_str()).collect();
     assert_eq!(names, ["subset", "with"]);
     let chosen = draft.map(&mut |reference| vec![reference.stage.len()]).unwrap();
-    let Settings::Analyse { question: Question::Overlap { subset, with, .. } } = chosen else { panic!() };
+    let Settings::Analyse(Analyse { question: Question::Overlap(Overlap { subset, with, .. }) }) = chosen else {
+        panic!()
+    };
     assert_eq!((subset.stage, with.stage), (6, 4));
     for count in [0, 2] {
         let mismatched = draft.map(&mut |reference| if reference.stage == "with" { vec![0; count] } else { vec![0] });
         assert_eq!(mismatched, None, "{count} in one place");
     }
-    let ensemble: Draft = Settings::Ensemble { members: vec![reference("a"), reference("b")] };
+    let ensemble: Draft = Settings::Ensemble(Ensemble { members: vec![reference("a"), reference("b")] });
     let members = ensemble.map(&mut |reference| vec![reference.stage.clone(); 2]).unwrap();
-    assert_eq!(members, Settings::Ensemble { members: ["a", "a", "b", "b"].map(str::to_owned).to_vec() });
+    assert_eq!(members, Settings::Ensemble(Ensemble { members: ["a", "a", "b", "b"].map(str::to_owned).to_vec() }));
 }
 
 /// Every stage's instances by name and cell.
@@ -604,7 +612,7 @@ fn all_instances(experiment: &Experiment) -> Vec<(String, Instance)> {
 
 /// The members of an ensemble: stage and cell.
 fn members(instance: &Instance) -> Vec<String> {
-    let Settings::Ensemble { members } = &instance.settings else { panic!("not an ensemble") };
+    let Settings::Ensemble(Ensemble { members }) = &instance.settings else { panic!("not an ensemble") };
     members.iter().map(|member| format!("{} {}", member.stage, show(&member.cell)).trim().to_owned()).collect()
 }
 
@@ -645,7 +653,7 @@ fn input_dropout_is_read_with_the_authors_single_sample_unless_another_is_given(
             "[stage.b]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\nrecipe = {{ like = 'full', input-dropout = {text} }}\n"
         );
         let experiment = swept("arch = ['cnn']\nseed = [0]", &stage);
-        let Settings::Train { recipe, .. } = &instances(&experiment, "b")[0].settings else { panic!() };
+        let Settings::Train(Train { recipe, .. }) = &instances(&experiment, "b")[0].settings else { panic!() };
         recipe.input_dropout.map(|dropout| (dropout.keep.get(), dropout.samples))
     };
     assert_eq!(dropout("{ keep = 0.8 }"), Some((0.8, 1)));
@@ -658,7 +666,7 @@ fn the_seed_of_an_import_stands_beside_its_input_dropout_or_in_it() {
     let import = |keys: &str| {
         let stage = format!("[stage.b]\nkind = 'import'\nfile = 'b.pth.tar'\narch = 'cnn'\ndata = 'set'\n{keys}\n");
         let experiment = swept("arch = ['cnn']\nseed = [0]", &stage);
-        let Settings::Import { input_dropout, weights, .. } = &instances(&experiment, "b")[0].settings else {
+        let Settings::Import(Import { input_dropout, weights, .. }) = &instances(&experiment, "b")[0].settings else {
             panic!()
         };
         (input_dropout.map(|dropout| dropout.seed.0), weights.clone())
@@ -747,7 +755,9 @@ rows = [{ label = 'full', model = 'full', images = 'bad.test' }]
     assert_eq!(accuracy[0], "corruption=snow,seed=0,severity=1");
     assert_eq!((accuracy[20].as_str(), accuracy[25].as_str()), ("corruption=snow,seed=0", "seed=1"));
     for instance in instances(&experiment, "accuracy") {
-        let Settings::Evaluate { model, images: ImagesRef::Data { source, .. } } = &instance.settings else { panic!() };
+        let Settings::Evaluate(Evaluate { model, images: ImagesRef::Data { source, .. } }) = &instance.settings else {
+            panic!()
+        };
         assert_eq!(model.cell["seed"], instance.cell["seed"]);
         assert_eq!(source.cell.get("corruption"), instance.cell.get("corruption"));
         let severity = instance.cell.get("severity").cloned();
@@ -757,4 +767,66 @@ rows = [{ label = 'full', model = 'full', images = 'bad.test' }]
     assert_eq!(cells(&experiment, "ranking"), ["corruption=snow", "corruption=fog"]);
     assert_eq!(cells(&experiment, "subset"), ["corruption=snow", "corruption=fog"]);
     assert_eq!(cells(&experiment, "own").len(), 4);
+}
+
+/// A table that has the example of every key that must be there, and of those in `also`.
+fn smallest(name: &str, fields: &[Field], also: &[&str]) -> String {
+    let mut text = format!("[stage.{name}]\n");
+    for field in fields {
+        if matches!(field.absent, Absent::Fault) || also.contains(&field.name) {
+            text += &format!("{} = {}\n", field.name, field.example);
+        }
+    }
+    text
+}
+
+#[test]
+fn examples_of_the_keys_that_are_declared_as_needed_make_a_file() {
+    let mut text = "name = 'test'\ndata.cifar10.kind = 'cifar10'\n".to_owned();
+    for (name, kind, also) in [
+        ("full", "train", &[][..]),
+        ("imported", "import", &[]),
+        ("both", "ensemble", &[]),
+        ("cooler", "temperature", &[]),
+        ("ranking", "select", &["model"]),
+        ("theirs", "import-selection", &["predictions"]),
+        ("subset", "mask", &[]),
+        ("other-subset", "mask", &[]),
+        ("accuracy", "evaluate", &[]),
+        ("sufficient", "sis", &[]),
+        ("collection", "collection", &[]),
+        ("people", "human", &[]),
+    ] {
+        let fields = StageKind::named(kind).unwrap().fields();
+        text += &smallest(name, fields, also).replace("kind = \"train\"", &format!("kind = '{kind}'"));
+    }
+    for asked in super::questions::ALL {
+        text += &smallest(asked.name, asked.keys, &[]);
+        text += &format!("kind = 'analyse'\nquestion = '{}'\n", asked.name);
+    }
+    let experiment = parse(&text, Path::new("test.toml"), &[]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    let kinds: Vec<&str> = experiment.stages.iter().map(|stage| stage.instances[0].settings.kind()).collect();
+    for (name, _) in StageKind::ALL {
+        assert!(kinds.contains(name), "no example of {name}");
+    }
+}
+
+#[test]
+fn every_key_that_may_be_left_out_can_be_written_as_in_its_example() {
+    fn check(fields: &[Field]) {
+        for field in fields {
+            let text = format!("{} = {}", field.name, field.example);
+            let parsed: Result<toml::Table, _> = text.parse();
+            assert!(parsed.is_ok(), "{text}");
+            assert!(!field.about.is_empty() && !field.about.ends_with('.'), "{text}: {}", field.about);
+            match field.below {
+                Below::Keys(fields) | Below::Rows(fields) | Below::Named(fields) => check(fields),
+                Below::Nothing | Below::Path | Below::Axes | Below::Stages => {}
+            }
+        }
+    }
+    check(EXPERIMENT);
+    for (_, kind) in StageKind::ALL {
+        check(kind.fields());
+    }
 }

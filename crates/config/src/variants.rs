@@ -7,10 +7,10 @@ use overinterp_spec::Cell;
 use super::axis::to_value;
 use super::catalog::Catalog;
 use super::document::{Entry, Node, Value};
+use super::kinds::StageKind;
 use super::problem::{Place, Problem, Sink};
 use super::read::Item;
-use super::recipe::REQUIRED;
-use super::schema::{RECIPE, StageKind};
+use super::recipe::{RECIPE, REQUIRED};
 use super::sweep::Sweep;
 
 /// A table with the values of one cell in place of `${axis}`.

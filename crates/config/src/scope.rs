@@ -1,17 +1,16 @@
-//! Reads one variant of a `[stage.NAME]` table.
+//! What stages, tables and claims are read against, and the kinds of values that several of them hold.
 
-use overinterp_spec::{AxisValue, Cell, DataSource, Fraction, Keep, Selection, Split};
+use overinterp_spec::{Arch, AxisValue, Cell, DataSource, Fraction, Split};
 
-use super::appearance::appearance;
 use super::axis::axis_value;
 use super::catalog::{Catalog, Found};
 use super::document::Value;
-use super::experiment::ImagesRef;
+use super::experiment::{Half, ImagesRef};
+use super::field::Holds;
 use super::folders::Folders;
-use super::method::method;
+use super::kinds::{Makes, StageKind};
 use super::read::{Item, Reader};
 use super::reference::{Draft, Reference};
-use super::schema::{KEEP, PAIR, StageKind};
 use super::sweep::Sweep;
 
 /// A stage at one value of each axis that it mentions itself; the axes of its inputs are still to be joined.
@@ -38,43 +37,7 @@ pub(super) struct Scope<'a> {
 /// Halves of one data set.
 type Splits = Vec<(Reference, Split)>;
 
-/// Kinds of stages that rank pixels.
-pub(super) const RANKINGS: &[StageKind] = &[StageKind::Select, StageKind::ImportSelection];
-/// Kinds of stages that make models.
-pub(super) const MODELS: &[StageKind] =
-    &[StageKind::Train, StageKind::Import, StageKind::Ensemble, StageKind::Temperature];
-
 impl Scope<'_> {
-    /// Reads a stage other than an evaluation.
-    pub fn read(&self, kind: StageKind, cell: Cell, item: &Item<'_>) -> Option<StageDraft> {
-        if kind == StageKind::Analyse {
-            return self.analysis(item).map(|settings| StageDraft { cell, settings });
-        }
-        let table = item.table(kind.fields())?;
-        let settings = match kind {
-            StageKind::Train => self.train(&table),
-            StageKind::Import => self.import(&table),
-            StageKind::Ensemble => self.ensemble(&cell, &table),
-            StageKind::Temperature => self.temperature(&table),
-            StageKind::Select => self.select(&table),
-            StageKind::ImportSelection => self.import_selection(&table),
-            StageKind::Mask => self.mask(&table),
-            StageKind::Sis => self.sis(&table),
-            StageKind::Collection => self.collection(&table),
-            StageKind::Human => self.human(&table),
-            StageKind::Evaluate | StageKind::Analyse => None,
-        }?;
-        Some(StageDraft { cell, settings })
-    }
-
-    /// Reads one of the pairs of an evaluation.
-    pub fn read_pair(&self, cell: Cell, item: &Item<'_>) -> Option<StageDraft> {
-        let table = item.table(PAIR)?;
-        let model = self.stage(&table, "model", MODELS);
-        let images = self.images(&table);
-        Some(StageDraft { cell, settings: Draft::Evaluate { model: model?, images: images? } })
-    }
-
     /// A list of axes, each with the item that names it.
     pub fn axes<'a>(&self, item: &Item<'a>) -> Option<Vec<(String, Item<'a>)>> {
         let mut axes: Vec<(String, Item<'a>)> = Vec::new();
@@ -102,74 +65,46 @@ impl Scope<'_> {
         Some(name.to_owned())
     }
 
-    fn select(&self, table: &Reader<'_>) -> Option<Draft> {
-        let images = self.splits(table);
-        let method = table.required("method").and_then(|item| method(&item));
-        let count = table.or("count", None, |item| item.whole(1).map(Some));
-        let model = match (&method, table.optional("model")) {
-            (Some(Selection::Random { .. }), Some(model)) => {
-                for item in [Some(model), table.optional("model-where")].into_iter().flatten() {
-                    item.fault::<()>("has no place here: the method `random` asks no model");
-                }
-                None
-            }
-            (Some(Selection::Random { .. }), None) => Some(None),
-            (None, None) => None,
-            _ => self.stage(table, "model", MODELS).map(Some),
-        };
-        Some(Draft::Select { model: model?, images: images?, method: method?, count: count? })
-    }
-
-    fn mask(&self, table: &Reader<'_>) -> Option<Draft> {
-        let ranking = self.stage(table, "ranking", RANKINGS);
-        let keep = table.required("keep").and_then(|item| match &item.node.value {
-            Value::Table(_) => item.table(KEEP)?.required("rounds").and_then(|item| fraction(&item)).map(Keep::Rounds),
-            _ => fraction(&item).map(Keep::Share),
-        });
-        let appearance = appearance(table);
-        Some(Draft::Mask { ranking: ranking?, keep: keep?, appearance: appearance? })
-    }
-
-    fn sis(&self, table: &Reader<'_>) -> Option<Draft> {
-        let ranking = self.stage(table, "ranking", RANKINGS);
-        let threshold = threshold(table);
-        Some(Draft::Sis { ranking: ranking?, threshold: threshold? })
-    }
-
-    fn collection(&self, table: &Reader<'_>) -> Option<Draft> {
-        let model = self.stage(table, "model", MODELS);
-        let images = self.splits(table);
-        let threshold = threshold(table);
-        let count = table.or("count", None, |item| item.whole(1).map(Some));
-        Some(Draft::Collection { model: model?, images: images?, threshold: threshold?, count: count? })
-    }
-
-    fn human(&self, table: &Reader<'_>) -> Option<Draft> {
-        let images = self.subset_images(table);
-        let [answers, key] = ["answers", "key"].map(|file| {
-            let item = table.required(file)?;
-            let path = self.folders.resolve(&item)?;
-            if path.is_dir() { item.fault("is a folder, not a CSV file") } else { Some(path) }
-        });
-        Some(Draft::Human { images: images?, answers: answers?, key: key? })
-    }
-
-    /// `images = "NAME.split"` of a `mask` stage, with its `images-where`.
-    fn subset_images(&self, table: &Reader<'_>) -> Option<ImagesRef<Reference>> {
-        let pins = self.pins(table, "images-where");
-        let item = table.required("images")?;
-        let (name, split) = split_name(&item)?;
-        self.catalog.find_stage(name, &[StageKind::Mask], &item)?;
-        Some(ImagesRef::Subset { mask: Reference::new(name, &item, Some(split), pins?), split })
-    }
-
-    /// The stage that `key` names, with its `key-where`.
-    pub fn stage(&self, table: &Reader<'_>, key: &str, kinds: &[StageKind]) -> Option<Reference> {
+    /// The stage that `key` names, with its `key-where`. What it must make is declared with the key.
+    pub fn stage(&self, table: &Reader<'_>, key: &str) -> Option<Reference> {
         let pins = self.pins(table, &format!("{key}-where"));
         let item = table.required(key)?;
+        self.named(table, key, &item, pins)
+    }
+
+    /// The same of a key that may be left out; its `key-where` is read in any case.
+    pub fn perhaps_stage(&self, table: &Reader<'_>, key: &str) -> Option<Option<Reference>> {
+        let pins = self.pins(table, &format!("{key}-where"));
+        let Some(item) = table.optional(key) else { return pins.map(|_| None) };
+        self.named(table, key, &item, pins).map(Some)
+    }
+
+    fn named(&self, table: &Reader<'_>, key: &str, item: &Item<'_>, pins: Option<Cell>) -> Option<Reference> {
         let name = item.text()?;
-        self.catalog.find_stage(name, kinds, &item)?;
-        Some(Reference::new(name, &item, None, pins?))
+        self.catalog.find_stage(name, &StageKind::making(makes(table, key)), item)?;
+        Some(Reference::new(name, item, None, pins?))
+    }
+
+    /// `key = "STAGE.split"` with its `key-where`.
+    pub fn half(&self, table: &Reader<'_>, key: &str) -> Option<Half<Reference>> {
+        let pins = self.pins(table, &format!("{key}-where"));
+        let item = table.required(key)?;
+        let (name, split) = split_name(&item)?;
+        self.catalog.find_stage(name, &StageKind::making(makes(table, key)), &item)?;
+        Some(Half { stage: Reference::new(name, &item, Some(split), pins?), split })
+    }
+
+    /// The data set that a value names.
+    pub fn data_set(&self, item: &Item<'_>) -> Option<Reference> {
+        let name = item.text()?;
+        self.catalog.find_images(name, &[], item)?;
+        Some(Reference::new(name, item, None, Cell::new()))
+    }
+
+    /// Channels of a data set's images, if its kind tells.
+    pub fn channels(&self, data: &str) -> Option<usize> {
+        let source = self.data.iter().find(|source| source.name == data)?;
+        source.kind.image_shape().map(|shape| shape.channels)
     }
 
     /// `images = "NAME.split"` with its `images-where`.
@@ -177,7 +112,7 @@ impl Scope<'_> {
         let pins = self.pins(table, "images-where");
         let item = table.required("images")?;
         let (name, split) = split_name(&item)?;
-        match self.catalog.find_images(name, &[StageKind::Mask], &item)? {
+        match self.catalog.find_images(name, &StageKind::making(&[Makes::Subsets]), &item)? {
             Found::Data => {
                 self.check_half(name, split, &item)?;
                 Some(ImagesRef::Data { source: Reference::new(name, &item, Some(split), pins?), split })
@@ -189,7 +124,7 @@ impl Scope<'_> {
     }
 
     /// `images = ["NAME.split", ...]`, splits of one data set, with its `images-where`.
-    fn splits(&self, table: &Reader<'_>) -> Option<Splits> {
+    pub fn splits(&self, table: &Reader<'_>) -> Option<Splits> {
         let pins = self.pins(table, "images-where");
         let mut splits = Splits::new();
         let mut sound = true;
@@ -218,7 +153,7 @@ impl Scope<'_> {
     }
 
     /// Reports a half that a data set does not have.
-    pub(super) fn check_half(&self, name: &str, split: Split, item: &Item<'_>) -> Option<()> {
+    pub fn check_half(&self, name: &str, split: Split, item: &Item<'_>) -> Option<()> {
         if !self.lacks(name, split) {
             return Some(());
         }
@@ -230,7 +165,7 @@ impl Scope<'_> {
     }
 
     /// Whether a data set has no such half.
-    pub(super) fn lacks(&self, name: &str, split: Split) -> bool {
+    pub fn lacks(&self, name: &str, split: Split) -> bool {
         self.data.iter().any(|source| source.name == name && !source.kind.has(split))
     }
 
@@ -277,11 +212,6 @@ pub(super) fn fraction(item: &Item<'_>) -> Option<Fraction> {
     Fraction::try_from(value).map_or_else(fault, Some)
 }
 
-/// The confidence that a sufficient subset must reach.
-pub(super) fn threshold(table: &Reader<'_>) -> Option<f64> {
-    table.required("threshold")?.number_where("above 0 and at most 1", |value| value > 0.0 && value <= 1.0)
-}
-
 /// Takes `cifar10.train` apart.
 pub(super) fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
     let text = item.text()?;
@@ -294,4 +224,22 @@ pub(super) fn split_name<'a>(item: &Item<'a>) -> Option<(&'a str, Split)> {
         item.sink().report(problem.help(format!("write `{name}.train` or `{name}.test`")));
     }
     found
+}
+
+/// What a stage that `key` names must make, as it is declared.
+fn makes(table: &Reader<'_>, key: &str) -> &'static [Makes] {
+    match table.declared(key).map(|field| field.holds) {
+        Some(Holds::Stage(makes) | Holds::Half(makes)) => makes,
+        _ => &[],
+    }
+}
+
+/// The name of an architecture.
+pub(super) fn arch(item: &Item<'_>) -> Option<Arch> {
+    item.choice("architectures", &Arch::ALL.map(|arch| (arch.name(), arch)))
+}
+
+/// The names of all architectures.
+pub(super) fn architectures() -> Vec<&'static str> {
+    Arch::ALL.map(Arch::name).to_vec()
 }
