@@ -69,10 +69,10 @@ fn measure(arch: Arch) {
     let rounds = images.div_ceil(3 * together);
     let round = best(|| {
         let group = Group { purpose: Use::Selection, numbers: &numbers };
-        let mut scorer = GroupScorer::new(&mut passes, group, image.repeat(together));
+        let mut scorer = GroupScorer::new(&mut passes, group, image.repeat(together)).expect("its logits are finite");
         for round in 0..rounds {
             (0..together).for_each(|image| scorer.mask(image, &[(round % shape.pixels()) as u32]));
-            scorer.gradients(&mut values, &mut slopes);
+            scorer.gradients(&mut values, &mut slopes).expect("its logits are finite");
         }
     }) / (rounds * together) as f64;
 
@@ -98,13 +98,13 @@ fn candidates_per_second(program: &Arc<Program>, image: &[f32], threads: usize) 
         std::thread::scope(|scope| {
             for workspace in &mut workspaces {
                 scope.spawn(move || {
-                    let mut scorer = NetworkScorer::new(workspace, image);
+                    let mut scorer = NetworkScorer::new(workspace, 0, image).expect("its logits are finite");
                     let mut scores = vec![0.0; pixels];
                     let mut left: Vec<u32> = (0..pixels as u32).collect();
                     for step in 0..steps {
-                        scorer.candidates(&left, &mut scores[..left.len()]);
+                        scorer.candidates(&left, &mut scores[..left.len()]).expect("its logits are finite");
                         let masked = left.swap_remove(step * 389 % left.len());
-                        scorer.mask(masked);
+                        scorer.mask(masked).expect("a network on the CPU masks without fail");
                     }
                 });
             }

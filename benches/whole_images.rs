@@ -11,15 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
+
 use overinterp_artifacts::{ImageSet, Model, Network};
 use overinterp_checkpoint::{Architecture, ModelFile};
 use overinterp_data::Library;
 use overinterp_nn::arch;
-use overinterp_nn::batches::SamplesError;
-use overinterp_nn::inference::Inference;
+use overinterp_nn::device_scorer::DeviceScorer;
+use overinterp_nn::inference::{Finder, Inference, Wanted};
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::scorer::NetworkScorer;
-use overinterp_sis::{BackSelection, Effort, Exhaustive, back_select, watch_nothing};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::{BackSelection, Effort, Exhaustive, Halted, back_select, watch_nothing};
 use overinterp_spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
 
 /// Images that one way selects before the other has its turn.
@@ -78,26 +81,38 @@ fn made_up(arch: Arch, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn E
     Ok((Model { shape: images.shape, classes: images.classes.len(), networks: vec![network] }, Arc::new(images)))
 }
 
+/// How images are selected.
+enum Way {
+    Short,
+    Exhaustive,
+}
+
+impl Finder for Way {
+    type Found = BackSelection;
+
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<BackSelection, Halted<Unanswered>> {
+        match self {
+            Self::Short => back_select(scorer, watch_nothing),
+            Self::Exhaustive => back_select(&mut Exhaustive(scorer), watch_nothing),
+        }
+    }
+
+    fn of_images(&self, _: &mut DeviceScorer<'_>) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
+        unreachable!("the CPU takes one image a thread")
+    }
+}
+
 fn measure(model: &Model, images: &ImageSet, count: usize) -> Result<(), Box<dyn Error>> {
-    let inference = Inference::for_scores(model, images)?;
-    let select = |images: std::ops::Range<usize>, exhaustive: bool| {
+    let inference = Inference::open(model, images, &Device::Cpu, Wanted::Scores)?;
+    let select = |images: std::ops::Range<usize>, way: Way| {
         let start = Instant::now();
-        let found: Result<Vec<BackSelection>, SamplesError> = inference.for_each(images, |workspace, _, image| {
-            let scorer = NetworkScorer::new(workspace, image);
-            Ok(if exhaustive {
-                back_select(&mut Exhaustive(scorer), watch_nothing)
-            } else {
-                back_select(&mut { scorer }, watch_nothing)
-            }
-            .expect("nothing stops it"))
-        });
-        found.map(|found| (found, start.elapsed()))
+        inference.find(images, &way).map(|found| (found, start.elapsed()))
     };
     let (mut taken, mut total, mut ratios) = ([Duration::ZERO; 2], Effort::default(), Vec::new());
     for first in (0..count).step_by(TURN) {
         let turn = first..count.min(first + TURN);
-        let (short, short_time) = select(turn.clone(), false)?;
-        let (whole, whole_time) = select(turn, true)?;
+        let (short, short_time) = select(turn.clone(), Way::Short)?;
+        let (whole, whole_time) = select(turn, Way::Exhaustive)?;
         taken[0] += short_time;
         taken[1] += whole_time;
         for (place, (short, whole)) in short.iter().zip(&whole).enumerate() {

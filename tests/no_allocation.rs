@@ -65,7 +65,7 @@ fn the_selection_loop_allocates_nothing() {
         let mut workspace = ModelWorkspace::new(&compiled);
         workspace.draw(Use::Selection, 0);
         let image: Vec<f32> = (0..shape.bytes()).map(|place| (place % 7) as f32 - 3.0).collect();
-        let mut scorer = NetworkScorer::new(&mut workspace, &image);
+        let mut scorer = NetworkScorer::new(&mut workspace, 0, &image).unwrap();
         // The first step may still enlarge what convolutions work in.
         let mut after_first = None;
         let selection = back_select(&mut scorer, |step| {

@@ -13,7 +13,10 @@ use overinterp_artifacts::{ImageSet, Model};
 use overinterp_checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds::{ImportSelection, Settings};
-use overinterp_nn::agreement::{CompareError, ComparedImage, Comparison, Reference, Worst};
+use overinterp_nn::agreement::{ComparedImage, Reference, Worst};
+use overinterp_nn::inference::{Inference, Wanted};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::Halted;
 use overinterp_spec::{Cell, DataSource, Selection, Split};
 use overinterp_workflow::cancel::Cancel;
 
@@ -152,8 +155,8 @@ fn compare(
         let references = References::open(session, path, (source, *half), count)?;
         let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| Predictions::read(path));
         let said = said.transpose().map_err(|error| Failure::because(Status::Usage, &error))?;
-        let comparison =
-            Comparison::new(&imported.model, &images, &session.env.device).map_err(|error| failure(&error))?;
+        let inference = Inference::open(&imported.model, &images, &session.env.device, Wanted::Scores);
+        let inference = inference.map_err(|error| Failure::because(Status::Stage, &error))?;
         let at_once = rayon::current_num_threads();
         for first in (0..count).step_by(at_once) {
             let range = first..count.min(first + at_once);
@@ -163,9 +166,7 @@ fn compare(
                 let selection = &selections[image - first];
                 Reference { order: selection.order(), values: selection.values(), candidates: selection.candidates() }
             };
-            let compared = comparison
-                .compare(range.clone(), reference, || cancel.is_cancelled())
-                .map_err(|error| failure(&error))?;
+            let compared = inference.compare(range.clone(), reference, || cancel.is_cancelled()).map_err(failure)?;
             for (image, compared) in range.zip(&compared) {
                 let said = said.as_ref().map(|said| said.of(image, images.classes.len())).transpose();
                 let said = said.map_err(|error| Failure::because(Status::Stage, &error))?;
@@ -235,13 +236,10 @@ fn number(value: f64) -> Value {
     if value.is_finite() { json!(value) } else { json!(value.to_string()) }
 }
 
-fn failure(error: &CompareError) -> Failure {
-    match error {
-        CompareError::Stopped => Failure { status: Status::Cancelled, message: error.to_string() },
-        CompareError::Inference(_)
-        | CompareError::Samples(_)
-        | CompareError::Device(_)
-        | CompareError::NotFinite(_) => Failure::because(Status::Stage, error),
+fn failure(halted: Halted<Unanswered>) -> Failure {
+    match halted {
+        Halted::Stopped => Failure { status: Status::Cancelled, message: "stopped".to_owned() },
+        Halted::Failed(error) => Failure::because(Status::Stage, &error),
     }
 }
 

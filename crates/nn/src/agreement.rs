@@ -2,16 +2,12 @@
 
 use std::ops::{ControlFlow, Range};
 
-use candle_core::Device;
-
-use super::batches::SamplesError;
-use super::device_inference::DeviceInference;
-use super::finite::NotFinite;
-use super::inference::{Inference, InferenceError};
+use super::device_scorer::DeviceScorer;
+use super::inference::{Finder, Inference};
 use super::scorer::NetworkScorer;
-use overinterp_artifacts::{ImageSet, Model};
+use super::unanswered::Unanswered;
 pub use overinterp_sis::{Agreement, Reference, Worst};
-use overinterp_sis::{Alone, Step, Stopped, agreement};
+use overinterp_sis::{Alone, Halted, Step, agreement};
 
 /// How a model and a reference stand to each other on one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,57 +20,42 @@ pub struct ComparedImage {
     pub agreement: Agreement,
 }
 
-/// Why images could not be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// The model cannot be asked about them.
-    #[error(transparent)]
-    Inference(#[from] InferenceError),
-    /// An image cannot be read from its file.
-    #[error(transparent)]
-    Samples(#[from] SamplesError),
-    /// The device failed.
-    #[error("the device failed")]
-    Device(#[from] candle_core::Error),
-    /// The model does not answer in numbers.
-    #[error(transparent)]
-    NotFinite(#[from] NotFinite),
-    /// The user asked to stop.
-    #[error("stopped")]
-    Stopped,
+/// Compares images with their references, one after the other on each thread.
+struct Comparing<R, C> {
+    reference: R,
+    cancelled: C,
 }
 
-impl From<Stopped> for CompareError {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
+impl<'r, R: Fn(usize) -> Reference<'r> + Sync, C: Fn() -> bool + Sync> Comparing<R, C> {
+    fn watch(&self, _: Step) -> ControlFlow<()> {
+        if (self.cancelled)() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
-/// A model that is compared, through the same engine as selects.
-pub enum Comparison<'a> {
-    /// By the fused engine, one image a thread.
-    Engine(Inference<'a>),
-    /// By candle, one image after the other.
-    Device(DeviceInference<'a>),
-}
+impl<'r, R: Fn(usize) -> Reference<'r> + Sync, C: Fn() -> bool + Sync> Finder for Comparing<R, C> {
+    type Found = ComparedImage;
 
-impl<'a> Comparison<'a> {
-    /// Prepares `model` on `device` to be asked about `images`.
-    ///
-    /// # Errors
-    /// When the model does not fit the images, or the device fails.
-    pub fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, CompareError> {
-        if device.is_cpu() {
-            Ok(Self::Engine(Inference::for_scores(model, images)?))
-        } else {
-            Ok(Self::Device(DeviceInference::new(model, images, device)?))
-        }
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<ComparedImage, Halted<Unanswered>> {
+        let agreement = agreement(scorer, (self.reference)(scorer.number()), |step| self.watch(step))?;
+        Ok(ComparedImage { class: scorer.class(), full: scorer.full(), agreement })
     }
 
+    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
+        let (number, class, full) = (scorer.numbers()[0] as usize, scorer.classes()[0], scorer.full()[0]);
+        let agreement = agreement(&mut Alone(scorer), (self.reference)(number), |step| self.watch(step))?;
+        Ok(vec![ComparedImage { class, full, agreement }])
+    }
+
+    fn at_most(&self) -> usize {
+        1
+    }
+}
+
+impl Inference<'_> {
     /// Compares each image of `indexes` with its reference. `cancelled` is asked at every step.
     ///
     /// # Errors
-    /// When the model's logits are not finite, the device fails, or the user asked to stop.
+    /// When the user asked to stop, or the model does not answer.
     ///
     /// # Panics
     /// When a reference is of an image of another size.
@@ -83,29 +64,7 @@ impl<'a> Comparison<'a> {
         indexes: Range<usize>,
         reference: impl Fn(usize) -> Reference<'r> + Sync,
         cancelled: impl Fn() -> bool + Sync,
-    ) -> Result<Vec<ComparedImage>, CompareError> {
-        let watch = |_: Step| if cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        match self {
-            Self::Engine(inference) => inference.for_each(indexes, |workspace, index, image| {
-                let mut scorer = NetworkScorer::new(workspace, image);
-                let agreement = agreement(&mut scorer, reference(index), watch);
-                scorer.check(index)?;
-                let agreement = agreement?;
-                Ok(ComparedImage { class: scorer.class(), full: scorer.full(), agreement })
-            }),
-            Self::Device(inference) => {
-                let mut compared = Vec::new();
-                for index in indexes {
-                    let numbers = [index as u32];
-                    let mut scorer = inference.scorer(&numbers)?;
-                    let agreement = agreement(&mut Alone(&mut scorer), reference(index), watch);
-                    scorer.check(&numbers)?;
-                    let (class, full) = (scorer.classes()[0], scorer.full()[0]);
-                    compared.push(ComparedImage { class, full, agreement: agreement? });
-                    scorer.finish()?;
-                }
-                Ok(compared)
-            }
-        }
+    ) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
+        self.find(indexes, &Comparing { reference, cancelled })
     }
 }

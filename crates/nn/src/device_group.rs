@@ -1,14 +1,13 @@
 //! The answers of a model on a candle device to [`overinterp_sis`] on several images side by side.
-//!
-//! As in [`super::device_scorer`], a failing device scores 0 from then on, and [`DeviceGroup::finish`] tells why: ask it
-//! before using what the scores led to.
 
 use candle_core::{Result, Tensor, Var};
 
 use super::device_model::{DeviceModel, Kept};
-use super::finite::{NotFinite, all_finite};
+use super::finite::{NotFinite, check_logits};
+use super::group_scorer::ImageGroup;
 use super::masked_images::MaskedImages;
 use super::scorer::argmax;
+use super::unanswered::Unanswered;
 use overinterp_sis::{CurveScorer, GradientScorer};
 use overinterp_spec::ImageShape;
 
@@ -17,6 +16,8 @@ use overinterp_spec::ImageShape;
 /// Images are masked on the host and go to the device in each round: that is little beside a pass over all of them.
 pub struct DeviceGroup<'m> {
     model: &'m DeviceModel,
+    /// The images' numbers in their set.
+    numbers: Vec<u32>,
     /// What input dropout keeps of each image.
     seen: Kept,
     images: MaskedImages,
@@ -24,50 +25,31 @@ pub struct DeviceGroup<'m> {
     predicted: Vec<usize>,
     /// For each image a row with 1 at that class and 0 elsewhere, `[images, classes]`.
     chosen: Tensor,
-    /// The place of the first image of which a logit was not finite.
-    unsound: Option<usize>,
-    failure: Option<candle_core::Error>,
 }
 
 impl<'m> DeviceGroup<'m> {
-    /// Evaluates normalised images `[images, height, width, channels]` with nothing masked; `seen` is drawn for them, and
-    /// `shape` has the channels of every way in which the model's networks normalise images.
+    /// Evaluates normalised images `[images, height, width, channels]`, which have `numbers` in their set, with nothing masked;
+    /// `seen` is drawn for them, and `shape` has the channels of every way in which the model's networks normalise images.
     ///
     /// # Errors
-    /// When the model does not take such images, or the device fails.
-    pub fn new(model: &'m DeviceModel, seen: Kept, images: Vec<f32>, shape: ImageShape) -> Result<Self> {
+    /// When the model does not take such images, a logit is not finite, or the device fails.
+    pub fn new(
+        model: &'m DeviceModel,
+        seen: Kept,
+        numbers: &[u32],
+        images: Vec<f32>,
+        shape: ImageShape,
+    ) -> std::result::Result<Self, Unanswered> {
         let images = MaskedImages::new(images, shape);
         let logits = model.logits(&upload(model, &images)?, &seen)?;
         let classes = logits.dim(1)?;
         let rows: Vec<Vec<f32>> = logits.to_vec2()?;
+        rows.iter().zip(numbers).try_for_each(|(logits, &number)| check_logits(logits, number as usize))?;
         let predicted: Vec<usize> = rows.iter().map(|logits| argmax(logits)).collect();
-        let unsound = rows.iter().position(|logits| !all_finite(logits));
         let chosen =
             predicted.iter().flat_map(|class| (0..classes).map(move |other| f32::from(u8::from(other == *class))));
         let chosen = Tensor::from_iter(chosen, model.device())?.reshape(((), classes))?;
-        Ok(Self { model, seen, images, predicted, chosen, unsound, failure: None })
-    }
-
-    /// The class that is predicted on each full image.
-    #[must_use]
-    pub fn predicted(&self) -> &[usize] {
-        &self.predicted
-    }
-
-    /// Says whether the device served every score.
-    ///
-    /// # Errors
-    /// The device's first failure.
-    pub fn finish(self) -> Result<()> {
-        self.failure.map_or(Ok(()), Err)
-    }
-
-    /// Says whether every answer so far was one; `numbers` are the images'. Ask it before using what the scores led to.
-    ///
-    /// # Errors
-    /// When a logit was not finite; the error names the image.
-    pub fn check(&self, numbers: &[u32]) -> std::result::Result<(), NotFinite> {
-        self.unsound.map_or(Ok(()), |place| Err(NotFinite::Logits { image: numbers[place] as usize }))
+        Ok(Self { model, numbers: numbers.to_vec(), seen, images, predicted, chosen })
     }
 
     /// f of each image of `x`, and the sum of its logits, which is finite where all of them are.
@@ -89,17 +71,15 @@ impl<'m> DeviceGroup<'m> {
         Ok([scores.to_vec1()?, sums.to_vec1()?, slopes])
     }
 
-    /// Notes an image whose logits are not finite, by the sums of all images' logits.
-    fn look(&mut self, sums: &[f32]) {
-        self.unsound = self.unsound.or_else(|| sums.iter().position(|sum| !sum.is_finite()));
+    /// f of each image, and the sum of its logits.
+    fn evaluated(&self) -> Result<[Vec<f32>; 2]> {
+        let [scores, sums] = self.scores(&upload(self.model, &self.images)?)?;
+        Ok([scores.to_vec1()?, sums.to_vec1()?])
     }
 
-    /// What the device answers; nothing once it has failed.
-    fn answer<T>(&mut self, asked: impl FnOnce(&Self) -> Result<T>) -> Option<T> {
-        if self.failure.is_some() {
-            return None;
-        }
-        asked(self).map_err(|error| self.failure = Some(error)).ok()
+    /// Checks the sums of the images' logits.
+    fn check(&self, sums: &[f32]) -> std::result::Result<(), NotFinite> {
+        sums.iter().zip(&self.numbers).try_for_each(|(sum, &number)| check_logits(&[*sum], number as usize))
     }
 }
 
@@ -109,7 +89,19 @@ fn upload(model: &DeviceModel, images: &MaskedImages) -> Result<Tensor> {
     Tensor::from_slice(images.current(), (images.count(), height, width, channels), model.device())
 }
 
+impl ImageGroup for DeviceGroup<'_> {
+    fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    fn predicted(&self) -> &[usize] {
+        &self.predicted
+    }
+}
+
 impl CurveScorer for DeviceGroup<'_> {
+    type Error = Unanswered;
+
     fn inputs(&self) -> usize {
         self.images.count()
     }
@@ -126,18 +118,11 @@ impl CurveScorer for DeviceGroup<'_> {
         self.images.mask(input, features);
     }
 
-    fn values(&mut self, values: &mut [f32]) {
-        let asked = |group: &Self| {
-            let [scores, sums] = group.scores(&upload(group.model, &group.images)?)?;
-            Ok([scores.to_vec1::<f32>()?, sums.to_vec1()?])
-        };
-        match self.answer(asked) {
-            Some([scores, sums]) => {
-                values.copy_from_slice(&scores);
-                self.look(&sums);
-            }
-            None => values.fill(0.0),
-        }
+    fn values(&mut self, values: &mut [f32]) -> std::result::Result<(), Unanswered> {
+        let [scores, sums] = self.evaluated()?;
+        self.check(&sums)?;
+        values.copy_from_slice(&scores);
+        Ok(())
     }
 }
 
@@ -158,15 +143,12 @@ impl GradientScorer for DeviceGroup<'_> {
         self.images.restart_at(share);
     }
 
-    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
-        if let Some([scores, sums, slopes]) = self.answer(Self::slopes) {
-            values.copy_from_slice(&scores);
-            self.look(&sums);
-            gradients.copy_from_slice(&slopes);
-        } else {
-            values.fill(0.0);
-            gradients.fill(0.0);
-        }
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) -> std::result::Result<(), Unanswered> {
+        let [scores, sums, slopes] = self.slopes()?;
+        self.check(&sums)?;
+        values.copy_from_slice(&scores);
+        gradients.copy_from_slice(&slopes);
+        Ok(())
     }
 }
 
@@ -202,15 +184,15 @@ mod tests {
     fn gradients_of_each_image_agree_with_differences_on_the_way_to_it() {
         let (model, images) = (model(), formula::images(2, SHAPE));
         let seen = model.draw(Use::Selection, &[0, 1]).unwrap();
-        let mut group = DeviceGroup::new(&model, seen, images.clone(), SHAPE).unwrap();
+        let mut group = DeviceGroup::new(&model, seen, &[0, 1], images.clone(), SHAPE).unwrap();
         let predicted = group.predicted().to_vec();
         let (mut values, mut gradients) = ([0.0; 2], vec![0.0; images.len()]);
         for share in [0.5, 1.0] {
             group.restart_at(share);
             group.mask(1, &[3, 40]);
-            group.gradients(&mut values, &mut gradients);
+            group.gradients(&mut values, &mut gradients).unwrap();
             let mut again = [0.0; 2];
-            group.values(&mut again);
+            group.values(&mut again).unwrap();
             assert_eq!(values.map(f32::to_bits), again.map(f32::to_bits));
             for image in 0..2 {
                 let mut at: Vec<f32> = images[image * 192..][..192].iter().map(|value| value * share).collect();
@@ -234,6 +216,5 @@ mod tests {
                 }
             }
         }
-        group.finish().unwrap();
     }
 }

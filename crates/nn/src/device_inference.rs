@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Error, Result};
+use candle_core::Device;
 
 use super::batches::{Levels, Samples};
+use super::cpu_inference::checked;
 use super::device_group::DeviceGroup;
 use super::device_model::DeviceModel;
 use super::device_scorer::DeviceScorer;
-use super::inference::{InferenceError, checked};
+use super::inference::InferenceError;
 use super::input_dropout::Use;
+use super::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model};
 
 /// Pixels of the images of a group: 256 images of 32x32, five photographs. A round keeps every map of theirs.
@@ -18,7 +20,7 @@ const PIXELS: usize = 1 << 18;
 const IMAGES: usize = 256;
 
 /// A model on a device, with the images that it is asked about.
-pub struct DeviceInference<'a> {
+pub(super) struct DeviceInference<'a> {
     model: DeviceModel,
     levels: Levels,
     samples: Samples<'a>,
@@ -29,7 +31,7 @@ impl<'a> DeviceInference<'a> {
     ///
     /// # Errors
     /// When the model does not fit its architecture or the images, or the device fails.
-    pub fn new(model: &Model, images: &'a ImageSet, device: &Device) -> std::result::Result<Self, InferenceError> {
+    pub(super) fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, InferenceError> {
         let samples = checked(model, images)?;
         let levels = Levels::of(model);
         Ok(Self { model: DeviceModel::new(model, device)?, levels, samples })
@@ -38,22 +40,21 @@ impl<'a> DeviceInference<'a> {
     /// Evaluates images with nothing masked, to select of all of them in lockstep by what input dropout keeps of each.
     ///
     /// # Errors
-    /// When an image cannot be read from its file, or the device fails.
-    pub fn scorer(&self, numbers: &[u32]) -> Result<DeviceScorer<'_>> {
+    /// When an image cannot be read from its file, a logit is not finite, or the device fails.
+    pub(super) fn scorer(&self, numbers: &[u32]) -> Result<DeviceScorer<'_>, Unanswered> {
         let seen = self.model.draw(Use::Selection, numbers)?;
         let shape = self.model.views().shape(self.samples.images.shape);
-        DeviceScorer::new(&self.model, seen, &self.read(numbers)?, shape)
+        DeviceScorer::new(&self.model, seen, numbers, &self.read(numbers)?, shape)
     }
 
     /// How many images it pays to evaluate together.
-    #[must_use]
-    pub fn together(&self) -> usize {
+    pub(super) fn together(&self) -> usize {
         (PIXELS / self.samples.images.shape.pixels().max(1)).clamp(1, IMAGES)
     }
 
-    /// The images that it pays to evaluate together, from `indexes` in turn; only the last group may have fewer.
-    pub fn groups(&self, indexes: Range<usize>) -> impl Iterator<Item = Vec<u32>> {
-        let size = self.together();
+    /// The images that it pays to evaluate together, at most so many, from `indexes` in turn; only the last group may have fewer.
+    pub(super) fn groups(&self, indexes: Range<usize>, at_most: usize) -> impl Iterator<Item = Vec<u32>> {
+        let size = self.together().min(at_most);
         let numbers: Vec<u32> = indexes.map(|index| index as u32).collect();
         (0..numbers.len()).step_by(size).map(move |first| numbers[first..numbers.len().min(first + size)].to_vec())
     }
@@ -61,14 +62,14 @@ impl<'a> DeviceInference<'a> {
     /// Evaluates images with nothing masked, and what input dropout keeps of each for `purpose`.
     ///
     /// # Errors
-    /// When an image cannot be read from its file, or the device fails.
-    pub fn group(&self, purpose: Use, numbers: &[u32]) -> Result<DeviceGroup<'_>> {
+    /// When an image cannot be read from its file, a logit is not finite, or the device fails.
+    pub(super) fn group(&self, purpose: Use, numbers: &[u32]) -> Result<DeviceGroup<'_>, Unanswered> {
         let seen = self.model.draw(purpose, numbers)?;
         let shape = self.model.views().shape(self.samples.images.shape);
-        DeviceGroup::new(&self.model, seen, self.read(numbers)?, shape)
+        DeviceGroup::new(&self.model, seen, numbers, self.read(numbers)?, shape)
     }
 
-    fn read(&self, numbers: &[u32]) -> Result<Vec<f32>> {
-        self.samples.input(&self.levels, numbers, None).map_err(Error::wrap)
+    fn read(&self, numbers: &[u32]) -> Result<Vec<f32>, Unanswered> {
+        Ok(self.samples.input(&self.levels, numbers, None)?)
     }
 }

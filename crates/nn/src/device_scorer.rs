@@ -1,17 +1,15 @@
 //! The answers of a model on a candle device to [`overinterp_sis`] on several images in lockstep, for devices without the fused
 //! engine.
-//!
-//! The traits of `sis` have no way to fail, so a failing device scores 0 from then on, and [`DeviceScorer::finish`]
-//! tells why: ask it before using what the scores led to.
 
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::device_model::{DeviceModel, Kept};
-use super::finite::{NotFinite, all_finite};
+use super::finite::{NotFinite, check_logits};
 use super::scorer::{argmax, probability};
-use overinterp_sis::{Bound, Candidate, LockstepScorer};
+use super::unanswered::Unanswered;
+use overinterp_sis::{Bound, Candidate, Halted, LockstepScorer, unstopped};
 use overinterp_spec::ImageShape;
 
 /// Pixels of the images of a batch: 1,024 images of 32 x 32. A map of 64 channels then takes 256 MiB.
@@ -31,6 +29,8 @@ const EACH: usize = 16;
 /// and their scores come back, once for all candidates of a call.
 pub struct DeviceScorer<'n> {
     model: &'n DeviceModel,
+    /// The images' numbers in their set.
+    images_numbers: Vec<u32>,
     /// What input dropout keeps of each image.
     seen: Kept,
     /// The normalised images, `[images, pixels, channels]`.
@@ -46,51 +46,51 @@ pub struct DeviceScorer<'n> {
     full: Vec<f32>,
     /// Candidates of a batch.
     batch: usize,
-    /// The place of the first image of which a logit was not finite.
-    unsound: Option<usize>,
-    failure: Option<candle_core::Error>,
 }
 
 impl<'n> DeviceScorer<'n> {
-    /// Evaluates normalised images `[images, height, width, channels]` with nothing masked; `seen` is drawn for them, and
-    /// `shape` has the channels of every way in which the model's networks normalise images.
+    /// Evaluates normalised images `[images, height, width, channels]`, which have `numbers` in their set, with nothing masked;
+    /// `seen` is drawn for them, and `shape` has the channels of every way in which the model's networks normalise images.
     ///
     /// # Errors
-    /// When the images do not have that shape, or the device fails.
-    pub fn new(model: &'n DeviceModel, seen: Kept, images: &[f32], shape: ImageShape) -> Result<Self> {
+    /// When the images do not have that shape, a logit is not finite, or the device fails.
+    pub fn new(
+        model: &'n DeviceModel,
+        seen: Kept,
+        numbers: &[u32],
+        images: &[f32],
+        shape: ImageShape,
+    ) -> std::result::Result<Self, Unanswered> {
         let (pixels, device) = (shape.pixels(), model.device());
-        let count = images.len() / shape.bytes().max(1);
+        let count = numbers.len();
         let images = Tensor::from_slice(images, (count, pixels, shape.channels), device)?;
         let kept = Tensor::ones((count, pixels), DType::F32, device)?;
-        let numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
+        let pixel_numbers = Tensor::arange(0, pixels as u32, device)?.reshape((1, pixels))?;
         let chosen = Tensor::zeros(count, DType::U32, device)?;
         let batch = batch_of(count, pixels);
         let mut scorer = Self {
             model,
+            images_numbers: numbers.to_vec(),
             seen,
             images,
             shape,
             kept,
-            numbers,
+            numbers: pixel_numbers,
             chosen,
             classes: Vec::with_capacity(count),
             full: Vec::with_capacity(count),
             batch,
-            unsound: None,
-            failure: None,
         };
         scorer.predict()?;
         Ok(scorer)
     }
 
     /// Finds the classes that are predicted on the full images, and f there.
-    fn predict(&mut self) -> Result<()> {
+    fn predict(&mut self) -> std::result::Result<(), Unanswered> {
         for candidates in self.nothing(0..self.images.dim(0)? as u32).chunks(self.batch) {
             let logits: Vec<Vec<f32>> = self.logits(candidates)?.to_vec2()?;
-            for logits in &logits[..candidates.len()] {
-                if !all_finite(logits) {
-                    self.unsound.get_or_insert(self.classes.len());
-                }
+            for (logits, candidate) in logits.iter().zip(candidates) {
+                check_logits(logits, self.number(candidate))?;
                 let class = argmax(logits);
                 self.full.push(probability(logits, class));
                 self.classes.push(class);
@@ -99,6 +99,27 @@ impl<'n> DeviceScorer<'n> {
         let chosen: Vec<u32> = self.classes.iter().map(|&class| class as u32).collect();
         self.chosen = Tensor::new(chosen.as_slice(), self.device())?;
         Ok(())
+    }
+
+    /// Starts again on other images, of which f is the probability of the same classes.
+    ///
+    /// # Errors
+    /// When the images have another shape, or the device fails.
+    pub(super) fn show(&mut self, images: &[f32]) -> Result<()> {
+        self.images = Tensor::from_slice(images, self.images.shape(), self.device())?;
+        self.kept = self.kept.ones_like()?;
+        Ok(())
+    }
+
+    /// The number of a candidate's image in its set.
+    fn number(&self, candidate: &Candidate) -> usize {
+        self.images_numbers[candidate.input as usize] as usize
+    }
+
+    /// The images' numbers in their set.
+    #[must_use]
+    pub fn numbers(&self) -> &[u32] {
+        &self.images_numbers
     }
 
     /// The same with so many candidates a batch.
@@ -118,23 +139,6 @@ impl<'n> DeviceScorer<'n> {
     #[must_use]
     pub fn full(&self) -> &[f32] {
         &self.full
-    }
-
-    /// Says whether every answer so far was one; `numbers` are the images'. Ask it before using what the scores led to: a
-    /// selection is broken off as soon as one was not.
-    ///
-    /// # Errors
-    /// When a logit was not finite; the error names the image.
-    pub fn check(&self, numbers: &[u32]) -> std::result::Result<(), NotFinite> {
-        self.unsound.map_or(Ok(()), |place| Err(NotFinite::Logits { image: numbers[place] as usize }))
-    }
-
-    /// Says whether the device served every score.
-    ///
-    /// # Errors
-    /// The device's first failure.
-    pub fn finish(self) -> Result<()> {
-        self.failure.map_or(Ok(()), Err)
     }
 
     fn device(&self) -> &Device {
@@ -180,29 +184,15 @@ impl<'n> DeviceScorer<'n> {
         self.model.logits(&x.reshape(((), height, width, channels))?, &self.seen.of(&inputs)?)
     }
 
-    /// f of each candidate, and the sums of the logits, which are finite where all logits are (but for such as are as large
-    /// as numbers can be). None if `go_on`, which is asked before each batch, says no.
-    fn scores(
-        &self,
-        candidates: &[Candidate],
-        go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Option<[Vec<f32>; 2]>> {
-        let (mut scores, mut sums) = (Vec::new(), Vec::new());
-        for candidates in candidates.chunks(self.batch) {
-            if go_on().is_break() {
-                return Ok(None);
-            }
-            let logits = self.logits(candidates)?;
-            let chosen = self.chosen.index_select(&self.inputs(candidates)?, 0)?.unsqueeze(1)?;
-            // What fills the batch has no score.
-            sums.push(logits.sum(1)?.narrow(0, 0, candidates.len())?);
-            scores.push(candle_nn::ops::softmax(&logits, 1)?.gather(&chosen, 1)?.squeeze(1)?.narrow(
-                0,
-                0,
-                candidates.len(),
-            )?);
-        }
-        Ok(Some([Tensor::cat(&scores, 0)?.to_vec1()?, Tensor::cat(&sums, 0)?.to_vec1()?]))
+    /// f of each of a batch of candidates, and the sums of the logits, which are finite where all logits are (but for such as
+    /// are as large as numbers can be).
+    fn scores(&self, candidates: &[Candidate]) -> Result<[Tensor; 2]> {
+        let logits = self.logits(candidates)?;
+        let chosen = self.chosen.index_select(&self.inputs(candidates)?, 0)?.unsqueeze(1)?;
+        let scores = candle_nn::ops::softmax(&logits, 1)?.gather(&chosen, 1)?.squeeze(1)?;
+        // What fills the batch has no score.
+        let of_candidates = |values: Tensor| values.narrow(0, 0, candidates.len());
+        Ok([of_candidates(scores)?, of_candidates(logits.sum(1)?)?])
     }
 
     /// Takes features from what is kept of their images.
@@ -220,13 +210,6 @@ impl<'n> DeviceScorer<'n> {
         self.kept = self.kept.broadcast_maximum(&Tensor::from_vec(own, ((), 1), self.device())?)?;
         Ok(())
     }
-
-    fn or_zero<T: Default>(&mut self, answer: Result<T>) -> T {
-        answer.unwrap_or_else(|error| {
-            self.failure.get_or_insert(error);
-            T::default()
-        })
-    }
 }
 
 /// How many candidates of so many images of so many pixels are a batch: the same for all batches of a scorer.
@@ -235,7 +218,14 @@ fn batch_of(images: usize, pixels: usize) -> usize {
     (EACH * images).next_multiple_of(STEP).max(LEAST).min(most)
 }
 
+/// The values of several batches.
+fn together(found: &[Tensor], sums: &[Tensor]) -> Result<[Vec<f32>; 2]> {
+    Ok([Tensor::cat(found, 0)?.to_vec1()?, Tensor::cat(sums, 0)?.to_vec1()?])
+}
+
 impl LockstepScorer for DeviceScorer<'_> {
+    type Error = Unanswered;
+
     fn inputs(&self) -> usize {
         self.classes.len()
     }
@@ -244,9 +234,9 @@ impl LockstepScorer for DeviceScorer<'_> {
         self.shape.pixels()
     }
 
-    fn values(&mut self, inputs: &[u32], values: &mut [f32]) {
+    fn values(&mut self, inputs: &[u32], values: &mut [f32]) -> std::result::Result<(), Unanswered> {
         let candidates = self.nothing(inputs.iter().copied());
-        let _ = self.candidates(&candidates, values, &mut || ControlFlow::Continue(()));
+        unstopped(self.candidates(&candidates, values, &mut || ControlFlow::Continue(())))
     }
 
     fn candidates(
@@ -254,30 +244,34 @@ impl LockstepScorer for DeviceScorer<'_> {
         candidates: &[Candidate],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        scores.fill(0.0);
-        if self.failure.is_some() {
-            return ControlFlow::Break(());
-        }
+    ) -> std::result::Result<(), Halted<Unanswered>> {
         if candidates.is_empty() {
-            return ControlFlow::Continue(());
+            return Ok(());
         }
-        let answer = self.scores(candidates, go_on);
-        let Some([found, sums]) = self.or_zero(answer) else { return ControlFlow::Break(()) };
+        let (mut found, mut sums) = (Vec::new(), Vec::new());
+        for batch in candidates.chunks(self.batch) {
+            if go_on().is_break() {
+                return Err(Halted::Stopped);
+            }
+            let [of_batch, sums_of_batch] = self.scores(batch).map_err(Unanswered::from)?;
+            found.push(of_batch);
+            sums.push(sums_of_batch);
+        }
+        // They come back once for all batches.
+        let [found, sums] = together(&found, &sums).map_err(Unanswered::from)?;
+        if let Some((candidate, _)) = candidates.iter().zip(&sums).find(|(_, sum)| !sum.is_finite()) {
+            return Err(Unanswered::from(NotFinite::Logits { image: self.number(candidate) }).into());
+        }
         scores.copy_from_slice(&found);
-        let unsound = candidates.iter().zip(&sums).find(|(_, sum)| !sum.is_finite());
-        self.unsound = self.unsound.or(unsound.map(|(candidate, _)| candidate.input as usize));
-        if self.unsound.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        Ok(())
     }
 
-    fn mask(&mut self, features: &[Candidate]) {
-        let answer = self.hide(features);
-        self.or_zero(answer);
+    fn mask(&mut self, features: &[Candidate]) -> std::result::Result<(), Unanswered> {
+        Ok(self.hide(features)?)
     }
 
-    fn restart(&mut self, input: u32) {
-        let answer = self.unmask(input);
-        self.or_zero(answer);
+    fn restart(&mut self, input: u32) -> std::result::Result<(), Unanswered> {
+        Ok(self.unmask(input)?)
     }
 
     fn bound(&self) -> Bound {
@@ -317,7 +311,7 @@ mod tests {
     fn scorer<'m>(model: &'m DeviceModel, images: &[f32], batch: usize) -> DeviceScorer<'m> {
         let numbers: Vec<u32> = (0..(images.len() / SHAPE.bytes()) as u32).collect();
         let seen = model.draw(Use::Selection, &numbers).unwrap();
-        DeviceScorer::new(model, seen, images, SHAPE).unwrap().in_batches_of(batch)
+        DeviceScorer::new(model, seen, &numbers, images, SHAPE).unwrap().in_batches_of(batch)
     }
 
     fn score(model: &DeviceModel, image: &[f32], masked: &[usize], class: usize) -> f32 {
@@ -352,24 +346,23 @@ mod tests {
         for (input, full) in scorer.full().to_vec().into_iter().enumerate() {
             assert_near(full, score(&model, image(input), &[], classes[input]));
         }
-        scorer.mask(&[candidate(0, 9), candidate(1, 35)]);
+        scorer.mask(&[candidate(0, 9), candidate(1, 35)]).unwrap();
         let mut scores = [0.0; 4];
         let asked = [candidate(1, 0), candidate(0, 34), candidate(1, 10), candidate(0, 0)];
-        assert!(scorer.candidates(&asked, &mut scores, &mut go_on).is_continue());
+        scorer.candidates(&asked, &mut scores, &mut go_on).unwrap();
         for (found, Candidate { input, feature }) in scores.iter().zip(asked) {
             let input = input as usize;
             assert_near(*found, score(&model, image(input), &[[9, 35][input], feature as usize], classes[input]));
         }
         let mut values = [0.0; 2];
-        scorer.values(&[1, 0], &mut values);
+        scorer.values(&[1, 0], &mut values).unwrap();
         assert_near(values[0], score(&model, image(1), &[35], classes[1]));
         assert_near(values[1], score(&model, image(0), &[9], classes[0]));
         // Only that image starts again.
-        scorer.restart(1);
-        scorer.values(&[1, 0], &mut values);
+        scorer.restart(1).unwrap();
+        scorer.values(&[1, 0], &mut values).unwrap();
         assert_near(values[0], scorer.full()[1]);
         assert_near(values[1], score(&model, image(0), &[9], classes[0]));
-        assert!(scorer.finish().is_ok());
     }
 
     #[test]
@@ -379,14 +372,14 @@ mod tests {
         // Each pixel several times, in batches of which the last is not full.
         let asked: Vec<Candidate> = (0..205).map(|place| candidate(place % 2, place * 7 % 36)).collect();
         let mut scores = vec![0.0; asked.len()];
-        assert!(scorer.candidates(&asked, &mut scores, &mut go_on).is_continue());
+        scorer.candidates(&asked, &mut scores, &mut go_on).unwrap();
         for (score, candidate) in scores.iter().zip(&asked) {
             let first = asked.iter().position(|other| other == candidate).unwrap();
             assert_eq!(score.to_bits(), scores[first].to_bits(), "{candidate:?}");
         }
         for (place, candidate) in asked.iter().enumerate().step_by(50) {
             let mut alone = [0.0];
-            assert!(scorer.candidates(&[*candidate], &mut alone, &mut go_on).is_continue());
+            scorer.candidates(&[*candidate], &mut alone, &mut go_on).unwrap();
             assert_eq!(alone[0].to_bits(), scores[place].to_bits(), "{place}");
         }
     }
@@ -408,9 +401,9 @@ mod tests {
             batches += 1;
             if batches < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        assert!(scorer.candidates(&asked, &mut [0.0; 36], &mut twice).is_break());
+        let stopped = scorer.candidates(&asked, &mut [0.0; 36], &mut twice);
+        assert!(matches!(stopped, Err(Halted::Stopped)), "{stopped:?}");
         assert_eq!(batches, 3);
-        assert!(scorer.check(&[0]).is_ok() && scorer.finish().is_ok());
     }
 
     /// The selection of each image by itself, every candidate evaluated.
@@ -429,7 +422,6 @@ mod tests {
             let model = model(sureness);
             let mut together = scorer(&model, &images, 16);
             let found = back_select_in_lockstep(&mut together, watch_nothing).unwrap();
-            assert!(together.check(&[0, 1]).is_ok() && together.finish().is_ok());
             let expected = exhaustive(&model, &images);
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             for (found, expected) in found.iter().zip(&expected) {
@@ -447,10 +439,10 @@ mod tests {
         let mut scorer = scorer(&model, &images, 16);
         let (class, full) = (scorer.classes()[0], scorer.full()[0]);
         let mut alone = Alone(&mut scorer);
-        assert_near(alone.current(), full);
-        alone.mask(9);
+        assert_near(alone.current().unwrap(), full);
+        alone.mask(9).unwrap();
         let mut scores = [0.0; 2];
-        alone.candidates(&[0, 10], &mut scores);
+        alone.candidates(&[0, 10], &mut scores).unwrap();
         assert_near(scores[0], score(&model, &images, &[9, 0], class));
         assert_near(scores[1], score(&model, &images, &[9, 10], class));
     }

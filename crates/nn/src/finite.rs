@@ -55,6 +55,14 @@ fn check_tensor(name: &str, tensor: &ParameterTensor) -> Result<(), NotFinite> {
     Err(NotFinite::Weights { tensor: name.to_owned(), value })
 }
 
+/// Checks the logits of image number `image`.
+///
+/// # Errors
+/// When one is not finite.
+pub fn check_logits(logits: &[f32], image: usize) -> Result<(), NotFinite> {
+    if all_finite(logits) { Ok(()) } else { Err(NotFinite::Logits { image }) }
+}
+
 /// The place of the first row of `logits` `[images, classes]` that is not finite.
 #[must_use]
 pub fn first_not_finite(logits: &[f32], classes: usize) -> Option<usize> {

@@ -6,8 +6,18 @@ use super::finite::{NotFinite, first_not_finite};
 use super::masked_images::MaskedImages;
 use super::model_passes::{Group, ModelPasses};
 use super::scorer::{argmax, probability, probability_slopes};
+use super::unanswered::Unanswered;
 use overinterp_sis::{CurveScorer, GradientScorer, norm};
 use overinterp_spec::ImageShape;
+
+/// A scorer of several images side by side, which knows them.
+pub trait ImageGroup: GradientScorer<Error = Unanswered> {
+    /// The images' numbers in their set.
+    fn numbers(&self) -> &[u32];
+
+    /// The class that is predicted on each full image.
+    fn predicted(&self) -> &[usize];
+}
 
 /// Scores some images as their pixels are masked, by evaluation or by gradient.
 #[derive(Debug)]
@@ -23,59 +33,57 @@ pub struct GroupScorer<'a> {
     slopes: Vec<f32>,
     /// The classes that are predicted on the full images.
     predicted: Vec<usize>,
-    /// What is wrong with the answers so far.
-    fault: Option<NotFinite>,
 }
 
 impl<'a> GroupScorer<'a> {
     /// Evaluates normalised images `[images, height, width, channels]` with nothing masked.
     ///
+    /// # Errors
+    /// When a logit is not finite.
+    ///
     /// # Panics
     /// When there is not one number an image, or there are more images than `passes` was made for.
-    pub fn new(passes: &'a mut ModelPasses, group: Group<'a>, images: Vec<f32>) -> Self {
+    pub fn new(passes: &'a mut ModelPasses, group: Group<'a>, images: Vec<f32>) -> Result<Self, Unanswered> {
         let logits = passes.pass(group, &images).to_vec();
+        check(&logits, passes.classes(), group.numbers)?;
         let predicted = logits.chunks_exact(passes.classes()).map(argmax).collect();
         let input = passes.input();
         let shape = ImageShape { height: input.height, width: input.width, channels: input.channels };
         let images = MaskedImages::new(images, shape);
         let slopes = vec![0.0; logits.len()];
-        let mut scorer = Self { passes, group, images, logits, stale: false, slopes, predicted, fault: None };
-        scorer.look();
-        scorer
-    }
-
-    /// Says whether every answer so far was one. Ask it before using what the scores led to.
-    ///
-    /// # Errors
-    /// When a logit was not finite; the error names the image.
-    pub fn check(&self) -> Result<(), NotFinite> {
-        self.fault.clone().map_or(Ok(()), Err)
-    }
-
-    /// Notes logits that are not finite.
-    fn look(&mut self) {
-        if let Some(place) = first_not_finite(&self.logits, self.passes.classes()) {
-            let image = self.group.numbers[place] as usize;
-            self.fault.get_or_insert(NotFinite::Logits { image });
-        }
-    }
-
-    /// The class that is predicted on each full image.
-    #[must_use]
-    pub fn predicted(&self) -> &[usize] {
-        &self.predicted
+        Ok(Self { passes, group, images, logits, stale: false, slopes, predicted })
     }
 
     /// Sees to it that the logits, and what is in the passes' maps, are those of the current images.
-    fn refresh(&mut self) {
-        if std::mem::take(&mut self.stale) {
+    fn refresh(&mut self) -> Result<(), Unanswered> {
+        if self.stale {
             self.logits.copy_from_slice(self.passes.pass(self.group, self.images.current()));
-            self.look();
+            check(&self.logits, self.passes.classes(), self.group.numbers)?;
+            self.stale = false;
         }
+        Ok(())
+    }
+}
+
+/// Checks the logits `[images, classes]` of images by their numbers.
+fn check(logits: &[f32], classes: usize, numbers: &[u32]) -> Result<(), NotFinite> {
+    let unsound = first_not_finite(logits, classes);
+    unsound.map_or(Ok(()), |place| Err(NotFinite::Logits { image: numbers[place] as usize }))
+}
+
+impl ImageGroup for GroupScorer<'_> {
+    fn numbers(&self) -> &[u32] {
+        self.group.numbers
+    }
+
+    fn predicted(&self) -> &[usize] {
+        &self.predicted
     }
 }
 
 impl CurveScorer for GroupScorer<'_> {
+    type Error = Unanswered;
+
     fn inputs(&self) -> usize {
         self.images.count()
     }
@@ -93,12 +101,13 @@ impl CurveScorer for GroupScorer<'_> {
         self.stale = true;
     }
 
-    fn values(&mut self, values: &mut [f32]) {
-        self.refresh();
+    fn values(&mut self, values: &mut [f32]) -> Result<(), Unanswered> {
+        self.refresh()?;
         let logits = self.logits.chunks_exact(self.passes.classes());
         for ((value, logits), class) in values.iter_mut().zip(logits).zip(&self.predicted) {
             *value = probability(logits, *class);
         }
+        Ok(())
     }
 }
 
@@ -120,13 +129,14 @@ impl GradientScorer for GroupScorer<'_> {
         self.stale = true;
     }
 
-    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
-        self.refresh();
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) -> Result<(), Unanswered> {
+        self.refresh()?;
         let classes = self.passes.classes();
         let rows = self.logits.chunks_exact(classes).zip(self.slopes.chunks_exact_mut(classes));
         for ((value, (logits, slopes)), class) in values.iter_mut().zip(rows).zip(&self.predicted) {
             *value = probability_slopes(logits, *class, slopes);
         }
         gradients.copy_from_slice(self.passes.gradient(self.group, self.images.current(), &self.slopes));
+        Ok(())
     }
 }

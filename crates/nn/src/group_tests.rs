@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::compiled_model::{CompiledModel, ModelWorkspace};
 use super::device_group::DeviceGroup;
 use super::device_model::DeviceModel;
-use super::group_scorer::GroupScorer;
+use super::group_scorer::{GroupScorer, ImageGroup};
 use super::input_dropout::Use;
 use super::model_passes::{Group, ModelPasses};
 use super::scorer::{predict, probability};
@@ -66,13 +66,13 @@ fn each(images: &[f32]) -> impl Iterator<Item = (usize, &[f32])> {
 fn the_gradient_of_the_input_agrees_with_differences_on_the_way_to_the_image() {
     let model = model();
     let (mut asked, mut moved) = (passes(&model), Alone::new(&model));
-    let mut scorer = GroupScorer::new(&mut asked, GROUP, images());
+    let mut scorer = GroupScorer::new(&mut asked, GROUP, images()).unwrap();
     let classes = scorer.predicted().to_vec();
     let (mut values, mut gradients) = ([f32::NAN; 3], vec![f32::NAN; images().len()]);
     for share in [1.0, 0.25] {
         scorer.restart_at(share);
         scorer.mask(1, &[30]);
-        scorer.gradients(&mut values, &mut gradients);
+        scorer.gradients(&mut values, &mut gradients).unwrap();
         let mut scaled: Vec<f32> = images().iter().map(|value| value * share).collect();
         scaled[SHAPE.bytes() + 90..][..3].fill(0.0);
         for ((place, image), gradient) in each(&scaled).zip(gradients.chunks_exact(SHAPE.bytes())) {
@@ -101,9 +101,9 @@ fn a_pixel_that_every_sample_has_dropped_has_no_gradient() {
     let mut model = model();
     model.networks.remove(0);
     let mut asked = passes(&model);
-    let mut scorer = GroupScorer::new(&mut asked, GROUP, images());
+    let mut scorer = GroupScorer::new(&mut asked, GROUP, images()).unwrap();
     let (mut values, mut gradients) = ([0.0; 3], vec![f32::NAN; images().len()]);
-    scorer.gradients(&mut values, &mut gradients);
+    scorer.gradients(&mut values, &mut gradients).unwrap();
     let dropout = model.networks[0].input_dropout.unwrap();
     let mut hidden = 0;
     for (&number, gradient) in NUMBERS.iter().zip(gradients.chunks_exact(SHAPE.bytes())) {
@@ -125,7 +125,7 @@ fn a_pixel_that_every_sample_has_dropped_has_no_gradient() {
 fn attributions_of_integrated_gradients_sum_up_to_what_the_image_adds_to_f() {
     let model = model();
     let (mut asked, mut alone) = (passes(&model), Alone::new(&model));
-    let mut scorer = GroupScorer::new(&mut asked, GROUP, images());
+    let mut scorer = GroupScorer::new(&mut asked, GROUP, images()).unwrap();
     let attributions = integrated_gradients(&mut scorer, 300.try_into().unwrap(), watch_nothing).unwrap();
     for ((place, image), attributions) in each(&images()).zip(&attributions) {
         let class = scorer.predicted()[place];
@@ -140,8 +140,8 @@ fn attributions_of_integrated_gradients_sum_up_to_what_the_image_adds_to_f() {
 fn values_along_an_order_have_the_bits_of_whole_passes() {
     let model = model();
     let (mut asked, mut alone) = (passes(&model), Alone::new(&model));
-    let mut scorer = GroupScorer::new(&mut asked, GROUP, images());
-    let orders = gradient_magnitudes(&mut scorer).iter().map(|values| ascending(values)).collect();
+    let mut scorer = GroupScorer::new(&mut asked, GROUP, images()).unwrap();
+    let orders = gradient_magnitudes(&mut scorer).unwrap().iter().map(|values| ascending(values)).collect();
     let selections = mask_in_order(&mut scorer, orders, 5.try_into().unwrap(), watch_nothing).unwrap();
     for ((place, image), selection) in each(&images()).zip(&selections) {
         let class = scorer.predicted()[place];
@@ -163,7 +163,7 @@ fn a_ranking_has_the_same_bits_whatever_its_group() {
     let mut passes = passes(&model);
     let mut selections = |numbers: &[u32], images: &[f32]| -> Vec<(usize, BackSelection)> {
         let group = Group { purpose: Use::Selection, numbers };
-        let mut scorer = GroupScorer::new(&mut passes, group, images.to_vec());
+        let mut scorer = GroupScorer::new(&mut passes, group, images.to_vec()).unwrap();
         let noises = numbers.iter().map(|_| GradientNoise::None).collect();
         let found = batched_gradient(&mut scorer, 5.try_into().unwrap(), noises, watch_nothing).unwrap();
         scorer.predicted().iter().copied().zip(found).collect()
@@ -178,14 +178,14 @@ fn a_ranking_has_the_same_bits_whatever_its_group() {
 fn both_paths_attribute_alike() {
     let model = model();
     let mut passes = passes(&model);
-    let mut on_cpu = GroupScorer::new(&mut passes, GROUP, images());
+    let mut on_cpu = GroupScorer::new(&mut passes, GROUP, images()).unwrap();
     let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &NUMBERS).unwrap();
-    let mut on_device = DeviceGroup::new(&device, seen, images(), SHAPE).unwrap();
+    let mut on_device = DeviceGroup::new(&device, seen, &NUMBERS, images(), SHAPE).unwrap();
     assert_eq!(on_cpu.predicted(), on_device.predicted());
     let steps = 7.try_into().unwrap();
     let pairs = [
-        (gradient_magnitudes(&mut on_cpu), gradient_magnitudes(&mut on_device)),
+        (gradient_magnitudes(&mut on_cpu).unwrap(), gradient_magnitudes(&mut on_device).unwrap()),
         (
             integrated_gradients(&mut on_cpu, steps, watch_nothing).unwrap(),
             integrated_gradients(&mut on_device, steps, watch_nothing).unwrap(),
@@ -205,5 +205,4 @@ fn both_paths_attribute_alike() {
     for (cpu, device) in cpu.iter().zip(&device).flat_map(|(cpu, device)| cpu.values.iter().zip(&device.values)) {
         assert!((cpu - device).abs() < 1e-5, "{cpu} for {device}");
     }
-    on_device.finish().unwrap();
 }

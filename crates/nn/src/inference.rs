@@ -1,15 +1,26 @@
-//! A trained model at work on the CPU: compiled once, shared by all threads, one image a thread, or one group.
+//! The door to a trained model: it is opened on a device, and asked about images.
+//!
+//! A CPU takes one image a thread, or a group; another device takes many images in lockstep or side by side. What is found
+//! of them is a [`Finder`]'s or a [`GroupFinder`]'s to say, which need not know where that is computed.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::batches::{Levels, Samples, SamplesError};
-use super::compiled_model::{CompileModelError, CompiledModel, ModelWorkspace};
+use candle_core::Device;
+
+use super::batches::SamplesError;
+use super::compiled_model::CompileModelError;
+use super::cpu_inference::CpuInference;
+use super::device_inference::DeviceInference;
 use super::device_model::DeviceModelError;
+use super::device_scorer::DeviceScorer;
+use super::group_scorer::{GroupScorer, ImageGroup};
 use super::input_dropout::Use;
-use super::model_passes::ModelPasses;
-use super::pool::Pool;
+use super::model_passes::Group;
+use super::scorer::NetworkScorer;
+use super::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model};
 use overinterp_kernels::engine::Purpose;
+use overinterp_sis::Halted;
 use overinterp_spec::ImageShape;
 
 /// Why a model cannot be asked about images.
@@ -42,138 +53,129 @@ pub enum InferenceError {
     },
 }
 
-/// A compiled model, with the images that it is asked about.
-pub struct Inference<'a> {
-    model: CompiledModel,
-    idle: Pool<ModelWorkspace>,
-    idle_passes: Pool<ModelPasses>,
-    levels: Levels,
-    samples: Samples<'a>,
+/// What a model is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// f of images with pixels masked.
+    Scores,
+    /// The same, and its gradients with respect to what is masked.
+    Gradients,
+}
+
+/// What is found of images by exact evaluation of candidates.
+pub trait Finder: Sync {
+    /// What is found of one.
+    type Found: Send;
+
+    /// Finds it by the scorer of an image, of which nothing is masked.
+    ///
+    /// # Errors
+    /// When it was stopped, or the model does not answer.
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<Self::Found, Halted<Unanswered>>;
+
+    /// Finds it by a scorer of several images in lockstep, of which nothing is masked, one for each in their order.
+    ///
+    /// # Errors
+    /// As of [`Finder::of_image`].
+    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
+
+    /// How many images may go in lockstep.
+    fn at_most(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// What is found of images side by side. What it is of one must not depend on its group.
+pub trait GroupFinder: Sync {
+    /// What is found of one.
+    type Found: Send;
+
+    /// Finds it of a group, one for each image in their order.
+    ///
+    /// # Errors
+    /// When it was stopped, or the model does not answer.
+    fn of_group<S: ImageGroup>(&self, scorer: &mut S) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
+}
+
+/// A model that is asked about images.
+pub struct Inference<'a>(Place<'a>);
+
+/// Where a model is asked.
+enum Place<'a> {
+    /// On the CPU.
+    Cpu(CpuInference<'a>),
+    /// On another device, which serves every want.
+    Device(DeviceInference<'a>),
 }
 
 impl<'a> Inference<'a> {
-    /// Compiles `model` to be asked for logits, of whole images and of images with pixels masked.
+    /// Makes `model` ready on `device` to be asked about `images`.
     ///
     /// # Errors
-    /// When the model does not fit its architecture or the images.
-    pub fn for_scores(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
-        Self::new(model, images, Purpose::Scores)
+    /// When the model does not fit its architecture or the images, or the device fails.
+    pub fn open(model: &Model, images: &'a ImageSet, device: &Device, wanted: Wanted) -> Result<Self, InferenceError> {
+        if !device.is_cpu() {
+            return DeviceInference::new(model, images, device).map(Place::Device).map(Self);
+        }
+        let purpose = match wanted {
+            Wanted::Scores => Purpose::Scores,
+            Wanted::Gradients => Purpose::Gradients,
+        };
+        CpuInference::new(model, images, purpose).map(Place::Cpu).map(Self)
     }
 
-    /// Compiles `model` to be asked for gradients with respect to the mask.
+    /// What `finder` finds of each image of `indexes`, in their order.
     ///
     /// # Errors
-    /// As [`Inference::for_scores`].
-    pub fn for_gradients(model: &Model, images: &'a ImageSet) -> Result<Self, InferenceError> {
-        Self::new(model, images, Purpose::Gradients)
+    /// When it was stopped, or the model does not answer.
+    pub fn find<F: Finder>(&self, indexes: Range<usize>, finder: &F) -> Result<Vec<F::Found>, Halted<Unanswered>> {
+        let inference = match &self.0 {
+            Place::Cpu(inference) => {
+                return inference.for_each(indexes, |workspace, index, image| {
+                    finder.of_image(&mut NetworkScorer::new(workspace, index, image)?)
+                });
+            }
+            Place::Device(inference) => inference,
+        };
+        let mut all = Vec::with_capacity(indexes.len());
+        for numbers in inference.groups(indexes, finder.at_most()) {
+            all.extend(finder.of_images(&mut inference.scorer(&numbers)?)?);
+        }
+        Ok(all)
     }
 
-    fn new(model: &Model, images: &'a ImageSet, purpose: Purpose) -> Result<Self, InferenceError> {
-        let samples = checked(model, images)?;
-        let compiled = CompiledModel::new(model, purpose)?;
-        Ok(Self {
-            model: compiled,
-            idle: Pool::default(),
-            idle_passes: Pool::default(),
-            levels: Levels::of(model),
-            samples,
-        })
-    }
-
-    /// Does `work` for each image of `indexes`, one image a thread, and returns the results in the images' order.
-    ///
-    /// `work` is given a workspace, which has drawn what input dropout keeps of the image in a selection, the image's
-    /// number, and its normalised values `[height, width, channels]`.
+    /// What `finder` finds of each image of `indexes`, of which input dropout keeps what it keeps for `purpose`, in groups,
+    /// in the images' order.
     ///
     /// # Errors
-    /// The first error of `work`, or when an image cannot be read from its file.
-    pub fn for_each<T: Send, E: Send + From<SamplesError>>(
+    /// When it was stopped, or the model does not answer.
+    pub fn find_in_groups<F: GroupFinder>(
         &self,
-        indexes: std::ops::Range<usize>,
-        work: impl Fn(&mut ModelWorkspace, usize, &[f32]) -> Result<T, E> + Sync,
-    ) -> Result<Vec<T>, E> {
-        indexes
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|index| {
-                let image = self.samples.input(&self.levels, &[index as u32], None)?;
-                self.idle.with(
-                    || ModelWorkspace::new(&self.model),
-                    |workspace| {
-                        workspace.draw(Use::Selection, index);
-                        work(workspace, index, &image)
-                    },
-                )
-            })
-            .collect()
+        indexes: Range<usize>,
+        purpose: Use,
+        finder: &F,
+    ) -> Result<Vec<F::Found>, Halted<Unanswered>> {
+        let inference = match &self.0 {
+            Place::Cpu(inference) => {
+                return inference.for_groups(indexes, |passes, numbers, images| {
+                    finder.of_group(&mut GroupScorer::new(passes, Group { purpose, numbers }, images)?)
+                });
+            }
+            Place::Device(inference) => inference,
+        };
+        let mut all = Vec::with_capacity(indexes.len());
+        for numbers in inference.groups(indexes, usize::MAX) {
+            all.extend(finder.of_group(&mut inference.group(purpose, &numbers)?)?);
+        }
+        Ok(all)
     }
 
-    /// Does `work` for groups of images of `indexes`, one group a thread, and returns the results in the images' order;
-    /// `work` has one for each image. Of how many images a group is depends on the number of threads, and what `work`
-    /// finds of an image must not depend on its group.
-    ///
-    /// `work` is given passes for the group, the images' numbers, and their normalised values
-    /// `[images, height, width, channels]`.
-    ///
-    /// # Errors
-    /// The first error of `work`, or when an image cannot be read from its file.
-    pub fn for_groups<T: Send, E: Send + From<SamplesError>>(
-        &self,
-        indexes: std::ops::Range<usize>,
-        work: impl Fn(&mut ModelPasses, &[u32], Vec<f32>) -> Result<Vec<T>, E> + Sync,
-    ) -> Result<Vec<T>, E> {
-        let numbers: Vec<u32> = indexes.map(|index| index as u32).collect();
-        let together = ModelPasses::together(&self.model);
-        let size = group_size(numbers.len(), together, rayon::current_num_threads());
-        let groups: Vec<Vec<T>> = numbers
-            .par_chunks(size)
-            .with_max_len(1)
-            .map(|numbers| {
-                let images = self.samples.input(&self.levels, numbers, None)?;
-                self.idle_passes
-                    .with(|| ModelPasses::new(&self.model, together), |passes| work(passes, numbers, images))
-            })
-            .collect::<Result<_, E>>()?;
-        Ok(groups.into_iter().flatten().collect())
-    }
-}
-
-/// How many of `count` images a thread takes at a time: at most as many as it pays to pass `together`, and so few that
-/// all threads have as much to do.
-fn group_size(count: usize, together: usize, threads: usize) -> usize {
-    let rounds = count.div_ceil(threads * together).max(1);
-    count.div_ceil(threads * rounds).max(1)
-}
-
-/// The images, which are of the kind that the model takes.
-pub(super) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<Samples<'a>, InferenceError> {
-    let samples = Samples::whole(images);
-    samples.check()?;
-    if (model.shape, model.classes) != (images.shape, images.classes.len()) {
-        return Err(InferenceError::OtherImages {
-            model: model.shape,
-            model_classes: model.classes,
-            images: images.shape,
-            image_classes: images.classes.len(),
-        });
-    }
-    Ok(samples)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::group_size;
-
-    #[test]
-    fn groups_are_as_large_as_it_pays_and_all_threads_have_as_much() {
-        assert_eq!(group_size(500, 32, 2), 32);
-        assert_eq!(group_size(500, 20, 16), 16);
-        assert_eq!(group_size(10, 32, 2), 5);
-        assert_eq!(group_size(3, 32, 16), 1);
-        assert_eq!(group_size(0, 1, 4), 1);
-        for (count, together, threads) in [(499, 7, 3), (64, 64, 1), (65, 64, 1), (1, 1, 1)] {
-            let size = group_size(count, together, threads);
-            assert!((1..=together).contains(&size), "{size} of {together}");
+    /// How many images' exact selections an interruption may cost: on the CPU so many, or more where many threads share them.
+    #[must_use]
+    pub fn part(&self, on_cpu: usize) -> usize {
+        match &self.0 {
+            Place::Cpu(_) => on_cpu.max(2 * rayon::current_num_threads()),
+            Place::Device(inference) => inference.together(),
         }
     }
 }

@@ -8,8 +8,9 @@ pub mod batches;
 pub mod checkpoint;
 pub mod compile;
 pub mod compiled_model;
+mod cpu_inference;
 pub mod device_group;
-pub mod device_inference;
+mod device_inference;
 mod device_learner;
 pub mod device_model;
 pub mod device_scorer;
@@ -46,6 +47,7 @@ mod tape_learner;
 pub mod temperature;
 mod tensor_layers;
 pub mod tensors;
+pub mod unanswered;
 #[cfg(test)]
 mod view_tests;
 mod views;

@@ -11,28 +11,26 @@ use candle_core::Device;
 
 use super::arch::{self, ArchError};
 use super::batches::{Levels, Samples, SamplesError};
-use super::device_group::DeviceGroup;
-use super::device_model::{DeviceModel, DeviceModelError};
 use super::device_scorer::DeviceScorer;
 use super::dropout::DropoutDraw;
 use super::graph::Graph;
-use super::group_scorer::GroupScorer;
-use super::inference::{Inference, InferenceError};
+use super::group_scorer::ImageGroup;
+use super::inference::{Finder, GroupFinder, Inference, InferenceError, Wanted};
 use super::init::initial_tensors;
 use super::input_dropout::Use;
 use super::learner::{Batch, learner};
 use super::masked_images::MaskedImages;
-use super::model_passes::Group;
 use super::observer::Unobserved;
 use super::optimiser::Sgd;
 use super::predict::{PredictError, Predictor};
 use super::scorer::NetworkScorer;
 use super::tensors::TensorsError;
+use super::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model, Network};
 use overinterp_kernels::engine::Purpose;
 use overinterp_kernels::isa::Isa;
 use overinterp_kernels::ops::MapShape;
-use overinterp_sis::{Candidate, GradientScorer, LockstepScorer, RandomState, Scorer, random_order};
+use overinterp_sis::{Candidate, Halted, LockstepScorer, RandomState, Scorer, random_order, unstopped};
 use overinterp_spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
@@ -48,7 +46,7 @@ const STAGES: [usize; 4] = [2, 10, 6, 14];
 /// Candidates scored at each, at most.
 const CANDIDATES: usize = 1024;
 /// Images whose candidates a GPU scores together.
-const LOCKSTEP: u32 = 64;
+const LOCKSTEP: usize = 64;
 
 /// Why a network could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +60,17 @@ pub enum RatesError {
     /// The images of noise could not be used.
     #[error(transparent)]
     Samples(#[from] SamplesError),
-    /// The network could not be put on the device.
-    #[error(transparent)]
-    Upload(#[from] DeviceModelError),
-    /// The same, to learn there.
+    /// The network could not be put on the device to learn there.
     #[error(transparent)]
     Tensors(#[from] TensorsError),
+    /// The network did not answer.
+    #[error("cannot measure {arch}")]
+    Unanswered {
+        /// The network.
+        arch: Arch,
+        /// Why not.
+        source: Unanswered,
+    },
     /// Images could not be classified.
     #[error(transparent)]
     Predict(#[from] PredictError),
@@ -87,15 +90,10 @@ pub enum RatesError {
 /// When the architecture cannot take such images, or the device fails.
 pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration) -> Result<Rates, RatesError> {
     let subject = Subject::new(arch, image, device, budget)?;
-    let failed = |source| RatesError::Device { arch, source };
-    let (candidates_per_second, gradient_round_ms) = if device.is_cpu() {
-        let scores = Inference::for_scores(&subject.model, &subject.images)?;
-        let gradients = Inference::for_gradients(&subject.model, &subject.images)?;
-        (subject.scored(&scores)?, subject.differentiated(&gradients)?)
-    } else {
-        let model = DeviceModel::new(&subject.model, device)?;
-        (subject.scored_on_device(&model).map_err(failed)?, subject.differentiated_on_device(&model).map_err(failed)?)
-    };
+    let open = |wanted| Inference::open(&subject.model, &subject.images, device, wanted);
+    let failed = |source| RatesError::Unanswered { arch, source };
+    let candidates_per_second = subject.scored(&open(Wanted::Scores)?, device).map_err(failed)?;
+    let gradient_round_ms = subject.differentiated(&open(Wanted::Gradients)?, device).map_err(failed)?;
     Ok(Rates {
         arch,
         image,
@@ -174,17 +172,15 @@ impl Subject {
         random_order(&mut RandomState::new(1234), self.images.shape.pixels() as u32)
     }
 
-    /// Candidates a second, an image on each thread.
-    fn scored(&self, inference: &Inference<'_>) -> Result<f64, SamplesError> {
-        let order = self.order();
+    /// Candidates a second: of an image on each thread, or of several images in lockstep, which fill every batch.
+    fn scored(&self, inference: &Inference<'_>, device: &Device) -> Result<f64, Unanswered> {
         // All threads are at work while any is timed, but for what they differ by at the ends.
-        let threads = rayon::current_num_threads();
-        let rates: Vec<f64> = inference.for_each(0..threads, |workspace, _, image| {
-            Ok::<_, SamplesError>(sampled(self.budget, &order, |masked, candidates, scores| {
-                let image = self.masked(image, masked);
-                timed_scores(&mut NetworkScorer::new(workspace, &image), candidates, scores)
-            }))
-        })?;
+        let images = if device.is_cpu() {
+            rayon::current_num_threads()
+        } else {
+            LOCKSTEP.min(self.images.len()).min(inference.part(1))
+        };
+        let rates = unstopped(inference.find(0..images, &Scoring { subject: self, order: self.order() }))?;
         Ok(rates.iter().sum())
     }
 
@@ -199,20 +195,22 @@ impl Subject {
         failure.map_or(Ok(self.images.len() as f64 / seconds), Err)
     }
 
-    /// Milliseconds of a gradient round on a batch, in groups on each thread.
-    fn differentiated(&self, inference: &Inference<'_>) -> Result<f64, SamplesError> {
-        let round = || {
-            let groups = inference.for_groups(0..self.batch, |passes, numbers, images| {
-                let group = Group { purpose: Use::Selection, numbers };
-                let taken = timed_round(&mut GroupScorer::new(passes, group, images));
-                Ok::<_, SamplesError>(numbers.iter().map(|_| taken / numbers.len() as u32).collect())
-            });
-            groups.map(|taken| taken.iter().sum::<Duration>())
-        };
-        let mut total: Result<Duration, SamplesError> = Ok(Duration::ZERO);
-        let rounds = repeated(self.budget, || total = total.clone().and_then(|total| Ok(total + round()?)));
-        let total = total?;
-        Ok(1e3 * total.as_secs_f64() / rounds as f64 / rayon::current_num_threads().min(self.batch) as f64)
+    /// Milliseconds of a gradient round on a batch, in groups on each thread, or of all together.
+    fn differentiated(&self, inference: &Inference<'_>, device: &Device) -> Result<f64, Unanswered> {
+        let round = || unstopped(inference.find_in_groups(0..self.batch, Use::Selection, &Rounds));
+        // A device gets ready once.
+        round()?;
+        let mut total: Result<Duration, Unanswered> = Ok(Duration::ZERO);
+        let rounds = repeated(self.budget, || {
+            if let Ok(taken) = &mut total {
+                match round() {
+                    Ok(more) => *taken += more.iter().sum(),
+                    Err(error) => total = Err(error),
+                }
+            }
+        });
+        let threads = if device.is_cpu() { rayon::current_num_threads().min(self.batch) } else { 1 };
+        Ok(1e3 * total?.as_secs_f64() / rounds as f64 / threads as f64)
     }
 
     /// Milliseconds of a training step.
@@ -253,64 +251,73 @@ impl Subject {
             Some(source) => Err(RatesError::Device { arch: self.arch, source }),
         }
     }
+}
 
-    fn input(&self, count: usize) -> candle_core::Result<Vec<f32>> {
-        let indexes: Vec<u32> = (0..count as u32).collect();
-        Samples::whole(&self.images).input(&self.levels, &indexes, None).map_err(candle_core::Error::wrap)
+/// Finds candidates a second over the course of a selection in this order; of each of several images its share.
+struct Scoring<'a> {
+    subject: &'a Subject,
+    order: Vec<u32>,
+}
+
+impl Finder for Scoring<'_> {
+    type Found = f64;
+
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<f64, Halted<Unanswered>> {
+        let image = scorer.image();
+        let rate = sampled(self.subject.budget, &self.order, |masked, candidates, scores| {
+            scorer.show(&self.subject.masked(image, masked));
+            timed_scores(scorer, candidates, scores)
+        })?;
+        Ok(rate)
     }
 
-    /// Candidates a second of several images in lockstep, which fill every batch.
-    fn scored_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
-        let (order, image) = (self.order(), self.input(1)?);
-        let numbers: Vec<u32> = (0..LOCKSTEP).collect();
-        let mut failure = None;
+    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<f64>, Halted<Unanswered>> {
+        let numbers = scorer.numbers().to_vec();
+        let image = Samples::whole(&self.subject.images).input(&self.subject.levels, &numbers[..1], None);
+        let image = image.map_err(Unanswered::from)?;
         let mut score = |masked: &[u32], candidates: &[u32], _: &mut [f32]| {
-            let images = self.masked(&image, masked).repeat(numbers.len());
-            let scorer = model
-                .draw(Use::Selection, &numbers)
-                .and_then(|seen| DeviceScorer::new(model, seen, &images, self.images.shape));
-            let answer = scorer.and_then(|mut scorer| {
-                let of = |&input: &u32| candidates.iter().map(move |&feature| Candidate { input, feature });
-                let candidates: Vec<Candidate> = numbers.iter().flat_map(of).collect();
-                let mut scores = vec![0.0; candidates.len()];
-                let start = Instant::now();
-                let _ = scorer.candidates(&candidates, &mut scores, &mut || ControlFlow::Continue(()));
-                let taken = start.elapsed() / LOCKSTEP;
-                black_box(scores);
-                scorer.finish().map(|()| taken)
-            });
-            answer.unwrap_or_else(|error| {
-                failure.get_or_insert(error);
-                Duration::MAX
-            })
+            scorer.show(&self.subject.masked(&image, masked).repeat(numbers.len()))?;
+            let of = |input: usize| candidates.iter().map(move |&feature| Candidate { input: input as u32, feature });
+            let candidates: Vec<Candidate> = (0..numbers.len()).flat_map(of).collect();
+            let mut scores = vec![0.0; candidates.len()];
+            let start = Instant::now();
+            unstopped(scorer.candidates(&candidates, &mut scores, &mut || ControlFlow::Continue(())))?;
+            black_box(scores);
+            Ok(start.elapsed())
         };
         // A device gets ready once, which would weigh too much in a sample of a selection.
-        sampled(Duration::ZERO, &order, &mut score);
-        let rate = sampled(self.budget, &order, &mut score);
-        failure.map_or(Ok(rate), Err)
+        sampled(Duration::ZERO, &self.order, &mut score)?;
+        let rate = sampled(self.subject.budget, &self.order, &mut score)?;
+        Ok(vec![rate; numbers.len()])
     }
+}
 
-    fn differentiated_on_device(&self, model: &DeviceModel) -> candle_core::Result<f64> {
-        let numbers: Vec<u32> = (0..self.batch as u32).collect();
-        let seen = model.draw(Use::Selection, &numbers)?;
-        let mut scorer = DeviceGroup::new(model, seen, self.input(self.batch)?, self.images.shape)?;
-        let seconds = typical(self.budget, || {
-            timed_round(&mut scorer);
-        });
-        scorer.finish()?;
-        Ok(1e3 * seconds)
+/// Finds the time of a gradient round, of each image its share.
+struct Rounds;
+
+impl GroupFinder for Rounds {
+    type Found = Duration;
+
+    fn of_group<S: ImageGroup>(&self, scorer: &mut S) -> Result<Vec<Duration>, Halted<Unanswered>> {
+        let taken = timed_round(scorer)?;
+        let images = scorer.inputs();
+        Ok(vec![taken / images as u32; images])
     }
 }
 
 /// Candidates a second over the course of a selection, of which a few steps are taken: `score` is given what is masked
 /// by then, and candidates.
-fn sampled(budget: Duration, order: &[u32], mut score: impl FnMut(&[u32], &[u32], &mut [f32]) -> Duration) -> f64 {
+fn sampled(
+    budget: Duration,
+    order: &[u32],
+    mut score: impl FnMut(&[u32], &[u32], &mut [f32]) -> Result<Duration, Unanswered>,
+) -> Result<f64, Unanswered> {
     let (mut candidates, mut taken) = (0, Duration::ZERO);
     let mut scores = vec![0.0; CANDIDATES];
     for round in 0.. {
         // Every stage has its share, however small the budget.
         if candidates > 0 && taken >= budget {
-            return candidates as f64 / taken.as_secs_f64();
+            return Ok(candidates as f64 / taken.as_secs_f64());
         }
         for sixteenths in STAGES {
             let (masked, left) = order.split_at(order.len() * sixteenths / 16);
@@ -319,7 +326,7 @@ fn sampled(budget: Duration, order: &[u32], mut score: impl FnMut(&[u32], &[u32]
             let mut wanted: Vec<u32> =
                 left.iter().cycle().skip(first).take(CANDIDATES.min(left.len())).copied().collect();
             wanted.sort_unstable();
-            taken = taken.saturating_add(score(masked, &wanted, &mut scores[..wanted.len()]));
+            taken += score(masked, &wanted, &mut scores[..wanted.len()])?;
             candidates += wanted.len();
         }
     }
@@ -327,25 +334,25 @@ fn sampled(budget: Duration, order: &[u32], mut score: impl FnMut(&[u32], &[u32]
 }
 
 /// The time to score candidates and to mask the first of them, which a step of selection does.
-fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32]) -> Duration {
+fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32]) -> Result<Duration, S::Error> {
     let start = Instant::now();
-    scorer.candidates(candidates, scores);
+    scorer.candidates(candidates, scores)?;
     let scored = start.elapsed();
     // A selection of d pixels masks d times for d (d + 1) / 2 candidates: here each has its share.
     let start = Instant::now();
-    scorer.mask(candidates[0]);
+    scorer.mask(candidates[0])?;
     black_box(scores);
-    scored + start.elapsed() * 2 * candidates.len() as u32 / (scorer.features() as u32 + 1)
+    Ok(scored + start.elapsed() * 2 * candidates.len() as u32 / (scorer.features() as u32 + 1))
 }
 
 /// The time of a gradient round: masking a pixel of each image, and asking for the gradients.
-fn timed_round<S: GradientScorer>(scorer: &mut S) -> Duration {
+fn timed_round<S: ImageGroup>(scorer: &mut S) -> Result<Duration, Unanswered> {
     let (mut values, mut slopes) = (vec![0.0; scorer.inputs()], vec![0.0; scorer.unmasked().len()]);
     let start = Instant::now();
     (0..values.len()).for_each(|image| scorer.mask(image, &[0]));
-    scorer.gradients(&mut values, &mut slopes);
+    scorer.gradients(&mut values, &mut slopes)?;
     black_box((values, slopes));
-    start.elapsed()
+    Ok(start.elapsed())
 }
 
 /// Does `work` until `budget` is spent, but at least once; says how often.
@@ -395,8 +402,9 @@ mod tests {
             assert_eq!(candidates.len(), scores.len());
             assert!(candidates.is_sorted());
             seen.push((masked.len(), candidates.len()));
-            Duration::from_millis(1)
+            Ok(Duration::from_millis(1))
         });
+        let rate = rate.unwrap();
         assert_eq!(seen, [(8, 56), (40, 24), (24, 40), (56, 8)]);
         assert!((rate - 128.0 / 0.004).abs() < 1.0, "{rate}");
     }

@@ -6,8 +6,9 @@
 use std::ops::ControlFlow;
 
 use super::compiled_model::ModelWorkspace;
-use super::finite::{NotFinite, all_finite};
-use overinterp_sis::{Bound, Scorer};
+use super::finite::check_logits;
+use super::unanswered::Unanswered;
+use overinterp_sis::{Bound, Halted, Scorer, unstopped};
 
 /// The index of the largest logit, the lowest on ties.
 #[must_use]
@@ -63,34 +64,53 @@ pub fn probability_slopes(logits: &[f32], class: usize, slopes: &mut [f32]) -> f
 #[derive(Debug)]
 pub struct NetworkScorer<'w> {
     workspace: &'w mut ModelWorkspace,
+    number: usize,
+    image: &'w [f32],
     class: usize,
     full: f32,
     logits: Vec<f32>,
-    /// Whether every logit so far was finite.
-    sound: bool,
 }
 
 impl<'w> NetworkScorer<'w> {
-    /// Evaluates a normalised image `[height, width, channels]` with nothing masked.
+    /// Evaluates image number `number` of its set, normalised, `[height, width, channels]`, with nothing masked.
+    ///
+    /// # Errors
+    /// When a logit is not finite.
     ///
     /// # Panics
     /// When the image has the wrong number of values.
-    pub fn new(workspace: &'w mut ModelWorkspace, image: &[f32]) -> Self {
+    pub fn new(workspace: &'w mut ModelWorkspace, number: usize, image: &'w [f32]) -> Result<Self, Unanswered> {
         let logits = predict(workspace, image);
+        check_logits(logits, number)?;
         let class = argmax(logits);
         let full = probability(logits, class);
-        let sound = all_finite(logits);
         let input = workspace.input();
         let logits = vec![0.0; input.height * input.width * workspace.classes()];
-        Self { workspace, class, full, logits, sound }
+        Ok(Self { workspace, number, image, class, full, logits })
     }
 
-    /// Starts again on `image` with nothing masked; the class stays.
+    /// Starts again with nothing masked.
+    pub fn restart(&mut self) {
+        self.workspace.set_image(self.image);
+    }
+
+    /// Starts again on another image, of which f is the probability of the same class.
     ///
     /// # Panics
     /// When the image has the wrong number of values.
-    pub fn restart(&mut self, image: &[f32]) {
+    pub(super) fn show(&mut self, image: &[f32]) {
         self.workspace.set_image(image);
+    }
+
+    /// The image's number in its set.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The normalised image.
+    pub(super) const fn image(&self) -> &'w [f32] {
+        self.image
     }
 
     /// The class that is predicted on the full image.
@@ -104,31 +124,24 @@ impl<'w> NetworkScorer<'w> {
     pub const fn full(&self) -> f32 {
         self.full
     }
-
-    /// Says whether every answer so far was one, about image number `image`. Ask it before using what the scores led to:
-    /// a selection is broken off as soon as one was not.
-    ///
-    /// # Errors
-    /// When a logit was not finite.
-    pub const fn check(&self, image: usize) -> Result<(), NotFinite> {
-        if self.sound { Ok(()) } else { Err(NotFinite::Logits { image }) }
-    }
 }
 
 impl Scorer for NetworkScorer<'_> {
+    type Error = Unanswered;
+
     fn features(&self) -> usize {
         let input = self.workspace.input();
         input.height * input.width
     }
 
-    fn current(&mut self) -> f32 {
+    fn current(&mut self) -> Result<f32, Unanswered> {
         let logits = self.workspace.logits();
-        self.sound &= all_finite(logits);
-        probability(logits, self.class)
+        check_logits(logits, self.number)?;
+        Ok(probability(logits, self.class))
     }
 
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        let _ = self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(()));
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), Unanswered> {
+        unstopped(self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(())))
     }
 
     fn candidates_while(
@@ -136,22 +149,22 @@ impl Scorer for NetworkScorer<'_> {
         candidates: &[u32],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    ) -> Result<(), Halted<Unanswered>> {
         let classes = self.workspace.classes();
         let logits = &mut self.logits[..candidates.len() * classes];
-        self.workspace.candidates_while(candidates, logits, go_on)?;
-        self.sound &= all_finite(logits);
-        if !self.sound {
-            return ControlFlow::Break(());
+        if self.workspace.candidates_while(candidates, logits, go_on).is_break() {
+            return Err(Halted::Stopped);
         }
+        check_logits(logits, self.number).map_err(Unanswered::from)?;
         for (score, logits) in scores.iter_mut().zip(logits.chunks_exact(classes)) {
             *score = probability(logits, self.class);
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 
-    fn mask(&mut self, feature: u32) {
+    fn mask(&mut self, feature: u32) -> Result<(), Unanswered> {
         self.workspace.mask(feature);
+        Ok(())
     }
 
     fn bound(&self) -> Bound {

@@ -5,22 +5,24 @@ use std::ops::ControlFlow;
 use candle_core::{Device, Tensor};
 
 use super::batches::{Levels, Samples};
-use super::compiled_model::CompiledModel;
+use super::compiled_model::{CompiledModel, ModelWorkspace};
+use super::cpu_inference::CpuInference;
 use super::device_inference::DeviceInference;
 use super::evaluation::EvaluationNetwork;
 use super::finite::NotFinite;
-use super::group_scorer::GroupScorer;
-use super::inference::Inference;
+use super::group_scorer::{GroupScorer, ImageGroup};
+use super::inference::{Inference, Wanted};
 use super::input_dropout::{Use, draw};
 use super::model_passes::{Group, ModelPasses};
 use super::observer::Unobserved;
 use super::scorer::{NetworkScorer, probability};
+use super::unanswered::Unanswered;
 use super::{arch, formula, predict};
 use overinterp_artifacts::{ImageSet, Model, Network, Subsets};
 use overinterp_kernels::engine::Purpose;
 use overinterp_sis::{
-    Alone, Candidate, CurveScorer, GradientScorer, LockstepScorer, Scorer, back_select, gradient_magnitudes,
-    integrated_gradients, watch_nothing,
+    Alone, Candidate, GradientScorer, Halted, LockstepScorer, Scorer, gradient_magnitudes, integrated_gradients,
+    watch_nothing,
 };
 use overinterp_spec::{Arch, Fraction, ImageShape, Normalise, Seed, SeededDropout};
 
@@ -134,9 +136,9 @@ fn a_subset_shows_each_model_its_pixels_as_that_model_was_trained_and_0_elsewher
 fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_paths() {
     let (model, images) = (mixed(), images());
     let on_device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
-    let inference = Inference::for_scores(&model, &images).unwrap();
+    let inference = CpuInference::new(&model, &images, Purpose::Scores).unwrap();
     let compared = inference.for_each(0..IMAGES, |workspace, index, image| {
-        let mut scorer = NetworkScorer::new(workspace, image);
+        let mut scorer = NetworkScorer::new(workspace, index, image)?;
         let numbers = [index as u32];
         let mut on_device = on_device.scorer(&numbers).unwrap().in_batches_of(48);
         assert_eq!(scorer.class(), on_device.classes()[0]);
@@ -144,20 +146,17 @@ fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_pa
         let class = scorer.class();
         let pixels: Vec<u32> = (0..SHAPE.pixels() as u32).filter(|pixel| *pixel != 8).collect();
         let (mut found, mut there) = (vec![0.0; pixels.len()], vec![0.0; pixels.len()]);
-        scorer.mask(8);
-        device.mask(8);
-        scorer.candidates(&pixels, &mut found);
-        device.candidates(&pixels, &mut there);
+        scorer.mask(8)?;
+        device.mask(8)?;
+        scorer.candidates(&pixels, &mut found)?;
+        device.candidates(&pixels, &mut there)?;
         for ((&pixel, found), there) in pixels.iter().zip(found).zip(there) {
             let kept = |other: usize| other != 8 && other != pixel as usize;
             let logits = reference(&model, Use::Selection, index, &bytes(&images, index), &kept);
             let expected = probability(&logits, class);
             assert!((found - expected).abs() < 1e-5 && (there - expected).abs() < 1e-5, "{found} {there} {expected}");
         }
-        scorer.check(index)?;
-        on_device.check(&numbers)?;
-        on_device.finish().unwrap();
-        Ok::<_, super::agreement::CompareError>(index)
+        Ok(index)
     });
     assert_eq!(compared.unwrap(), [0, 1, 2]);
 }
@@ -165,13 +164,8 @@ fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_pa
 #[test]
 fn a_selection_by_differently_normalised_members_records_what_whole_images_give() {
     let (model, images) = (mixed(), images());
-    let inference = Inference::for_scores(&model, &images).unwrap();
-    let selections = inference.for_each(0..1, |workspace, _, image| {
-        let mut scorer = NetworkScorer::new(workspace, image);
-        let selection = back_select(&mut scorer, watch_nothing).unwrap();
-        Ok::<_, super::batches::SamplesError>((scorer.class(), selection))
-    });
-    let (class, selection) = selections.unwrap().remove(0);
+    let inference = Inference::open(&model, &images, &Device::Cpu, Wanted::Scores).unwrap();
+    let (class, selection) = inference.select(0..1, || watch_nothing).unwrap().remove(0);
     for (masked, value) in selection.values.iter().enumerate().step_by(7) {
         let kept = |pixel: usize| !selection.order[..=masked].contains(&(pixel as u32));
         let logits = reference(&model, Use::Selection, 0, &bytes(&images, 0), &kept);
@@ -187,13 +181,13 @@ fn gradients_of_differently_normalised_members_are_of_the_pixels_on_both_paths()
     let compiled = CompiledModel::new(&model, Purpose::Gradients).unwrap();
     let mut passes = ModelPasses::new(&compiled, IMAGES);
     let group = Group { purpose: Use::Selection, numbers: &numbers };
-    let mut on_cpu = GroupScorer::new(&mut passes, group, input);
+    let mut on_cpu = GroupScorer::new(&mut passes, group, input).unwrap();
     let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
     let mut on_device = device.group(Use::Selection, &numbers).unwrap();
     assert_eq!(on_cpu.predicted(), on_device.predicted());
     assert_eq!((on_cpu.channels(), on_device.channels()), (6, 6), "three channels in two ways");
 
-    let [cpu, there] = [gradient_magnitudes(&mut on_cpu), gradient_magnitudes(&mut on_device)];
+    let [cpu, there] = [gradient_magnitudes(&mut on_cpu).unwrap(), gradient_magnitudes(&mut on_device).unwrap()];
     for (image, (cpu, there)) in cpu.iter().zip(&there).enumerate() {
         let largest = cpu.iter().copied().fold(0.0, f64::max);
         assert!(cpu.iter().zip(there).all(|(cpu, there)| (cpu - there).abs() < 1e-4 * largest));
@@ -233,10 +227,6 @@ fn gradients_of_differently_normalised_members_are_of_the_pixels_on_both_paths()
             assert!((sum - added).abs() < 0.02 * added.abs().max(0.05), "{sum} for {added}");
         }
     }
-    on_cpu.restart();
-    on_cpu.check().unwrap();
-    on_device.check(&numbers).unwrap();
-    on_device.finish().unwrap();
 }
 
 /// A model one of whose logits is finite for the first image and for most of its candidates, and overflows for those that
@@ -269,22 +259,22 @@ fn fragile(images: &ImageSet) -> Model {
 fn a_candidate_whose_logits_overflow_is_noticed_although_it_never_wins() {
     let images = images();
     let model = fragile(&images);
-    let inference = Inference::for_scores(&model, &images).unwrap();
-    let stopped = inference.for_each(0..1, |workspace, index, image| {
-        let mut scorer = NetworkScorer::new(workspace, image);
-        assert_eq!(scorer.check(index), Ok(()));
-        // All of a step: a selection asks about no more than up to the first at the ceiling.
-        let (all, mut scores): (Vec<u32>, _) = ((0..36).collect(), [0.0; 36]);
-        let stopped = scorer.candidates_while(&all, &mut scores, &mut || ControlFlow::Continue(())).is_break();
-        Ok::<_, super::batches::SamplesError>((stopped, scorer.check(index)))
-    });
-    assert_eq!(stopped.unwrap(), [(true, Err(NotFinite::Logits { image: 0 }))]);
+    let compiled = CompiledModel::new(&model, Purpose::Scores).unwrap();
+    let mut workspace = ModelWorkspace::new(&compiled);
+    let image = Samples::whole(&images).input(&Levels::of(&model), &[0], None).unwrap();
+    let mut scorer = NetworkScorer::new(&mut workspace, 0, &image).unwrap();
+    // All of a step: a selection asks about no more than up to the first at the ceiling.
+    let all: Vec<u32> = (0..36).collect();
+    assert!(names_image_0(scorer.candidates_while(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
     let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
     let mut scorer = device.scorer(&[0]).unwrap();
-    assert_eq!(scorer.check(&[0]), Ok(()));
     let all: Vec<Candidate> = (0..36).map(|feature| Candidate { input: 0, feature }).collect();
-    assert!(scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(())).is_break());
-    assert_eq!(scorer.check(&[0]), Err(NotFinite::Logits { image: 0 }));
+    assert!(names_image_0(scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
+}
+
+/// Whether it failed because logits of image 0 are not finite.
+fn names_image_0(answer: Result<(), Halted<Unanswered>>) -> bool {
+    matches!(answer, Err(Halted::Failed(Unanswered::NotFinite(NotFinite::Logits { image: 0 }))))
 }
 
 #[test]
@@ -297,9 +287,10 @@ fn groups_name_the_image_whose_logits_are_not_finite() {
     let input = Samples::whole(&images).input(&Levels::of(&model), &numbers, None).unwrap();
     let mut passes = ModelPasses::new(&CompiledModel::new(&model, Purpose::Gradients).unwrap(), 2);
     let on_cpu = GroupScorer::new(&mut passes, Group { purpose: Use::Selection, numbers: &numbers }, input);
-    assert_eq!(on_cpu.check(), Err(NotFinite::Logits { image: 2 }));
+    let names_image_2 = |error| matches!(error, Unanswered::NotFinite(NotFinite::Logits { image: 2 }));
+    assert!(names_image_2(on_cpu.err().unwrap()));
     let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
-    assert_eq!(device.group(Use::Selection, &numbers).unwrap().check(&numbers), Err(NotFinite::Logits { image: 2 }));
+    assert!(names_image_2(device.group(Use::Selection, &numbers).err().unwrap()));
     model.networks[0].tensors.get_mut("bn1.bias").unwrap().data[3] = f32::NEG_INFINITY;
     let said = CompiledModel::new(&model, Purpose::Scores).unwrap_err().to_string();
     assert!(said.starts_with("the model's weights are not finite: `bn1.bias` holds -inf"), "{said}");

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Scorer, Step, Stopped};
+use super::{Halted, Scorer, Step};
 
 /// A selection that was made elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ impl Worst {
 /// `watch` is called before each step and may stop it.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// When `watch` said so, or the scorer failed.
 ///
 /// # Panics
 /// When the reference names a feature twice or one that there is not, or has not one value a step.
@@ -64,7 +64,7 @@ pub fn agreement<S: Scorer>(
     scorer: &mut S,
     reference: Reference<'_>,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Agreement, Stopped> {
+) -> Result<Agreement, Halted<S::Error>> {
     let features = scorer.features();
     let mut kept: Vec<u32> = (0..features as u32).collect();
     let mut scores = vec![0.0; features];
@@ -75,17 +75,17 @@ pub fn agreement<S: Scorer>(
     assert_eq!(reference.order.len(), reference.values.len(), "there is one value a step");
     for (step, (&pick, &value)) in reference.order.iter().zip(reference.values).enumerate() {
         if watch(Step { masked: step, total: reference.order.len() }).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
         let scores = &mut scores[..kept.len()];
         let place = kept.binary_search(&pick).expect("a feature is masked once");
         if picks_may_decide {
-            scorer.candidates(&[pick], &mut scores[place..=place]);
+            scorer.candidates(&[pick], &mut scores[place..=place])?;
         }
         if picks_may_decide && bound.is_reached_by(scores[place]) {
             scores.fill(scores[place]);
         } else {
-            scorer.candidates(&kept, scores);
+            scorer.candidates(&kept, scores)?;
         }
         let own = f64::from(scores[place]);
         match reference.candidates {
@@ -105,7 +105,7 @@ pub fn agreement<S: Scorer>(
         let highest = scores.iter().copied().map(f64::from).fold(f64::NEG_INFINITY, f64::max);
         found.pick.take(highest - own, step, pick);
         kept.remove(place);
-        scorer.mask(pick);
+        scorer.mask(pick)?;
     }
     Ok(found)
 }
@@ -137,9 +137,9 @@ mod tests {
         let mut rows = Vec::new();
         for &pick in order {
             let mut row = [f32::NAN; 5];
-            scorer.candidates(&[0, 1, 2, 3, 4], &mut row);
+            scorer.candidates(&[0, 1, 2, 3, 4], &mut row).unwrap();
             rows.extend(row.map(f64::from));
-            scorer.mask(pick);
+            scorer.mask(pick).unwrap();
         }
         rows
     }
@@ -221,6 +221,6 @@ mod tests {
         let (order, values) = selection();
         let reference = Reference { order: &order, values: &values, candidates: None };
         let stop = |step: Step| if step.masked == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        assert_eq!(agreement(&mut scorer(), reference, stop), Err(Stopped));
+        assert_eq!(agreement(&mut scorer(), reference, stop), Err(Halted::Stopped));
     }
 }

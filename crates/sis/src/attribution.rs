@@ -7,16 +7,19 @@ use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{GradientScorer, Step, Stopped};
+use super::{GradientScorer, Halted, Step};
 
 /// The magnitude of the gradient of f at the unmasked input (Simonyan et al. 2014), one value a feature of each input: the
 /// Euclidean norm over the feature's channels of df/dinput.
-pub fn gradient_magnitudes<S: GradientScorer>(scorer: &mut S) -> Vec<Vec<f64>> {
+///
+/// # Errors
+/// When the scorer failed.
+pub fn gradient_magnitudes<S: GradientScorer>(scorer: &mut S) -> Result<Vec<Vec<f64>>, S::Error> {
     let mut slopes = Slopes::new(scorer);
-    slopes.ask(scorer, 1.0);
+    slopes.ask(scorer, 1.0)?;
     let of_input =
         |slopes: &[f32]| slopes.chunks_exact(scorer.channels()).map(|slopes| scorer.magnitude(slopes)).collect();
-    slopes.of_input.chunks_exact(scorer.features() * scorer.channels()).map(of_input).collect()
+    Ok(slopes.of_input.chunks_exact(scorer.features() * scorer.channels()).map(of_input).collect())
 }
 
 /// Integrated gradients (Sundararajan et al. 2017) with the fully masked input as the baseline, one value a feature of
@@ -27,19 +30,19 @@ pub fn gradient_magnitudes<S: GradientScorer>(scorer: &mut S) -> Vec<Vec<f64>> {
 /// f(input) - f(baseline) within the error of that rule, which falls with the square of `steps` where f is smooth.
 ///
 /// # Errors
-/// [`Stopped`], when `watch`, which is called before each step, said so.
+/// When `watch`, which is called before each step, said so, or the scorer failed.
 pub fn integrated_gradients<S: GradientScorer>(
     scorer: &mut S,
     steps: NonZeroUsize,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<Vec<f64>>, Stopped> {
+) -> Result<Vec<Vec<f64>>, Halted<S::Error>> {
     let mut slopes = Slopes::new(scorer);
     let mut sums = vec![0.0; slopes.of_input.len()];
     for step in 0..steps.get() {
         if watch(Step { masked: 0, total: scorer.features() }).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
-        slopes.ask(scorer, ((step as f64 + 0.5) / steps.get() as f64) as f32);
+        slopes.ask(scorer, ((step as f64 + 0.5) / steps.get() as f64) as f32)?;
         sums.iter_mut().zip(&slopes.of_input).for_each(|(sum, slope)| *sum += f64::from(*slope));
     }
     let channels = scorer.channels();
@@ -63,9 +66,9 @@ impl Slopes {
         Self { values: vec![0.0; scorer.inputs()], of_input: vec![0.0; scorer.unmasked().len()] }
     }
 
-    fn ask<S: GradientScorer>(&mut self, scorer: &mut S, share: f32) {
+    fn ask<S: GradientScorer>(&mut self, scorer: &mut S, share: f32) -> Result<(), S::Error> {
         scorer.restart_at(share);
-        scorer.gradients(&mut self.values, &mut self.of_input);
+        scorer.gradients(&mut self.values, &mut self.of_input)
     }
 }
 
@@ -99,7 +102,7 @@ mod tests {
     fn a_magnitude_is_the_euclidean_norm_over_a_features_channels() {
         // f = the sum of w x: its gradient is w, whatever x is. Features of two channels.
         let mut scorer = Polynomial::linear(&[3.0, -4.0, 0.0, 1.0, -5.0, -12.0], &[9.0, 9.0, 1.0, 1.0, 0.0, 0.0], 2);
-        assert_eq!(gradient_magnitudes(&mut scorer), [[5.0, 1.0, 13.0]]);
+        assert_eq!(gradient_magnitudes(&mut scorer).unwrap(), [[5.0, 1.0, 13.0]]);
     }
 
     #[test]
@@ -132,10 +135,10 @@ mod tests {
     fn every_input_has_attributions_of_its_own() {
         let mut scorer = Polynomial::cubic(&[2.0, -1.0], &[1.5, 2.0, 0.5, -1.0], 1);
         let together = integrated_gradients(&mut scorer, count(4), watch_nothing).expect("nothing stops it");
-        let magnitudes = gradient_magnitudes(&mut scorer);
+        let magnitudes = gradient_magnitudes(&mut scorer).unwrap();
         for (place, input) in [[1.5, 2.0], [0.5, -1.0]].iter().enumerate() {
             let mut alone = Polynomial::cubic(&[2.0, -1.0], input, 1);
-            assert_eq!(gradient_magnitudes(&mut alone), magnitudes[place..][..1]);
+            assert_eq!(gradient_magnitudes(&mut alone).unwrap(), magnitudes[place..][..1]);
             let alone = integrated_gradients(&mut alone, count(4), watch_nothing).expect("nothing stops it");
             assert_eq!(alone, together[place..][..1]);
         }
@@ -150,7 +153,7 @@ mod tests {
     #[test]
     fn the_watcher_can_stop_the_integration() {
         let mut scorer = Polynomial::linear(&[1.0; 4], &[1.0; 4], 1);
-        assert_eq!(integrated_gradients(&mut scorer, count(3), |_| ControlFlow::Break(())), Err(Stopped));
+        assert_eq!(integrated_gradients(&mut scorer, count(3), |_| ControlFlow::Break(())), Err(Halted::Stopped));
     }
 
     proptest! {

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::Scorer;
 use super::scorer::Bound;
 use super::search::{Effort, Search};
+use super::{Halted, Scorer};
 
 /// What backward selection found: in which order features can be masked, and what f was on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +29,6 @@ pub struct Step {
     pub total: usize,
 }
 
-/// A selection that its watcher stopped; what it had found is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the selection was stopped before its end")]
-pub struct Stopped;
-
 /// The watcher of a selection that always lets it go on.
 pub const fn watch_nothing(_: Step) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -49,11 +44,11 @@ pub const fn watch_nothing(_: Step) -> ControlFlow<()> {
 /// `watch` is called before each step, and, by a scorer that takes long, again within it; it may stop the selection.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// When `watch` said so, or the scorer failed.
 pub fn back_select<S: Scorer>(
     scorer: &mut S,
     watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<BackSelection, Stopped> {
+) -> Result<BackSelection, Halted<S::Error>> {
     let features = (0..scorer.features() as u32).collect();
     back_select_among(scorer, features, watch)
 }
@@ -61,29 +56,27 @@ pub fn back_select<S: Scorer>(
 /// [`back_select()`] over some of the features, which must not be masked yet and come in ascending order.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// As of [`back_select()`].
 pub fn back_select_among<S: Scorer>(
     scorer: &mut S,
     features: Vec<u32>,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<BackSelection, Stopped> {
-    let mut selecting = Selecting::new(features, scorer.current(), scorer.bound());
+) -> Result<BackSelection, Halted<S::Error>> {
+    let mut selecting = Selecting::new(features, scorer.current()?, scorer.bound());
     // Nothing in this loop allocates: it runs 1024 times for each 32x32 image of a data set.
     while !selecting.is_over() {
         let step = selecting.step();
         if watch(step).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
         let feature = loop {
             let (candidates, scores) = selecting.wanted();
-            if scorer.candidates_while(candidates, scores, &mut || watch(step)).is_break() {
-                return Err(Stopped);
-            }
+            scorer.candidates_while(candidates, scores, &mut || watch(step))?;
             if let Some(feature) = selecting.told() {
                 break feature;
             }
         };
-        scorer.mask(feature);
+        scorer.mask(feature)?;
     }
     Ok(selecting.end())
 }
@@ -145,6 +138,8 @@ impl Selecting {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use proptest::prelude::*;
 
     use super::super::support::{MaskedArray, assert_close, l2, sum};
@@ -207,7 +202,7 @@ mod tests {
             seen.push(step);
             if step.masked == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert_eq!(stopped, Err(Stopped));
+        assert_eq!(stopped, Err(Halted::Stopped));
         assert_eq!(seen, [0, 1, 2].map(|masked| Step { masked, total: 5 }));
     }
 
@@ -215,16 +210,18 @@ mod tests {
     struct Slow(MaskedArray);
 
     impl Scorer for Slow {
+        type Error = Infallible;
+
         fn features(&self) -> usize {
             self.0.features()
         }
 
-        fn current(&mut self) -> f32 {
+        fn current(&mut self) -> Result<f32, Infallible> {
             self.0.current()
         }
 
-        fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-            self.0.candidates(candidates, scores);
+        fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), Infallible> {
+            self.0.candidates(candidates, scores)
         }
 
         fn candidates_while(
@@ -232,16 +229,18 @@ mod tests {
             candidates: &[u32],
             scores: &mut [f32],
             go_on: &mut dyn FnMut() -> ControlFlow<()>,
-        ) -> ControlFlow<()> {
+        ) -> Result<(), Halted<Infallible>> {
             for (candidate, score) in candidates.chunks(1).zip(scores.chunks_mut(1)) {
-                go_on()?;
-                self.0.candidates(candidate, score);
+                if go_on().is_break() {
+                    return Err(Halted::Stopped);
+                }
+                self.0.candidates(candidate, score)?;
             }
-            ControlFlow::Continue(())
+            Ok(())
         }
 
-        fn mask(&mut self, feature: u32) {
-            self.0.mask(feature);
+        fn mask(&mut self, feature: u32) -> Result<(), Infallible> {
+            self.0.mask(feature)
         }
     }
 
@@ -257,8 +256,42 @@ mod tests {
             // Before the step, before each of four candidates, before the next step, before its first candidate.
             if seen.len() < 7 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        assert_eq!((stopped, seen), (Err(Stopped), vec![0, 0, 0, 0, 0, 1, 1]));
+        assert_eq!((stopped, seen), (Err(Halted::Stopped), vec![0, 0, 0, 0, 0, 1, 1]));
         assert_eq!(scorer.0.evaluated, 4);
+    }
+
+    /// A scorer that answers so many times.
+    struct Failing(MaskedArray, usize);
+
+    impl Scorer for Failing {
+        type Error = &'static str;
+
+        fn features(&self) -> usize {
+            self.0.features()
+        }
+
+        fn current(&mut self) -> Result<f32, &'static str> {
+            let Ok(value) = self.0.current();
+            Ok(value)
+        }
+
+        fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), &'static str> {
+            self.1 = self.1.checked_sub(1).ok_or("it is tired")?;
+            let Ok(()) = self.0.candidates(candidates, scores);
+            Ok(())
+        }
+
+        fn mask(&mut self, feature: u32) -> Result<(), &'static str> {
+            let Ok(()) = self.0.mask(feature);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_scorer_that_fails_ends_the_selection_and_says_why() {
+        let scorer = |answers| Failing(MaskedArray::new(l2, &[0.1, 10.0, 5.0, 1.0]), answers);
+        assert_eq!(back_select(&mut scorer(3), watch_nothing), Err(Halted::Failed("it is tired")));
+        assert!(back_select(&mut scorer(4), watch_nothing).is_ok());
     }
 
     proptest! {
@@ -281,10 +314,10 @@ mod tests {
         ) {
             let selection = select(MaskedArray::new(l2, &x));
             let mut scorer = MaskedArray::new(l2, &x);
-            prop_assert_eq!(scorer.current().to_bits(), selection.full.to_bits());
+            prop_assert_eq!(scorer.current().unwrap().to_bits(), selection.full.to_bits());
             for (&feature, &value) in selection.order.iter().zip(&selection.values) {
-                scorer.mask(feature);
-                prop_assert_eq!(scorer.current().to_bits(), value.to_bits());
+                scorer.mask(feature).unwrap();
+                prop_assert_eq!(scorer.current().unwrap().to_bits(), value.to_bits());
             }
         }
     }

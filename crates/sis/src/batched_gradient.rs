@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, Effort, GradientNoise, GradientScorer, Step, Stopped};
+use super::{BackSelection, Effort, GradientNoise, GradientScorer, Halted, Step};
 
 /// Orders all features of each input by batched gradient backward selection (Carter et al. 2021, section 3.1).
 ///
@@ -17,7 +17,7 @@ use super::{BackSelection, Effort, GradientNoise, GradientScorer, Step, Stopped}
 /// `watch` is called before each round and may stop the selection.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// When `watch` said so, or the scorer failed.
 ///
 /// # Panics
 /// When there is not one noise an input.
@@ -26,22 +26,22 @@ pub fn batched_gradient<S: GradientScorer>(
     per_round: NonZeroUsize,
     noises: Vec<GradientNoise>,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<BackSelection>, Stopped> {
+) -> Result<Vec<BackSelection>, Halted<S::Error>> {
     assert_eq!(noises.len(), scorer.inputs(), "one noise an input");
     let total = scorer.features();
     let mut slopes = MaskSlopes::new(scorer);
-    slopes.ask(scorer);
+    slopes.ask(scorer)?;
     let mut ways: Vec<Way> =
         noises.into_iter().zip(&slopes.values).map(|(noise, f)| Way::new(total, noise, *f)).collect();
     for masked in (0..total).step_by(per_round.get()) {
         if watch(Step { masked, total }).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
         let round = per_round.get().min(total - masked);
         for ((input, way), slopes) in ways.iter_mut().enumerate().zip(slopes.slopes.chunks_exact_mut(total)) {
             scorer.mask(input, way.round(slopes, round));
         }
-        slopes.ask(scorer);
+        slopes.ask(scorer)?;
         ways.iter_mut().zip(&slopes.values).for_each(|(way, f)| way.selection.values.push(*f));
     }
     Ok(ways.into_iter().map(|way| way.selection).collect())
@@ -92,13 +92,14 @@ impl MaskSlopes {
     }
 
     /// With input (1 - m) x, df/dm of a feature is minus the sum over its channels of x df/dinput.
-    fn ask<S: GradientScorer>(&mut self, scorer: &mut S) {
-        scorer.gradients(&mut self.values, &mut self.of_input);
+    fn ask<S: GradientScorer>(&mut self, scorer: &mut S) -> Result<(), S::Error> {
+        scorer.gradients(&mut self.values, &mut self.of_input)?;
         let channels = scorer.channels();
         let of_input = self.of_input.chunks_exact(channels).zip(scorer.unmasked().chunks_exact(channels));
         for (slope, (of_input, unmasked)) in self.slopes.iter_mut().zip(of_input) {
             *slope = -of_input.iter().zip(unmasked).map(|(slope, value)| slope * value).sum::<f32>();
         }
+        Ok(())
     }
 }
 
@@ -155,7 +156,7 @@ mod tests {
         let mut scorer = Polynomial::linear(&[1.0, 2.0, 3.0, -1.0, 0.5, 1.0], &[1.0, 3.0, 1.0, 2.0, 2.0, -3.0], 2);
         let mut slopes = MaskSlopes::new(&scorer);
         scorer.mask(0, &[0]);
-        slopes.ask(&mut scorer);
+        slopes.ask(&mut scorer).unwrap();
         assert_close(&slopes.values, &[-1.0]);
         assert_close(&slopes.slopes, &[-7.0, -1.0, 2.0]);
     }
@@ -211,7 +212,7 @@ mod tests {
             steps.push(step.masked);
             if step.masked < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        assert_eq!(stopped, Err(Stopped));
+        assert_eq!(stopped, Err(Halted::Stopped));
         assert_eq!(steps, [0, 2, 4]);
         assert_close(&[scorer.value(0)], &[2.0]);
     }

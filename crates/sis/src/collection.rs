@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, Effort, FindSisError, Scorer, Sis, Step, Stopped, back_select_among};
+use super::{BackSelection, Effort, FindSisError, Halted, Scorer, Sis, Step, back_select_among};
 
 /// One sufficient input subset after the other, disjoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,20 +41,20 @@ pub enum Ending {
 /// nothing masked; `watch` is called as in each selection and may stop the whole.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// When `watch` said so, or the scorer failed.
 pub fn collection<S: Scorer>(
     scorer: &mut S,
-    mut restart: impl FnMut(&mut S),
+    mut restart: impl FnMut(&mut S) -> Result<(), S::Error>,
     threshold: f64,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Collection, Stopped> {
+) -> Result<Collection, Halted<S::Error>> {
     let mut growing = Growing::new(scorer.features(), threshold);
     while let Some(taken) = growing.taken() {
-        restart(scorer);
+        restart(scorer)?;
         for feature in taken {
-            scorer.mask(feature);
+            scorer.mask(feature)?;
         }
-        let Some(left) = growing.left(scorer.current()) else { break };
+        let Some(left) = growing.left(scorer.current()?) else { break };
         growing.add(back_select_among(scorer, left, &mut watch)?);
     }
     Ok(growing.end())
@@ -122,8 +122,11 @@ mod tests {
     use super::*;
 
     fn collect(f: fn(&[f32]) -> f32, x: &[f32], threshold: f64) -> Collection {
-        collection(&mut MaskedArray::new(f, x), |array| *array = MaskedArray::new(f, x), threshold, watch_nothing)
-            .expect("nothing stops it")
+        let restart = |array: &mut MaskedArray| {
+            *array = MaskedArray::new(f, x);
+            Ok(())
+        };
+        collection(&mut MaskedArray::new(f, x), restart, threshold, watch_nothing).expect("nothing stops it")
     }
 
     fn found(collection: &Collection) -> Vec<(&[u32], &[u32])> {
@@ -174,14 +177,17 @@ mod tests {
         let mut steps = 0;
         let stopped = collection(
             &mut MaskedArray::new(l2, &[0.1, 10.0, 5.0]),
-            |array| *array = MaskedArray::new(l2, &[0.1, 10.0, 5.0]),
+            |array| {
+                *array = MaskedArray::new(l2, &[0.1, 10.0, 5.0]);
+                Ok(())
+            },
             1.0,
             |_| {
                 steps += 1;
                 if steps <= 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             },
         );
-        assert_eq!(stopped, Err(Stopped));
+        assert_eq!(stopped, Err(Halted::Stopped));
     }
 
     proptest! {

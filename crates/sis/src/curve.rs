@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use super::{BackSelection, CurveScorer, Effort, Step, Stopped};
+use super::{BackSelection, CurveScorer, Effort, Halted, Step};
 
 /// Masks the features of each input in the order that `orders` has for it, `per_step` at a time, and records f after each
 /// step. The last step may be smaller.
@@ -11,7 +11,7 @@ use super::{BackSelection, CurveScorer, Effort, Step, Stopped};
 /// `watch` is called before each step and may stop it.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` said so.
+/// When `watch` said so, or the scorer failed.
 ///
 /// # Panics
 /// When there is not an order of all features for each input.
@@ -20,11 +20,11 @@ pub fn mask_in_order<S: CurveScorer>(
     orders: Vec<Vec<u32>>,
     per_step: NonZeroUsize,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<BackSelection>, Stopped> {
+) -> Result<Vec<BackSelection>, Halted<S::Error>> {
     let total = check(scorer, &orders);
     scorer.restart();
     let mut values = vec![0.0; orders.len()];
-    scorer.values(&mut values);
+    scorer.values(&mut values)?;
     let start = |(order, full)| BackSelection {
         full,
         order,
@@ -34,12 +34,12 @@ pub fn mask_in_order<S: CurveScorer>(
     let mut selections: Vec<BackSelection> = orders.into_iter().zip(values.iter().copied()).map(start).collect();
     for masked in (0..total).step_by(per_step.get()) {
         if watch(Step { masked, total }).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
         for (input, selection) in selections.iter().enumerate() {
             scorer.mask(input, &selection.order[masked..total.min(masked + per_step.get())]);
         }
-        scorer.values(&mut values);
+        scorer.values(&mut values)?;
         selections.iter_mut().zip(&values).for_each(|(selection, value)| selection.values.push(*value));
     }
     Ok(selections)
@@ -64,9 +64,16 @@ pub struct Perturbation {
 
 /// Evaluates f at both ends of each input's order, once for each of `counts`, which ascend and do not exceed the features.
 ///
+/// # Errors
+/// When the scorer failed.
+///
 /// # Panics
 /// When there is not an order of all features for each input.
-pub fn perturb<S: CurveScorer>(scorer: &mut S, orders: &[&[u32]], counts: &[usize]) -> Vec<Perturbation> {
+pub fn perturb<S: CurveScorer>(
+    scorer: &mut S,
+    orders: &[&[u32]],
+    counts: &[usize],
+) -> Result<Vec<Perturbation>, S::Error> {
     let all = check(scorer, orders);
     let mut found = vec![Perturbation { deletion: Vec::new(), insertion: Vec::new() }; orders.len()];
     let mut values = vec![0.0; orders.len()];
@@ -77,7 +84,7 @@ pub fn perturb<S: CurveScorer>(scorer: &mut S, orders: &[&[u32]], counts: &[usiz
             scorer.mask(input, &order[all - count..all - deleted]);
         }
         deleted = count;
-        scorer.values(&mut values);
+        scorer.values(&mut values)?;
         found.iter_mut().zip(&values).for_each(|(found, value)| found.deletion.push(*value));
     }
     // What is inserted last is masked first, so that f is found from the longest insertion down.
@@ -88,13 +95,13 @@ pub fn perturb<S: CurveScorer>(scorer: &mut S, orders: &[&[u32]], counts: &[usiz
             scorer.mask(input, &order[masked..all - count]);
         }
         masked = all - count;
-        scorer.values(&mut values);
+        scorer.values(&mut values)?;
         found.iter_mut().zip(&values).for_each(|(found, value)| found.insertion.push(*value));
     }
     for found in &mut found {
         found.insertion.reverse();
     }
-    found
+    Ok(found)
 }
 
 /// The area under straight lines between points (the trapezium rule); `places` ascend, and there are as many `values`.
@@ -141,13 +148,13 @@ mod tests {
         let stopped = mask_in_order(&mut powers_of_two(), vec![vec![0, 1, 2, 3, 4]], count(2), |step| {
             if step.masked < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        assert_eq!(stopped, Err(Stopped));
+        assert_eq!(stopped, Err(Halted::Stopped));
     }
 
     #[test]
     fn deletion_takes_the_last_features_and_insertion_brings_them() {
         // From the least needed: weights 2, 1, 8, 4, 16; and 16, 8, 4, 2, 1, times three.
-        let found = perturb(&mut of_two(), &[&[1, 0, 3, 2, 4], &[4, 3, 2, 1, 0]], &[0, 1, 3, 5]);
+        let found = perturb(&mut of_two(), &[&[1, 0, 3, 2, 4], &[4, 3, 2, 1, 0]], &[0, 1, 3, 5]).unwrap();
         assert_close(&found[0].deletion, &[31.0, 15.0, 3.0, 0.0]);
         assert_close(&found[0].insertion, &[0.0, 16.0, 28.0, 31.0]);
         assert_close(&found[1].deletion, &[93.0, 90.0, 72.0, 0.0]);
@@ -156,10 +163,10 @@ mod tests {
 
     #[test]
     fn a_count_may_come_twice_and_none_may_come() {
-        let found = perturb(&mut powers_of_two(), &[&[0, 1, 2, 3, 4]], &[2, 2]);
+        let found = perturb(&mut powers_of_two(), &[&[0, 1, 2, 3, 4]], &[2, 2]).unwrap();
         assert_close(&found[0].deletion, &[7.0, 7.0]);
         assert_close(&found[0].insertion, &[24.0, 24.0]);
-        assert!(perturb(&mut powers_of_two(), &[&[0, 1, 2, 3, 4]], &[])[0].deletion.is_empty());
+        assert!(perturb(&mut powers_of_two(), &[&[0, 1, 2, 3, 4]], &[]).unwrap()[0].deletion.is_empty());
     }
 
     #[test]

@@ -179,9 +179,9 @@ mod tests {
             let Some(kept) = sis else { return Ok(()) };
             let mut scorer = MaskedArray::new(l2, &x);
             for feature in (0..x.len() as u32).filter(|feature| !kept.contains(feature)) {
-                scorer.mask(feature);
+                scorer.mask(feature).unwrap();
             }
-            let alone = scorer.current();
+            let alone = scorer.current().unwrap();
             prop_assert!(f64::from(alone) >= threshold);
             if !kept.is_empty() && kept.len() < x.len() {
                 prop_assert_eq!(alone.to_bits(), selection.values[x.len() - kept.len() - 1].to_bits());

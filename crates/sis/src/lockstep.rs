@@ -7,22 +7,22 @@ use std::ops::ControlFlow;
 use super::back_select::Selecting;
 use super::collection::{Collection, Growing};
 use super::scorer::{Bound, Candidate, LockstepScorer, Scorer};
-use super::{BackSelection, Step, Stopped};
+use super::{BackSelection, Halted, Step, unstopped};
 
 /// [`back_select()`](super::back_select()) of every input of a scorer.
 ///
 /// `watch` is called before each round of candidates with the features masked of all inputs together, and may stop it.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` or the scorer said so.
+/// When `watch` said so, or the scorer failed.
 pub fn back_select_in_lockstep<S: LockstepScorer>(
     scorer: &mut S,
     watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<BackSelection>, Stopped> {
+) -> Result<Vec<BackSelection>, Halted<S::Error>> {
     let features: Vec<u32> = (0..scorer.features() as u32).collect();
     let mut full = vec![0.0; scorer.inputs()];
     let inputs: Vec<u32> = (0..full.len() as u32).collect();
-    scorer.values(&inputs, &mut full);
+    scorer.values(&inputs, &mut full)?;
     let bound = scorer.bound();
     let start = |full: f32| Some(Selecting::new(features.clone(), full, bound));
     let mut selections = vec![None; full.len()];
@@ -30,7 +30,7 @@ pub fn back_select_in_lockstep<S: LockstepScorer>(
     let under_way = full.into_iter().map(start).collect();
     run(scorer, under_way, total, watch, |_, input, selection| {
         selections[input] = Some(selection);
-        None
+        Ok(None)
     })?;
     Ok(selections.into_iter().flatten().collect())
 }
@@ -39,15 +39,16 @@ pub fn back_select_in_lockstep<S: LockstepScorer>(
 /// selections that run at the time.
 ///
 /// # Errors
-/// [`Stopped`], when `watch` or the scorer said so.
+/// When `watch` said so, or the scorer failed.
 pub fn collections_in_lockstep<S: LockstepScorer>(
     scorer: &mut S,
     threshold: f64,
     watch: impl FnMut(Step) -> ControlFlow<()>,
-) -> Result<Vec<Collection>, Stopped> {
+) -> Result<Vec<Collection>, Halted<S::Error>> {
     let (inputs, features) = (scorer.inputs(), scorer.features());
     let mut growing: Vec<Growing> = (0..inputs).map(|_| Growing::new(features, threshold)).collect();
-    let first = (0..).zip(&mut growing).map(|(input, growing)| next_member(growing, scorer, input)).collect();
+    let first = (0..).zip(&mut growing).map(|(input, growing)| next_member(growing, scorer, input));
+    let first = first.collect::<Result<_, _>>()?;
     run(scorer, first, features * inputs, watch, |scorer, input, selection| {
         growing[input].add(selection);
         next_member(&mut growing[input], scorer, input as u32)
@@ -56,33 +57,39 @@ pub fn collections_in_lockstep<S: LockstepScorer>(
 }
 
 /// The selection of an input's next member; none if there is no further one.
-fn next_member<S: LockstepScorer>(growing: &mut Growing, scorer: &mut S, input: u32) -> Option<Selecting> {
-    let taken = growing.taken()?;
-    scorer.restart(input);
+fn next_member<S: LockstepScorer>(
+    growing: &mut Growing,
+    scorer: &mut S,
+    input: u32,
+) -> Result<Option<Selecting>, S::Error> {
+    let Some(taken) = growing.taken() else { return Ok(None) };
+    scorer.restart(input)?;
     for feature in taken {
-        scorer.mask(&[Candidate { input, feature }]);
+        scorer.mask(&[Candidate { input, feature }])?;
     }
     let mut full = [0.0];
-    scorer.values(&[input], &mut full);
-    Some(Selecting::new(growing.left(full[0])?, full[0], scorer.bound()))
+    scorer.values(&[input], &mut full)?;
+    Ok(growing.left(full[0]).map(|left| Selecting::new(left, full[0], scorer.bound())))
 }
 
 /// One input, the first, of a scorer of several.
 pub struct Alone<'s, S>(pub &'s mut S);
 
 impl<S: LockstepScorer> Scorer for Alone<'_, S> {
+    type Error = S::Error;
+
     fn features(&self) -> usize {
         self.0.features()
     }
 
-    fn current(&mut self) -> f32 {
+    fn current(&mut self) -> Result<f32, S::Error> {
         let mut value = [0.0];
-        self.0.values(&[0], &mut value);
-        value[0]
+        self.0.values(&[0], &mut value)?;
+        Ok(value[0])
     }
 
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        let _ = self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(()));
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), S::Error> {
+        unstopped(self.candidates_while(candidates, scores, &mut || ControlFlow::Continue(())))
     }
 
     fn candidates_while(
@@ -90,13 +97,13 @@ impl<S: LockstepScorer> Scorer for Alone<'_, S> {
         candidates: &[u32],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    ) -> Result<(), Halted<S::Error>> {
         let candidates: Vec<Candidate> = candidates.iter().map(|&feature| Candidate { input: 0, feature }).collect();
         self.0.candidates(&candidates, scores, go_on)
     }
 
-    fn mask(&mut self, feature: u32) {
-        self.0.mask(&[Candidate { input: 0, feature }]);
+    fn mask(&mut self, feature: u32) -> Result<(), S::Error> {
+        self.0.mask(&[Candidate { input: 0, feature }])
     }
 
     fn bound(&self) -> Bound {
@@ -110,13 +117,13 @@ fn run<S: LockstepScorer>(
     mut under_way: Vec<Option<Selecting>>,
     total: usize,
     mut watch: impl FnMut(Step) -> ControlFlow<()>,
-    mut ended: impl FnMut(&mut S, usize, BackSelection) -> Option<Selecting>,
-) -> Result<(), Stopped> {
+    mut ended: impl FnMut(&mut S, usize, BackSelection) -> Result<Option<Selecting>, S::Error>,
+) -> Result<(), Halted<S::Error>> {
     let (mut masked, mut candidates, mut scores, mut maskings) = (0, Vec::new(), Vec::new(), Vec::new());
     while under_way.iter().any(Option::is_some) {
         let step = Step { masked: masked.min(total), total };
         if watch(step).is_break() {
-            return Err(Stopped);
+            return Err(Halted::Stopped);
         }
         candidates.clear();
         for (input, selecting) in under_way.iter_mut().enumerate() {
@@ -124,9 +131,7 @@ fn run<S: LockstepScorer>(
             candidates.extend(wanted.map(|&feature| Candidate { input: input as u32, feature }));
         }
         scores.resize(candidates.len(), 0.0);
-        if scorer.candidates(&candidates, &mut scores, &mut || watch(step)).is_break() {
-            return Err(Stopped);
-        }
+        scorer.candidates(&candidates, &mut scores, &mut || watch(step))?;
         maskings.clear();
         let mut known = scores.as_slice();
         for (input, selecting) in under_way.iter_mut().enumerate() {
@@ -137,11 +142,11 @@ fn run<S: LockstepScorer>(
             known = others;
             maskings.extend(selecting.told().map(|feature| Candidate { input: input as u32, feature }));
         }
-        scorer.mask(&maskings);
+        scorer.mask(&maskings)?;
         masked += maskings.len();
         for (input, place) in under_way.iter_mut().enumerate() {
             if let Some(over) = place.take_if(|selecting| selecting.is_over()) {
-                *place = ended(scorer, input, over.end());
+                *place = ended(scorer, input, over.end())?;
             }
         }
     }
@@ -150,6 +155,8 @@ fn run<S: LockstepScorer>(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use proptest::prelude::*;
 
     use super::super::support::{MaskedArray, sum};
@@ -171,6 +178,8 @@ mod tests {
     }
 
     impl LockstepScorer for Arrays {
+        type Error = Infallible;
+
         fn inputs(&self) -> usize {
             self.current.len()
         }
@@ -179,10 +188,11 @@ mod tests {
             self.current.first().map_or(0, Scorer::features)
         }
 
-        fn values(&mut self, inputs: &[u32], values: &mut [f32]) {
+        fn values(&mut self, inputs: &[u32], values: &mut [f32]) -> Result<(), Infallible> {
             for (&input, value) in inputs.iter().zip(values) {
-                *value = self.current[input as usize].current();
+                *value = self.current[input as usize].current()?;
             }
+            Ok(())
         }
 
         fn candidates(
@@ -190,21 +200,20 @@ mod tests {
             candidates: &[Candidate],
             scores: &mut [f32],
             _: &mut dyn FnMut() -> ControlFlow<()>,
-        ) -> ControlFlow<()> {
+        ) -> Result<(), Halted<Infallible>> {
             for (Candidate { input, feature }, score) in candidates.iter().zip(scores) {
-                self.current[*input as usize].candidates(&[*feature], std::slice::from_mut(score));
+                self.current[*input as usize].candidates(&[*feature], std::slice::from_mut(score))?;
             }
-            ControlFlow::Continue(())
+            Ok(())
         }
 
-        fn mask(&mut self, features: &[Candidate]) {
-            for &Candidate { input, feature } in features {
-                self.current[input as usize].mask(feature);
-            }
+        fn mask(&mut self, features: &[Candidate]) -> Result<(), Infallible> {
+            features.iter().try_for_each(|candidate| self.current[candidate.input as usize].mask(candidate.feature))
         }
 
-        fn restart(&mut self, input: u32) {
+        fn restart(&mut self, input: u32) -> Result<(), Infallible> {
             self.current[input as usize] = self.unmasked[input as usize].clone();
+            Ok(())
         }
 
         fn bound(&self) -> Bound {
@@ -243,7 +252,10 @@ mod tests {
             let found = collections_in_lockstep(&mut arrays, threshold, watch_nothing).unwrap();
             for (row, found) in rows.iter().zip(found) {
                 let array = MaskedArray::new(plateaus, row).bounded(bound);
-                let restart = |scorer: &mut MaskedArray| *scorer = array.clone();
+                let restart = |scorer: &mut MaskedArray| {
+                    *scorer = array.clone();
+                    Ok(())
+                };
                 prop_assert_eq!(found, collection(&mut array.clone(), restart, threshold, watch_nothing).unwrap());
             }
         }
@@ -257,6 +269,6 @@ mod tests {
             seen.push((step.masked, step.total));
             if step.masked == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert_eq!((stopped, seen), (Err(Stopped), vec![(0, 6), (2, 6), (4, 6)]));
+        assert_eq!((stopped, seen), (Err(Halted::Stopped), vec![(0, 6), (2, 6), (4, 6)]));
     }
 }

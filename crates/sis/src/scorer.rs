@@ -2,42 +2,94 @@
 
 use std::ops::ControlFlow;
 
+use super::Halted;
+
 /// A function of which features are masked, positioned at a current mask.
 ///
 /// A *feature* is what is masked as one: a pixel (all its channels), or a group. Features are numbered from 0;
 /// ties are broken by that number. A scorer starts with nothing masked.
+///
+/// A score of an answer that means nothing is none: a scorer that cannot answer says why.
 pub trait Scorer {
+    /// Why it does not answer; [`std::convert::Infallible`] if it always does.
+    type Error;
+
     /// The number of features.
     fn features(&self) -> usize;
 
     /// f at the current mask.
-    fn current(&mut self) -> f32;
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn current(&mut self) -> Result<f32, Self::Error>;
 
     /// f with each feature of `candidates` masked in turn on top of the current mask, into `scores` (same length).
     ///
     /// A candidate's score has the same bits whatever its place in `candidates`, and on a CPU whatever the others are; what
     /// libraries for a GPU round may depend on how many there are.
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]);
+    ///
+    /// # Errors
+    /// When it cannot tell; `scores` are then of no use.
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), Self::Error>;
 
     /// [`Scorer::candidates`] by a scorer that may take long: it asks `go_on` now and then, and breaks off if that says
-    /// no, which leaves `scores` of no use. One that does not take long need not ask.
+    /// no. One that does not take long need not ask.
+    ///
+    /// # Errors
+    /// When it broke off or cannot tell; `scores` are then of no use.
     fn candidates_while(
         &mut self,
         candidates: &[u32],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    ) -> Result<(), Halted<Self::Error>> {
         let _ = go_on;
-        self.candidates(candidates, scores);
-        ControlFlow::Continue(())
+        self.candidates(candidates, scores)?;
+        Ok(())
     }
 
     /// Masks one more feature for good.
-    fn mask(&mut self, feature: u32);
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn mask(&mut self, feature: u32) -> Result<(), Self::Error>;
 
     /// What is known of f's bound; nothing, if not given.
     fn bound(&self) -> Bound {
         Bound::UNKNOWN
+    }
+}
+
+impl<S: Scorer> Scorer for &mut S {
+    type Error = S::Error;
+
+    fn features(&self) -> usize {
+        (**self).features()
+    }
+
+    fn current(&mut self) -> Result<f32, S::Error> {
+        (**self).current()
+    }
+
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), S::Error> {
+        (**self).candidates(candidates, scores)
+    }
+
+    fn candidates_while(
+        &mut self,
+        candidates: &[u32],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<(), Halted<S::Error>> {
+        (**self).candidates_while(candidates, scores, go_on)
+    }
+
+    fn mask(&mut self, feature: u32) -> Result<(), S::Error> {
+        (**self).mask(feature)
+    }
+
+    fn bound(&self) -> Bound {
+        (**self).bound()
     }
 }
 
@@ -47,16 +99,18 @@ pub trait Scorer {
 pub struct Exhaustive<S>(pub S);
 
 impl<S: Scorer> Scorer for Exhaustive<S> {
+    type Error = S::Error;
+
     fn features(&self) -> usize {
         self.0.features()
     }
 
-    fn current(&mut self) -> f32 {
+    fn current(&mut self) -> Result<f32, S::Error> {
         self.0.current()
     }
 
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
-        self.0.candidates(candidates, scores);
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), S::Error> {
+        self.0.candidates(candidates, scores)
     }
 
     fn candidates_while(
@@ -64,12 +118,12 @@ impl<S: Scorer> Scorer for Exhaustive<S> {
         candidates: &[u32],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    ) -> Result<(), Halted<S::Error>> {
         self.0.candidates_while(candidates, scores, go_on)
     }
 
-    fn mask(&mut self, feature: u32) {
-        self.0.mask(feature);
+    fn mask(&mut self, feature: u32) -> Result<(), S::Error> {
+        self.0.mask(feature)
     }
 }
 
@@ -105,6 +159,9 @@ impl Bound {
 ///
 /// All inputs have as many features. A score does not depend on which others are asked for with it.
 pub trait LockstepScorer {
+    /// Why it does not answer.
+    type Error;
+
     /// The number of inputs.
     fn inputs(&self) -> usize;
 
@@ -112,22 +169,34 @@ pub trait LockstepScorer {
     fn features(&self) -> usize;
 
     /// f of some inputs at their current masks.
-    fn values(&mut self, inputs: &[u32], values: &mut [f32]);
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn values(&mut self, inputs: &[u32], values: &mut [f32]) -> Result<(), Self::Error>;
 
     /// f of each candidate's input with its feature masked on top of the input's current mask. Asks `go_on` now and then,
-    /// and breaks off if that says no or if going on can lead to nothing; `scores` are then of no use.
+    /// and breaks off if that says no.
+    ///
+    /// # Errors
+    /// When it broke off or cannot tell; `scores` are then of no use.
     fn candidates(
         &mut self,
         candidates: &[Candidate],
         scores: &mut [f32],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> ControlFlow<()>;
+    ) -> Result<(), Halted<Self::Error>>;
 
     /// Masks a feature of each of some inputs for good.
-    fn mask(&mut self, features: &[Candidate]);
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn mask(&mut self, features: &[Candidate]) -> Result<(), Self::Error>;
 
     /// Unmasks everything of an input.
-    fn restart(&mut self, input: u32);
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn restart(&mut self, input: u32) -> Result<(), Self::Error>;
 
     /// What is known of f's bound.
     fn bound(&self) -> Bound;
@@ -146,6 +215,9 @@ pub struct Candidate {
 ///
 /// All inputs have as many features. What is found of one does not depend on which others there are.
 pub trait CurveScorer {
+    /// Why it does not answer.
+    type Error;
+
     /// The number of inputs.
     fn inputs(&self) -> usize;
 
@@ -159,7 +231,10 @@ pub trait CurveScorer {
     fn mask(&mut self, input: usize, features: &[u32]);
 
     /// f of each input at its current mask.
-    fn values(&mut self, values: &mut [f32]);
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn values(&mut self, values: &mut [f32]) -> Result<(), Self::Error>;
 }
 
 /// The same with the gradients with respect to the inputs. A feature's values are its *channels*; masking sets them to 0.
@@ -180,7 +255,10 @@ pub trait GradientScorer: CurveScorer {
     }
 
     /// f of each input at its current mask, and df/dinput there, `[inputs, features, channels]`.
-    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]);
+    ///
+    /// # Errors
+    /// When it cannot tell.
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) -> Result<(), Self::Error>;
 }
 
 /// The Euclidean norm.

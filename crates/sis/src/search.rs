@@ -134,12 +134,12 @@ mod tests {
         let (mut needed, mut at_ceiling) = (0, 0);
         for &feature in &selection.order {
             let mut scores = vec![0.0; left.len()];
-            scorer.candidates(&left, &mut scores);
+            scorer.candidates(&left, &mut scores).unwrap();
             let first = scores.iter().position(|score| score.to_bits() == 1.0_f32.to_bits());
             needed += first.map_or(left.len(), |place| place + 1) as u64;
             at_ceiling += u64::from(first.is_some());
             left.retain(|&other| other != feature);
-            scorer.mask(feature);
+            scorer.mask(feature).unwrap();
         }
         (selection, needed, at_ceiling)
     }

@@ -1,5 +1,7 @@
 //! Scorers for tests: a plain function of an array whose masked elements are zero.
 
+use std::convert::Infallible;
+
 use super::{Bound, CurveScorer, GradientScorer, Scorer};
 
 /// The Euclidean norm.
@@ -56,23 +58,27 @@ impl MaskedArray {
 }
 
 impl Scorer for MaskedArray {
+    type Error = Infallible;
+
     fn features(&self) -> usize {
         self.groups.len()
     }
 
-    fn current(&mut self) -> f32 {
-        (self.f)(&self.x)
+    fn current(&mut self) -> Result<f32, Infallible> {
+        Ok((self.f)(&self.x))
     }
 
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), Infallible> {
         for (&candidate, score) in candidates.iter().zip(scores) {
             *score = (self.f)(&self.with_masked(candidate));
             self.evaluated += 1;
         }
+        Ok(())
     }
 
-    fn mask(&mut self, feature: u32) {
+    fn mask(&mut self, feature: u32) -> Result<(), Infallible> {
         self.x = self.with_masked(feature);
+        Ok(())
     }
 
     fn bound(&self) -> Bound {
@@ -117,6 +123,8 @@ impl Polynomial {
 }
 
 impl CurveScorer for Polynomial {
+    type Error = Infallible;
+
     fn inputs(&self) -> usize {
         self.unmasked.len() / self.weights.len()
     }
@@ -136,10 +144,11 @@ impl CurveScorer for Polynomial {
         }
     }
 
-    fn values(&mut self, values: &mut [f32]) {
+    fn values(&mut self, values: &mut [f32]) -> Result<(), Infallible> {
         for (input, value) in values.iter_mut().enumerate() {
             *value = self.value(input);
         }
+        Ok(())
     }
 }
 
@@ -156,10 +165,10 @@ impl GradientScorer for Polynomial {
         self.current = self.unmasked.iter().map(|value| value * share).collect();
     }
 
-    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) {
+    fn gradients(&mut self, values: &mut [f32], gradients: &mut [f32]) -> Result<(), Infallible> {
         for ((slope, weight), value) in gradients.iter_mut().zip(self.weights.iter().cycle()).zip(&self.current) {
             *slope = weight * self.power as f32 * value.powi(self.power - 1);
         }
-        self.values(values);
+        self.values(values)
     }
 }

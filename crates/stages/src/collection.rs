@@ -3,13 +3,16 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
+use overinterp_nn::device_scorer::DeviceScorer;
 use overinterp_nn::exact::noted;
+use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::scorer::NetworkScorer;
-use overinterp_sis::{Collection, Ending, Member, collection, collections_in_lockstep};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::{Collection, Ending, Halted, Member, collection, collections_in_lockstep};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Asked, Finding, Unanswered, say_effort};
+use super::inference::{Finding, halted, open, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
@@ -39,17 +42,17 @@ impl Stage<Env> for Collect {
         let images = self.images.load(context)?;
         let model = context.load(&self.model)?;
         let pixels = images.shape.pixels();
-        let finding = Finding::new(context, self.range.count);
-        let asked = Asked::for_scores(&model, &images, &context.env().device)?;
+        let collecting = Collecting { threshold: self.threshold, finding: Finding::new(context, self.range.count) };
+        let inference = open(context, &model, &images, Wanted::Scores)?;
         let identity = Identity::of(&model, &context.env().device);
         let collect = |part: Range| {
-            let (images, efforts) = collections(&asked, part, self.threshold, &finding)?.into_iter().unzip();
+            let (images, efforts) = inference.find(part.indexes(), &collecting).map_err(halted)?.into_iter().unzip();
             Ok(Collections { first: part.first, pixels, threshold: self.threshold, images, efforts })
         };
-        let skip = |part: Range| finding.add(part.count);
+        let skip = |part: Range| collecting.finding.add(part.count);
         let mut found =
             Collections { first: self.range.first, pixels, threshold: self.threshold, images: vec![], efforts: vec![] };
-        for part in in_parts(context, identity, self.range, asked.part(PART), skip, collect)? {
+        for part in in_parts(context, identity, self.range, inference.part(PART), skip, collect)? {
             found.images.extend(part.images);
             found.efforts.extend(part.efforts);
         }
@@ -61,41 +64,30 @@ impl Stage<Env> for Collect {
 /// Images that a CPU searches before they are kept.
 const PART: usize = 4;
 
-/// The collections of some images.
-fn collections(
-    asked: &Asked<'_>,
-    range: Range,
+/// Finds the collections of images.
+struct Collecting<'a> {
     threshold: f64,
-    finding: &Finding<'_>,
-) -> Result<Vec<Found>, Unanswered> {
-    let inference = match asked {
-        Asked::Cpu(inference) => {
-            return inference.for_each(range.indexes(), |workspace, index, image| {
-                let mut scorer = NetworkScorer::new(workspace, image);
-                let class = scorer.class();
-                let restart = |scorer: &mut NetworkScorer<'_>| scorer.restart(image);
-                let found = collection(&mut scorer, restart, threshold, finding.watch());
-                scorer.check(index)?;
-                let found = found?;
-                finding.add(1);
-                Ok(stored(class, found))
-            });
-        }
-        Asked::Device(inference) => inference,
-    };
-    let mut all = Vec::with_capacity(range.count);
-    for numbers in inference.groups(range.indexes()) {
-        let mut scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
-        let found = collections_in_lockstep(&mut scorer, threshold, finding.watch());
-        scorer.check(&numbers)?;
-        let classes = scorer.classes().to_vec();
-        // A device that failed has stopped the selections, too.
-        scorer.finish().map_err(StageError::failed)?;
-        let found = found?;
-        finding.add(numbers.len());
-        all.extend(classes.into_iter().zip(found).map(|(class, found)| stored(class, found)));
+    finding: Finding<'a>,
+}
+
+impl Finder for Collecting<'_> {
+    type Found = Found;
+
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<Found, Halted<Unanswered>> {
+        let restart = |scorer: &mut NetworkScorer<'_>| {
+            scorer.restart();
+            Ok(())
+        };
+        let found = collection(scorer, restart, self.threshold, self.finding.watch())?;
+        self.finding.add(1);
+        Ok(stored(scorer.class(), found))
     }
-    Ok(all)
+
+    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<Found>, Halted<Unanswered>> {
+        let found = collections_in_lockstep(scorer, self.threshold, self.finding.watch())?;
+        self.finding.add(found.len());
+        Ok(scorer.classes().iter().zip(found).map(|(&class, found)| stored(class, found)).collect())
+    }
 }
 
 /// What was found of an image, and what it took.

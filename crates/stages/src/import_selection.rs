@@ -13,14 +13,18 @@ use overinterp_checkpoint::{
     CheckpointError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
 };
 use overinterp_nn::batches::Samples;
+use overinterp_nn::device_scorer::DeviceScorer;
 use overinterp_nn::finite::NotFinite;
+use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
 use overinterp_nn::scorer::{NetworkScorer, probability};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::Halted;
 use overinterp_spec::Selection;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Asked, Unanswered, Watcher};
+use super::inference::{Watcher, halted, open, unpredicted};
 use super::named_files::{FileKind, HashedFile};
 use super::{DataSplit, Env, Range, SelectionFiles};
 
@@ -58,6 +62,29 @@ struct Imported {
     full: f32,
     order: Vec<u32>,
     values: Vec<f32>,
+}
+
+/// Finds the class that a model predicts on the full image, and f of it.
+struct Predicting<'a>(&'a Context<'a, Env>);
+
+impl Predicting<'_> {
+    fn go_on(&self) -> Result<(), Halted<Unanswered>> {
+        if self.0.cancelled() { Err(Halted::Stopped) } else { Ok(()) }
+    }
+}
+
+impl Finder for Predicting<'_> {
+    type Found = (u16, f32);
+
+    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<(u16, f32), Halted<Unanswered>> {
+        self.go_on()?;
+        Ok((scorer.class() as u16, scorer.full()))
+    }
+
+    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<(u16, f32)>, Halted<Unanswered>> {
+        self.go_on()?;
+        Ok(scorer.classes().iter().map(|&class| class as u16).zip(scorer.full().iter().copied()).collect())
+    }
 }
 
 /// What is known of the images beside their files.
@@ -140,28 +167,9 @@ impl ImportSelection {
         model: &Model,
         images: &ImageSet,
         context: &Context<'_, Env>,
-    ) -> Result<Vec<(u16, f32)>, Unanswered> {
-        let inference = match Asked::for_scores(model, images, &context.env().device)? {
-            Asked::Cpu(inference) => {
-                return inference.for_each(self.range.indexes(), |workspace, index, image| {
-                    let scorer = NetworkScorer::new(workspace, image);
-                    scorer.check(index)?;
-                    let said = (scorer.class() as u16, scorer.full());
-                    if context.cancelled() { Err(StageError::Cancelled.into()) } else { Ok(said) }
-                });
-            }
-            Asked::Device(inference) => inference,
-        };
-        let mut asked = Vec::with_capacity(self.range.count);
-        for numbers in inference.groups(self.range.indexes()) {
-            let scorer = inference.scorer(&numbers).map_err(StageError::failed)?;
-            scorer.check(&numbers)?;
-            asked.extend(scorer.classes().iter().map(|&class| class as u16).zip(scorer.full().iter().copied()));
-            if context.cancelled() {
-                return Err(StageError::Cancelled.into());
-            }
-        }
-        Ok(asked)
+    ) -> Result<Vec<(u16, f32)>, StageError> {
+        let inference = open(context, model, images, Wanted::Scores)?;
+        inference.find(self.range.indexes(), &Predicting(context)).map_err(halted)
     }
 
     /// The selection of the shard's image number `place` from a file of its own.
@@ -302,7 +310,7 @@ fn fully_masked(model: &Model, images: &ImageSet, context: &Context<'_, Env>) ->
             "the model's logits of the fully masked image are not finite although its weights are: values overflow on the \
              way; import a file that is whole, or train the model anew at a lower learning rate",
         ),
-        error => Unanswered::from(error).into(),
+        error => unpredicted(error),
     })
 }
 

@@ -1,73 +1,43 @@
-//! What stages that ask a model share: who is asked, and the watchers that pass on to the engine how far they have come.
+//! What stages that ask a model share: what becomes of its errors, and the watchers that pass on to the engine how far they have
+//! come.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::Device;
-
 use overinterp_artifacts::{Effort, ImageSet, Model};
-use overinterp_nn::batches::SamplesError;
-use overinterp_nn::device_inference::DeviceInference;
-use overinterp_nn::exact::SelectError;
-use overinterp_nn::finite::NotFinite;
-use overinterp_nn::inference::Inference;
+use overinterp_nn::inference::{Inference, Wanted};
 use overinterp_nn::observer::Observer;
 use overinterp_nn::predict::PredictError;
-use overinterp_sis::{Step, Stopped};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::{Halted, Step};
 use overinterp_workflow::stage::{Context, StageError};
 
 use super::Env;
 
-/// Why a model that a stage asks does not answer, as the engine will hear it.
-#[derive(Debug)]
-pub(super) struct Unanswered(StageError);
-
-impl From<Unanswered> for StageError {
-    fn from(Unanswered(error): Unanswered) -> Self {
-        error
+/// What the engine hears of a model that did not answer, or of a selection that its watcher stopped.
+pub(super) fn halted(halted: Halted<Unanswered>) -> StageError {
+    match halted {
+        Halted::Stopped => StageError::Cancelled,
+        Halted::Failed(error) => StageError::failed(error),
     }
 }
 
-impl From<StageError> for Unanswered {
-    fn from(error: StageError) -> Self {
-        Self(error)
+/// What the engine hears of an evaluation that did not come to its end.
+pub(super) fn unpredicted(error: PredictError) -> StageError {
+    match error {
+        PredictError::Cancelled => StageError::Cancelled,
+        other => StageError::failed(other),
     }
 }
 
-impl From<SamplesError> for Unanswered {
-    fn from(error: SamplesError) -> Self {
-        Self(StageError::failed(error))
-    }
-}
-
-impl From<NotFinite> for Unanswered {
-    fn from(error: NotFinite) -> Self {
-        Self(StageError::failed(error))
-    }
-}
-
-impl From<SelectError> for Unanswered {
-    fn from(error: SelectError) -> Self {
-        match error {
-            SelectError::Stopped(stopped) => stopped.into(),
-            other => Self(StageError::failed(other)),
-        }
-    }
-}
-
-impl From<Stopped> for Unanswered {
-    fn from(Stopped: Stopped) -> Self {
-        Self(StageError::Cancelled)
-    }
-}
-
-impl From<PredictError> for Unanswered {
-    fn from(error: PredictError) -> Self {
-        match error {
-            PredictError::Cancelled => Self(StageError::Cancelled),
-            other => Self(StageError::failed(other)),
-        }
-    }
+/// Makes a model ready to be asked about images where the stages run.
+pub(super) fn open<'a>(
+    context: &Context<'_, Env>,
+    model: &Model,
+    images: &'a ImageSet,
+    wanted: Wanted,
+) -> Result<Inference<'a>, StageError> {
+    Inference::open(model, images, &context.env().device, wanted).map_err(StageError::failed)
 }
 
 /// Passes on to the engine what a network tells.
@@ -88,43 +58,6 @@ impl Observer for Watcher<'_> {
 
     fn cancelled(&self) -> bool {
         self.0.cancelled()
-    }
-}
-
-/// A model that is asked about images.
-pub(super) enum Asked<'a> {
-    /// On the CPU: an image a thread, or a group.
-    Cpu(Inference<'a>),
-    /// On a device without the fused engine: as many images as it pays, in lockstep or side by side.
-    Device(DeviceInference<'a>),
-}
-
-impl<'a> Asked<'a> {
-    /// To be asked for logits, of whole images and of images with pixels masked.
-    pub(super) fn for_scores(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
-        let asked = if device.is_cpu() {
-            Inference::for_scores(model, images).map(Self::Cpu)
-        } else {
-            DeviceInference::new(model, images, device).map(Self::Device)
-        };
-        asked.map_err(StageError::failed)
-    }
-
-    /// To be asked for gradients with respect to the mask.
-    pub(super) fn for_gradients(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, StageError> {
-        if device.is_cpu() {
-            return Inference::for_gradients(model, images).map(Self::Cpu).map_err(StageError::failed);
-        }
-        // A device's networks serve both.
-        Self::for_scores(model, images, device)
-    }
-
-    /// How many images' exact selections an interruption may cost: on the CPU so many, or more where many threads share them.
-    pub(super) fn part(&self, on_cpu: usize) -> usize {
-        match self {
-            Self::Cpu(_) => on_cpu.max(2 * rayon::current_num_threads()),
-            Self::Device(inference) => inference.together(),
-        }
     }
 }
 

@@ -6,21 +6,20 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use overinterp_artifacts::{Curve, Model, Ranking};
-use overinterp_nn::device_inference::DeviceInference;
 use overinterp_nn::exact::{Selected, noted};
-use overinterp_nn::group_scorer::GroupScorer;
-use overinterp_nn::inference::Inference;
+use overinterp_nn::group_scorer::ImageGroup;
+use overinterp_nn::inference::{GroupFinder, Inference, Wanted};
 use overinterp_nn::input_dropout::Use;
-use overinterp_nn::model_passes::Group;
+use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{
-    BackSelection, GradientNoise, GradientScorer, RandomState, Step, Stopped, ascending, batched_gradient,
-    gradient_magnitudes, integrated_gradients, mask_in_order, random_order,
+    BackSelection, GradientNoise, Halted, RandomState, Step, ascending, batched_gradient, gradient_magnitudes,
+    integrated_gradients, mask_in_order, random_order,
 };
 use overinterp_spec::{RandomSeeds, Seed, Selection};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Asked, Masking, Unanswered, say_effort};
+use super::inference::{Masking, halted, open, say_effort};
 use super::parts::{Identity, in_parts};
 use super::{DataSplit, Env, Range};
 
@@ -65,15 +64,14 @@ impl Stage<Env> for Select {
             (method, Some(model)) => {
                 let model = context.load(model)?;
                 let pixels = images.shape.pixels();
-                let device = &context.env().device;
-                let asked = match Gradients::of(method)? {
-                    Some(_) => Asked::for_gradients(&model, &images, device)?,
-                    None => Asked::for_scores(&model, &images, device)?,
-                };
-                let ranker = Ranker { method, asked, masking: Masking::new(context, self.range.count * pixels) };
-                let size = if *method == Selection::Backward { ranker.asked.part(PART) } else { self.range.count };
+                let gradients = Gradients::of(method)?;
+                let wanted = if gradients.is_some() { Wanted::Gradients } else { Wanted::Scores };
+                let inference = open(context, &model, &images, wanted)?;
+                let masking = Masking::new(context, self.range.count * pixels);
+                let ranker = Ranker { method, gradients, inference, masking };
+                let size = if *method == Selection::Backward { ranker.inference.part(PART) } else { self.range.count };
                 let skip = |part: Range| ranker.masking.skip(part.count * pixels);
-                let identity = Identity::of(&model, device);
+                let identity = Identity::of(&model, &context.env().device);
                 for part in in_parts(context, identity, self.range, size, skip, |part| ranker.ranking(part, pixels))? {
                     ranking.extend(part);
                 }
@@ -118,7 +116,9 @@ impl Select {
 /// Ranks images by asking a model.
 struct Ranker<'a> {
     method: &'a Selection,
-    asked: Asked<'a>,
+    /// How, unless exactly.
+    gradients: Option<Gradients>,
+    inference: Inference<'a>,
     masking: Masking<'a>,
 }
 
@@ -127,10 +127,14 @@ impl Ranker<'_> {
     fn ranking(&self, range: Range, pixels: usize) -> Result<Ranking, StageError> {
         let mut ranking = Ranking::new(range.first, pixels, self.method.clone());
         let mut efforts = Vec::with_capacity(range.count);
-        let ranked = match &self.asked {
-            Asked::Cpu(inference) => self.on_cpu(inference, range)?,
-            Asked::Device(inference) => self.on_device(inference, range)?,
+        let ranked = match &self.gradients {
+            None => self.inference.select(range.indexes(), || self.masking.of_image()),
+            Some(gradients) => {
+                let finder = ByGradients { gradients, masking: &self.masking };
+                self.inference.find_in_groups(range.indexes(), Use::Selection, &finder)
+            }
         };
+        let ranked = ranked.map_err(halted)?;
         for (class, BackSelection { full, order, values, effort }) in &ranked {
             efforts.push(noted(*effort));
             ranking.push(order, Some(Curve { class: *class as u16, full: *full, values }));
@@ -140,39 +144,22 @@ impl Ranker<'_> {
         }
         Ok(ranking)
     }
-
-    fn on_cpu(&self, inference: &Inference<'_>, range: Range) -> Result<Vec<Selected>, Unanswered> {
-        let Some(gradients) = Gradients::of(self.method)? else {
-            return Ok(inference.select(range.indexes(), || self.masking.of_image())?);
-        };
-        inference.for_groups(range.indexes(), |passes, numbers, images| {
-            let group = Group { purpose: Use::Selection, numbers };
-            let mut scorer = GroupScorer::new(passes, group, images);
-            let found = gradients.rank(&mut scorer, numbers, self.masking.of_images(numbers.len()));
-            scorer.check()?;
-            Ok(ranked(scorer.predicted(), found?))
-        })
-    }
-
-    fn on_device(&self, inference: &DeviceInference<'_>, range: Range) -> Result<Vec<Selected>, Unanswered> {
-        let Some(gradients) = Gradients::of(self.method)? else {
-            return Ok(inference.select(range.indexes(), || self.masking.of_image())?);
-        };
-        let mut all = Vec::with_capacity(range.count);
-        for numbers in inference.groups(range.indexes()) {
-            let mut scorer = inference.group(Use::Selection, &numbers).map_err(StageError::failed)?;
-            let found = gradients.rank(&mut scorer, &numbers, self.masking.of_images(numbers.len()));
-            scorer.check(&numbers)?;
-            all.extend(ranked(scorer.predicted(), found?));
-            scorer.finish().map_err(StageError::failed)?;
-        }
-        Ok(all)
-    }
 }
 
-/// Each image's class with its selection.
-fn ranked(classes: &[usize], selections: Vec<BackSelection>) -> Vec<Selected> {
-    classes.iter().copied().zip(selections).collect()
+/// Ranks the pixels of images side by side by a method of gradients.
+struct ByGradients<'a> {
+    gradients: &'a Gradients,
+    masking: &'a Masking<'a>,
+}
+
+impl GroupFinder for ByGradients<'_> {
+    type Found = Selected;
+
+    fn of_group<S: ImageGroup>(&self, scorer: &mut S) -> Result<Vec<Selected>, Halted<Unanswered>> {
+        let watch = self.masking.of_images(scorer.inputs());
+        let found = self.gradients.rank(scorer, watch)?;
+        Ok(scorer.predicted().iter().copied().zip(found).collect())
+    }
 }
 
 /// A method that ranks by gradients.
@@ -198,21 +185,20 @@ impl Gradients {
         })
     }
 
-    /// Ranks the pixels of some images, of which `numbers` are the numbers.
-    fn rank<S: GradientScorer>(
+    /// Ranks the pixels of some images.
+    fn rank<S: ImageGroup>(
         &self,
         scorer: &mut S,
-        numbers: &[u32],
         mut watch: impl FnMut(Step) -> ControlFlow<()>,
-    ) -> Result<Vec<BackSelection>, Stopped> {
+    ) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
         let orders = |attributions: Vec<Vec<f64>>| attributions.iter().map(|values| ascending(values)).collect();
         match *self {
             Self::Batched(per_round, noise) => {
-                let noises = numbers.iter().map(|&number| noise_of(number as usize, noise)).collect();
+                let noises = scorer.numbers().iter().map(|&number| noise_of(number as usize, noise)).collect();
                 batched_gradient(scorer, per_round, noises, watch)
             }
             Self::Magnitude(per_step) => {
-                let orders = orders(gradient_magnitudes(scorer));
+                let orders = orders(gradient_magnitudes(scorer)?);
                 mask_in_order(scorer, orders, per_step, watch)
             }
             Self::Integrated(steps, per_step) => {

@@ -7,7 +7,7 @@ use super::{CompileError, compile};
 use crate::arch;
 use crate::compiled_model::ModelWorkspace;
 use crate::graph::{Graph, Init, Op, Window};
-use crate::group_scorer::GroupScorer;
+use crate::group_scorer::{GroupScorer, ImageGroup};
 use crate::init::initial_tensors;
 use crate::input_dropout::Use;
 use crate::model_passes::{Group, ModelPasses};
@@ -227,14 +227,15 @@ fn scores_of_resnet20_have_the_bits_of_whole_passes() {
     let mut image = image(ImageShape { height: 32, width: 32, channels: 3 });
     let (mut workspace, mut whole) =
         (ModelWorkspace::new(&program.clone().into()), ModelWorkspace::new(&program.into()));
-    let mut scorer = NetworkScorer::new(&mut workspace, &image);
+    let shown = image.clone();
+    let mut scorer = NetworkScorer::new(&mut workspace, 0, &shown).unwrap();
     assert_eq!(scorer.features(), 1024);
-    assert_eq!(scorer.full().to_bits(), scorer.current().to_bits());
-    scorer.mask(40);
+    assert_eq!(scorer.full().to_bits(), scorer.current().unwrap().to_bits());
+    scorer.mask(40).unwrap();
     image[3 * 40..][..3].fill(0.0);
     let candidates = [0, 31, 500, 777, 1023, 39];
     let mut scores = [f32::NAN; 6];
-    scorer.candidates(&candidates, &mut scores);
+    scorer.candidates(&candidates, &mut scores).unwrap();
     for (pixel, score) in candidates.into_iter().zip(scores) {
         let mut masked = image.clone();
         masked[3 * pixel as usize..][..3].fill(0.0);
@@ -249,10 +250,10 @@ fn the_mask_gradient_points_where_masking_moves_the_score() {
     let image = image(ImageShape { height: 28, width: 28, channels: 1 });
     let mut passes = ModelPasses::new(&program(&graph, &tensors, Purpose::Gradients).into(), 1);
     let group = Group { purpose: Use::Selection, numbers: &[0] };
-    let mut scorer = GroupScorer::new(&mut passes, group, image.clone());
+    let mut scorer = GroupScorer::new(&mut passes, group, image.clone()).unwrap();
     scorer.mask(0, &[3, 100]);
     let (mut score, mut gradient) = ([f32::NAN], vec![f32::NAN; 784]);
-    scorer.gradients(&mut score, &mut gradient);
+    scorer.gradients(&mut score, &mut gradient).unwrap();
     // With input (1 - m) x, df/dm is minus x df/dinput.
     gradient.iter_mut().zip(&image).for_each(|(slope, value)| *slope *= -value);
     let ([score], class) = (score, scorer.predicted()[0]);

@@ -1,6 +1,7 @@
 //! Ensembles and input dropout against whole passes of their networks, one at a time.
 
 use candle_core::{Device, Tensor};
+use std::convert::Infallible;
 
 use super::*;
 use crate::batches::Samples;
@@ -198,22 +199,26 @@ impl Dense<'_> {
 }
 
 impl Scorer for Dense<'_> {
+    type Error = Infallible;
+
     fn features(&self) -> usize {
         SHAPE.pixels()
     }
 
-    fn current(&mut self) -> f32 {
-        self.score(&[])
+    fn current(&mut self) -> Result<f32, Infallible> {
+        Ok(self.score(&[]))
     }
 
-    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) {
+    fn candidates(&mut self, candidates: &[u32], scores: &mut [f32]) -> Result<(), Infallible> {
         for (candidate, score) in candidates.iter().zip(scores) {
             *score = self.score(&[*candidate]);
         }
+        Ok(())
     }
 
-    fn mask(&mut self, feature: u32) {
+    fn mask(&mut self, feature: u32) -> Result<(), Infallible> {
         self.masked.push(feature);
+        Ok(())
     }
 }
 
@@ -223,24 +228,24 @@ fn a_selection_agrees_with_whole_passes_at_every_step() {
     let mut workspace = workspace(&model);
     workspace.draw(Use::Selection, 2);
     let image = image();
-    let mut scorer = NetworkScorer::new(&mut workspace, &image);
+    let mut scorer = NetworkScorer::new(&mut workspace, 2, &image).unwrap();
     let selection = back_select(&mut scorer, watch_nothing).unwrap();
     let class = scorer.class();
     let mut dense = Dense { model: &model, masked: Vec::new(), class };
     let logits: Vec<f32> = reference(&model, Use::Selection, 2, &image).into_iter().map(|logit| logit as f32).collect();
     assert_eq!(argmax(&logits), class);
-    assert!((dense.current() - selection.full).abs() < 1e-5);
+    assert!((dense.current().unwrap() - selection.full).abs() < 1e-5);
     // Teacher-forced, as a tie within rounding may send two greedy paths apart.
     let mut left: Vec<u32> = (0..36).collect();
     for (&pixel, &value) in selection.order.iter().zip(&selection.values) {
         let mut scores = vec![0.0; left.len()];
-        dense.candidates(&left, &mut scores);
+        dense.candidates(&left, &mut scores).unwrap();
         let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let place = left.iter().position(|other| *other == pixel).unwrap();
         assert!((scores[place] - value).abs() < 1e-5, "{value} for {}", scores[place]);
         assert!(best - scores[place] < 1e-5, "{best} is above {}", scores[place]);
         left.remove(place);
-        dense.mask(pixel);
+        dense.mask(pixel).unwrap();
     }
 }
 
@@ -264,8 +269,9 @@ fn a_selection_that_stops_at_the_ceiling_is_the_exhaustive_one_to_the_bit() {
             let mut workspace = workspace(&model(networks.into_iter().map(sure).collect()));
             workspace.draw(Use::Selection, 2);
             let image = image();
-            let short = back_select(&mut NetworkScorer::new(&mut workspace, &image), watch_nothing).unwrap();
-            let mut whole = Exhaustive(NetworkScorer::new(&mut workspace, &image));
+            let short =
+                back_select(&mut NetworkScorer::new(&mut workspace, 2, &image).unwrap(), watch_nothing).unwrap();
+            let mut whole = Exhaustive(NetworkScorer::new(&mut workspace, 2, &image).unwrap());
             let whole = back_select(&mut whole, watch_nothing).unwrap();
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!((&short.order, bits(&short.values)), (&whole.order, bits(&whole.values)));
@@ -282,13 +288,13 @@ fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
     let (model, image) = (mixed(), image());
     let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &[1]).unwrap();
-    let mut device_scorer = DeviceScorer::new(&device, seen, &image, SHAPE).unwrap().in_batches_of(48);
+    let mut device_scorer = DeviceScorer::new(&device, seen, &[1], &image, SHAPE).unwrap().in_batches_of(48);
     let class = device_scorer.classes()[0];
     let mut scorer = Alone(&mut device_scorer);
-    scorer.mask(4);
+    scorer.mask(4).unwrap();
     let mut scores = [0.0; 36];
     let pixels: Vec<u32> = (0..36).collect();
-    scorer.candidates(&pixels, &mut scores);
+    scorer.candidates(&pixels, &mut scores).unwrap();
     for (&pixel, score) in pixels.iter().zip(scores) {
         let logits: Vec<f32> = reference(&model, Use::Selection, 1, &masked(&image, &[4, pixel]))
             .into_iter()
@@ -296,7 +302,6 @@ fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
             .collect();
         assert!((probability(&logits, class) - score).abs() < 1e-5, "pixel {pixel}");
     }
-    device_scorer.finish().unwrap();
 }
 
 #[test]

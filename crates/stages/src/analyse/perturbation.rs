@@ -3,18 +3,17 @@
 
 use serde::Serialize;
 
-use overinterp_artifacts::{Analysis, ImageSet, Model, Ranking, Series};
-use overinterp_nn::device_inference::DeviceInference;
-use overinterp_nn::group_scorer::GroupScorer;
-use overinterp_nn::inference::Inference;
+use overinterp_artifacts::{Analysis, Model, Ranking, Series};
+use overinterp_nn::group_scorer::ImageGroup;
+use overinterp_nn::inference::{GroupFinder, Wanted};
 use overinterp_nn::input_dropout::Use;
-use overinterp_nn::model_passes::Group;
-use overinterp_sis::{Perturbation, area_under, perturb};
+use overinterp_nn::unanswered::Unanswered;
+use overinterp_sis::{Halted, Perturbation, area_under, perturb};
 use overinterp_spec::{Bootstrap, Fraction, Metric};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::super::inference::Unanswered;
+use super::super::inference::{halted, open};
 use super::super::{DataSplit, Env};
 use super::estimate::{Estimate, Resampled};
 use super::{go_on, labels, shares};
@@ -49,7 +48,7 @@ impl Stage<Env> for AnalysePerturbation {
     fn run(&self, context: &Context<'_, Env>) -> Result<Analysis, StageError> {
         let (images, model) = (self.images.load(context)?, context.load(&self.model)?);
         let counts = counts(&self.fractions, images.shape.pixels());
-        let asked = Asked::new(&model, &images, context)?;
+        let inference = open(context, &model, &images, Wanted::Scores)?;
         let mut found = Found::new(&counts, images.shape.pixels());
         for (done, key) in self.rankings.iter().enumerate() {
             let ranking = context.load(key)?;
@@ -61,7 +60,11 @@ impl Stage<Env> for AnalysePerturbation {
             for first in (0..ranking.len()).step_by(TOGETHER) {
                 go_on(context)?;
                 let shard = first..(first + TOGETHER).min(ranking.len());
-                for perturbation in asked.perturb(&ranking, shard.clone(), &counts)? {
+                let images = ranking.first() + shard.start..ranking.first() + shard.end;
+                let finder = Perturbing { ranking: &ranking, counts: &counts };
+                // Input dropout keeps of each what it keeps in an evaluation, which is not what a selection saw.
+                let perturbed = inference.find_in_groups(images, Use::Evaluation, &finder).map_err(halted)?;
+                for perturbation in perturbed {
                     found.add(&perturbation);
                 }
                 context.progress("images", done * ranking.len() + shard.end, self.rankings.len() * ranking.len());
@@ -80,57 +83,20 @@ fn counts(fractions: &[Fraction], pixels: usize) -> Vec<usize> {
     counts
 }
 
-/// The model at work.
-enum Asked<'a> {
-    /// On the CPU, some images a thread.
-    Cpu(Inference<'a>),
-    /// Elsewhere, all images of a group at once.
-    Device(DeviceInference<'a>),
+/// Finds f along a ranking's orders.
+struct Perturbing<'a> {
+    ranking: &'a Ranking,
+    counts: &'a [usize],
 }
 
-impl<'a> Asked<'a> {
-    fn new(model: &Model, images: &'a ImageSet, context: &Context<'_, Env>) -> Result<Self, StageError> {
-        let device = &context.env().device;
-        if device.is_cpu() {
-            Inference::for_scores(model, images).map(Self::Cpu).map_err(StageError::failed)
-        } else {
-            DeviceInference::new(model, images, device).map(Self::Device).map_err(StageError::failed)
-        }
-    }
+impl GroupFinder for Perturbing<'_> {
+    type Found = Perturbation;
 
-    /// Some of a shard's images. Input dropout keeps of each what it keeps in an evaluation, which is not what a
-    /// selection saw.
-    fn perturb(
-        &self,
-        ranking: &Ranking,
-        places: std::ops::Range<usize>,
-        counts: &[usize],
-    ) -> Result<Vec<Perturbation>, Unanswered> {
-        let first = ranking.first();
-        let orders = |numbers: &[u32]| -> Vec<&[u32]> {
-            numbers.iter().map(|&number| ranking.order(number as usize - first)).collect()
-        };
-        let indexes = first + places.start..first + places.end;
-        match self {
-            Self::Cpu(inference) => inference.for_groups(indexes, |passes, numbers, images| {
-                let group = Group { purpose: Use::Evaluation, numbers };
-                let mut scorer = GroupScorer::new(passes, group, images);
-                let found = perturb(&mut scorer, &orders(numbers), counts);
-                scorer.check()?;
-                Ok(found)
-            }),
-            Self::Device(inference) => {
-                let of_group = |numbers: Vec<u32>| -> Result<Vec<Perturbation>, Unanswered> {
-                    let mut scorer = inference.group(Use::Evaluation, &numbers).map_err(StageError::failed)?;
-                    let found = perturb(&mut scorer, &orders(&numbers), counts);
-                    scorer.check(&numbers)?;
-                    scorer.finish().map_err(StageError::failed)?;
-                    Ok(found)
-                };
-                let groups: Result<Vec<_>, _> = inference.groups(indexes).map(of_group).collect();
-                Ok(groups?.into_iter().flatten().collect())
-            }
-        }
+    fn of_group<S: ImageGroup>(&self, scorer: &mut S) -> Result<Vec<Perturbation>, Halted<Unanswered>> {
+        let first = self.ranking.first();
+        let orders = scorer.numbers().iter().map(|&number| self.ranking.order(number as usize - first));
+        let orders: Vec<&[u32]> = orders.collect();
+        Ok(perturb(scorer, &orders, self.counts)?)
     }
 }
 
