@@ -11,13 +11,13 @@ use std::time::Instant;
 use overinterp_kernels::engine::{Program, Purpose};
 use overinterp_kernels::isa::Isa;
 use overinterp_nn::arch;
-use overinterp_nn::compile::compile;
-use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
-use overinterp_nn::group_scorer::GroupScorer;
+use overinterp_nn::cpu::compile::compile;
+use overinterp_nn::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::group_scorer::GroupScorer;
+use overinterp_nn::cpu::model_passes::{Group, ModelPasses};
+use overinterp_nn::cpu::scorer::NetworkScorer;
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::input_dropout::Use;
-use overinterp_nn::model_passes::{Group, ModelPasses};
-use overinterp_nn::scorer::NetworkScorer;
 use overinterp_sis::{CurveScorer, GradientScorer, Scorer};
 use overinterp_spec::{Arch, ImageShape, Seed};
 

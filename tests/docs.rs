@@ -100,6 +100,23 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn files_that_are_named_are_there() {
+    let mut named = 0;
+    for page in pages().into_iter().filter(|page| page.parent().is_some_and(|folder| folder.ends_with("docs"))) {
+        let text = fs::read_to_string(&page).unwrap();
+        let outside_blocks: String = text.split("```").step_by(2).collect();
+        for span in outside_blocks.split('`').skip(1).step_by(2) {
+            let starts = ["crates/", "src/", "tests/", "benches/", "scripts/", "experiments/", ".ci/"];
+            if starts.iter().any(|start| span.starts_with(start)) && !span.contains([' ', '*', '<']) {
+                assert!(root().join(span).exists(), "{}: {span} is not there", page.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 40, "only {named} were found");
+}
+
+#[test]
 fn the_book_has_every_page_and_leads_nowhere_else() {
     let docs = root().join("docs");
     let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();

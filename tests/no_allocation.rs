@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 use overinterp_artifacts::{Model, Network};
 use overinterp_kernels::engine::Purpose;
 use overinterp_nn::arch;
-use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::scorer::NetworkScorer;
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::input_dropout::Use;
-use overinterp_nn::scorer::NetworkScorer;
 use overinterp_sis::back_select;
 use overinterp_spec::{Arch, Fraction, ImageShape, Normalise, Seed, SeededDropout};
 

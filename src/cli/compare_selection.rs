@@ -15,8 +15,7 @@ use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds::{ImportSelection, Settings};
 use overinterp_nn::agreement::{ComparedImage, Reference, Worst};
 use overinterp_nn::inference::{Inference, Wanted};
-use overinterp_nn::unanswered::Unanswered;
-use overinterp_sis::Halted;
+use overinterp_nn::unanswered::{Halted, Unanswered};
 use overinterp_spec::{Cell, DataSource, Selection, Split};
 use overinterp_workflow::cancel::Cancel;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::pipeline::{Outcome, Results};
 use overinterp_artifacts::{Evaluation, ImageSet, SisSet, Subsets, UnreadableImage};
 use overinterp_config::Experiment;
-use overinterp_nn::appearance::picture;
+use overinterp_nn::images::appearance::picture;
 use overinterp_report::drawing::Drawing;
 use overinterp_report::figure::{Block, Content, DrawnFigure, Original, PictureRow, Subset, draw, picture_scale};
 use overinterp_spec::{Cell, FigureKind, PicturedStage};

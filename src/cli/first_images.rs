@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::pipeline::model_number;
 use overinterp_artifacts::{Effort, Model, Network};
 use overinterp_nn::exact::{FirstImagesError, first_images};
-use overinterp_sis::Halted;
+use overinterp_nn::unanswered::Halted;
 use overinterp_spec::{Activity, Cell, Rates, Work};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::{Key, StepKey};

@@ -10,7 +10,7 @@ use overinterp_artifacts::{ImageSet, Subsets};
 use overinterp_config::LONGEST_OF_A_FILE;
 use overinterp_config::kinds::{Mask, Settings};
 use overinterp_data::study::{KeyRow, Picture, fingerprint, pictures, write_key, write_sheet};
-use overinterp_nn::appearance::picture;
+use overinterp_nn::images::appearance::picture;
 use overinterp_report::drawing::{Drawing, Panel, Shown};
 use overinterp_spec::{Cell, Fraction, Keep, Split};
 

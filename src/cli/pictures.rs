@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use overinterp_artifacts::{ImageSet, SisSet, Subsets, UnreadableImage};
-use overinterp_nn::appearance::picture;
+use overinterp_nn::images::appearance::picture;
 use overinterp_report::drawing::{Drawing, Panel, Shown};
 use overinterp_spec::{Cell, ImageShape};
 

@@ -7,10 +7,10 @@ use std::fs;
 use image::GrayImage;
 use overinterp_artifacts::{Collections, ImageSet, Model, Ranking};
 use overinterp_kernels::engine::Purpose;
-use overinterp_nn::batches::{Levels, Samples};
-use overinterp_nn::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::scorer::{argmax, predict, probability};
+use overinterp_nn::images::batches::{Levels, Samples};
 use overinterp_nn::input_dropout::Use;
-use overinterp_nn::scorer::{argmax, predict, probability};
 use overinterp_workflow::stage::Artifact;
 use serde_json::Value;
 

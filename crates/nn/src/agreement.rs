@@ -2,10 +2,10 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::device_scorer::DeviceScorer;
-use super::inference::{Finder, Inference};
-use super::scorer::NetworkScorer;
-use super::unanswered::Unanswered;
+use crate::cpu::scorer::NetworkScorer;
+use crate::gpu::scorer::DeviceScorer;
+use crate::inference::{Finder, Inference};
+use crate::unanswered::Unanswered;
 pub use overinterp_sis::{Agreement, Reference, Worst};
 use overinterp_sis::{Alone, Halted, Step, agreement};
 

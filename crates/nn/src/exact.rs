@@ -5,10 +5,10 @@ use std::ops::{ControlFlow, Range};
 
 use candle_core::Device;
 
-use super::device_scorer::DeviceScorer;
-use super::inference::{Finder, Inference, InferenceError, Wanted};
-use super::scorer::NetworkScorer;
-use super::unanswered::Unanswered;
+use crate::cpu::scorer::NetworkScorer;
+use crate::gpu::scorer::DeviceScorer;
+use crate::inference::{Finder, Inference, InferenceError, Wanted};
+use crate::unanswered::Unanswered;
 use overinterp_artifacts::{Effort, ImageSet, Model};
 use overinterp_sis::{BackSelection, Halted, Step, back_select, back_select_in_lockstep};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::Graph;
+use crate::graph::Graph;
 use overinterp_artifacts::ParameterTensor;
 use overinterp_spec::ImageShape;
 

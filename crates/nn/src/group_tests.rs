@@ -2,14 +2,15 @@
 
 use candle_core::Device;
 
-use super::compiled_model::{CompiledModel, ModelWorkspace};
-use super::device_group::DeviceGroup;
-use super::device_model::DeviceModel;
-use super::group_scorer::{GroupScorer, ImageGroup};
-use super::input_dropout::Use;
-use super::model_passes::{Group, ModelPasses};
-use super::scorer::{predict, probability};
-use super::{arch, formula};
+use crate::arch;
+use crate::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use crate::cpu::group_scorer::{GroupScorer, ImageGroup};
+use crate::cpu::model_passes::{Group, ModelPasses};
+use crate::cpu::scorer::{predict, probability};
+use crate::formula;
+use crate::gpu::group_scorer::DeviceGroup;
+use crate::gpu::model::DeviceModel;
+use crate::input_dropout::Use;
 use overinterp_artifacts::{Model, Network};
 use overinterp_kernels::engine::Purpose;
 use overinterp_sis::{
@@ -110,7 +111,7 @@ fn a_pixel_that_every_sample_has_dropped_has_no_gradient() {
         let mut seen = [false; SHAPE.pixels()];
         for sample in 0..3 {
             let mut kept = [false; SHAPE.pixels()];
-            super::input_dropout::draw(dropout, Use::Selection, sample, number as usize, &mut kept);
+            crate::input_dropout::draw(dropout, Use::Selection, sample, number as usize, &mut kept);
             seen.iter_mut().zip(kept).for_each(|(seen, kept)| *seen |= kept);
         }
         for (seen, slopes) in seen.iter().zip(gradient.chunks_exact(3)) {

@@ -7,17 +7,17 @@ use std::ops::Range;
 
 use candle_core::Device;
 
-use super::batches::SamplesError;
-use super::compiled_model::CompileModelError;
-use super::cpu_inference::CpuInference;
-use super::device_inference::DeviceInference;
-use super::device_model::DeviceModelError;
-use super::device_scorer::DeviceScorer;
-use super::group_scorer::{GroupScorer, ImageGroup};
-use super::input_dropout::Use;
-use super::model_passes::Group;
-use super::scorer::NetworkScorer;
-use super::unanswered::Unanswered;
+use crate::cpu::compiled_model::CompileModelError;
+use crate::cpu::group_scorer::{GroupScorer, ImageGroup};
+use crate::cpu::inference::CpuInference;
+use crate::cpu::model_passes::Group;
+use crate::cpu::scorer::NetworkScorer;
+use crate::gpu::inference::DeviceInference;
+use crate::gpu::model::DeviceModelError;
+use crate::gpu::scorer::DeviceScorer;
+use crate::images::batches::SamplesError;
+use crate::input_dropout::Use;
+use crate::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model};
 use overinterp_kernels::engine::Purpose;
 use overinterp_sis::Halted;

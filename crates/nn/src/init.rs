@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::rand_core::Rng;
 
-use super::graph::{Graph, Init};
+use crate::graph::{Graph, Init};
 use overinterp_artifacts::ParameterTensor;
 use overinterp_spec::Seed;
 
@@ -12,7 +12,7 @@ use overinterp_spec::Seed;
 /// depend on which other layers there are.
 #[must_use]
 pub fn initial_tensors(graph: &Graph, seed: Seed) -> BTreeMap<String, ParameterTensor> {
-    let start = |parameter: &super::graph::Parameter| {
+    let start = |parameter: &crate::graph::Parameter| {
         let mut stream = seed.stream(&format!("init {}", parameter.name), 0);
         let values = parameter.shape.iter().product();
         let data = draw(parameter.init, values, &mut stream);

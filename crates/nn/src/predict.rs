@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::batches::{Levels, Samples, SamplesError};
-use super::compiled_model::{CompileModelError, CompiledModel};
-use super::device_model::{DeviceModel, DeviceModelError};
-use super::finite::{NotFinite, first_not_finite};
-use super::input_dropout::Use;
-use super::model_passes::{Group, ModelPasses};
-use super::observer::Observer;
-use super::pool::Pool;
-use super::scorer::{argmax, probabilities, probability};
-use super::views::Views;
+use crate::cpu::compiled_model::{CompileModelError, CompiledModel};
+use crate::cpu::model_passes::{Group, ModelPasses};
+use crate::cpu::pool::Pool;
+use crate::cpu::scorer::{argmax, probabilities, probability};
+use crate::finite::{NotFinite, first_not_finite};
+use crate::gpu::model::{DeviceModel, DeviceModelError};
+use crate::images::batches::{Levels, Samples, SamplesError};
+use crate::images::views::Views;
+use crate::input_dropout::Use;
+use crate::observer::Observer;
 use overinterp_artifacts::{Model, Predictions};
 use overinterp_kernels::engine::Purpose;
 use overinterp_spec::ImageShape;
@@ -281,8 +281,9 @@ pub fn accuracy(predictions: &Predictions) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch;
+    use crate::init;
     use crate::observer::Unobserved;
-    use crate::{arch, init};
     use overinterp_artifacts::{ImageSet, Network, Pixels, Subsets};
     use overinterp_spec::{Arch, Normalise, Seed};
 

@@ -1,8 +1,8 @@
 //! Temperature scaling: one number by which a model's logits are divided, so that its confidence is that of the share of
 //! images which it classifies as labelled (Guo et al. 2017, section 4.2).
 
-use super::arch::{self, ArchError};
-use super::graph::Op;
+use crate::arch::{self, ArchError};
+use crate::graph::Op;
 use overinterp_artifacts::{Model, Network};
 
 /// Steps of halving that reach the precision of a number.
@@ -154,8 +154,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::batches::Samples;
     use crate::formula;
+    use crate::images::batches::Samples;
     use crate::observer::Unobserved;
     use crate::predict;
     use overinterp_artifacts::ImageSet;

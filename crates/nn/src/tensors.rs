@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use super::graph::{Graph, Parameter};
+use crate::graph::{Graph, Parameter};
 use overinterp_artifacts::ParameterTensor;
 
 /// Why some tensors are not the weights of a graph.
@@ -51,7 +51,8 @@ pub(super) fn download(tensor: &Tensor) -> candle_core::Result<ParameterTensor> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{arch, init};
+    use crate::arch;
+    use crate::init;
     use overinterp_spec::{Arch, ImageShape, Seed};
 
     #[test]

@@ -1,7 +1,8 @@
 //! Why a model does not answer.
 
-use super::batches::SamplesError;
-use super::finite::NotFinite;
+use crate::finite::NotFinite;
+use crate::images::batches::SamplesError;
+pub use overinterp_sis::Halted;
 
 /// Why a model does not answer about images.
 #[derive(Debug, thiserror::Error)]

@@ -4,20 +4,22 @@ use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 
-use super::batches::{Levels, Samples};
-use super::compiled_model::{CompiledModel, ModelWorkspace};
-use super::cpu_inference::CpuInference;
-use super::device_inference::DeviceInference;
-use super::evaluation::EvaluationNetwork;
-use super::finite::NotFinite;
-use super::group_scorer::{GroupScorer, ImageGroup};
-use super::inference::{Inference, Wanted};
-use super::input_dropout::{Use, draw};
-use super::model_passes::{Group, ModelPasses};
-use super::observer::Unobserved;
-use super::scorer::{NetworkScorer, probability};
-use super::unanswered::Unanswered;
-use super::{arch, formula, predict};
+use crate::arch;
+use crate::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use crate::cpu::group_scorer::{GroupScorer, ImageGroup};
+use crate::cpu::inference::CpuInference;
+use crate::cpu::model_passes::{Group, ModelPasses};
+use crate::cpu::scorer::{NetworkScorer, probability};
+use crate::finite::NotFinite;
+use crate::formula;
+use crate::gpu::evaluation::EvaluationNetwork;
+use crate::gpu::inference::DeviceInference;
+use crate::images::batches::{Levels, Samples};
+use crate::inference::{Inference, Wanted};
+use crate::input_dropout::{Use, draw};
+use crate::observer::Unobserved;
+use crate::predict;
+use crate::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model, Network, Subsets};
 use overinterp_kernels::engine::Purpose;
 use overinterp_sis::{

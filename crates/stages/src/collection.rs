@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
-use overinterp_nn::device_scorer::DeviceScorer;
+use overinterp_nn::cpu::scorer::NetworkScorer;
 use overinterp_nn::exact::noted;
+use overinterp_nn::gpu::scorer::DeviceScorer;
 use overinterp_nn::inference::{Finder, Wanted};
-use overinterp_nn::scorer::NetworkScorer;
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{Collection, Ending, Halted, Member, collection, collections_in_lockstep};
 use overinterp_workflow::key::{Key, StepKey};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{Evaluation, Model};
-use overinterp_nn::batches::Samples;
+use overinterp_nn::images::batches::Samples;
 use overinterp_nn::predict::predict;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use overinterp_artifacts::{AnsweredPicture, HumanAnswers, ImageSet, Subsets};
 use overinterp_data::study::{AnswerRow, KeyRow, StudyError, fingerprint, read_key, read_sheet};
-use overinterp_nn::appearance::picture;
+use overinterp_nn::images::appearance::picture;
 use overinterp_spec::Fraction;
 use overinterp_workflow::key::StepKey;
 use overinterp_workflow::stage::{Context, Stage, StageError};

@@ -268,7 +268,7 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::*;
-    use overinterp_nn::evaluation::EvaluationNetwork;
+    use overinterp_nn::gpu::evaluation::EvaluationNetwork;
     use overinterp_nn::init::initial_tensors;
     use overinterp_spec::Seed;
 

@@ -12,12 +12,12 @@ use overinterp_artifacts::{Curve, ImageSet, Model, Pixels, Ranking, Subsets};
 use overinterp_checkpoint::{
     CheckpointError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
 };
-use overinterp_nn::batches::Samples;
-use overinterp_nn::device_scorer::DeviceScorer;
+use overinterp_nn::cpu::scorer::{NetworkScorer, probability};
 use overinterp_nn::finite::NotFinite;
+use overinterp_nn::gpu::scorer::DeviceScorer;
+use overinterp_nn::images::batches::Samples;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
-use overinterp_nn::scorer::{NetworkScorer, probability};
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::Halted;
 use overinterp_spec::Selection;

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use overinterp_artifacts::{Curve, Model, Ranking};
+use overinterp_nn::cpu::group_scorer::ImageGroup;
 use overinterp_nn::exact::{Selected, noted};
-use overinterp_nn::group_scorer::ImageGroup;
 use overinterp_nn::inference::{GroupFinder, Inference, Wanted};
 use overinterp_nn::input_dropout::Use;
 use overinterp_nn::unanswered::Unanswered;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use overinterp_artifacts::{Analysis, ImageSet, Model, Number, Pixels, ReadImages, UnreadableImage};
-use overinterp_nn::batches::Samples;
+use overinterp_nn::images::batches::Samples;
 use overinterp_nn::predict::logits;
 use overinterp_nn::temperature::{fit, scale};
 use overinterp_spec::Metric;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use overinterp_artifacts::Model;
-use overinterp_nn::batches::Samples;
-use overinterp_nn::fit::{Every, FitError, FitInput, fit};
+use overinterp_nn::images::batches::Samples;
+use overinterp_nn::train::fit::{Every, FitError, FitInput, fit};
 use overinterp_spec::{Arch, Normalise, Recipe, Seed};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};

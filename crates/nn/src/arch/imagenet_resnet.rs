@@ -90,11 +90,11 @@ mod tests {
     use candle_transformers::models::resnet;
 
     use super::*;
-    use crate::compile::compile;
-    use crate::compiled_model::ModelWorkspace;
-    use crate::evaluation::EvaluationNetwork;
+    use crate::cpu::compile::compile;
+    use crate::cpu::compiled_model::ModelWorkspace;
+    use crate::cpu::scorer::predict;
     use crate::formula;
-    use crate::scorer::predict;
+    use crate::gpu::evaluation::EvaluationNetwork;
     use overinterp_kernels::engine::Purpose;
     use overinterp_kernels::isa::Isa;
 

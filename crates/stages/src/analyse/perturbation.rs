@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{Analysis, Model, Ranking, Series};
-use overinterp_nn::group_scorer::ImageGroup;
+use overinterp_nn::cpu::group_scorer::ImageGroup;
 use overinterp_nn::inference::{GroupFinder, Wanted};
 use overinterp_nn::input_dropout::Use;
 use overinterp_nn::unanswered::Unanswered;
