@@ -36,19 +36,24 @@ use models::Normalised;
 use select::RankedSplit;
 use work::Workload;
 
+/// Why something that an experiment names cannot be used: where it was looked for, and how to get it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Absent(pub String);
+
 /// What planning needs to know of the files that an experiment names.
 pub trait Files {
     /// What a split of a data set is known by.
     ///
     /// # Errors
     /// When it cannot be used: where it was looked for, and how to get it.
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String>;
+    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent>;
 
     /// The BLAKE3 of a file, in hexadecimal.
     ///
     /// # Errors
     /// When it cannot be read, or is no file of that kind.
-    fn file(&self, kind: FileKind, path: &Path) -> Result<String, String>;
+    fn file(&self, kind: FileKind, path: &Path) -> Result<String, Absent>;
 
     /// How the network of a model file by this program normalises images; none where the file does not record it.
     fn normalise(&self, path: &Path) -> Option<Normalise>;
@@ -57,7 +62,7 @@ pub trait Files {
     ///
     /// # Errors
     /// When it cannot be read, or images have no file or two.
-    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String>;
+    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent>;
 }
 
 /// What a split is known by.
@@ -304,7 +309,7 @@ impl<'a> Planner<'a> {
         let named = [(FileKind::Answers, answers), (FileKind::AnswerKey, key)];
         let [answers_hash, key_hash] = named.map(|(kind, file)| match self.files.file(kind, file) {
             Ok(hash) => hash,
-            Err(why) => {
+            Err(Absent(why)) => {
                 let make = format!("`overinterp export FILE {} --human-study DIR` makes a sheet and a key", mask.stage);
                 absent.get_or_insert_with(|| format!("{why} ({make})"));
                 format!("absent: {}", file.display())

@@ -77,7 +77,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// `nn` of `crates/nn/src/graph.rs`, `cli` of `src/cli/run.rs`.
+/// `nn` of `crates/nn/src/graph.rs`, `cli` of `src/cli/verbs/run.rs`.
 fn room(path: &Path) -> String {
     let stem = path.with_extension("");
     let names: Vec<&str> = stem.iter().map(|name| name.to_str().unwrap()).collect();

@@ -14,15 +14,15 @@ use overinterp_workflow::stage::Artifact;
 use overinterp_workflow::store::{Damage, Lookup, Record, StoreError};
 use overinterp_workflow::view::View;
 
-use super::failure::{Failure, Status, chain};
-use super::session::Session;
+use crate::cli::failure::{Failure, Kind, Status, chain};
+use crate::cli::session::Session;
 
 /// What mends an entry that stays where it is.
-pub(super) const REPAIR: &str = "`overinterp run` sets it aside and computes it again";
+pub(crate) const REPAIR: &str = "`overinterp run` sets it aside and computes it again";
 
 /// Names entries that a look at a whole cache found damaged, each with what becomes of it, and those that it could not
 /// read, and says with what the verb ends.
-pub(super) fn name(damaged: &[Damage], unread: &[Damage], fate: impl Fn(&Damage) -> String) -> Status {
+pub(crate) fn name(damaged: &[Damage], unread: &[Damage], fate: impl Fn(&Damage) -> String) -> Status {
     for found in damaged {
         say(&found.entry, &found.damage, &fate(found));
     }
@@ -38,7 +38,7 @@ fn say(entry: &str, damage: &str, fate: &str) {
 
 /// The damaged entries that a verb has met.
 #[derive(Debug, Default)]
-pub(super) struct Damaged(Mutex<BTreeSet<StepKey>>);
+pub(crate) struct Damaged(Mutex<BTreeSet<StepKey>>);
 
 impl Damaged {
     /// Their keys.
@@ -103,6 +103,12 @@ impl Session {
     pub fn ended(&self, status: Status) -> Status {
         let damaged = !self.damaged_entries.entries().is_empty() || !self.damaged.is_empty();
         if damaged && matches!(status, Status::Success | Status::Usage) { Status::Stage } else { status }
+    }
+
+    /// A failure that damage may be behind: it ends as damage does, if some was met.
+    pub fn worsened(&self, mut failure: Failure) -> Failure {
+        failure.kind = if self.ended(failure.kind.status()) == Status::Stage { Kind::Stage } else { failure.kind };
+        failure
     }
 
     fn unless_damaged<T>(&self, key: &StepKey, found: Result<T, StoreError>) -> Result<Option<T>, Failure> {

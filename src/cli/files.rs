@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::pipeline::{Files, SplitFacts};
+use crate::pipeline::{Absent, Files, SplitFacts};
 use overinterp_artifacts::recorded_in;
 use overinterp_checkpoint::SelectionNames;
 use overinterp_data::{Content, Library, Provenance, normalise_of};
@@ -14,11 +15,11 @@ use overinterp_foreign::bounded;
 use overinterp_spec::{DataSource, Normalise, Split};
 use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
-use super::failure::chain;
-use super::text;
+use crate::cli::failure::chain;
+use crate::cli::screen::text;
 
 /// Answers from the data library, and remembers whether something was there but could not be used.
-pub(super) struct KnownFiles<'a> {
+pub(crate) struct KnownFiles<'a> {
     library: &'a Library,
     damaged: RefCell<Vec<String>>,
     origins: RefCell<Origins>,
@@ -26,19 +27,19 @@ pub(super) struct KnownFiles<'a> {
 }
 
 /// What each half of a data set is known by, of those that were asked for, by the data set's [`full_name`].
-pub(super) type Contents = BTreeMap<(String, Split), Content>;
+pub(crate) type Contents = BTreeMap<(String, Split), Content>;
 
 /// A data set's name with the values of the axes that it mentions.
-pub(super) fn full_name(source: &DataSource) -> String {
+pub(crate) fn full_name(source: &DataSource) -> String {
     format!("{}{}", source.name, text::cell(&source.cell))
 }
 
 /// Where the images of each data set come from, by its name.
-pub(super) type Origins = BTreeMap<String, Origin>;
+pub(crate) type Origins = BTreeMap<String, Origin>;
 
 /// Where images come from.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// Of the split that is furthest from what was published, which speaks for both.
     pub provenance: Provenance,
     /// Files of each split that were left out because they do not decode.
@@ -51,15 +52,20 @@ pub(super) struct Origin {
 ///
 /// # Errors
 /// When the data cannot be used, or do not tell their images apart.
-pub(super) fn selection_names(library: &Library, source: &DataSource, split: Split) -> Result<SelectionNames, String> {
-    let files = library.image_files(source, split).map_err(|error| chain(&error))?;
-    SelectionNames::of(files.as_deref()).map_err(|error| chain(&error))
+pub(crate) fn selection_names(library: &Library, source: &DataSource, split: Split) -> Result<SelectionNames, Absent> {
+    let files = library.image_files(source, split).map_err(|error| absent(&error))?;
+    SelectionNames::of(files.as_deref()).map_err(|error| absent(&error))
+}
+
+fn absent(error: &dyn Error) -> Absent {
+    Absent(chain(error))
 }
 
 /// The BLAKE3 of a file that an experiment names.
-fn hash_named(kind: FileKind, path: &Path) -> Result<String, String> {
-    hash_file(path, kind)
-        .map_err(|error| format!("cannot read the {kind} {}: {error}; put it there or change its path", path.display()))
+fn hash_named(kind: FileKind, path: &Path) -> Result<String, Absent> {
+    hash_file(path, kind).map_err(|error| {
+        Absent(format!("cannot read the {kind} {}: {error}; put it there or change its path", path.display()))
+    })
 }
 
 impl<'a> KnownFiles<'a> {
@@ -74,7 +80,7 @@ impl<'a> KnownFiles<'a> {
 }
 
 impl Files for KnownFiles<'_> {
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
+    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent> {
         match self.library.content(source, split) {
             Ok(content) => {
                 self.contents.borrow_mut().insert((full_name(source), split), content);
@@ -99,12 +105,12 @@ impl Files for KnownFiles<'_> {
                 if !error.is_missing() && !error.is_mistake() && !damaged.contains(&message) {
                     damaged.push(message.clone());
                 }
-                Err(message)
+                Err(Absent(message))
             }
         }
     }
 
-    fn file(&self, kind: FileKind, path: &Path) -> Result<String, String> {
+    fn file(&self, kind: FileKind, path: &Path) -> Result<String, Absent> {
         hash_named(kind, path)
     }
 
@@ -112,7 +118,7 @@ impl Files for KnownFiles<'_> {
         recorded_in(path)?.normalise
     }
 
-    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, String> {
+    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
         if path.is_file() {
             let hash = self.file(FileKind::PackedSelections, path)?;
             return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
@@ -120,14 +126,15 @@ impl Files for KnownFiles<'_> {
         if !path.is_dir() {
             let what = bounded::stranger(path).map_or_else(String::new, |what| format!(" but {what}"));
             let path = path.display();
-            return Err(format!("there is no folder and no packed file of selections at {path}{what}: put them there"));
+            let why = format!("there is no folder and no packed file of selections at {path}{what}: put them there");
+            return Err(Absent(why));
         }
         let names = selection_names(self.library, &split.source, split.split)?;
-        let paths = names.list(path, count).map_err(|error| chain(&error))?;
+        let paths = names.list(path, count).map_err(|error| absent(&error))?;
         let hashed = paths.into_par_iter().map(|path| {
             let hash = hash_named(FileKind::Selection, &path)?;
             Ok(HashedFile { path, hash })
         });
-        hashed.collect::<Result<Vec<_>, String>>().map(SelectionFiles::Single)
+        hashed.collect::<Result<Vec<_>, Absent>>().map(SelectionFiles::Single)
     }
 }

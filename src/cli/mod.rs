@@ -4,51 +4,28 @@
 //! compact object a line.
 
 #[macro_use]
-mod output;
+mod screen;
 
 mod args;
-mod authors;
-mod bench;
-mod cache;
-mod compare_selection;
-mod contents;
+mod cell;
 mod damage;
-mod data;
-mod doctor;
-mod drawings;
-mod explain;
-mod export;
+mod exports;
 mod failure;
-mod figures;
 mod files;
-mod first_images;
-mod human_study;
-mod interrupt;
-mod json;
-mod leftovers;
-mod measure;
-mod memo;
-mod pictures;
-mod plan;
-mod preprocessed;
-mod probabilities;
-mod progress;
-mod rates;
-mod remaining;
-mod report;
-mod results;
-mod run;
+mod forecast;
+mod gathering;
 mod session;
-mod show;
-mod terminal;
-mod text;
-mod writing;
+mod verbs;
 
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Verb};
 use failure::Failure;
 pub use failure::Status;
+use screen::{interrupt, output, terminal};
+use verbs::{
+    bench, cache, compare_selection, completions, data, doctor, explain, export, plan, report, results, run, show,
+};
 
 /// All that may be typed, which a page of the docs is made of.
 #[must_use]
@@ -84,7 +61,8 @@ pub fn main() -> Status {
     let done = start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb));
     match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
-        Err(Failure { status, message }) => {
+        Err(failure) => {
+            let (status, message) = (failure.kind.status(), failure.to_string());
             // Problems of an experiment come with their own heading and colours.
             if message.starts_with("\u{1b}[") {
                 output::to_stderr_coloured(&message);
@@ -150,12 +128,7 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Cache(arguments) => cache::run(arguments.verb),
         Verb::Data(arguments) => data::run(arguments.verb),
-        Verb::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "overinterp", &mut script);
-            out!("{}", String::from_utf8_lossy(&script));
-            Ok(Status::Success)
-        }
+        Verb::Completions(arguments) => Ok(completions::run(&arguments)),
     }
 }
 

@@ -13,13 +13,13 @@ use overinterp_nn::rates::{model_of_processor, processor};
 use overinterp_stages::Env;
 use overinterp_workflow::store::{Maker, Store};
 
-use super::args::{ExperimentArguments, MachineArguments};
-use super::damage::Damaged;
-use super::failure::{Failure, Status};
-use super::files::{Contents, KnownFiles, Origins};
+use crate::cli::args::{ExperimentArguments, MachineArguments};
+use crate::cli::damage::Damaged;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::files::{Contents, KnownFiles, Origins};
 
 /// Experiments, planned.
-pub(super) struct Session {
+pub(crate) struct Session {
     pub experiments: Vec<Experiment>,
     pub planned: Planned,
     pub store: Store,
@@ -37,7 +37,7 @@ pub(super) struct Session {
 
 /// What is done where there is no cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WithoutCache {
+pub(crate) enum WithoutCache {
     /// One is made.
     Make,
     /// Nothing: who only reads, and perhaps mistyped its name, leaves no trace.
@@ -92,8 +92,8 @@ impl Session {
 }
 
 /// Reads experiment files, or reports every problem of every one of them.
-pub(super) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment>, Failure> {
-    let look = if super::terminal::colours() { Look::Coloured } else { Look::Plain };
+pub(crate) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment>, Failure> {
+    let look = if crate::cli::screen::terminal::colours() { Look::Coloured } else { Look::Plain };
     let mut experiments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
@@ -106,7 +106,7 @@ pub(super) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment
 }
 
 /// Checks that every stage of `wanted` is one of `experiments`.
-pub(super) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> =
         experiments.iter().flat_map(|experiment| &experiment.stages).map(|stage| stage.name.as_str()).collect();
     match wanted.iter().find(|stage| !known.contains(&stage.as_str())) {
@@ -115,13 +115,13 @@ pub(super) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Res
             let data = || experiments.iter().flat_map(|experiment| &experiment.data);
             let is_data = data().any(|source| stage.split('.').next() == Some(&source.name));
             let which = if is_data { ", it is the name of a data set" } else { "" };
-            Err(Failure::usage(format!("there is no stage `{stage}`{which}: {}", suggestion(stage, &known))))
+            Err(Failure::usage(format!("there is no stage `{stage}`{which}")).hint(suggestion(stage, &known)))
         }
     }
 }
 
 /// The data sets, with what is remembered of them beside the cache's steps.
-pub(super) fn library(cache: &Path, without_cache: WithoutCache) -> Library {
+pub(crate) fn library(cache: &Path, without_cache: WithoutCache) -> Library {
     let beside = cache.join("v1");
     let remembers = without_cache == WithoutCache::Make || beside.is_dir();
     Library::new(remembers.then(|| beside.join("data-index.json")))
@@ -131,19 +131,17 @@ pub(super) fn library(cache: &Path, without_cache: WithoutCache) -> Library {
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub(super) fn open_cache(cache: &Path) -> Result<Store, Failure> {
+pub(crate) fn open_cache(cache: &Path) -> Result<Store, Failure> {
     let store = Store::open(cache).map_err(Failure::from)?;
     if store.is_there() {
         return Ok(store);
     }
-    Err(Failure::usage(format!(
-        "there is no cache in {}: `overinterp run FILE` makes one, or name another with --cache",
-        cache.display()
-    )))
+    let failure = Failure::usage(format!("there is no cache in {}", cache.display()));
+    Err(failure.hint("`overinterp run FILE` makes one, or name another with --cache"))
 }
 
 /// The names that there are, the nearest first if one is near.
-pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
+pub(crate) fn suggestion(typed: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|name| (strsim::jaro_winkler(typed, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((likeness, name)) if likeness > 0.8 => format!("did you mean `{name}`? there are {}", known.join(", ")),
@@ -152,13 +150,13 @@ pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
 }
 
 /// A device, and why it is no GPU where nobody asked for the CPU.
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
     pub device: Device,
     pub passed_over: Option<PassedOver>,
 }
 
 /// Why `auto` took the CPU.
-pub(super) struct PassedOver {
+pub(crate) struct PassedOver {
     pub reason: String,
     /// Whether there is a GPU, or a build for one, so that a user waits for it to be used.
     pub is_missed: bool,
@@ -174,7 +172,7 @@ impl PassedOver {
 }
 
 /// The device that `--device` names; `auto` is the first GPU that can be had, otherwise the CPU.
-pub(super) fn choose_device(name: &str) -> Result<Chosen, Failure> {
+pub(crate) fn choose_device(name: &str) -> Result<Chosen, Failure> {
     let cuda = |index: usize| match gpu::open(index) {
         Ok(device) => Ok(Chosen { device, passed_over: None }),
         Err(error) => Err(Failure::usage(format!(
@@ -209,9 +207,9 @@ fn first_gpu(root: &Path) -> Chosen {
     }
 }
 
-pub(super) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
+pub(crate) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from));
-    builder.build_global().map_err(|error| Failure::because(Status::Internal, &error))
+    builder.build_global().map_err(|error| Failure::because(Kind::Internal, error))
 }
 
 fn host() -> String {

@@ -4,7 +4,7 @@ use overinterp_config::experiment::{ImagesRef, StageRef};
 use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
 use overinterp_stages::{DataSplit, Images};
 
-use super::Planner;
+use super::{Absent, Planner};
 
 /// A split in use: what the manifest says of it, how many images it has, and why it is absent if it is.
 #[derive(Clone)]
@@ -81,7 +81,7 @@ impl Planner<'_> {
                 normalise: facts.normalise,
                 absent: None,
             },
-            Err(why) => {
+            Err(Absent(why)) => {
                 // Images that are not there yet are told apart by their name and cell.
                 let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
                 KnownSplit {

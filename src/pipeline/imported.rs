@@ -6,7 +6,7 @@ use overinterp_stages::{FileKind, HashedFile, ImportSelection, Range, SelectionF
 use overinterp_workflow::plan::Label;
 
 use super::select::RankedSplit;
-use super::{Planner, part};
+use super::{Absent, Planner, part};
 
 /// Images of a shard: each costs no more than reading its file.
 const SHARD: usize = 4096;
@@ -22,12 +22,12 @@ impl<'a> Planner<'a> {
             let images = count.map_or(split.images, |count| count.min(split.images));
             let (files, absent) = match self.files.selections(path, &split.data, images) {
                 Ok(files) => (files, None),
-                Err(why) => (SelectionFiles::Packed(HashedFile::absent(path)), Some(why)),
+                Err(Absent(why)) => (SelectionFiles::Packed(HashedFile::absent(path)), Some(why)),
             };
             let mut absent = split.absent.clone().or(absent);
             let said = predictions.iter().find(|(known, _)| known == half).map(|(_, path)| {
                 self.files.file(FileKind::Predictions, path).map_or_else(
-                    |why| {
+                    |Absent(why)| {
                         absent.get_or_insert(why);
                         HashedFile::absent(path)
                     },

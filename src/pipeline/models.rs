@@ -8,7 +8,7 @@ use overinterp_stages::{Ensemble, FileKind, Import, Train, TrainedOn};
 use overinterp_workflow::key::{Key, StepKey};
 
 use super::images::KnownSplit;
-use super::{Outcome, Planner, label};
+use super::{Absent, Outcome, Planner, label};
 
 /// How a network normalises images, as far as planning can tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,7 @@ impl Planner<'_> {
         self.normalised.insert(at.clone(), other.clone().map_or(own, Normalised::By));
         let (content, absent) = match self.files.file(FileKind::Model, file) {
             Ok(content) => (content, like.absent),
-            Err(why) => (format!("absent: {}", file.display()), Some(why)),
+            Err(Absent(why)) => (format!("absent: {}", file.display()), Some(why)),
         };
         let import = Import {
             content,

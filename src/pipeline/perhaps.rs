@@ -131,7 +131,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::pipeline::{Files, SplitFacts, plan};
+    use crate::pipeline::{Absent, Files, SplitFacts, plan};
     use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
     use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
 
@@ -139,8 +139,8 @@ mod tests {
     struct All(bool);
 
     impl All {
-        fn answer<T>(&self, there: T) -> Result<T, String> {
-            if self.0 { Ok(there) } else { Err("it is not there".to_owned()) }
+        fn answer<T>(&self, there: T) -> Result<T, Absent> {
+            if self.0 { Ok(there) } else { Err(Absent("it is not there".to_owned())) }
         }
     }
 
@@ -149,14 +149,14 @@ mod tests {
     }
 
     impl Files for All {
-        fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, String> {
+        fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent> {
             let normalise = Some(Normalise { mean: vec![1.0; 3], std: vec![2.0; 3] });
             // Neither as many as were published nor one.
             let shape = ImageShape { height: 60, width: 70, channels: 3 };
             self.answer(SplitFacts { content: hash(&format!("{source:?} {split}")), images: 1234, shape, normalise })
         }
 
-        fn file(&self, _: FileKind, path: &Path) -> Result<String, String> {
+        fn file(&self, _: FileKind, path: &Path) -> Result<String, Absent> {
             self.answer(hash(&path.display().to_string()))
         }
 
@@ -164,7 +164,7 @@ mod tests {
             None
         }
 
-        fn selections(&self, path: &Path, _: &DataSplit, count: usize) -> Result<SelectionFiles, String> {
+        fn selections(&self, path: &Path, _: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
             let file = |number| HashedFile { path: path.to_owned(), hash: hash(&format!("selection {number}")) };
             self.answer(SelectionFiles::Single((0..count).map(file).collect()))
         }

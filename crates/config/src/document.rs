@@ -103,8 +103,8 @@ pub(super) fn parse(text: &str, source: usize, sink: &Sink) -> Option<Node> {
 }
 
 /// Parses a value that stands at `offset` of source number `source`; its errors are left to the caller.
-pub(super) fn parse_value(text: &str, source: usize, offset: usize, sink: &Sink) -> Result<Node, String> {
-    let value = DeValue::parse(text).map_err(|error| error.message().to_owned())?;
+pub(super) fn parse_value(text: &str, source: usize, offset: usize, sink: &Sink) -> Result<Node, toml::de::Error> {
+    let value = DeValue::parse(text)?;
     Ok(Converter { source, offset, sink }.node(&value))
 }
 

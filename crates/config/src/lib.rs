@@ -6,6 +6,11 @@
 //! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims, [`figure`] figures. Passes report to one sink and
 //! go on; what follows from a reported problem is not reported again.
 
+#![expect(
+    clippy::option_option,
+    reason = "the outer one says whether it could be read, the inner one whether it is there"
+)]
+
 mod appearance;
 mod axis;
 mod catalog;

@@ -92,8 +92,8 @@ fn read_value(text: &str, source: usize, start: usize, sink: &Sink) -> Option<No
     match parse_value(text, source, offset, sink) {
         Ok(node) => Some(node),
         Err(_) if is_bare(text) => Some(Node::new(place, Value::Text(text.to_owned()))),
-        Err(message) => {
-            sink.report(Problem::at(place, format!("not TOML: {message}")));
+        Err(error) => {
+            sink.report(Problem::at(place, format!("not TOML: {}", error.message())));
             None
         }
     }

@@ -1,5 +1,6 @@
 //! What valid files become.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -774,7 +775,7 @@ fn smallest(name: &str, fields: &[Field], also: &[&str]) -> String {
     let mut text = format!("[stage.{name}]\n");
     for field in fields {
         if matches!(field.absent, Absent::Fault) || also.contains(&field.name) {
-            text += &format!("{} = {}\n", field.name, field.example);
+            let _ = writeln!(text, "{} = {}", field.name, field.example);
         }
     }
     text
@@ -802,7 +803,7 @@ fn examples_of_the_keys_that_are_declared_as_needed_make_a_file() {
     }
     for asked in super::questions::ALL {
         text += &smallest(asked.name, asked.keys, &[]);
-        text += &format!("kind = 'analyse'\nquestion = '{}'\n", asked.name);
+        let _ = writeln!(text, "kind = 'analyse'\nquestion = '{}'", asked.name);
     }
     let experiment = parse(&text, Path::new("test.toml"), &[]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     let kinds: Vec<&str> = experiment.stages.iter().map(|stage| stage.instances[0].settings.kind()).collect();

@@ -267,15 +267,15 @@ fn a_candidate_whose_logits_overflow_is_noticed_although_it_never_wins() {
     let mut scorer = NetworkScorer::new(&mut workspace, 0, &image).unwrap();
     // All of a step: a selection asks about no more than up to the first at the ceiling.
     let all: Vec<u32> = (0..36).collect();
-    assert!(names_image_0(scorer.candidates_while(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
+    assert!(names_image_0(&scorer.candidates_while(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
     let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
     let mut scorer = device.scorer(&[0]).unwrap();
     let all: Vec<Candidate> = (0..36).map(|feature| Candidate { input: 0, feature }).collect();
-    assert!(names_image_0(scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
+    assert!(names_image_0(&scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
 }
 
 /// Whether it failed because logits of image 0 are not finite.
-fn names_image_0(answer: Result<(), Halted<Unanswered>>) -> bool {
+fn names_image_0(answer: &Result<(), Halted<Unanswered>>) -> bool {
     matches!(answer, Err(Halted::Failed(Unanswered::NotFinite(NotFinite::Logits { image: 0 }))))
 }
 

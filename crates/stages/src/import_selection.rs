@@ -20,7 +20,7 @@ use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::Halted;
-use overinterp_spec::Selection;
+use overinterp_spec::{ImageShape, Selection};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
@@ -244,16 +244,16 @@ impl ImportSelection {
     }
 
     /// Checks a selection by batched gradient and puts it together with what is known of its image.
-    fn gradient(&self, selection: &GradientFile, masked: &[f32], images: &ImageSet) -> Result<Imported, String> {
+    fn gradient(&self, selection: &GradientFile, masked: &[f32], images: &ImageSet) -> Result<Imported, Unfit> {
         check_size([selection.height(), selection.width()], images)?;
         if let Selection::BatchedGradient { per_round, .. } = self.method
             && selection.per_round() != per_round.min(images.shape.pixels())
         {
-            return Err(format!("it masks {} pixels a round, and `per-round` is {per_round}", selection.per_round()));
+            return Err(Unfit::PerRound { masked: selection.per_round(), stated: per_round });
         }
         let class = usize::from(selection.class());
         if class >= masked.len() {
-            return Err(format!("its class is {class}, but there are only {} classes", masked.len()));
+            return Err(Unfit::Class { class, classes: masked.len() });
         }
         check_values(selection.confidences())?;
         check_values(&[selection.full()])?;
@@ -275,18 +275,18 @@ fn backward(
     order: Vec<u32>,
     values: &[f64],
     images: &ImageSet,
-) -> Result<Imported, String> {
+) -> Result<Imported, Unfit> {
     check_size(size, images)?;
     let pixels = images.shape.pixels();
     let mut seen = vec![false; pixels];
     for &pixel in &order {
         match seen.get_mut(pixel as usize) {
             Some(seen) if !*seen => *seen = true,
-            _ => return Err(format!("its order names pixel {pixel} twice, or the image has no such pixel")),
+            _ => return Err(Unfit::Pixel(pixel)),
         }
     }
     if order.len() != pixels || values.len() != pixels {
-        return Err(format!("its order has {} of {pixels} pixels, and {} values", order.len(), values.len()));
+        return Err(Unfit::Lengths { ordered: order.len(), pixels, values: values.len() });
     }
     check_values(values)?;
     Ok(Imported { class, full, order, values: values.iter().map(|&value| value as f32).collect() })
@@ -314,20 +314,37 @@ fn fully_masked(model: &Model, images: &ImageSet, context: &Context<'_, Env>) ->
     })
 }
 
-fn check_size([height, width]: [usize; 2], images: &ImageSet) -> Result<(), String> {
-    if [height, width] == [images.shape.height, images.shape.width] {
-        return Ok(());
-    }
+/// Why a selection is of no use here.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("it masks {masked} pixels a round, and `per-round` is {stated}")]
+    PerRound { masked: usize, stated: usize },
+    #[error("its class is {class}, but there are only {classes} classes")]
+    Class { class: usize, classes: usize },
+    #[error("its order names pixel {0} twice, or the image has no such pixel")]
+    Pixel(u32),
+    #[error("its order has {ordered} of {pixels} pixels, and {values} values")]
+    Lengths { ordered: usize, pixels: usize, values: usize },
+    #[error(
+        "it is of an image of {}x{} pixels, these images have {}x{}",
+        of[0], of[1], images.height, images.width
+    )]
+    Size { of: [usize; 2], images: ImageShape },
+    #[error("its value number {step} is {value}, which is no confidence")]
+    Value { step: usize, value: f64 },
+}
+
+fn check_size(of: [usize; 2], images: &ImageSet) -> Result<(), Unfit> {
     let shape = images.shape;
-    Err(format!("it is of an image of {height}x{width} pixels, these images have {}x{}", shape.height, shape.width))
+    if of == [shape.height, shape.width] { Ok(()) } else { Err(Unfit::Size { of, images: shape }) }
 }
 
 /// Confidences lie between 0 and 1, but for rounding.
-fn check_values(values: &[f64]) -> Result<(), String> {
+fn check_values(values: &[f64]) -> Result<(), Unfit> {
     const ROUNDING: f64 = 1e-4;
     match values.iter().position(|value| !(-ROUNDING..=1.0 + ROUNDING).contains(value)) {
         None => Ok(()),
-        Some(step) => Err(format!("its value number {step} is {}, which is no confidence", values[step])),
+        Some(step) => Err(Unfit::Value { step, value: values[step] }),
     }
 }
 

@@ -255,8 +255,8 @@ enum InputError {
 impl<E: Sync> Host for Guest<'_, '_, E> {
     fn input(&self, key: &StepKey) -> Result<PathBuf, StageError> {
         let run = self.attempt.run;
-        let declared = self.attempt.step.inputs().iter().find(|input| run.plan.step(**input).identity() == key);
-        let input = *declared.ok_or_else(|| StageError::failed(InputError::Undeclared(key.clone())))?;
+        let declared = run.plan.inputs(self.attempt.id).find(|input| run.plan.step(*input).identity() == key);
+        let input = declared.ok_or_else(|| StageError::failed(InputError::Undeclared(key.clone())))?;
         let damage = match run.store.look(key, Scrutiny::Times).map_err(StageError::failed)? {
             Lookup::Intact(_) => return Ok(run.store.dir(key)),
             Lookup::Damaged(damage) => damage,

@@ -133,7 +133,7 @@ fn survey<E>(plan: &Plan<E>, store: &Store) -> Result<(View, Schedule), StoreErr
         let schedule = Schedule::new(plan, &view);
         let to_run = plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
         let loaded: BTreeSet<StepId> = to_run
-            .flat_map(|(_, step)| step.inputs().iter().copied())
+            .flat_map(|(id, _)| plan.inputs(id))
             .filter(|id| schedule.step(*id).forecast.is_cached() && !verified.contains(id))
             .collect();
         let mut damaged = false;
@@ -195,8 +195,8 @@ struct Board {
 
 impl Board {
     fn of<E>(plan: &Plan<E>) -> Self {
-        let waiting_for: Vec<usize> = plan.steps().map(|(_, step)| step.inputs().len()).collect();
-        let ready = plan.steps().filter(|(_, step)| step.inputs().is_empty()).map(|(id, _)| id).collect();
+        let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
+        let ready = plan.steps().map(|(id, _)| id).filter(|id| plan.inputs(*id).len() == 0).collect();
         Self {
             waiting_for,
             ready,
@@ -270,7 +270,7 @@ impl<E: Sync> Run<'_, E> {
     /// What the finished inputs of a step hold.
     pub(super) fn contents(&self, id: StepId) -> BTreeMap<StepKey, ContentHash> {
         let board = self.board();
-        let inputs = self.plan.step(id).inputs().iter().filter_map(|input| board.results.get(input));
+        let inputs = self.plan.inputs(id).filter_map(|input| board.results.get(&input));
         inputs.map(|record| (record.key.clone(), record.content.clone())).collect()
     }
 

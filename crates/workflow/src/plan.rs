@@ -6,6 +6,7 @@ use std::path::Path;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::{Dfs, Reversed};
 
 use super::key::{Key, StepKey};
 pub use super::label::Label;
@@ -40,7 +41,6 @@ pub struct Step {
     identity: StepKey,
     manifest: Manifest,
     labels: Vec<Label>,
-    inputs: Vec<StepId>,
     absent: Option<String>,
 }
 
@@ -76,12 +76,6 @@ impl Step {
     #[must_use]
     pub fn labels(&self) -> &[Label] {
         &self.labels
-    }
-
-    /// The steps whose artifacts this one loads.
-    #[must_use]
-    pub fn inputs(&self) -> &[StepId] {
-        &self.inputs
     }
 
     /// The key even where data are absent; unique within the plan.
@@ -186,7 +180,7 @@ impl<E> Plan<E> {
             .map(|key| *self.places.get(key).unwrap_or_else(|| panic!("input {key} is not in this plan")))
             .collect();
         let absent = absent.or_else(|| inputs.iter().find_map(|&input| self.step(input).absent.clone()));
-        let step = Step { identity: identity.clone(), manifest, labels: vec![label], inputs: inputs.clone(), absent };
+        let step = Step { identity: identity.clone(), manifest, labels: vec![label], absent };
         let node = self.graph.add_node(step);
         for input in inputs {
             self.graph.add_edge(input.node(), node, ());
@@ -226,6 +220,13 @@ impl<E> Plan<E> {
         self.places.get(key).copied()
     }
 
+    /// The steps whose artifacts `id` loads, in the order in which its manifest names them first.
+    pub fn inputs(&self, id: StepId) -> impl DoubleEndedIterator<Item = StepId> + ExactSizeIterator {
+        // The graph has the edge that was added last in front.
+        let inputs: Vec<NodeIndex> = self.graph.neighbors_directed(id.node(), Direction::Incoming).collect();
+        inputs.into_iter().rev().map(StepId::from)
+    }
+
     /// The steps that load what `id` produces.
     pub fn dependants(&self, id: StepId) -> impl Iterator<Item = StepId> {
         self.graph.neighbors_directed(id.node(), Direction::Outgoing).map(StepId::from)
@@ -250,32 +251,19 @@ impl<E> Plan<E> {
     /// Drops every step that is neither labelled as `wanted` asks nor needed by one that is.
     #[must_use]
     pub fn restricted(self, wanted: impl Fn(&Label) -> bool) -> Self {
-        let mut needed = vec![false; self.len()];
-        for index in (0..self.len()).rev() {
-            let step = &self.graph[NodeIndex::new(index)];
-            needed[index] |= step.labels.iter().any(&wanted);
-            if needed[index] {
-                step.inputs.iter().for_each(|input| needed[input.index()] = true);
-            }
+        // From what is wanted along the edges backwards.
+        let towards_inputs = Reversed(&self.graph);
+        let mut needed = Dfs::empty(towards_inputs);
+        for (id, _) in self.steps().filter(|(_, step)| step.labels.iter().any(&wanted)) {
+            needed.move_to(id.node());
+            while needed.next(towards_inputs).is_some() {}
         }
-        let mut kept = Self::new();
-        let (nodes, _) = self.graph.into_nodes_edges();
-        for ((node, stage), _) in nodes.into_iter().zip(self.stages).zip(needed).filter(|(_, needed)| *needed) {
-            kept.take(node.weight, stage);
-        }
-        kept
-    }
-
-    /// Takes over a step of another plan, its inputs first having been taken over.
-    fn take(&mut self, mut step: Step, stage: Box<dyn Runnable<E>>) {
-        step.inputs = step.manifest.inputs().iter().filter_map(|key| self.find(key)).collect();
-        let (inputs, identity) = (step.inputs.clone(), step.identity.clone());
-        let node = self.graph.add_node(step);
-        for input in inputs {
-            self.graph.add_edge(input.node(), node, ());
-        }
-        self.stages.push(stage);
-        self.places.insert(identity, node.into());
+        let is_needed = |node: NodeIndex| needed.discovered.contains(node.index());
+        let graph = self.graph.filter_map(|node, step| is_needed(node).then(|| step.clone()), |_, ()| Some(()));
+        let stages = self.stages.into_iter().enumerate();
+        let stages = stages.filter(|(place, _)| is_needed(NodeIndex::new(*place))).map(|(_, stage)| stage).collect();
+        let places = graph.node_indices().map(|node| (graph[node].identity.clone(), node.into())).collect();
+        Self { graph, stages, places }
     }
 
     pub(crate) fn stage(&self, id: StepId) -> &dyn Runnable<E> {
@@ -323,8 +311,8 @@ mod tests {
             let two = plan.add(give(2, ""), label("two"));
             let total = plan.add(sum(&[&one, &two], 1.0), label("total"));
             let id = plan.find(total.step()).unwrap();
-            assert_eq!(plan.step(id).inputs().len(), 2);
-            assert!(plan.steps().all(|(id, step)| step.inputs().iter().all(|&input| input < id)));
+            assert_eq!(plan.inputs(id).len(), 2);
+            assert!(plan.steps().all(|(id, _)| plan.inputs(id).all(|input| input < id)));
             assert_eq!(plan.dependants(plan.find(one.step()).unwrap()).collect::<Vec<_>>(), [id]);
             (two.step().clone(), total.step().clone())
         };
@@ -358,7 +346,7 @@ mod tests {
         assert_eq!(plan.len(), 2);
         assert!(plan.find(other.step()).is_none());
         let id = plan.find(total.step()).unwrap();
-        assert_eq!(plan.step(id).inputs(), [plan.find(one.step()).unwrap()]);
+        assert_eq!(plan.inputs(id).collect::<Vec<_>>(), [plan.find(one.step()).unwrap()]);
     }
 
     #[derive(Serialize)]

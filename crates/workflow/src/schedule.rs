@@ -151,8 +151,8 @@ impl Schedule {
         // For each step that must run, the step that is the first cause of it.
         let mut roots: Vec<Option<StepId>> = Vec::with_capacity(plan.len());
         for (id, step) in plan.steps() {
-            let input_root = step.inputs().iter().find_map(|input| roots[input.index()]);
-            let forecast = schedule.forecast(plan, view, &neighbours, step, input_root);
+            let input_root = plan.inputs(id).find_map(|input| roots[input.index()]);
+            let forecast = schedule.forecast(plan, view, &neighbours, id, input_root);
             roots.push(match (&forecast, input_root) {
                 (Forecast::Cached, _) => None,
                 (_, Some(root)) => Some(root),
@@ -170,13 +170,14 @@ impl Schedule {
         plan: &Plan<E>,
         view: &View,
         neighbours: &Neighbours<'_>,
-        step: &Step,
+        id: StepId,
         input_root: Option<StepId>,
     ) -> Forecast {
+        let (step, inputs) = (plan.step(id), plan.inputs(id).len());
         if let Some(why) = step.absent() {
             return Forecast::Run(Why::DataAbsent(why.to_owned()));
         }
-        let contents = self.contents(plan, view, step);
+        let contents = self.contents(plan, view, id);
         let why = match view.entry(step.identity()) {
             Lookup::Intact(record) => {
                 let stale = |key: &&StepKey| record.inputs.get(*key) != contents.get(*key);
@@ -193,18 +194,18 @@ impl Schedule {
                     .map_or(Why::NeverRun, |(record, changes)| Why::Changed { from: record.key.clone(), changes }),
             },
         };
-        let may_be_cut_off = if contents.len() < step.inputs().len() {
+        let may_be_cut_off = if contents.len() < inputs {
             neighbours.has_shape(step.manifest())
         } else {
-            !step.inputs().is_empty() && neighbours.has_content(&step.manifest().content_key(&contents))
+            inputs > 0 && neighbours.has_content(&step.manifest().content_key(&contents))
         };
         if may_be_cut_off { Forecast::Maybe(why) } else { Forecast::Run(why) }
     }
 
     /// What those inputs hold that are cached.
-    fn contents<E>(&self, plan: &Plan<E>, view: &View, step: &Step) -> BTreeMap<StepKey, ContentHash> {
+    fn contents<E>(&self, plan: &Plan<E>, view: &View, id: StepId) -> BTreeMap<StepKey, ContentHash> {
         let mut contents = BTreeMap::new();
-        for &input in step.inputs() {
+        for input in plan.inputs(id) {
             let key = plan.step(input).identity();
             if let (Forecast::Cached, Lookup::Intact(record)) = (self.forecast_of(input), view.entry(key)) {
                 contents.insert(key.clone(), record.content.clone());

@@ -90,7 +90,7 @@ impl<'n> DeviceScorer<'n> {
         for candidates in self.nothing(0..self.images.dim(0)? as u32).chunks(self.batch) {
             let logits: Vec<Vec<f32>> = self.logits(candidates)?.to_vec2()?;
             for (logits, candidate) in logits.iter().zip(candidates) {
-                check_logits(logits, self.number(candidate))?;
+                check_logits(logits, self.number(*candidate))?;
                 let class = argmax(logits);
                 self.full.push(probability(logits, class));
                 self.classes.push(class);
@@ -112,7 +112,7 @@ impl<'n> DeviceScorer<'n> {
     }
 
     /// The number of a candidate's image in its set.
-    fn number(&self, candidate: &Candidate) -> usize {
+    fn number(&self, candidate: Candidate) -> usize {
         self.images_numbers[candidate.input as usize] as usize
     }
 
@@ -260,7 +260,7 @@ impl LockstepScorer for DeviceScorer<'_> {
         // They come back once for all batches.
         let [found, sums] = together(&found, &sums).map_err(Unanswered::from)?;
         if let Some((candidate, _)) = candidates.iter().zip(&sums).find(|(_, sum)| !sum.is_finite()) {
-            return Err(Unanswered::from(NotFinite::Logits { image: self.number(candidate) }).into());
+            return Err(Unanswered::from(NotFinite::Logits { image: self.number(*candidate) }).into());
         }
         scores.copy_from_slice(&found);
         Ok(())

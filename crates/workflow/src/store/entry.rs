@@ -25,6 +25,32 @@ pub(super) const LARGEST_NOTE: u64 = 1_000;
 /// What is wrong with an entry that has the record of another.
 const OF_ANOTHER: &str = "step.json is that of another step";
 
+/// Why the record of an entry cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordFault {
+    /// The entry is a link, which is not followed.
+    #[error("it is a link")]
+    Link,
+    /// There is something else than a record, or too much of it.
+    #[error("{RECORD} is no plain file of at most {} MB", LARGEST_RECORD / 1_000_000)]
+    NoPlainFile,
+    /// It is not UTF-8.
+    #[error("{RECORD} is not text")]
+    NoText,
+    /// It is no record.
+    #[error("{RECORD} is unusable: {why}")]
+    Unusable {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is none.
+    #[error("{RECORD} is missing")]
+    Missing,
+    /// The entry is a file.
+    #[error("it is not a directory with a record")]
+    NoFolder,
+}
+
 /// What the cache holds of a step.
 #[derive(Clone, Debug)]
 pub enum Lookup {
@@ -78,7 +104,7 @@ impl Store {
         let mut record = match self.read_record(&dir)? {
             Ok(record) if record.key == *key => record,
             Ok(_) => return Ok(Lookup::Damaged(OF_ANOTHER.to_owned())),
-            Err(damage) if is_entry(&dir)? => return Ok(Lookup::Damaged(damage)),
+            Err(fault) if is_entry(&dir)? => return Ok(Lookup::Damaged(fault.to_string())),
             Err(_) => return Ok(Lookup::Absent),
         };
         Ok(match self.compare(&dir, &mut record, scrutiny)? {
@@ -99,7 +125,7 @@ impl Store {
                 (Some(record), damage)
             }
             Ok(_) => (None, Some(OF_ANOTHER.to_owned())),
-            Err(damage) => (None, dir.symlink_metadata().is_ok().then_some(damage)),
+            Err(fault) => (None, dir.symlink_metadata().is_ok().then(|| fault.to_string())),
         };
         let mut strays = Vec::new();
         let there = if files::is_folder(&dir) { files::list(&dir).doing(READ, &dir)? } else { BTreeMap::new() };
@@ -115,23 +141,23 @@ impl Store {
     }
 
     /// Reads the record of an entry; the inner error says what is wrong with it.
-    pub(super) fn read_record(&self, dir: &Path) -> Result<Result<Record, String>, StoreError> {
+    pub(super) fn read_record(&self, dir: &Path) -> Result<Result<Record, RecordFault>, StoreError> {
         let path = dir.join(RECORD);
         count(&self.records_read);
         if let Some(kind) = dir.parent().filter(|kind| files::is_link(kind)) {
             return Err(StoreError::Link { path: kind.to_owned() });
         }
         if files::is_link(dir) {
-            return Ok(Err("it is a link".to_owned()));
+            return Ok(Err(RecordFault::Link));
         }
         match files::read_small(&path, LARGEST_RECORD) {
-            Ok(None) => Ok(Err(format!("{RECORD} is no plain file of at most {} MB", LARGEST_RECORD / 1_000_000))),
-            Ok(Some(bytes)) => Ok(str::from_utf8(&bytes)
-                .map_err(|_| format!("{RECORD} is not text"))
-                .and_then(|text| Record::from_text(text).map_err(|error| format!("{RECORD} is unusable: {error}")))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(format!("{RECORD} is missing"))),
+            Ok(None) => Ok(Err(RecordFault::NoPlainFile)),
+            Ok(Some(bytes)) => Ok(str::from_utf8(&bytes).map_err(|_| RecordFault::NoText).and_then(|text| {
+                Record::from_text(text).map_err(|error| RecordFault::Unusable { why: error.to_string() })
+            })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(RecordFault::Missing)),
             Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
-                Ok(Err("it is not a directory with a record".to_owned()))
+                Ok(Err(RecordFault::NoFolder))
             }
             Err(error) => Err(StoreError::io(READ, &path, error)),
         }

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use super::key::{Key, StepKey};
 use super::stage::Artifact;
-pub use entry::Lookup;
 pub(crate) use entry::Scrutiny;
+pub use entry::{Lookup, RecordFault};
 use error::{Doing as _, READ};
 pub use error::{StoreError, cause_of};
 pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};

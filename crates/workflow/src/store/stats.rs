@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::entry::{Found, Scrutiny};
+use super::entry::{Found, RecordFault, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::places::is_hash;
 use super::verify::Damage;
@@ -48,7 +48,7 @@ pub struct Entry {
     /// `KIND/HASH`.
     pub place: String,
     /// The step's key, or what is wrong with the record.
-    pub key: Result<StepKey, String>,
+    pub key: Result<StepKey, RecordFault>,
 }
 
 /// A number of things and their size.

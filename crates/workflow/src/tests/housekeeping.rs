@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::key::{Key, StepKey};
 use crate::plan::Plan;
 use crate::stage::StageError;
-use crate::store::{Damage, Entry, Garbage, GcMode, StoreError, Wanted};
+use crate::store::{Damage, Entry, Garbage, GcMode, RecordFault, StoreError, Wanted};
 use crate::toys::{Bench, Lab, Number, diamond, give, label, sum};
 
 fn tree(dir: &Path) -> BTreeSet<PathBuf> {
@@ -175,7 +175,7 @@ fn steps_are_found_by_the_first_digits_of_their_key() {
     assert_eq!(lab.store.find_by_prefix(None, "").unwrap().len(), 4);
     fs::remove_file(lab.store.dir(a.step()).join("step.json")).unwrap();
     let found = lab.store.find_by_prefix(None, digits).unwrap();
-    assert_eq!(found, [entry(Err("step.json is missing".to_owned()))]);
+    assert_eq!(found, [entry(Err(RecordFault::Missing))]);
 }
 
 #[test]

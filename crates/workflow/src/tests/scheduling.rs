@@ -163,8 +163,8 @@ fn wide(edit: i64) -> (Plan<Bench>, Vec<Record>) {
         plan.add(sum(&[&given], edit as f64), label(&format!("sum {value}")));
     }
     let mut records: Vec<Record> = Vec::new();
-    for (_, step) in plan.steps() {
-        let inputs = step.inputs().iter().map(|input| &records[input.index()]);
+    for (id, step) in plan.steps() {
+        let inputs = plan.inputs(id).map(|input| &records[input.index()]);
         let inputs = inputs.map(|record| (record.key.clone(), record.content.clone())).collect();
         records.push(crate::store::record_of(step.manifest().clone(), inputs, step.label().clone()));
     }

@@ -1,0 +1,446 @@
+//! `export --layout authors`: a stage's results as the authors' code has them, to be read by it or imported again.
+//!
+//! For every cell a folder as their `saved_models/NAME`: `sis/DATA_SPLIT/DATA_SPLIT_I.npz` for rankings and sufficient
+//! subsets (`sis/DATA_SPLIT/PHOTOGRAPH.npz` where images are files of their own; or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use crate::pipeline::Outcome;
+use overinterp_artifacts::{Evaluation, INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
+use overinterp_checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
+use overinterp_spec::{Cell, Selection};
+use overinterp_stages::DataSplit;
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::stage::Artifact;
+
+use crate::cli::exports::leftovers::{nothing_else, nothing_of, with_folders};
+use crate::cli::exports::writing::{WriteError, create, write};
+use crate::cli::failure::{Failure, Kind, Status};
+use crate::cli::files::selection_names;
+use crate::cli::screen::text;
+use crate::cli::session::Session;
+use crate::cli::verbs::export::ExportArguments;
+use crate::cli::verbs::export::file_name;
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// The rankings of one split at one cell, and the sufficient subsets found in them.
+struct RankedSplit<'a> {
+    cell: &'a Cell,
+    data: &'a DataSplit,
+    shards: Vec<StepKey>,
+    sis: Option<SisSet>,
+}
+
+/// What the cache has of a split, and how it is written.
+struct Surveyed {
+    names: SelectionNames,
+    /// The images' numbers, each with how many pixels suffice; `None` where nothing does.
+    images: Vec<(usize, Option<usize>)>,
+    /// Whether every shard is there.
+    whole: bool,
+}
+
+impl RankedSplit<'_> {
+    /// `fashion_test`.
+    fn name(&self) -> String {
+        format!("{}_{}", self.data.source.name, self.data.split)
+    }
+
+    /// The folder of its selections, or their packed file.
+    fn place(&self, into: &Path, packed: bool) -> PathBuf {
+        let name = if packed { format!("{}.npz", self.name()) } else { self.name() };
+        folder(into, self.cell).join("sis").join(name)
+    }
+}
+
+/// What was written, and what was not.
+#[derive(Default)]
+struct Written {
+    paths: Vec<PathBuf>,
+    /// Steps that are not in the cache.
+    absent: usize,
+    /// Images of which nothing suffices: the authors write no file for them.
+    insufficient: usize,
+}
+
+pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
+    let results = &session.planned.results[0];
+    let name = &arguments.name;
+    let mut written = Written::default();
+    let mut known = false;
+    let splits = splits(session, name, &mut written)?;
+    let surveyed = splits.iter().map(|split| survey(session, split, arguments.packed)).collect::<Result<Vec<_>, _>>();
+    let surveyed = surveyed.map_err(failed)?;
+    check_selections(&splits, &surveyed, into, arguments.packed)?;
+    check_models(session, name, into)?;
+    check_predictions(session, name, into)?;
+    for (split, surveyed) in splits.iter().zip(&surveyed) {
+        known = true;
+        write_split(session, arguments, into, split, surveyed, &mut written).map_err(failed)?;
+    }
+    known |= written.absent > 0;
+    for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
+        known = true;
+        match session.load(&outcome.key)? {
+            Some(model) => {
+                write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written).map_err(failed)?;
+            }
+            None => written.absent += 1,
+        }
+    }
+    let evaluations = results.evaluations.iter().map(|evaluated| &evaluated.outcome);
+    for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
+        known = true;
+        match session.load(&outcome.key)? {
+            Some(evaluation) => {
+                let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
+                let said =
+                    said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
+                let path = predictions_file(into, outcome);
+                write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())?;
+                written.paths.push(path);
+            }
+            None => written.absent += 1,
+        }
+    }
+    if !known {
+        return Err(Failure::usage(format!(
+            "`{name}` has no form in the authors' layout: it is for models, rankings, sufficient subsets and evaluations; \
+             leave `--layout` out"
+        )));
+    }
+    if written.paths.is_empty() {
+        let file = arguments.file.display();
+        let message =
+            format!("no step of `{name}` is in the cache: `overinterp run {file} --stage {name}` computes them");
+        return Err(session.worsened(Failure::usage(message)));
+    }
+    tell(&written, arguments);
+    Ok(session.ended(Status::Success))
+}
+
+fn tell(written: &Written, arguments: &ExportArguments) {
+    for path in &written.paths {
+        outln!("{}", path.display());
+    }
+    if written.insufficient > 0 {
+        let images = text::count(written.insufficient, "image");
+        let there = if written.insufficient == 1 { "it" } else { "them" };
+        errln!("{images} without a file: nothing in {there} reaches the threshold");
+    }
+    if written.absent > 0 {
+        errln!("{} of `{}` not in the cache yet", text::count(written.absent, "step"), arguments.name);
+    }
+}
+
+/// What a stage ranked, or found sufficient.
+fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result<Vec<RankedSplit<'a>>, Failure> {
+    let results = &session.planned.results[0];
+    let mut splits: Vec<RankedSplit<'a>> = Vec::new();
+    for outcome in results.rankings.iter().filter(|outcome| outcome.stage == name) {
+        let Some(data) = &outcome.data else { continue };
+        let shard = outcome.key.step().clone();
+        match splits.iter_mut().find(|split| *split.cell == outcome.cell && split.data == data) {
+            Some(split) => split.shards.push(shard),
+            None => splits.push(RankedSplit { cell: &outcome.cell, data, shards: vec![shard], sis: None }),
+        }
+    }
+    let plan = &session.planned.plan;
+    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == name) {
+        let (Some(data), Some(step)) = (&outcome.data, plan.find(outcome.key.step())) else { continue };
+        let Some(sis) = session.load(&outcome.key)? else {
+            written.absent += 1;
+            continue;
+        };
+        let rankings = plan.inputs(step).filter_map(|input| plan.step(input).key().cloned());
+        splits.push(RankedSplit { cell: &outcome.cell, data, shards: rankings.collect(), sis: Some(sis) });
+    }
+    Ok(splits)
+}
+
+/// Refuses selections that have no such form, before anything is written, and says of which images there are some. All
+/// shards of a split are of one method.
+fn survey(session: &Session, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, AnyError> {
+    let (mut images, mut whole, mut method) = (Vec::new(), true, None);
+    for shard in &split.shards {
+        let Some(ranking) = load_shard(session, shard)? else {
+            whole = false;
+            continue;
+        };
+        for image in ranking.first()..ranking.first() + ranking.len() {
+            images.push((image, split.sis.as_ref().map_or(Some(0), |set| Some(subset(set, image)?.len()))));
+        }
+        method.get_or_insert_with(|| ranking.method().clone());
+    }
+    let names = match method {
+        Some(Selection::BatchedGradient { .. }) if packed => {
+            return Err("only backward selections can be packed: leave `--packed` out".into());
+        }
+        Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
+            return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+        }
+        Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
+            selection_names(&session.env.library, &split.data.source, split.data.split)?
+        }
+        // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
+        Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => SelectionNames::Numbers,
+    };
+    Ok(Surveyed { names, images, whole })
+}
+
+/// Refuses selections of an earlier export: they would be read with these.
+fn check_selections(
+    splits: &[RankedSplit<'_>],
+    surveyed: &[Surveyed],
+    into: &Path,
+    packed: bool,
+) -> Result<(), Failure> {
+    let mut own = BTreeSet::new();
+    for (split, Surveyed { names, images, whole }) in splits.iter().zip(surveyed) {
+        let (name, place) = (split.name(), split.place(into, packed));
+        if !packed {
+            let sufficient = images.iter().filter(|(_, size)| size.is_some());
+            nothing_else(&place, &sufficient.map(|&(image, _)| names.file(&name, image)).collect())?;
+        }
+        if !images.is_empty() && (*whole || !packed) {
+            own.insert(place);
+        }
+    }
+    let places = with_folders(into).into_iter().flat_map(|cell| {
+        let both = |split: &RankedSplit<'_>| [split.name(), format!("{}.npz", split.name())];
+        splits.iter().flat_map(both).map(move |name| cell.join("sis").join(name)).collect::<Vec<_>>()
+    });
+    nothing_of(places.filter(|place| !own.contains(place)))
+}
+
+/// Refuses models of an earlier export.
+fn check_models(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
+    let outcomes = session.planned.results[0].models.iter().filter(|outcome| outcome.stage == *name);
+    let (mut own, mut any) = (BTreeSet::new(), false);
+    for outcome in outcomes {
+        any = true;
+        if let Some(model) = session.load(&outcome.key)? {
+            own.extend(model_folders(&folder(into, &outcome.cell), &model));
+        }
+    }
+    // The members of an ensemble lie in folders of their own.
+    let there = with_folders(into).into_iter().flat_map(|cell| with_folders(&cell)).filter(|_| any);
+    nothing_of(there.filter(|folder| !own.contains(folder)).map(|folder| checkpoint_file(&folder)))
+}
+
+/// Refuses predictions of an earlier export on the same images.
+fn check_predictions(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
+    let evaluations = session.planned.results[0].evaluations.iter().map(|evaluated| &evaluated.outcome);
+    let (mut own, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
+        if session.verified(outcome.key.step())?.is_some() {
+            own.insert(predictions_file(into, outcome));
+        }
+        let cells = with_folders(&into.join(&outcome.model)).into_iter();
+        places.extend(cells.map(|cell| predictions_of(&cell, &outcome.images)));
+    }
+    nothing_of(places.into_iter().filter(|place| !own.contains(place)))
+}
+
+fn predictions_file(into: &Path, outcome: &Outcome<Evaluation>) -> PathBuf {
+    predictions_of(&folder(&into.join(&outcome.model), &outcome.cell), &outcome.images)
+}
+
+fn predictions_of(cell: &Path, images: &str) -> PathBuf {
+    cell.join("preds").join(format!("{}.csv", images.replace('.', "_")))
+}
+
+fn write_split(
+    session: &Session,
+    arguments: &ExportArguments,
+    into: &Path,
+    split: &RankedSplit<'_>,
+    surveyed: &Surveyed,
+    written: &mut Written,
+) -> Result<(), AnyError> {
+    let (Surveyed { names, images, whole }, name) = (surveyed, split.name());
+    let place = split.place(into, arguments.packed);
+    let shape = match split.data.source.kind.image_shape() {
+        Some(shape) => shape,
+        None => session.env.library.content(&split.data.source, split.data.split)?.shape,
+    };
+    let size = [shape.height, shape.width];
+    let mut predictions = Vec::new();
+    written.insufficient += images.iter().filter(|(_, size)| size.is_none()).count();
+    for shard in &split.shards {
+        let Some(ranking) = load_shard(session, shard)? else {
+            written.absent += 1;
+            continue;
+        };
+        for index in 0..ranking.len() {
+            let image = ranking.first() + index;
+            if let Some(curve) = ranking.curve(index) {
+                predictions.push(Prediction { image, class: curve.class, confidence: curve.full });
+            }
+        }
+        if !arguments.packed {
+            create(&place)?;
+            (0..ranking.len()).into_par_iter().try_for_each(|index| {
+                let file = names.file(&name, ranking.first() + index);
+                write_selection(&place.join(file), &ranking, index, size, split.sis.as_ref())
+            })?;
+        }
+    }
+    if predictions.is_empty() {
+        return Ok(());
+    }
+    if arguments.packed && *whole {
+        place.parent().map_or(Ok(()), create)?;
+        write_packed::<AnyError>(&place, size, images, |visit| {
+            for shard in &split.shards {
+                let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
+                for index in 0..ranking.len() {
+                    visit(ranking.order(index), ranking.curve(index).map_or(&[][..], |curve| curve.values))?;
+                }
+            }
+            Ok(())
+        })
+        .map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => WriteError::at(&place)(*error).into(),
+            Err(error) => error,
+        })?;
+    }
+    if *whole || !arguments.packed {
+        written.paths.push(place);
+    }
+    let path = folder(into, split.cell).join("preds").join(format!("{name}.csv"));
+    write(&path, write_predictions(&predictions).as_bytes())?;
+    written.paths.push(path);
+    Ok(())
+}
+
+fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
+    match session.verified(shard) {
+        Ok(Some((dir, _))) => Ok(Some(Ranking::load(&dir)?)),
+        Ok(None) => Ok(None),
+        Err(failure) => Err(failure.to_string().into()),
+    }
+}
+
+/// The sufficient subset of an image; `None` where there is none.
+fn subset(set: &SisSet, image: usize) -> Option<&[u32]> {
+    set.images.get(image.checked_sub(set.first)?)?.subset.as_deref()
+}
+
+/// Writes one image's file; none where nothing suffices.
+fn write_selection(
+    path: &Path,
+    ranking: &Ranking,
+    index: usize,
+    [height, width]: [usize; 2],
+    sis: Option<&SisSet>,
+) -> Result<(), AnyError> {
+    let sufficient: &[u32] = match sis {
+        None => &[],
+        Some(set) => match subset(set, ranking.first() + index) {
+            Some(subset) => subset,
+            None => return Ok(()),
+        },
+    };
+    let (order, curve) = (ranking.order(index), ranking.curve(index).ok_or("a random order has no values")?);
+    if *ranking.method() == Selection::Backward {
+        let values = curve.values.iter().copied().map(f64::from).collect();
+        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())?
+            .write(path)
+            .map_err(WriteError::at(path))?;
+        return Ok(());
+    }
+    let per_round = ranking.per_step().get();
+    let mut rounds = vec![0; order.len()];
+    for (place, &pixel) in order.iter().enumerate() {
+        rounds[pixel as usize] = (place / per_round) as u32;
+    }
+    // Before each round: f of the fully masked image has no place in the file.
+    let before = [curve.full].into_iter().chain(curve.values.iter().copied()).take(curve.values.len());
+    let before = before.map(f64::from).collect();
+    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)?
+        .write(path)
+        .map_err(WriteError::at(path))?;
+    Ok(())
+}
+
+/// Writes the weights of a model, each network of an ensemble in a folder of its own.
+fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
+    for (folder, network) in model_folders(folder, model).iter().zip(&model.networks) {
+        let path = checkpoint_file(folder);
+        write(&path, &weights(model, network, key)?)?;
+        written.paths.push(path);
+    }
+    Ok(())
+}
+
+/// The folder of each network of a model.
+fn model_folders(folder: &Path, model: &Model) -> Vec<PathBuf> {
+    match model.networks.len() {
+        1 => vec![folder.to_owned()],
+        count => (1..=count).map(|member| folder.join(format!("member-{member}"))).collect(),
+    }
+}
+
+fn checkpoint_file(folder: &Path) -> PathBuf {
+    folder.join("checkpoints").join("checkpoint.safetensors")
+}
+
+/// A network's tensors under the authors' names, with what it needs to be used as metadata.
+fn weights(model: &Model, network: &Network, key: &StepKey) -> Result<Vec<u8>, AnyError> {
+    // Their wrapper of input dropout holds the network as `model`.
+    let prefix = if network.input_dropout.is_some() { "model." } else { "" };
+    let mut views = Vec::new();
+    for (name, tensor) in &network.tensors {
+        let bytes = bytemuck::cast_slice(&tensor.data);
+        views.push((format!("{prefix}{name}"), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?));
+    }
+    let mut metadata = BTreeMap::from([
+        ("format", "pt".to_owned()),
+        ("arch", network.arch.name().to_owned()),
+        ("classes", model.classes.to_string()),
+        ("input", serde_json::to_string(&model.shape)?),
+        (NORMALISE, serde_json::to_string(&network.normalise)?),
+        ("key", key.to_string()),
+        (PROGRAM, concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ]);
+    if let Some(dropout) = &network.input_dropout {
+        metadata.insert(INPUT_DROPOUT, serde_json::to_string(dropout)?);
+    }
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    with_sorted_header(&safetensors::serialize(views, Some(metadata))?)
+}
+
+/// The same file with the entries of its header in alphabetical order, so that equal models give equal bytes: the crate
+/// writes them in hash order.
+fn with_sorted_header(file: &[u8]) -> Result<Vec<u8>, AnyError> {
+    let (length, rest) = file.split_first_chunk().ok_or("a safetensors file has a header")?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    let (header, tensors) = rest.split_at_checked(length).ok_or("a safetensors file has a header")?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), &header[..], tensors].concat())
+}
+
+/// The folder of a cell: that of the stage where it has no axes.
+fn folder(to: &Path, cell: &Cell) -> PathBuf {
+    if cell.is_empty() {
+        return to.to_owned();
+    }
+    let cell: Vec<String> = cell.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+    to.join(file_name(&cell.join(","), ""))
+}
+
+fn failed(error: Box<dyn Error + Send + Sync>) -> Failure {
+    Failure::because(Kind::Usage, error)
+}

@@ -1,0 +1,99 @@
+//! `export` of a data set: its images as the program reads them, decoded, resized and cropped, before they are normalised.
+
+use std::io;
+use std::path::Path;
+
+use overinterp_artifacts::{ImageSet, UnreadableImage};
+use overinterp_checkpoint::ArrayArchive;
+use overinterp_config::experiment::Experiment;
+use overinterp_spec::Split;
+
+use crate::cli::exports::leftovers::nothing_else_of;
+use crate::cli::exports::writing::{WriteError, create};
+use crate::cli::failure::{Failure, Status};
+use crate::cli::screen::text;
+use crate::cli::session::Session;
+use crate::cli::verbs::export::{ExportArguments, Layout};
+use crate::cli::verbs::export::{cell_part, file_name};
+
+/// Whether that is a data set of the experiment and no stage.
+pub(crate) fn is_data(experiment: &Experiment, name: &str) -> bool {
+    experiment.data.iter().any(|source| source.name == name) && experiment.stages.iter().all(|stage| stage.name != name)
+}
+
+/// Writes each half of each of the data sets of that name as `NAME-CELL-HALF.npz`.
+pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
+    if arguments.layout != Layout::Cache || arguments.packed || !arguments.probabilities.is_empty() {
+        return Err(Failure::usage(format!(
+            "`{}` is a data set, of which `export` writes the images: `--layout`, `--packed` and `--probabilities` go with \
+             stages",
+            arguments.name
+        )));
+    }
+    let sources = session.experiments[0].data.iter().filter(|source| source.name == arguments.name);
+    let mut halves = Vec::new();
+    let mut absent = None;
+    for (source, split) in sources.flat_map(|source| Split::ALL.map(|split| (source, split))) {
+        if !source.kind.has(split) {
+            continue;
+        }
+        match session.env.library.images(source, split) {
+            Ok(images) => {
+                let name = file_name(&format!("{}{}-{split}", source.name, cell_part(&source.cell)), ".npz");
+                halves.push((into.join(name), images));
+            }
+            Err(error) if error.is_missing() => absent = absent.or(Some(error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let own = halves.iter().map(|(path, _)| path.clone()).collect();
+    nothing_else_of(&session.experiments[0], &arguments.name, into, &own)?;
+    for (path, images) in &halves {
+        create(into)?;
+        write(images, arguments, path)?;
+    }
+    match absent {
+        Some(absent) if halves.is_empty() => return Err(absent.into()),
+        Some(absent) => errln!("only one half is there: {absent}"),
+        None => {}
+    }
+    Ok(session.ended(Status::Success))
+}
+
+fn write(images: &ImageSet, arguments: &ExportArguments, path: &Path) -> Result<(), Failure> {
+    let count = arguments.images.map_or(images.len(), |count| count.min(images.len()));
+    let (shape, normalise) = (images.shape, &images.normalise);
+    ArrayArchive::write::<Unwritten>(path, |archive| {
+        archive.start::<u8>("images", &[count, shape.height, shape.width, shape.channels])?;
+        for image in 0..count {
+            archive.push(images.image(image)?.iter().copied())?;
+        }
+        archive.array("labels", images.labels[..count].iter().map(|&label| i64::from(label)))?;
+        archive.texts("classes", &images.classes)?;
+        archive.array("mean", normalise.mean.iter().copied())?;
+        archive.array("deviation", normalise.std.iter().copied())?;
+        Ok(())
+    })
+    .map_err(|error| match error {
+        Unwritten::Image(error) => Failure::from(error),
+        Unwritten::File(error) => WriteError::at(path)(error).into(),
+    })?;
+    outln!("{}", path.display());
+    errln!(
+        "{} of {}x{}x{}; a network sees (images - mean) / deviation",
+        text::count(count, "image"),
+        shape.height,
+        shape.width,
+        shape.channels
+    );
+    Ok(())
+}
+
+/// Why an archive of images is not there.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error(transparent)]
+    Image(#[from] UnreadableImage),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}

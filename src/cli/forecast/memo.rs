@@ -1,0 +1,54 @@
+//! What is remembered beside the cache's steps: a help and no more, so that a file that cannot be understood is as good as none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use overinterp_foreign::bounded::{self, BoundedError};
+
+use crate::cli::exports::writing::WriteError;
+use crate::cli::failure::Failure;
+
+/// A file of JSON.
+pub(crate) struct Memo {
+    /// Its name.
+    pub name: &'static str,
+    /// The most bytes that it is read with.
+    pub most: u64,
+    /// `the rates in FILE are`, from the name of the file.
+    pub said: fn(&str) -> String,
+    /// What to do where it is ignored, with what stands before it; perhaps nothing.
+    pub advice: &'static str,
+}
+
+impl Memo {
+    fn path(&self, cache: &Path) -> PathBuf {
+        cache.join("v1").join(self.name)
+    }
+
+    /// What is remembered with a cache; nothing if nothing is, or if the file cannot be understood.
+    pub fn load<T: DeserializeOwned + Default>(&self, cache: &Path) -> T {
+        let path = self.path(cache);
+        let ignored = |why: String| {
+            tracing::warn!("{} ignored: {why}{}", (self.said)(&path.display().to_string()), self.advice);
+            T::default()
+        };
+        match bounded::read(&path, self.most) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| ignored(error.to_string())),
+            Err(BoundedError::Io(error)) if error.kind() == io::ErrorKind::NotFound => T::default(),
+            Err(error) => ignored(error.to_string()),
+        }
+    }
+
+    /// Replaces what is remembered.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, cache: &Path, value: &impl Serialize) -> Result<(), Failure> {
+        let path = self.path(cache);
+        let written = serde_json::to_vec_pretty(value).map_err(io::Error::from);
+        Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
+    }
+}

@@ -1,0 +1,259 @@
+//! `cache`: what it holds, whether it is intact, and what of it can go.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::pipeline::{Unresolved, plan};
+use overinterp_config::{Experiment, Override};
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
+
+use crate::cli::args::EventFormat;
+use crate::cli::damage;
+use crate::cli::failure::{Failure, Status};
+use crate::cli::files::KnownFiles;
+use crate::cli::screen::json;
+use crate::cli::screen::text;
+use crate::cli::session;
+use crate::cli::session::{WithoutCache, open_cache};
+#[derive(Debug, Args)]
+pub(crate) struct CacheArguments {
+    #[command(subcommand)]
+    pub verb: CacheVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheVerb {
+    /// Counts what the cache holds.
+    Stats {
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+    /// Reads every byte again and sets damaged entries aside.
+    Verify {
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+    /// Removes what none of the given experiments needs.
+    Gc {
+        /// Experiment files whose steps stay; all of `experiments/*.toml` if none is given.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Changes a value of the files, as in `run`.
+        #[arg(long, value_name = "PATH=VALUE")]
+        set: Vec<Override>,
+        /// Only says what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        common: CacheCommon,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheCommon {
+    /// Where finished steps are kept.
+    #[arg(long, value_name = "DIR", default_value = "cache")]
+    pub cache: PathBuf,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = EventFormat::Human)]
+    pub format: EventFormat,
+}
+
+pub(crate) fn run(verb: CacheVerb) -> Result<Status, Failure> {
+    match verb {
+        CacheVerb::Stats { common } => stats(&common),
+        CacheVerb::Verify { common } => verify(&common),
+        CacheVerb::Gc { files, set, dry_run, common } => {
+            let mode = if dry_run { GcMode::DryRun } else { GcMode::Remove };
+            collect(files, &set, mode, &common)
+        }
+    }
+}
+
+fn stats(common: &CacheCommon) -> Result<Status, Failure> {
+    let stats = open_cache(&common.cache)?.stats().map_err(Failure::from)?;
+    match common.format {
+        EventFormat::Json => json::line(&json!(stats)),
+        EventFormat::Human => print_stats(&stats),
+    }
+    Ok(damage::name(&stats.in_place, &stats.unread, |_| damage::REPAIR.to_owned()))
+}
+
+fn print_stats(stats: &Stats) {
+    let mut steps = 0;
+    let mut seconds = 0.0;
+    for (kind, of_kind) in &stats.kinds {
+        let size = text::bytes(of_kind.bytes);
+        outln!(
+            "{kind:<12} {:>12} {size:>10}   took {}",
+            text::count(of_kind.steps, "step"),
+            text::duration(of_kind.seconds)
+        );
+        steps += of_kind.steps;
+        seconds += of_kind.seconds;
+    }
+    outln!("{} that took {} to compute", text::count(steps, "step"), text::duration(seconds));
+    for (what, pile) in [("unfinished", stats.partial), ("set aside as damaged", stats.damaged)] {
+        if pile.count > 0 {
+            outln!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
+        }
+    }
+    if !stats.in_place.is_empty() {
+        outln!("{} damaged", stats.in_place.len());
+    }
+    print_strays(&stats.strays);
+}
+
+fn print_strays(strays: &[PathBuf]) {
+    for stray in strays {
+        outln!("passed over: {} is no part of the cache", stray.display());
+    }
+}
+
+fn verify(common: &CacheCommon) -> Result<Status, Failure> {
+    let found = open_cache(&common.cache)?.verify(&mut |_, _| {}).map_err(Failure::from)?;
+    match common.format {
+        EventFormat::Json => json::line(&json!(found)),
+        EventFormat::Human => {
+            outln!(
+                "{} intact, {}",
+                if found.intact == 1 { "1 entry".to_owned() } else { format!("{} entries", found.intact) },
+                text::bytes(found.bytes)
+            );
+            print_strays(&found.strays);
+        }
+    }
+    let fate = |damage: &Damage| match &damage.aside {
+        Some(aside) => format!("set aside in {aside}"),
+        None => "left in its place, because this cache cannot be written to".to_owned(),
+    };
+    Ok(damage::name(&found.damaged, &found.unread, fate))
+}
+
+fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
+    let files = if files.is_empty() { committed_experiments()? } else { files };
+    let experiments = session::read(&files, set)?;
+    let store = open_cache(&common.cache)?;
+    let Needs { keys, unresolved, absent } = needs(experiments, common);
+    let wanted = Wanted { keys, perhaps: Some(&unresolved) };
+    let collection = store.gc(&wanted, mode).map_err(Failure::from)?;
+    let gone: BTreeSet<&Path> = collection.removed.iter().map(|removal| removal.path.as_path()).collect();
+    let fate = |damage: &Damage| {
+        let goes = gone.iter().any(|path| path.ends_with(&damage.entry));
+        if goes { format!("{} it", verb(mode)) } else { damage::REPAIR.to_owned() }
+    };
+    let status = damage::name(&collection.damaged, &[], fate);
+    if common.format == EventFormat::Json {
+        let mut line = json!(collection);
+        line["absent"] = json!(absent);
+        json::line(&line);
+    } else {
+        print_collection(&collection, &absent, mode);
+    }
+    Ok(status)
+}
+
+const fn verb(mode: GcMode) -> &'static str {
+    match mode {
+        GcMode::DryRun => "would remove",
+        GcMode::Remove => "removed",
+    }
+}
+
+fn print_collection(collection: &Collection, absent: &[Absent], mode: GcMode) {
+    for Absent { file, data } in absent {
+        errln!(
+            "the steps of {} cannot be told by their keys while data are absent: what is like them stays. {}",
+            file.display(),
+            data.join("; ")
+        );
+    }
+    let verb = verb(mode);
+    for removal in &collection.removed {
+        outln!("{verb} {}", described(removal));
+    }
+    print_strays(&collection.strays);
+    let bytes = collection.removed.iter().map(|removal| removal.bytes).sum();
+    outln!(
+        "{verb} {}, {}; {} of {} stay",
+        text::count(collection.removed.len(), "thing"),
+        text::bytes(bytes),
+        text::count(collection.kept.count, "step"),
+        text::bytes(collection.kept.bytes)
+    );
+    if collection.perhaps.count > 0 {
+        outln!(
+            "of them {}, {}, because they may be of experiments whose data are absent",
+            text::count(collection.perhaps.count, "step"),
+            text::bytes(collection.perhaps.bytes)
+        );
+    }
+}
+
+fn described(removal: &Removal) -> String {
+    let kind = match removal.garbage {
+        Garbage::Step => "step",
+        Garbage::Partial => "unfinished step",
+        Garbage::Damaged => "damaged entry",
+        Garbage::Temporary => "leftover of an interrupted run",
+    };
+    let name = match (&removal.label, &removal.key) {
+        (Some(label), Some(key)) => format!("{label} ({key})"),
+        (None, Some(key)) => key.to_string(),
+        _ => removal.path.display().to_string(),
+    };
+    let age = text::duration(removal.age as f64);
+    let took = text::duration(removal.seconds);
+    format!("{kind} {name}: {}; {}, {age} old, took {took}", removal.about, text::bytes(removal.bytes))
+}
+
+/// What experiments need of a cache.
+#[derive(Default)]
+struct Needs {
+    keys: BTreeSet<StepKey>,
+    /// The steps without a key.
+    unresolved: Unresolved,
+    absent: Vec<Absent>,
+}
+
+/// An experiment some of whose data are absent.
+#[derive(Serialize)]
+struct Absent {
+    file: PathBuf,
+    /// Which, where they were looked for, and how to get them.
+    data: Vec<String>,
+}
+
+/// What the steps of `experiments` need. Each is planned by itself, so that it is known whose data are absent.
+fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
+    let library = session::library(&common.cache, WithoutCache::Leave);
+    let known = KnownFiles::new(&library);
+    let mut needs = Needs::default();
+    for experiment in experiments {
+        let plan = plan(std::slice::from_ref(&experiment), &known).plan;
+        needs.keys.append(&mut plan.keys());
+        needs.unresolved.add(&plan);
+        let data: Vec<String> = plan.missing_data().into_iter().map(str::to_owned).collect();
+        if !data.is_empty() {
+            needs.absent.push(Absent { file: experiment.file, data });
+        }
+    }
+    needs
+}
+
+fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {
+    let nothing =
+        || Failure::usage("there is no experiments/*.toml here: name the experiment files whose steps are to stay");
+    let entries = std::fs::read_dir("experiments").map_err(|_| nothing())?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    if files.is_empty() { Err(nothing()) } else { Ok(files) }
+}

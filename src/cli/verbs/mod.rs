@@ -1,0 +1,15 @@
+//! The verbs, a file each, with what may be typed behind it.
+
+pub(crate) mod bench;
+pub(crate) mod cache;
+pub(crate) mod compare_selection;
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod results;
+pub(crate) mod run;
+pub(crate) mod show;

@@ -1,0 +1,104 @@
+//! `plan`: which steps would run, and why. Runs nothing and needs no data.
+
+mod graph;
+mod human;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use overinterp_workflow::schedule::Schedule;
+
+use crate::cli::args::ExperimentArguments;
+use crate::cli::failure::{Failure, Status};
+use crate::cli::forecast::rates;
+use crate::cli::forecast::rates::{Shares, Time};
+use crate::cli::screen::json;
+use crate::cli::session::Session;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    Human,
+    Json,
+    Dot,
+    Mermaid,
+    /// The experiment as it is read, not its steps: what it extends merged, `--set` applied.
+    Toml,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Experiment files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
+    pub format: PlanFormat,
+}
+
+pub(crate) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
+    let session = Session::open(&arguments.files, &arguments.experiment)?;
+    let plan = &session.planned.plan;
+    let view = session.view()?;
+    let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
+    match arguments.format {
+        PlanFormat::Human => {
+            out!("{}", human::text(plan, &schedule));
+            if let Some(line) = on_gpu(&session, &schedule) {
+                outln!("{line}");
+            }
+        }
+        PlanFormat::Json => json::line(&as_json(&session, &schedule)),
+        PlanFormat::Dot => out!("{}", graph::dot(plan, &schedule)),
+        PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
+        PlanFormat::Toml => out!("{}", merged(arguments)?),
+    }
+    Ok(session.ended(Status::Success))
+}
+
+/// How long what is to run takes on the GPU that was measured last, if that is not what computes here.
+fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
+    let (name, rates) = rates::of_last_gpu(rates::load(&session.cache)).filter(|_| session.env.device.is_cpu())?;
+    let steps = session.planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
+    let shares = Shares::all(session);
+    let mut time = Time::default();
+    for work in steps.filter_map(|(_, step)| session.planned.work.get(step.identity())) {
+        time.add(shares.rated(work, &rates));
+    }
+    (time.known > 0).then(|| format!("on {name}, the GPU measured last, {}", time.text()))
+}
+
+/// The experiment as it is read, as one text.
+fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
+    let [file] = &arguments.files[..] else {
+        return Err(Failure::usage("--format toml writes one experiment: name one file"));
+    };
+    overinterp_config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
+}
+
+fn as_json(session: &Session, schedule: &Schedule) -> Value {
+    let steps: Vec<Value> = session
+        .planned
+        .plan
+        .steps()
+        .map(|(id, step)| {
+            let scheduled = schedule.step(id);
+            let label = step.label();
+            json!({
+                "stage": label.stage,
+                "cell": label.cell,
+                "part": label.part,
+                "shard": json::shard(label),
+                "key": step.key().map(ToString::to_string),
+                "status": scheduled.forecast.status(),
+                "maybe": scheduled.forecast.is_maybe(),
+                "why": scheduled.forecast.why().map(ToString::to_string),
+                "estimate": scheduled.estimate.map(|estimate| estimate.seconds),
+                "basis": scheduled.estimate.map(|estimate| estimate.basis.name()),
+            })
+        })
+        .collect();
+    json!({"steps": steps, "cached": schedule.cached(), "run": schedule.to_run()})
+}
