@@ -25,12 +25,15 @@ use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{BackSelection, Effort, Exhaustive, Halted, back_select, watch_nothing};
 use overinterp_spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
 
-/// Images that one way selects before the other has its turn.
-const TURN: usize = 2;
+/// Images that one way selects before the other has its turn: many, as images differ in what they take, and a thread that has no
+/// further one waits for the others.
+const TURN: usize = 10;
+/// Images if nothing is said.
+const COUNT: usize = 2;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let count: usize = arguments.first().map_or(Ok(TURN), |count| count.parse())?;
+    let count: usize = arguments.first().map_or(Ok(COUNT), |count| count.parse())?;
     let arch: Arch = match arguments.get(1) {
         Some(name) => *Arch::ALL.iter().find(|arch| arch.to_string() == *name).ok_or("no such architecture")?,
         None => Arch::Resnet20,

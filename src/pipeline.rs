@@ -80,7 +80,7 @@ pub struct SplitFacts {
 
 /// The steps of some experiments, equal ones merged, and where the results of each will be found.
 pub struct Planned {
-    /// The steps.
+    /// Every step once, with those that it depends on.
     pub plan: Plan<Env>,
     /// One entry an experiment.
     pub results: Vec<Results>,
@@ -91,7 +91,7 @@ pub struct Planned {
 /// Where an experiment's results will be found.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// Every evaluation.
+    /// Every evaluation, one entry for each model and images that it is asked about.
     pub evaluations: Vec<Evaluated>,
     /// Every trained or imported model, and every ensemble.
     pub models: Vec<Outcome<Model>>,
@@ -103,7 +103,7 @@ pub struct Results {
     pub answers: Vec<Outcome<HumanAnswers>>,
     /// Every set of subsets of one split.
     pub subsets: Vec<Outcome<Subsets>>,
-    /// Every analysis.
+    /// Every analysis, and the fit of every `temperature` stage.
     pub analyses: Vec<Analysed>,
 }
 
@@ -131,7 +131,7 @@ pub struct Outcome<A> {
     pub data: Option<DataSplit>,
     /// The axes on which it depends.
     pub cell: Cell,
-    /// The step.
+    /// The key of the step whose output it is.
     pub key: Key<A>,
 }
 

@@ -41,7 +41,7 @@ fn say(entry: &str, damage: &str, fate: &str) {
 pub(crate) struct Damaged(Mutex<BTreeSet<StepKey>>);
 
 impl Damaged {
-    /// Their keys.
+    /// The keys of the entries' steps, in ascending order and each once.
     pub fn keys(&self) -> Vec<String> {
         self.entries().iter().map(ToString::to_string).collect()
     }

@@ -20,7 +20,7 @@ pub enum Status {
     Stage = 3,
     /// `--frozen`, and something would run.
     Frozen = 4,
-    /// Ctrl-C.
+    /// Ctrl-C or another signal stopped it; 130 is what shells give for Ctrl-C.
     Cancelled = 130,
 }
 

@@ -70,7 +70,7 @@ pub struct Scale {
 pub enum ScaleRange {
     /// Shares and probabilities, from 0 to 1.
     Share,
-    /// Any numbers.
+    /// Numbers without a fixed range. The points decide where the axis ends.
     Number,
     /// Things that have names; the value 0 is the first.
     Names(Vec<String>),
@@ -80,9 +80,9 @@ pub enum ScaleRange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Point {
-    /// Where.
+    /// Its place along the bottom. On a scale of names, it is the number of one, counted from 0.
     pub x: f64,
-    /// How high.
+    /// Its value on the scale along the side.
     pub y: f64,
     /// Where y lies with 95 % confidence, lower end first, if that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,13 +99,13 @@ pub struct HeatMap {
     pub figure: String,
     /// What tells it from the others of the figure: `all`, or a class.
     pub name: String,
-    /// Rows.
+    /// Its height in pixels, that of the images.
     pub height: usize,
-    /// Columns.
+    /// Its width in pixels, that of the images.
     pub width: usize,
     /// One number a pixel, row by row.
     pub values: Vec<f32>,
-    /// Images counted.
+    /// How many images the values are shares of.
     pub count: usize,
 }
 

@@ -82,7 +82,7 @@ impl Bits {
         &mut self.held[start..]
     }
 
-    /// One row.
+    /// The bytes of the row `index`, counted from 0, from memory or from the file.
     ///
     /// # Errors
     /// When it lies in a file and cannot be read from there.

@@ -24,7 +24,7 @@ pub enum Damage {
     /// A tensor holds another type.
     #[error("tensor '{name}' holds {actual}, not {expected}")]
     Type {
-        /// The tensor.
+        /// The name that the tensor has in the file.
         name: String,
         /// The type it should hold.
         expected: safetensors::Dtype,
@@ -34,7 +34,7 @@ pub enum Damage {
     /// A tensor has another shape.
     #[error("tensor '{name}' has shape {actual:?}, not {expected:?}")]
     Shape {
-        /// The tensor.
+        /// The name that the tensor has in the file.
         name: String,
         /// The shape that follows from the rest of the file.
         expected: Vec<usize>,

@@ -26,7 +26,7 @@ pub struct Effort {
     pub needed: u64,
     /// Those that there were: what an exhaustive selection evaluates.
     pub exhaustive: u64,
-    /// Steps.
+    /// How many steps it took, each of which chose one of its candidates.
     pub steps: u64,
     /// Steps that the ceiling decided.
     #[serde(rename = "steps-at-ceiling")]

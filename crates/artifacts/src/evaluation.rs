@@ -16,7 +16,7 @@ const METRICS: &str = "metrics.json";
 pub struct Evaluation {
     /// Image by image.
     pub predictions: Predictions,
-    /// In sum.
+    /// What the predictions come to over all images.
     pub metrics: Metrics,
 }
 
@@ -37,7 +37,7 @@ pub struct Predictions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Metrics {
-    /// Images evaluated.
+    /// How many images were evaluated, which may be none.
     pub images: usize,
     /// Classes that the model tells apart; chance is one over it.
     pub classes: usize,

@@ -24,7 +24,7 @@ pub struct Model {
 /// A network with its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
-    /// Its architecture.
+    /// The architecture that `tensors` are the weights of.
     pub arch: Arch,
     /// How bytes become its input.
     pub normalise: Normalise,

@@ -14,11 +14,11 @@ use overinterp_foreign::bounded;
 use overinterp_spec::{Normalise, SeededDropout};
 
 /// The header entry of an exported file that names the program which wrote it, with its version.
-pub const PROGRAM: &str = "program";
+pub(super) const PROGRAM: &str = "program";
 /// The header entry of an exported file that holds the network's input dropout; absent where it has none.
-pub const INPUT_DROPOUT: &str = "input-dropout";
+pub(super) const INPUT_DROPOUT: &str = "input-dropout";
 /// The header entry of an exported file that holds how the network normalises images, on the scale of 0 to 255.
-pub const NORMALISE: &str = "normalise";
+pub(super) const NORMALISE: &str = "normalise";
 /// What [`PROGRAM`] begins with in a file by this program.
 const NAME: &str = "overinterp ";
 

@@ -186,7 +186,7 @@ impl Header {
         Ok(Self { facts: facts.ok_or(Damage::NoFacts(FACTS))?, metadata, start: LENGTH_BYTES + json.len() })
     }
 
-    /// The facts.
+    /// Parses the plain facts, which are JSON in the entry [`FACTS`] of the header.
     pub(super) fn facts<F: DeserializeOwned>(&self) -> Result<F, Damage> {
         Ok(serde_json::from_str(&self.facts)?)
     }
@@ -224,7 +224,7 @@ impl<'a> TensorFile<'a> {
         Ok(Self { header: Header::read(bytes, bytes.len() as u64)?, bytes })
     }
 
-    /// The facts.
+    /// Parses the plain facts of its header, as [`Header::facts`].
     pub(super) fn facts<F: DeserializeOwned>(&self) -> Result<F, Damage> {
         self.header.facts()
     }

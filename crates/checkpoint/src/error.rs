@@ -14,15 +14,15 @@ pub enum CheckpointError {
     /// The operating system would not give its bytes, or it is no regular file, or too large.
     #[error("cannot open {path}")]
     Unreadable {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
-        /// Why.
+        /// What the system said, or that it is no regular file or too large.
         source: io::Error,
     },
     /// Its content is not what it should be.
     #[error("cannot read {path}: fault in {place}")]
     Malformed {
-        /// The file.
+        /// The file whose content is at fault.
         path: PathBuf,
         /// The part of it, by name and byte where there is one.
         place: String,
@@ -56,7 +56,7 @@ pub enum Fault {
     Unexpected {
         /// What should be there.
         expected: &'static str,
-        /// What is.
+        /// What stands there instead, in words: `fewer values`.
         found: &'static str,
     },
     /// What is wrong with a pickle, or with what it says of a tensor.

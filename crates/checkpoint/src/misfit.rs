@@ -36,25 +36,25 @@ pub enum FitError {
 pub enum Misfit {
     /// The file has it; the architecture has no such name.
     Unknown {
-        /// Its name.
+        /// The name that it has in the file, without the prefix of the weights.
         name: String,
-        /// Its shape.
+        /// The shape that it has in the file.
         found: Vec<usize>,
         /// The architecture's most similar name that the file lacks, or else most similar name.
         nearest: Option<String>,
     },
     /// The architecture has it; the file does not.
     Missing {
-        /// Its name.
+        /// The name that the architecture gives it: `layer1.0.conv1.weight`.
         name: String,
-        /// Its shape.
+        /// The shape that the architecture gives it.
         expected: Vec<usize>,
         /// The file's most similar name that the architecture lacks.
         nearest: Option<String>,
     },
     /// Both have it, in different shapes.
     Misshapen {
-        /// Its name.
+        /// The name that both give it, without the prefix of the weights.
         name: String,
         /// Its shape in the file.
         found: Vec<usize>,

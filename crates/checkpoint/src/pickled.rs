@@ -44,7 +44,7 @@ impl Announced {
 /// Where the storages lie.
 #[derive(Debug)]
 pub(super) enum Storages<'a> {
-    /// Nowhere.
+    /// There are none: the pickle is the whole file, and only its numpy arrays have elements.
     None,
     /// Each in an entry of an archive.
     Archive(Entries<'a>),

@@ -13,9 +13,9 @@ pub enum SelectionFolderError {
     /// The operating system would not list it.
     #[error("cannot list the selections in {path}")]
     Unreadable {
-        /// The folder.
+        /// The folder that should hold the selections.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// Two files are of one image.
@@ -23,7 +23,7 @@ pub enum SelectionFolderError {
     Twice {
         /// The image's number.
         image: usize,
-        /// Both files.
+        /// The two files, in the order of their names.
         files: [PathBuf; 2],
     },
     /// An image has no file.
@@ -32,7 +32,7 @@ pub enum SelectionFolderError {
          them there, or lower `count`"
     )]
     Missing {
-        /// The folder.
+        /// The folder that was searched for it.
         folder: PathBuf,
         /// The first image without one.
         image: usize,
@@ -51,7 +51,7 @@ pub enum SelectionFolderError {
     SameStem {
         /// The name that both have.
         stem: String,
-        /// Both photographs.
+        /// The files of the two, in the order of the images.
         photographs: [PathBuf; 2],
     },
 }

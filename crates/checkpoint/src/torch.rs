@@ -13,7 +13,7 @@ const DEEPEST: usize = 8;
 pub(super) enum Rebuilt<'p> {
     /// Storage, offset, size, stride, and more that does not matter.
     Stored {
-        /// These parts.
+        /// The arguments of the call that rebuilds it, in that order.
         parts: &'p [Handle],
         /// The type of the elements, where it is not that of the storage.
         element: Option<Handle>,

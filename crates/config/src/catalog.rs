@@ -20,11 +20,11 @@ pub(super) struct Catalog<'a> {
 /// A stage's table.
 #[derive(Debug)]
 pub(super) struct StageEntry<'a> {
-    /// Its name.
+    /// Its name, the `NAME` of `[stage.NAME]`.
     pub name: &'a str,
     /// Its kind; none if that is missing or wrong, which was reported.
     pub kind: Option<StageKind>,
-    /// The table.
+    /// What stands under `[stage.NAME]`, with every `${axis}` as it is written.
     pub node: &'a Node,
 }
 

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Place, Problem, Sink};
 use super::syntax;
 
-/// A value.
+/// A value of the text, which knows where it is written.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Where it is written; a table's header for a `[table]`.
@@ -20,7 +20,7 @@ pub(super) struct Node {
 /// What a [`Node`] holds.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// A string.
+    /// A string, in which `${axis}` may still stand.
     Text(String),
     /// A whole number.
     Integer(i64),
@@ -30,7 +30,7 @@ pub(super) enum Value {
     Boolean(bool),
     /// A date or time, which nothing here takes.
     Date,
-    /// An array.
+    /// An array, each of whose values knows its place.
     List(Vec<Node>),
     /// A table, inline or not.
     Table(Vec<Entry>),
@@ -41,11 +41,11 @@ pub(super) enum Value {
 /// A key of a table with its value.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// The key.
+    /// The key itself, without the tables above it.
     pub key: String,
     /// Where the key is written.
     pub place: Place,
-    /// Its value.
+    /// What the key holds, a table's entries included.
     pub node: Node,
 }
 

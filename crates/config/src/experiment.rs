@@ -11,7 +11,7 @@ pub use super::kinds::Settings;
 /// One experiment file, with what it extends, `--set` overrides applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
-    /// `name`.
+    /// `name`, by which reports are called, in one line.
     pub name: String,
     /// `description`, empty if there is none.
     pub description: String,
@@ -34,7 +34,7 @@ pub struct Experiment {
 /// An axis of the sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// Its name.
+    /// Its name, `NAME` where `${NAME}` stands for its value.
     pub name: String,
     /// Its values in file order.
     pub values: Vec<AxisValue>,
@@ -74,14 +74,14 @@ pub enum ImagesRef<R = StageRef> {
     Data {
         /// The data set.
         source: R,
-        /// Which half.
+        /// The half whose images are read.
         split: Split,
     },
     /// A split with all but a subset of pixels masked: `subset.test`.
     Subset {
         /// The `mask` stage.
         mask: R,
-        /// Which half.
+        /// The half whose masked images are read.
         split: Split,
     },
 }
@@ -89,8 +89,8 @@ pub enum ImagesRef<R = StageRef> {
 /// One half of what a stage hands on: `ranking.test`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Half<R = StageRef> {
-    /// The stage.
+    /// The stage that makes it, `ranking` in the example.
     pub stage: R,
-    /// Which half.
+    /// The half of the data set whose images it is about.
     pub split: Split,
 }

@@ -8,7 +8,7 @@ use super::kinds::Makes;
 /// A key of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// Its name.
+    /// The key as it is written, such as `weight-decay`.
     pub name: &'static str,
     /// What it is for, in a sentence without a full stop.
     pub about: &'static str,
@@ -25,13 +25,13 @@ pub(super) struct Field {
 /// What kind of value a key holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Holds {
-    /// A string.
+    /// A string, such as a title.
     Text,
     /// One of these names.
     OneOf(fn() -> Vec<&'static str>),
     /// A whole number.
     Whole,
-    /// Any number.
+    /// A finite number, whole or not.
     Number,
     /// `true` or `false`.
     Flag,
@@ -73,7 +73,7 @@ pub(super) enum Below {
 /// What it means to leave a key out.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Absent {
-    /// An error.
+    /// A problem is reported, as the key must be there.
     Fault,
     /// This value, or what follows.
     Means(&'static str),
@@ -102,7 +102,7 @@ const fn field(name: &'static str, about: &'static str, example: &'static str, h
     Field { name, about, example, holds, below, absent: Absent::Fault }
 }
 
-/// A string.
+/// A key that holds a string.
 pub(super) const fn text(name: &'static str, about: &'static str, example: &'static str) -> Field {
     field(name, about, example, Holds::Text, Below::Nothing)
 }
@@ -122,7 +122,7 @@ pub(super) const fn whole(name: &'static str, about: &'static str, example: &'st
     field(name, about, example, Holds::Whole, Below::Nothing)
 }
 
-/// Any number.
+/// A key that holds a finite number, whole or not.
 pub(super) const fn number(name: &'static str, about: &'static str, example: &'static str) -> Field {
     field(name, about, example, Holds::Number, Below::Nothing)
 }
@@ -132,7 +132,7 @@ pub(super) const fn flag(name: &'static str, about: &'static str, example: &'sta
     field(name, about, example, Holds::Flag, Below::Nothing)
 }
 
-/// A path.
+/// A key that holds a path, relative to the file in which it is written.
 pub(super) const fn path(name: &'static str, about: &'static str, example: &'static str) -> Field {
     field(name, about, example, Holds::Path, Below::Path)
 }

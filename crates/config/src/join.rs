@@ -16,12 +16,12 @@ use super::sweep::Sweep;
 pub(super) struct DraftStage {
     /// The stage's name.
     pub name: String,
-    /// Its variants.
+    /// In each group, a draft for every value of the axes that the table mentions.
     pub groups: Vec<Vec<StageDraft>>,
 }
 
 impl DraftStage {
-    /// All variants.
+    /// The drafts of all groups, one group after the other.
     pub fn drafts(&self) -> impl Iterator<Item = &StageDraft> {
         self.groups.iter().flatten()
     }

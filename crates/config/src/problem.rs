@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 pub(super) struct Place {
     /// 0 for the file, then one for each file that it extends, then one for each `--set`.
     pub source: usize,
-    /// First byte.
+    /// The first byte, counted from 0.
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
@@ -25,7 +25,7 @@ pub(super) struct Source {
     pub text: String,
 }
 
-/// One fault.
+/// One thing that is wrong with an experiment file or an override, and what to do about it.
 #[derive(Clone, Debug)]
 pub struct Problem {
     subject: Option<String>,
@@ -173,9 +173,9 @@ pub struct Problems {
 /// Whether a rendering carries terminal colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Characters only.
+    /// Characters alone, for files and pipes.
     Plain,
-    /// ANSI colours.
+    /// With ANSI escape codes, for terminals that show colours.
     Coloured,
 }
 

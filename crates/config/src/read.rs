@@ -8,7 +8,7 @@ use super::problem::{Problem, Sink};
 /// A value being read, which knows its path. Every method that returns `None` has reported why.
 #[derive(Clone, Debug)]
 pub(super) struct Item<'a> {
-    /// The value.
+    /// The value, with the place where it is written.
     pub node: &'a Node,
     /// Its path, such as `stage.full.recipe.lr`.
     pub path: String,
@@ -55,7 +55,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A string.
+    /// The string that it holds, as it is written.
     pub fn text(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),

@@ -12,7 +12,7 @@ pub(super) type Draft = Settings<Reference>;
 /// A stage or a data set that a stage names.
 #[derive(Clone, Debug)]
 pub(super) struct Reference {
-    /// Its name.
+    /// The name of the stage or data set, such as `full`.
     pub stage: String,
     /// Where it is named.
     pub place: Place,

@@ -8,7 +8,7 @@ use super::field::{
 use super::figure;
 use super::kinds::Makes;
 
-/// Top level.
+/// The keys and sections at the top of an experiment file.
 pub(super) const EXPERIMENT: &[Field] = &[
     path("extends", "Another experiment file that this one builds on, or a list of them", "\"shared/cifar10.toml\"")
         .or("none"),

@@ -26,7 +26,7 @@ pub(super) struct StageDraft {
 pub(super) struct Scope<'a> {
     /// The names that the file defines.
     pub catalog: &'a Catalog<'a>,
-    /// The axes.
+    /// The axes that `${axis}` may mention, with their values.
     pub sweep: &'a Sweep,
     /// The data sets in which no problem was found.
     pub data: &'a [DataSource],

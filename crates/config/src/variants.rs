@@ -18,7 +18,7 @@ use super::sweep::Sweep;
 pub(super) struct Variant {
     /// The axes mentioned, with their values.
     pub cell: Cell,
-    /// The table.
+    /// The table with these values in it, and every `like` resolved.
     pub node: Node,
 }
 

@@ -17,7 +17,7 @@ use super::{DataError, payload};
 
 /// The folder that the archive holds.
 pub(super) const FOLDER: &str = "CIFAR-10-C";
-/// The archive.
+/// The file name of the archive, as it is published.
 pub(super) const ARCHIVE: &str = "CIFAR-10-C.tar";
 /// The labels of the images of every other file.
 pub(super) const LABELS: &str = "labels.npy";
@@ -88,7 +88,7 @@ fn sample(name: &str, arrays: &mut [Images], labels: &[u16], count: usize, seed:
 
 /// An array file, or one in an archive.
 struct Array {
-    /// For messages.
+    /// What messages call it: the file, or `ARCHIVE:MEMBER` in an archive.
     path: PathBuf,
     file: File,
     /// The byte of `file` at which the elements begin.

@@ -104,13 +104,8 @@ impl Provenance {
     /// One word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Official => "official",
-            Self::Unchecked => "unchecked",
-            Self::Excerpt => "excerpt",
-            Self::Unofficial => "unofficial",
-            Self::Own => "own",
-        }
+        // In the order of the variants.
+        Self::ALL[self as usize].0
     }
 
     /// The provenance of that name, if there is one.

@@ -26,7 +26,7 @@ pub enum DataError {
     NoRoot {
         /// The source's name.
         name: String,
-        /// Its kind.
+        /// The kind that the experiment gives it: `folder` or `image-folder`.
         kind: &'static str,
     },
     /// The source does not say which images of CIFAR-10-C it means.
@@ -48,7 +48,7 @@ pub enum DataError {
     /// A file, a device or the like lies where a folder should be.
     #[error("{path} is {what}, where {expected} should be")]
     NotAFolder {
-        /// The file.
+        /// What lies where the folder should be.
         path: PathBuf,
         /// What it is.
         what: &'static str,
@@ -77,7 +77,7 @@ pub enum DataError {
          as many, and 64 MiB at any rate): if it is what it should be, unpack it first"
     )]
     Unpacks {
-        /// The file.
+        /// The packed file: one of the data set, or its archive.
         path: PathBuf,
         /// Bytes that it announces, or that were found.
         announced: u64,
@@ -111,7 +111,7 @@ pub enum DataError {
     Limit {
         /// The source's name.
         name: String,
-        /// Which half.
+        /// The half of which too many images are asked for, or none.
         split: Split,
         /// What the experiment says.
         limit: usize,
@@ -126,7 +126,7 @@ pub enum DataError {
     OtherKind {
         /// The source's name.
         name: String,
-        /// Which half.
+        /// The half whose files have the checksums of another data set.
         split: Split,
         /// What the experiment says that it is.
         kind: DataKind,
@@ -140,7 +140,7 @@ pub enum DataError {
     NoHalf {
         /// The source's name.
         name: String,
-        /// Which half.
+        /// The half that was asked for.
         split: Split,
     },
     /// More images are drawn than there are, or none.
@@ -158,7 +158,7 @@ pub enum DataError {
     Changed {
         /// The source's name.
         name: String,
-        /// Which half.
+        /// The half whose images are no longer those of the plan.
         split: Split,
     },
 }

@@ -8,7 +8,7 @@ use super::{cifar10c, photographs};
 /// The facts about a published data set.
 #[derive(Debug)]
 pub struct Official {
-    /// Its kind.
+    /// The `kind` that experiment files give it: `cifar10`.
     pub kind: DataKind,
     /// Its name as its authors write it.
     pub title: &'static str,

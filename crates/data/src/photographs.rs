@@ -23,7 +23,7 @@ use super::resample::resize_and_crop;
 const TOGETHER: usize = 1024;
 /// Mean of ImageNet's red, green and blue, of 1 (`docs/method.md`, section 7).
 const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
-/// Their deviations.
+/// Standard deviations of the same channels, of 1.
 const DEVIATION: [f64; 3] = [0.229, 0.224, 0.225];
 
 /// The files of both splits, as far as they are there.

@@ -14,7 +14,7 @@ pub enum Foreign {
     LfsPointer,
     /// A web page.
     WebPage,
-    /// JSON.
+    /// Text that begins with `{` or `[`, as JSON does.
     Json,
     /// XML, such as the error message of a file server.
     Xml,
@@ -46,7 +46,7 @@ pub enum Foreign {
     Gguf,
     /// A PDF document.
     Pdf,
-    /// A picture.
+    /// A picture in the format PNG or JPEG.
     Picture,
 }
 

@@ -48,7 +48,7 @@ pub enum InferenceError {
         model_classes: usize,
         /// What the images are.
         images: ImageShape,
-        /// Their classes.
+        /// How many classes the images' set has.
         image_classes: usize,
     },
 }

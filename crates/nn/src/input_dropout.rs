@@ -14,7 +14,7 @@ use overinterp_spec::{Fraction, SeededDropout};
 pub enum Use {
     /// A training step, by its number.
     Training(u64),
-    /// A prediction.
+    /// A prediction of its class, in an evaluation or in the test after an epoch.
     Evaluation,
     /// A selection or a collection.
     Selection,

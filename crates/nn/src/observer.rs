@@ -17,7 +17,7 @@ pub trait Observer: Sync {
     fn cancelled(&self) -> bool;
 }
 
-/// Nobody watches.
+/// Stands in where nobody watches: it ignores all news and never asks to stop.
 pub struct Unobserved;
 
 impl Observer for Unobserved {

@@ -161,7 +161,7 @@ pub(super) struct Predictor {
     by: By,
 }
 
-/// What computes.
+/// What computes the logits, on the CPU or on another device.
 enum By {
     /// The fused engine, some images a thread.
     Engine(CompiledModel, Pool<ModelPasses>),

@@ -66,9 +66,9 @@ pub enum RatesError {
     /// The network did not answer.
     #[error("cannot measure {arch}")]
     Unanswered {
-        /// The network.
+        /// The network that was being measured.
         arch: Arch,
-        /// Why not.
+        /// Why: an image could not be read, the answer is no number, or the device failed.
         source: Unanswered,
     },
     /// Images could not be classified.
@@ -77,7 +77,7 @@ pub enum RatesError {
     /// The device failed.
     #[error("cannot measure {arch} on the device")]
     Device {
-        /// The network.
+        /// The network whose training step was being measured.
         arch: Arch,
         /// What the device said.
         source: candle_core::Error,

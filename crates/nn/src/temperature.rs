@@ -45,7 +45,7 @@ pub enum TemperatureError {
         "cannot scale a network of architecture {arch}: it does not end with a linear layer that has weights and biases"
     )]
     NoLinearLayer {
-        /// Its name.
+        /// The name of the architecture, such as `resnet20`.
         arch: &'static str,
     },
 }

@@ -36,7 +36,7 @@ impl Verdict {
 pub struct CheckedClaim {
     /// Its name in the file.
     pub name: String,
-    /// The sentence.
+    /// The sentence that is checked, as the experiment file words it.
     pub says: String,
     /// Where the paper says it.
     pub paper: Option<String>,

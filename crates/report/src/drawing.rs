@@ -29,7 +29,7 @@ pub struct Panel<'a> {
 /// Which pixels of an image are drawn.
 #[derive(Clone, Copy, Debug)]
 pub enum Shown<'a> {
-    /// Every pixel.
+    /// The image as it is, with no pixel masked.
     All,
     /// These, numbered row by row; the others are masked.
     Only(&'a [u32]),
@@ -52,11 +52,11 @@ pub enum DrawingError {
     /// An image has not as many bytes as its shape says.
     #[error("cannot draw an image of {actual} bytes: one of {height}x{width}x{channels} has {}", height * width * channels)]
     Bytes {
-        /// Rows.
+        /// The height that the shape says, in pixels.
         height: usize,
-        /// Columns.
+        /// The width that the shape says, in pixels.
         width: usize,
-        /// Channels.
+        /// Bytes of a pixel by the shape: 1 of grey, 3 of colour.
         channels: usize,
         /// The bytes that there are.
         actual: usize,

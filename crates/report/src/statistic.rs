@@ -7,7 +7,7 @@ use super::measurement::Measurement;
 /// Mean and sample deviation of a few numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistic {
-    /// Their mean.
+    /// Their arithmetic mean. Of a single number, it is that number.
     pub mean: f64,
     /// Their deviation with n-1 in the denominator; none of a single number.
     pub deviation: Option<f64>,

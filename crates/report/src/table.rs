@@ -12,13 +12,13 @@ use super::statistic::Statistic;
 pub struct FilledTable {
     /// Its name in the file.
     pub name: String,
-    /// Its heading.
+    /// What stands above it, as the experiment file words it.
     pub title: String,
     /// What the columns are values of, if anything.
     pub axis: Option<String>,
     /// One heading a column.
     pub columns: Vec<String>,
-    /// The rows.
+    /// One for each row of the file, or several where it leaves an axis open.
     pub rows: Vec<FilledRow>,
     /// The axes that each number is a mean over.
     pub over: Vec<String>,

@@ -25,7 +25,7 @@ pub struct Agreement {
     pub candidate: Worst,
     /// The most by which f of the reference's pick is below the scorer's own maximum.
     pub pick: Worst,
-    /// Candidates compared.
+    /// How many values were compared: one a step, or one for each candidate where the reference has those.
     pub compared: u64,
 }
 
@@ -36,7 +36,7 @@ pub struct Worst {
     pub difference: f64,
     /// The step, counted from 0: so many features were masked before it.
     pub step: usize,
-    /// The feature.
+    /// The number of the feature whose value was compared, counted from 0.
     pub feature: u32,
 }
 

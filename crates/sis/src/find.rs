@@ -44,7 +44,7 @@ pub enum FindSisError {
         features: usize,
         /// Features masked a step.
         per_step: NonZeroUsize,
-        /// Values recorded.
+        /// Values of f that were recorded, where there should be one a step.
         values: usize,
     },
 }

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::Rng;
 /// told otherwise; their published `ImageNet` runs have none.
 #[derive(Clone, Debug)]
 pub enum GradientNoise {
-    /// Nothing.
+    /// Nothing, as in the authors' published `ImageNet` runs.
     None,
     /// Independent normal noise, drawn anew for every feature in every round.
     Gaussian {

@@ -205,7 +205,7 @@ pub trait LockstepScorer {
 /// A feature of an input, which may be masked next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which input.
+    /// Which of the scorer's inputs it belongs to, counted from 0.
     pub input: u32,
     /// Which feature of it.
     pub feature: u32,
@@ -224,7 +224,7 @@ pub trait CurveScorer {
     /// The number of features of each.
     fn features(&self) -> usize;
 
-    /// Unmasks everything.
+    /// Unmasks every feature of all inputs.
     fn restart(&mut self);
 
     /// Masks more features of an input.

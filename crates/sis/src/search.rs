@@ -25,7 +25,7 @@ pub struct Effort {
     pub needed: u64,
     /// Those that there were: what an exhaustive selection evaluates.
     pub exhaustive: u64,
-    /// Steps.
+    /// Steps that were decided, each of which chose one feature to mask.
     pub steps: u64,
     /// Steps that the ceiling decided.
     pub at_ceiling: u64,

@@ -20,7 +20,7 @@ pub struct Appearance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
-    /// Themselves.
+    /// Their own colours, as in the image.
     #[default]
     Pixels,
     /// All the same white, so that nothing of the image is left but where its subset lies. Masks are found with the

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ImageShape;
+use super::named::named;
 
 /// A network architecture, as the authors' code defines it (`docs/method.md`, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,39 +31,25 @@ pub enum Arch {
     ImagenetInceptionV3,
 }
 
-impl Arch {
+named! {
     /// Every architecture, in the order in which messages list them.
-    pub const ALL: [Self; 10] = [
-        Self::Cnn,
-        Self::Resnet20,
-        Self::Resnet18,
-        Self::Vgg16,
-        Self::Wideresnet,
-        Self::ImagenetResnet18,
-        Self::ImagenetResnet34,
-        Self::ImagenetResnet50,
-        Self::ImagenetResnet101,
-        Self::ImagenetInceptionV3,
-    ];
+    Arch {
+        Cnn = "cnn",
+        Resnet20 = "resnet20",
+        Resnet18 = "resnet18",
+        Vgg16 = "vgg16",
+        Wideresnet = "wideresnet",
+        ImagenetResnet18 = "imagenet-resnet18",
+        ImagenetResnet34 = "imagenet-resnet34",
+        ImagenetResnet50 = "imagenet-resnet50",
+        ImagenetResnet101 = "imagenet-resnet101",
+        ImagenetInceptionV3 = "imagenet-inception-v3",
+    }
+}
+
+impl Arch {
     /// Those for images of a few dozen pixels a side.
     pub const SMALL: [Self; 5] = [Self::Cnn, Self::Resnet20, Self::Resnet18, Self::Vgg16, Self::Wideresnet];
-
-    /// The name used in TOML and in manifests.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cnn => "cnn",
-            Self::Resnet20 => "resnet20",
-            Self::Resnet18 => "resnet18",
-            Self::Vgg16 => "vgg16",
-            Self::Wideresnet => "wideresnet",
-            Self::ImagenetResnet18 => "imagenet-resnet18",
-            Self::ImagenetResnet34 => "imagenet-resnet34",
-            Self::ImagenetResnet50 => "imagenet-resnet50",
-            Self::ImagenetResnet101 => "imagenet-resnet101",
-            Self::ImagenetInceptionV3 => "imagenet-inception-v3",
-        }
-    }
 
     /// The height and width of the images that it is made for, and their channels.
     #[must_use]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::named::named;
+
 /// A way in which images are spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the data set's own")]
@@ -27,34 +29,30 @@ pub enum Corruption {
     ZoomBlur,
 }
 
-impl Corruption {
-    /// Every corruption with its name, in the order in which the authors of the method number all images.
-    pub const ALL: [(&'static str, Self); 19] = [
-        ("brightness", Self::Brightness),
-        ("contrast", Self::Contrast),
-        ("defocus_blur", Self::DefocusBlur),
-        ("elastic_transform", Self::ElasticTransform),
-        ("fog", Self::Fog),
-        ("frost", Self::Frost),
-        ("gaussian_blur", Self::GaussianBlur),
-        ("gaussian_noise", Self::GaussianNoise),
-        ("glass_blur", Self::GlassBlur),
-        ("impulse_noise", Self::ImpulseNoise),
-        ("jpeg_compression", Self::JpegCompression),
-        ("motion_blur", Self::MotionBlur),
-        ("pixelate", Self::Pixelate),
-        ("saturate", Self::Saturate),
-        ("shot_noise", Self::ShotNoise),
-        ("snow", Self::Snow),
-        ("spatter", Self::Spatter),
-        ("speckle_noise", Self::SpeckleNoise),
-        ("zoom_blur", Self::ZoomBlur),
-    ];
-
-    /// The name of its file, without `.npy`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        Self::ALL[self as usize].0
+named! {
+    pairs
+    /// Every corruption with its name, that of its file without `.npy`, in the order in which the authors of the method number all
+    /// images.
+    Corruption {
+        Brightness = "brightness",
+        Contrast = "contrast",
+        DefocusBlur = "defocus_blur",
+        ElasticTransform = "elastic_transform",
+        Fog = "fog",
+        Frost = "frost",
+        GaussianBlur = "gaussian_blur",
+        GaussianNoise = "gaussian_noise",
+        GlassBlur = "glass_blur",
+        ImpulseNoise = "impulse_noise",
+        JpegCompression = "jpeg_compression",
+        MotionBlur = "motion_blur",
+        Pixelate = "pixelate",
+        Saturate = "saturate",
+        ShotNoise = "shot_noise",
+        Snow = "snow",
+        Spatter = "spatter",
+        SpeckleNoise = "speckle_noise",
+        ZoomBlur = "zoom_blur",
     }
 }
 
@@ -92,15 +90,15 @@ pub enum Corrupted {
     One {
         /// How they are spoiled.
         corruption: Corruption,
-        /// How badly.
+        /// How badly they are spoiled, from 1 to 5.
         severity: Severity,
     },
     /// Some of all, drawn as the authors of the method draw them: `RandomState(seed).choice(all, count, replace=False)`,
     /// in that order.
     Sample {
-        /// How many.
+        /// How many images are drawn.
         count: usize,
-        /// numpy's seed.
+        /// The seed of numpy's `RandomState`, 1234 for the authors' draw.
         seed: u32,
     },
 }

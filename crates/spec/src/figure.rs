@@ -9,7 +9,7 @@ use super::{Cell, Split};
 pub struct Figure {
     /// Its name in the file.
     pub name: String,
-    /// Its heading.
+    /// What stands above it, in one line.
     pub title: String,
     /// What it shows.
     pub kind: FigureKind,
@@ -35,7 +35,7 @@ pub enum FigureKind {
 /// What a figure takes from analyses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drawings {
-    /// Where from.
+    /// The analyses that it draws, in file order.
     pub shows: Vec<ShownStage>,
     /// The drawing of that name only; all that there are if none is named.
     pub drawing: Option<String>,
@@ -46,7 +46,7 @@ pub struct Drawings {
 /// An analysis that a figure shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShownStage {
-    /// The stage.
+    /// The name of the `analyse` stage.
     pub stage: String,
     /// What the figure calls it.
     pub label: Option<String>,
@@ -59,7 +59,7 @@ pub struct ShownStage {
 /// Subsets that a figure shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PicturedStage {
-    /// The stage.
+    /// The name of the `sis` or `mask` stage.
     pub stage: String,
     /// What the figure calls it.
     pub label: Option<String>,

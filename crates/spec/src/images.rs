@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::named::named;
+
 /// The training or the test half of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -12,17 +14,11 @@ pub enum Split {
     Test,
 }
 
-impl Split {
+named! {
     /// Both, training first.
-    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
-
-    /// `train` or `test`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        }
+    Split {
+        Train = "train",
+        Test = "test",
     }
 }
 
@@ -35,9 +31,9 @@ impl std::fmt::Display for Split {
 /// Height, width and channels of each image of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageShape {
-    /// Rows.
+    /// How many rows of pixels each image has.
     pub height: usize,
-    /// Columns.
+    /// How many pixels each row has.
     pub width: usize,
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,

@@ -13,6 +13,7 @@ mod fraction;
 mod images;
 mod keep;
 mod metric;
+mod named;
 mod normalise;
 mod question;
 mod recipe;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::named::named;
+
 /// What a number measures. Evaluations have [`Metric::OF_EVALUATIONS`], each question of an analysis its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,7 +61,7 @@ pub enum Metric {
 pub enum Unit {
     /// Parts of one: an accuracy, a probability, a relative difference.
     Share,
-    /// Pixels.
+    /// Numbers of pixels, such as the size of a sufficient input subset.
     Pixels,
     /// Things of which an image has a few.
     Count,
@@ -67,66 +69,39 @@ pub enum Unit {
     Factor,
 }
 
-impl Metric {
+named! {
+    pairs
     /// Every metric with its name in TOML.
-    pub const ALL: [(&'static str, Self); 23] = [
-        ("accuracy", Self::Accuracy),
-        ("confidence", Self::Confidence),
-        ("sis-size", Self::SisSize),
-        ("sis-size-correct", Self::SisSizeCorrect),
-        ("sis-size-misclassified", Self::SisSizeMisclassified),
-        ("sis-size-difference", Self::SisSizeDifference),
-        ("sis-absent", Self::SisAbsent),
-        ("sis-empty", Self::SisEmpty),
-        ("confidence-area", Self::ConfidenceArea),
-        ("masked-confidence", Self::MaskedConfidence),
-        ("overlap", Self::Overlap),
-        ("overlap-union", Self::OverlapUnion),
-        ("overlap-chance", Self::OverlapChance),
-        ("overlap-elsewhere", Self::OverlapElsewhere),
-        ("border", Self::Border),
-        ("border-chance", Self::BorderChance),
-        ("collection-count", Self::CollectionCount),
-        ("collection-size", Self::CollectionSize),
-        ("collection-coverage", Self::CollectionCoverage),
-        ("deletion-area", Self::DeletionArea),
-        ("insertion-area", Self::InsertionArea),
-        ("calibration-error", Self::CalibrationError),
-        ("temperature", Self::Temperature),
-    ];
+    Metric {
+        Accuracy = "accuracy",
+        Confidence = "confidence",
+        SisSize = "sis-size",
+        SisSizeCorrect = "sis-size-correct",
+        SisSizeMisclassified = "sis-size-misclassified",
+        SisSizeDifference = "sis-size-difference",
+        SisAbsent = "sis-absent",
+        SisEmpty = "sis-empty",
+        ConfidenceArea = "confidence-area",
+        MaskedConfidence = "masked-confidence",
+        Overlap = "overlap",
+        OverlapUnion = "overlap-union",
+        OverlapChance = "overlap-chance",
+        OverlapElsewhere = "overlap-elsewhere",
+        Border = "border",
+        BorderChance = "border-chance",
+        CollectionCount = "collection-count",
+        CollectionSize = "collection-size",
+        CollectionCoverage = "collection-coverage",
+        DeletionArea = "deletion-area",
+        InsertionArea = "insertion-area",
+        CalibrationError = "calibration-error",
+        Temperature = "temperature",
+    }
+}
 
+impl Metric {
     /// What every evaluation measures.
     pub const OF_EVALUATIONS: &'static [Self] = &[Self::Accuracy, Self::Confidence];
-
-    /// The name used in TOML.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::Confidence => "confidence",
-            Self::SisSize => "sis-size",
-            Self::SisSizeCorrect => "sis-size-correct",
-            Self::SisSizeMisclassified => "sis-size-misclassified",
-            Self::SisSizeDifference => "sis-size-difference",
-            Self::SisAbsent => "sis-absent",
-            Self::SisEmpty => "sis-empty",
-            Self::ConfidenceArea => "confidence-area",
-            Self::MaskedConfidence => "masked-confidence",
-            Self::Overlap => "overlap",
-            Self::OverlapUnion => "overlap-union",
-            Self::OverlapChance => "overlap-chance",
-            Self::OverlapElsewhere => "overlap-elsewhere",
-            Self::Border => "border",
-            Self::BorderChance => "border-chance",
-            Self::CollectionCount => "collection-count",
-            Self::CollectionSize => "collection-size",
-            Self::CollectionCoverage => "collection-coverage",
-            Self::DeletionArea => "deletion-area",
-            Self::InsertionArea => "insertion-area",
-            Self::CalibrationError => "calibration-error",
-            Self::Temperature => "temperature",
-        }
-    }
 
     /// Whether there is a number that chance would give.
     #[must_use]

@@ -7,7 +7,7 @@ use super::{Cell, Metric};
 /// Numbers that belong together: those of one metric of one subject, over some cells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measure {
-    /// Of what.
+    /// What the numbers are about: an evaluation or an analysis.
     pub subject: Subject,
     /// Values that axes must have (`where`).
     pub pins: Cell,
@@ -28,7 +28,7 @@ pub enum Subject {
     },
     /// An `analyse` stage.
     Analysis {
-        /// Its name.
+        /// The name of the stage, which may also be of kind `temperature`.
         stage: String,
     },
 }
@@ -38,7 +38,7 @@ pub enum Subject {
 pub struct Table {
     /// Its name in the file.
     pub name: String,
-    /// Its heading.
+    /// What stands above it, in one line.
     pub title: String,
     /// One row each, repeated for every value of axes that are neither in `columns` nor in `over`.
     pub rows: Vec<Row>,
@@ -64,7 +64,7 @@ pub struct Row {
 pub struct Claim {
     /// Its name in the file.
     pub name: String,
-    /// The sentence.
+    /// The sentence that is checked, in one line.
     pub says: String,
     /// Where the paper says it.
     pub paper: Option<String>,
@@ -79,9 +79,9 @@ pub struct Claim {
 pub struct Check {
     /// What is compared.
     pub value: Measure,
-    /// How.
+    /// How the mean of `value` must stand to `of`, and by what margin.
     pub bound: Bound,
-    /// With what.
+    /// What it is compared with: another mean, chance, or a number.
     pub of: Operand,
 }
 
@@ -101,7 +101,7 @@ pub enum Bound {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operand {
-    /// Another mean.
+    /// The mean of these numbers, whose metric is counted in the same unit.
     Measure(Measure),
     /// One over the number of classes.
     Chance,

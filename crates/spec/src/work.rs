@@ -9,7 +9,7 @@ use super::{Arch, ImageShape};
 pub enum Activity {
     /// Learning from it: forward pass, backward pass and its share of a step.
     Learn,
-    /// Classifying it.
+    /// Classifying it, by a forward pass.
     Classify,
     /// Scoring it with one more pixel masked, in backward selection.
     Score,
@@ -24,13 +24,13 @@ pub enum Activity {
 /// So many times one activity of one network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The network.
+    /// The network that does it.
     pub arch: Arch,
-    /// The images.
+    /// The size of the images that it is done with.
     pub shape: ImageShape,
     /// What is done.
     pub activity: Activity,
-    /// How often.
+    /// How often it is done; where a network answers by the mean over samples, once for each.
     pub times: u64,
     /// The model that does it, by a number of its own: how much a selection costs depends on the weights.
     pub model: u64,
@@ -39,9 +39,9 @@ pub struct Work {
 /// What a machine was measured to do with one network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// The network.
+    /// The network that was measured.
     pub arch: Arch,
-    /// The images.
+    /// The size of the images that it was measured with.
     pub image: ImageShape,
     /// The CPU, as it calls itself; empty in rates that were kept before it was noted.
     #[serde(default)]

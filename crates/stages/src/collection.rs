@@ -23,7 +23,7 @@ pub struct Collect {
     pub model: Key<Model>,
     /// The images' split.
     pub images: DataSplit,
-    /// The shard.
+    /// Which of the split's images the shard is of.
     pub range: Range,
     /// The confidence that a subset must reach.
     pub threshold: f64,

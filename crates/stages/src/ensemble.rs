@@ -26,6 +26,6 @@ impl Stage<Env> for Ensemble {
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
         let members: Vec<Model> = self.members.iter().map(|key| context.load(key)).collect::<Result<_, _>>()?;
-        Model::ensemble(members).map_err(StageError::failed)
+        Ok(Model::ensemble(members)?)
     }
 }

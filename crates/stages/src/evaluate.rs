@@ -14,9 +14,9 @@ use super::{Env, Images};
 /// The manifest of an `evaluate` step: one model on one set of images.
 #[derive(Debug, Serialize)]
 pub struct Evaluate {
-    /// The model.
+    /// The model that classifies the images.
     pub model: Key<Model>,
-    /// The images.
+    /// The images that it classifies, whole or masked.
     pub images: Images,
 }
 

@@ -48,15 +48,15 @@ impl Stage<Env> for Human {
     fn run(&self, context: &Context<'_, Env>) -> Result<HumanAnswers, StageError> {
         let (images, subsets) = self.images.load(context)?;
         let subsets = subsets.ok_or_else(|| StageError::failed("cannot score answers: these images are no subsets"))?;
-        let key = read_unchanged(&self.key_file, &self.key, FileKind::AnswerKey).map_err(StageError::failed)?;
-        let key = read_key(&self.key_file, &key).map_err(StageError::failed)?;
-        let sheet = read_unchanged(&self.answers_file, &self.answers, FileKind::Answers).map_err(StageError::failed)?;
-        let sheet = read_sheet(&self.answers_file, &sheet).map_err(StageError::failed)?;
+        let key = read_unchanged(&self.key_file, &self.key, FileKind::AnswerKey)?;
+        let key = read_key(&self.key_file, &key)?;
+        let sheet = read_unchanged(&self.answers_file, &self.answers, FileKind::Answers)?;
+        let sheet = read_sheet(&self.answers_file, &sheet)?;
         let mut rows: Vec<(&KeyRow, Option<u16>)> = key.values().map(|row| (row, None)).collect();
         for answer in &sheet {
             let answered = rows.iter_mut().find(|(row, _)| row.file == answer.file);
-            let (_, given) = answered.ok_or_else(|| self.unknown_picture(answer)).map_err(StageError::failed)?;
-            *given = self.class_of(answer, &images.classes).map_err(StageError::failed)?;
+            let (_, given) = answered.ok_or_else(|| self.unknown_picture(answer))?;
+            *given = self.class_of(answer, &images.classes)?;
         }
         let shown: Vec<(&KeyRow, Option<u16>)> =
             rows.into_iter().filter(|(row, _)| row.fraction == self.keep).collect();
@@ -99,7 +99,7 @@ impl Human {
         if *class != row.label {
             return other(format!("image {} is of class `{class}`, not `{}`", row.image, row.label));
         }
-        let seen = picture(images, subsets, row.image).map_err(StageError::failed)?;
+        let seen = picture(images, subsets, row.image)?;
         if fingerprint(&seen) != row.shown {
             return other(format!("another picture of image {} was shown", row.image));
         }

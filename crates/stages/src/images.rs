@@ -16,7 +16,7 @@ use super::Env;
 pub struct DataSplit {
     /// The hash of the decoded content; a placeholder while the data are absent.
     pub content: String,
-    /// Which half.
+    /// Which half of the data set it is.
     pub split: Split,
     /// Where it comes from.
     #[serde(skip)]
@@ -24,16 +24,16 @@ pub struct DataSplit {
 }
 
 impl DataSplit {
-    /// The images.
+    /// The split's images with their labels, from the library that all steps share.
     pub(super) fn load(&self, context: &Context<'_, Env>) -> Result<Arc<ImageSet>, StageError> {
-        context.env().library.images(&self.source, self.split).map_err(StageError::failed)
+        Ok(context.env().library.images(&self.source, self.split)?)
     }
 }
 
 /// Images as a network sees them: whole, or with all but a subset of their pixels masked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Images {
-    /// The images.
+    /// The split whose images they are.
     pub data: DataSplit,
     /// The pixels kept of each.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,14 +57,14 @@ impl Images {
 /// Successive images of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Range {
-    /// The first.
+    /// The number of the first image in the split, counted from 0.
     pub first: usize,
-    /// How many.
+    /// How many images there are.
     pub count: usize,
 }
 
 impl Range {
-    /// Their numbers.
+    /// Their numbers in the split, from `first` on.
     #[must_use]
     pub const fn indexes(self) -> std::ops::Range<usize> {
         self.first..self.first + self.count

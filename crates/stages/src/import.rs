@@ -59,8 +59,8 @@ impl Stage<Env> for Import {
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Model, StageError> {
         let images = self.like.load(context)?;
-        ModelFile::look_at(&self.file).map_err(StageError::failed)?;
-        let bytes = read_unchanged(&self.file, &self.content, FileKind::Model).map_err(StageError::failed)?;
+        ModelFile::look_at(&self.file)?;
+        let bytes = read_unchanged(&self.file, &self.content, FileKind::Model)?;
         let recorded =
             recorded(&bytes).map_err(|source| StageError::failed(DamagedHeader { file: self.file.clone(), source }))?;
         let normalise = self.normalise.as_ref().unwrap_or(&images.normalise);
@@ -74,11 +74,11 @@ impl Stage<Env> for Import {
         }
         let other_dropout = recorded.as_ref().map(|recorded| self.compare_with(recorded)).transpose()?.flatten();
         let classes = images.classes.len();
-        let graph = arch::build(self.arch, images.shape, classes).map_err(StageError::failed)?;
+        let graph = arch::build(self.arch, images.shape, classes)?;
         let expected: Vec<(String, Vec<usize>)> =
             graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
         let architecture = Architecture { expected: &expected, left_out: arch::left_out(self.arch) };
-        let mut file = ModelFile::parse(&self.file, &bytes).map_err(StageError::failed)?;
+        let mut file = ModelFile::parse(&self.file, &bytes)?;
         let fitting = file.fit(&architecture, self.weights.as_deref()).map_err(|source| match source {
             FitError::NoSuchWeights { .. } => StageError::failed(OtherWeights { file: self.file.clone(), source }),
             FitError::Misfits { .. } => {
@@ -86,7 +86,7 @@ impl Stage<Env> for Import {
                 StageError::failed(OtherArchitecture { file: self.file.clone(), arch: self.arch, fits, source })
             }
         })?;
-        let mut tensors = file.gather(&fitting).map_err(StageError::failed)?;
+        let mut tensors = file.gather(&fitting)?;
         // Of a file that is refused there is no more to say than why.
         self.say_how(normalise, recorded.as_ref(), context);
         if let Some(line) = other_dropout {

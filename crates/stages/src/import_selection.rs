@@ -41,7 +41,7 @@ pub struct ImportSelection {
     pub files: SelectionFiles,
     /// The images' split.
     pub images: DataSplit,
-    /// The shard.
+    /// Which of the split's images the shard is of.
     pub range: Range,
     /// How the pixels were ranked.
     pub method: Selection,
@@ -152,13 +152,13 @@ impl ImportSelection {
 
     /// Class and f(x) from a file.
     fn predicted(&self, file: &HashedFile, images: &ImageSet) -> Result<Vec<(u16, f32)>, StageError> {
-        file.check(FileKind::Predictions).map_err(StageError::failed)?;
-        let predictions = Predictions::read(&file.path).map_err(StageError::failed)?;
+        file.check(FileKind::Predictions)?;
+        let predictions = Predictions::read(&file.path)?;
         let all = self.range.indexes().map(|image| {
             let Prediction { class, confidence, .. } = predictions.of(image, images.classes.len())?;
             Ok((class, confidence))
         });
-        all.collect::<Result<_, CheckpointError>>().map_err(StageError::failed)
+        Ok(all.collect::<Result<_, CheckpointError>>()?)
     }
 
     /// Class and f(x) as a selection by this model would find them.
@@ -174,10 +174,10 @@ impl ImportSelection {
 
     /// The selection of the shard's image number `place` from a file of its own.
     fn read(&self, place: usize, file: &HashedFile, images: &ImageSet, known: &Known) -> Result<Imported, StageError> {
-        let (bytes, path) = (file.read(FileKind::Selection).map_err(StageError::failed)?, &file.path);
+        let (bytes, path) = (file.read(FileKind::Selection)?, &file.path);
         let imported = match known {
             Known::Predictions(predictions) => {
-                let selection = SelectionFile::of_bytes(&bytes, path).map_err(StageError::failed)?;
+                let selection = SelectionFile::of_bytes(&bytes, path)?;
                 backward(
                     predictions[place],
                     [selection.height(), selection.width()],
@@ -187,7 +187,7 @@ impl ImportSelection {
                 )
             }
             Known::FullyMasked(logits) => {
-                let selection = GradientFile::of_bytes(&bytes, path).map_err(StageError::failed)?;
+                let selection = GradientFile::of_bytes(&bytes, path)?;
                 self.gradient(&selection, logits, images)
             }
         };
@@ -203,12 +203,12 @@ impl ImportSelection {
         context: &Context<'_, Env>,
         mut push: impl FnMut(&Imported),
     ) -> Result<(), StageError> {
-        file.check(FileKind::PackedSelections).map_err(StageError::failed)?;
+        file.check(FileKind::PackedSelections)?;
         let path = file.path.display();
         let Known::Predictions(predictions) = known else {
             return Err(failed(format!("{path} is one file: selections by batched gradient come one file an image")));
         };
-        let packed = PackedFile::open(&file.path).map_err(StageError::failed)?;
+        let packed = PackedFile::open(&file.path)?;
         let range = self.range.indexes();
         let mut rows: Vec<Option<Imported>> = Vec::new();
         rows.resize_with(self.range.count, || None);
@@ -234,7 +234,7 @@ impl ImportSelection {
                 false
             }
         });
-        read.map_err(StageError::failed)?;
+        read?;
         stopped.map_or(Ok(()), Err)?;
         for (place, row) in rows.iter().enumerate() {
             let missing = || failed(format!("{path} has no row of image {}", self.range.first + place));

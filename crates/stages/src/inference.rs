@@ -37,7 +37,7 @@ pub(super) fn open<'a>(
     images: &'a ImageSet,
     wanted: Wanted,
 ) -> Result<Inference<'a>, StageError> {
-    Inference::open(model, images, &context.env().device, wanted).map_err(StageError::failed)
+    Ok(Inference::open(model, images, &context.env().device, wanted)?)
 }
 
 /// Passes on to the engine what a network tells.
@@ -124,7 +124,7 @@ impl<'a> Finding<'a> {
         |_| if self.context.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Counts images.
+    /// Counts `images` more as done, and reports the progress.
     pub(super) fn add(&self, images: usize) {
         let done = self.done.fetch_add(images, Ordering::Relaxed) + images;
         self.context.progress("images", done, self.total);

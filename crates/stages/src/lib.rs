@@ -20,10 +20,7 @@ mod sis;
 mod temperature;
 mod train;
 
-pub use analyse::{
-    AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
-    AnalyseOverlap, AnalysePerturbation, AnalyseSisSize,
-};
+pub use analyse::*;
 pub use collection::Collect;
 pub use ensemble::Ensemble;
 pub use env::Env;

@@ -39,7 +39,7 @@ impl Stage<Env> for Mask {
             let ranking = context.load(key)?;
             let subsets = subsets.get_or_insert_with(|| GrowingSubsets::new(ranking.pixels(), context.scratch()));
             for kept in ranking.last(self.keep.pixels_kept(ranking.pixels(), ranking.per_step())) {
-                subsets.push(kept).map_err(StageError::failed)?;
+                subsets.push(kept)?;
             }
             context.progress("shards", done + 1, self.rankings.len());
         }

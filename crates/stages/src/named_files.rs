@@ -57,7 +57,7 @@ impl fmt::Display for FileKind {
 pub struct HashedFile {
     /// Where it lies.
     pub path: PathBuf,
-    /// Its content.
+    /// The BLAKE3, or `absent: PATH` for a file that is not there.
     pub hash: String,
 }
 
@@ -122,15 +122,15 @@ pub(super) enum NamedFileError {
     /// The operating system would not give its bytes, or it is no such file.
     #[error("cannot read {path}")]
     Unreadable {
-        /// The file.
+        /// The file that was to be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system said, or in what way it is no such file.
         source: io::Error,
     },
     /// It is not what was planned with.
     #[error("{path} changed since this run was planned: run again")]
     Changed {
-        /// The file.
+        /// The file whose content is another now.
         path: PathBuf,
     },
 }

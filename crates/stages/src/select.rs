@@ -31,7 +31,7 @@ pub struct Select {
     pub model: Option<Key<Model>>,
     /// The images' split.
     pub images: DataSplit,
-    /// The shard.
+    /// Which of the split's images the shard is of.
     pub range: Range,
     /// How, as far as it decides the orders of this split.
     pub method: Selection,

@@ -50,8 +50,7 @@ fn find(ranking: &Ranking, index: usize, threshold: f64) -> Result<ImageSis, Sta
     let curve = ranking.curve(index).ok_or_else(|| {
         StageError::failed("cannot find sufficient input subsets: a random ranking records no confidence")
     })?;
-    let sis = find_sis(curve.full, ranking.order(index), curve.values, ranking.per_step(), threshold)
-        .map_err(StageError::failed)?;
+    let sis = find_sis(curve.full, ranking.order(index), curve.values, ranking.per_step(), threshold)?;
     let alone = match &sis {
         Sis::None => None,
         Sis::Empty => Some(curve.fully_masked()),

@@ -47,7 +47,7 @@ impl Stage<Env> for FitTemperature {
         let images = held_out.as_ref().unwrap_or(&all);
         let logits = logits(&model, Samples::whole(images), &context.env().device, &Watcher(context));
         let logits = logits.map_err(|error| unpredicted(error.counted_from(all.len() - images.len())))?;
-        let found = fit(&logits, model.classes, &images.labels).map_err(StageError::failed)?;
+        let found = fit(&logits, model.classes, &images.labels)?;
         context.log(&format!(
             "temperature {:.4}: cross-entropy of {} held-out images {:.4} instead of {:.4}",
             found.temperature,
@@ -101,7 +101,7 @@ impl ReadImages for Tail {
 /// The manifest of the scaled model.
 #[derive(Debug, Serialize)]
 pub struct ScaleModel {
-    /// The model.
+    /// The model whose logits are divided.
     pub model: Key<Model>,
     /// What its logits are divided by.
     pub temperature: Key<Analysis>,
@@ -122,6 +122,6 @@ impl Stage<Env> for ScaleModel {
         let temperature = temperature.filter(|value| value.is_finite() && *value > 0.0).ok_or_else(|| {
             StageError::failed("cannot scale a model: its temperature is no number above 0, fit it anew")
         })?;
-        scale(context.load(&self.model)?, temperature).map_err(StageError::failed)
+        Ok(scale(context.load(&self.model)?, temperature)?)
     }
 }

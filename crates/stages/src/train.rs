@@ -19,7 +19,7 @@ pub struct Train {
     pub images: Images,
     /// What its accuracy is logged on after each epoch.
     pub monitor: Images,
-    /// The network.
+    /// The architecture of the network.
     pub arch: Arch,
     /// Where its randomness starts.
     pub seed: Seed,

@@ -172,8 +172,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
                 Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, shortage: None })
             }
             Ok(Err(error)) => {
-                let shortage = cause_of(&error).and_then(Shortage::of);
-                let mut why = chain(&error);
+                let (shortage, mut why) = match &error {
+                    // Nobody asked it to stop.
+                    StageError::Cancelled => (None, error.to_string()),
+                    StageError::Failed(error) => (cause_of(&**error).and_then(Shortage::of), chain(&**error)),
+                };
                 if let Some(shortage) = shortage {
                     let written = [&private, &scratch].map(|dir| store.bytes_under(dir)).iter().sum();
                     let told = shortage.told("the step", &private, Some(Needs::MoreThan(written)));
@@ -256,14 +259,14 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
     fn input(&self, key: &StepKey) -> Result<PathBuf, StageError> {
         let run = self.attempt.run;
         let declared = run.plan.inputs(self.attempt.id).find(|input| run.plan.step(*input).identity() == key);
-        let input = declared.ok_or_else(|| StageError::failed(InputError::Undeclared(key.clone())))?;
-        let damage = match run.store.look(key, Scrutiny::Times).map_err(StageError::failed)? {
+        let input = declared.ok_or_else(|| InputError::Undeclared(key.clone()))?;
+        let damage = match run.store.look(key, Scrutiny::Times)? {
             Lookup::Intact(_) => return Ok(run.store.dir(key)),
             Lookup::Damaged(damage) => damage,
             Lookup::Absent => "it has just been removed".to_owned(),
         };
         *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(input);
-        Err(StageError::failed(InputError::Damaged { step: run.plan.step(input).to_string(), damage }))
+        Err(InputError::Damaged { step: run.plan.step(input).to_string(), damage }.into())
     }
 
     fn cancelled(&self) -> bool {

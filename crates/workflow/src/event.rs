@@ -37,13 +37,13 @@ impl fmt::Display for Status {
 /// How many steps ended how. The four counts add up to the steps of the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// Computed.
+    /// Steps that were computed.
     pub ran: usize,
-    /// There already.
+    /// Steps whose result was there, or the same as that of another step.
     pub cached: usize,
     /// Ended in an error.
     pub failed: usize,
-    /// Not run.
+    /// Steps that were not run, because an input failed or the run was cancelled.
     pub skipped: usize,
     /// Wall-clock time of the whole run.
     pub seconds: f64,
@@ -63,7 +63,7 @@ pub enum Event<'a> {
     Started {
         /// Its place in the plan.
         id: StepId,
-        /// The step.
+        /// What is about to be computed, as the plan has it.
         step: &'a Step,
         /// Why it was expected to run; `None` when the schedule took it for cached.
         why: Option<&'a Why>,
@@ -72,18 +72,18 @@ pub enum Event<'a> {
     Progress {
         /// Its place in the plan.
         id: StepId,
-        /// The step.
+        /// What is being computed, as the plan has it.
         step: &'a Step,
-        /// How far.
+        /// How many of its images, epochs or the like are done.
         progress: Progress<'a>,
     },
     /// A running step says something.
     Log {
         /// Its place in the plan.
         id: StepId,
-        /// The step.
+        /// What is being computed, as the plan has it.
         step: &'a Step,
-        /// What.
+        /// The line to show: what it found, or which part of a stopped run it goes on from.
         line: &'a str,
     },
     /// A step is done with. Comes once for each step of the plan, and once more for an input that turned out to
@@ -91,7 +91,7 @@ pub enum Event<'a> {
     Finished {
         /// Its place in the plan.
         id: StepId,
-        /// The step.
+        /// What has ended, as the plan has it.
         step: &'a Step,
         /// How it ended.
         status: Status,
@@ -104,7 +104,7 @@ pub enum Event<'a> {
     Warning {
         /// The step that it concerns.
         step: &'a Step,
-        /// What.
+        /// What happened, such as that a damaged result was set aside.
         message: &'a str,
     },
     /// The last event.

@@ -178,7 +178,7 @@ pub(super) struct Run<'a, E> {
 pub(super) enum Outcome {
     /// With a result.
     Result { status: Status, record: Arc<Record>, seconds: f64 },
-    /// Without one.
+    /// Without a result: it failed or was skipped, and `why` says the reason.
     Nothing { status: Status, why: String, seconds: f64 },
 }
 

@@ -32,7 +32,7 @@ pub struct Explanation {
 /// A step that is like another.
 #[derive(Clone, Debug)]
 pub struct Nearest {
-    /// Its record.
+    /// The record of that other step, as it lies in the cache.
     pub record: Arc<Record>,
     /// What one would have to change in it to get the other.
     pub changes: Vec<Change>,

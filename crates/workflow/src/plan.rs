@@ -104,7 +104,7 @@ pub(crate) trait Runnable<E>: Send + Sync {
 
 impl<E, S: Stage<E>> Runnable<E> for S {
     fn run_into(&self, context: &Context<'_, E>, dir: &Path) -> Result<(), StageError> {
-        self.run(context)?.save(dir).map_err(StageError::failed)
+        Ok(self.run(context)?.save(dir)?)
     }
 
     fn notes(&self) -> &'static [&'static str] {
@@ -208,7 +208,7 @@ impl<E> Plan<E> {
         self.len() == 0
     }
 
-    /// One step.
+    /// The step that has this id in this plan.
     #[must_use]
     pub fn step(&self, id: StepId) -> &Step {
         &self.graph[id.node()]

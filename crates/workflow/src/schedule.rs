@@ -109,7 +109,7 @@ pub struct Scheduled {
 /// How long a step may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Wall-clock time.
+    /// The expected wall-clock time, in seconds.
     pub seconds: f64,
     /// What it rests on.
     pub basis: Basis,

@@ -1,6 +1,7 @@
 //! What the engine asks of a stage and of what it produces.
 
 use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -71,21 +72,36 @@ pub trait Stage<E>: Serialize + Send + Sync + 'static {
     fn run(&self, context: &Context<'_, E>) -> Result<Self::Output, StageError>;
 }
 
-/// Why a stage ended without an artifact.
-#[derive(Debug, thiserror::Error)]
+/// Why a stage ended without an artifact. Any error becomes one by `?`.
+///
+/// It is no [`Error`] itself, so that the engine alone decides how one is told.
+#[derive(Debug)]
 pub enum StageError {
     /// The user asked the run to stop.
-    #[error("cancelled")]
     Cancelled,
     /// The stage could not do its work.
-    #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
 }
 
 impl StageError {
-    /// Wraps any error.
+    /// One with a message, or of an error.
     pub fn failed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(source.into())
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for StageError {
+    fn from(error: E) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Failed(error) => error.fmt(f),
+        }
     }
 }
 
@@ -134,7 +150,7 @@ impl<E> Context<'_, E> {
     /// When it is damaged or cannot be read.
     pub fn load<A: Artifact>(&self, key: &Key<A>) -> Result<A, StageError> {
         let dir = self.host.input(key.step())?;
-        A::load(&dir).map_err(StageError::failed)
+        Ok(A::load(&dir)?)
     }
 
     /// A directory that is the step's own, for checkpoints: it outlives an interruption or a failure, and goes

@@ -3,17 +3,15 @@
 //! For every cell a folder as their `saved_models/NAME`: `sis/DATA_SPLIT/DATA_SPLIT_I.npz` for rankings and sufficient
 //! subsets (`sis/DATA_SPLIT/PHOTOGRAPH.npz` where images are files of their own; or `sis/DATA_SPLIT.npz`, packed), `preds/DATA_SPLIT.csv`, `checkpoints/checkpoint.safetensors`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 
 use crate::pipeline::Outcome;
-use overinterp_artifacts::{Evaluation, INPUT_DROPOUT, Model, NORMALISE, Network, PROGRAM, Ranking, SisSet};
+use overinterp_artifacts::{Evaluation, Model, Ranking, SisSet, exported};
 use overinterp_checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use overinterp_spec::{Cell, Selection};
 use overinterp_stages::DataSplit;
@@ -376,7 +374,7 @@ fn write_selection(
 fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
     for (folder, network) in model_folders(folder, model).iter().zip(&model.networks) {
         let path = checkpoint_file(folder);
-        write(&path, &weights(model, network, key)?)?;
+        write(&path, &exported(model, network, &key.to_string())?)?;
         written.paths.push(path);
     }
     Ok(())
@@ -392,44 +390,6 @@ fn model_folders(folder: &Path, model: &Model) -> Vec<PathBuf> {
 
 fn checkpoint_file(folder: &Path) -> PathBuf {
     folder.join("checkpoints").join("checkpoint.safetensors")
-}
-
-/// A network's tensors under the authors' names, with what it needs to be used as metadata.
-fn weights(model: &Model, network: &Network, key: &StepKey) -> Result<Vec<u8>, AnyError> {
-    // Their wrapper of input dropout holds the network as `model`.
-    let prefix = if network.input_dropout.is_some() { "model." } else { "" };
-    let mut views = Vec::new();
-    for (name, tensor) in &network.tensors {
-        let bytes = bytemuck::cast_slice(&tensor.data);
-        views.push((format!("{prefix}{name}"), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?));
-    }
-    let mut metadata = BTreeMap::from([
-        ("format", "pt".to_owned()),
-        ("arch", network.arch.name().to_owned()),
-        ("classes", model.classes.to_string()),
-        ("input", serde_json::to_string(&model.shape)?),
-        (NORMALISE, serde_json::to_string(&network.normalise)?),
-        ("key", key.to_string()),
-        (PROGRAM, concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
-    ]);
-    if let Some(dropout) = &network.input_dropout {
-        metadata.insert(INPUT_DROPOUT, serde_json::to_string(dropout)?);
-    }
-    let metadata: HashMap<String, String> =
-        metadata.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    with_sorted_header(&safetensors::serialize(views, Some(metadata))?)
-}
-
-/// The same file with the entries of its header in alphabetical order, so that equal models give equal bytes: the crate
-/// writes them in hash order.
-fn with_sorted_header(file: &[u8]) -> Result<Vec<u8>, AnyError> {
-    let (length, rest) = file.split_first_chunk().ok_or("a safetensors file has a header")?;
-    let length = usize::try_from(u64::from_le_bytes(*length))?;
-    let (header, tensors) = rest.split_at_checked(length).ok_or("a safetensors file has a header")?;
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
-    let mut header = serde_json::to_vec(&header)?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    Ok([&(header.len() as u64).to_le_bytes(), &header[..], tensors].concat())
 }
 
 /// The folder of a cell: that of the stage where it has no axes.

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 
 /// A file of JSON.
 pub(crate) struct Memo {
-    /// Its name.
+    /// Its name in the cache, such as `rates.json`.
     pub name: &'static str,
     /// The most bytes that it is read with.
     pub most: u64,

@@ -63,7 +63,7 @@ pub(crate) struct Time {
     pub at_most: bool,
     /// Steps that something is known of.
     pub known: usize,
-    /// Others.
+    /// Steps that nothing is known of, which the seconds leave out.
     pub unknown: usize,
 }
 

@@ -26,7 +26,7 @@ const PIXELS: usize = 8;
 pub(crate) enum Extent {
     /// The first images, and the first pixels of each.
     First,
-    /// All.
+    /// All images, and all pixels of each.
     All,
 }
 

@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     measures: Measures::Numbers,
 };
 
-/// An analysis.
+/// A stage that answers one question from what other stages left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Analyse<R = StageRef> {
     /// What is asked.

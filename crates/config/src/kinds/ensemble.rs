@@ -27,7 +27,7 @@ const KEYS: &[Field] = &[
     list("over", "Axes whose values are further members", "[\"seed\"]", "axes").or("one member a stage"),
 ];
 
-/// An ensemble.
+/// A model whose logits are the mean over those of its networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ensemble<R = StageRef> {
     /// At least one, in file order, and of one stage in the order of its axes' values.

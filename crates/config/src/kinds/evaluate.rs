@@ -30,12 +30,12 @@ const PAIR: &[Field] = &[
     pins("images-where"),
 ];
 
-/// One pair.
+/// One of the pairs of an `evaluate` stage: a model, and images that it classifies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluate<R = StageRef> {
-    /// The model.
+    /// The model that is asked.
     pub model: R,
-    /// The images.
+    /// The images that it classifies, whole or masked.
     pub images: ImagesRef<R>,
 }
 

@@ -67,7 +67,7 @@ pub struct ImportSelection<R = StageRef> {
     pub predictions: Vec<(Split, PathBuf)>,
     /// The model that ranked them, which is asked for what the files leave out.
     pub model: Option<R>,
-    /// How.
+    /// How the files' pixels were ranked, `Backward` or `BatchedGradient`.
     pub method: Selection,
     /// Only so many of the first images of each split.
     pub count: Option<usize>,

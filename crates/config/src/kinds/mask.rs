@@ -44,7 +44,7 @@ const KEEP: &[Field] =
 pub struct Mask<R = StageRef> {
     /// The stage that ranks.
     pub ranking: R,
-    /// How many.
+    /// How many pixels of each image are kept, those at the end of its order.
     pub keep: Keep,
     /// What kept and masked pixels show.
     pub appearance: Appearance,

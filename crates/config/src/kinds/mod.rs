@@ -46,7 +46,7 @@ pub(super) struct Kind {
 pub(super) enum Makes {
     /// One network, which may vote in an ensemble and start a training.
     Network,
-    /// Another model.
+    /// Another model, which can only be asked: an ensemble, or a model at another temperature.
     Model,
     /// Rankings of pixels.
     Ranking,
@@ -70,7 +70,7 @@ pub(super) const MODELS: &[Makes] = &[Makes::Network, Makes::Model];
 /// What tables and claims may ask of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Measures {
-    /// Nothing.
+    /// Nothing, as of a `train` stage: its models have numbers only where another stage evaluates them.
     Nothing,
     /// Accuracy and confidence of its pairs of `model` and `images`.
     Pairs,

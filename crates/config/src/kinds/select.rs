@@ -32,14 +32,14 @@ const KEYS: &[Field] = &[
     COUNT,
 ];
 
-/// A selection.
+/// A stage that ranks the pixels of images, by what a model needs or at random.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Select<R = StageRef> {
     /// The model that is asked; none for `random`.
     pub model: Option<R>,
     /// The splits whose images are ranked: data set and half.
     pub images: Vec<(R, Split)>,
-    /// How.
+    /// How the pixels are ranked.
     pub method: Selection,
     /// Only so many of the first images of each split.
     pub count: Option<usize>,

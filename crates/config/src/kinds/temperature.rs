@@ -31,7 +31,7 @@ const KEYS: &[Field] = &[
 /// A model at another temperature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Temperature<R = StageRef> {
-    /// The model.
+    /// The model whose logits are divided.
     pub model: R,
     /// The half of a data set whose images the temperature is fitted to.
     pub images: (R, Split),

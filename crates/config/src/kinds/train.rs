@@ -39,16 +39,16 @@ const KEYS: &[Field] = &[
     NORMALISATION.or("as `init`'s, or else the data set's"),
 ];
 
-/// A training.
+/// A stage that trains one network on images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train<R = StageRef> {
     /// What it is trained on.
     pub images: ImagesRef<R>,
-    /// The network.
+    /// The architecture of the network.
     pub arch: Arch,
     /// Where its randomness starts.
     pub seed: Seed,
-    /// How.
+    /// How it is trained: the epochs, batches, learning rates and augmentation.
     pub recipe: Recipe,
     /// Whose weights it starts from; without it, from random ones.
     pub init: Option<R>,

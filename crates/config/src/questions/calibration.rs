@@ -34,7 +34,7 @@ const MOST_BINS: usize = 1000;
 /// How far a model's confidence is its accuracy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration<R = StageRef> {
-    /// The model.
+    /// The model whose confidence is held against its accuracy.
     pub model: R,
     /// The images that it classifies.
     pub images: ImagesRef<R>,

@@ -139,9 +139,9 @@ impl Layout {
 /// Where the files lie.
 #[derive(Clone, Debug)]
 pub(super) enum Container {
-    /// Extracted.
+    /// In this folder, extracted.
     Folder(PathBuf),
-    /// As downloaded.
+    /// In this archive, which is read as it was downloaded.
     Archive(PathBuf),
 }
 

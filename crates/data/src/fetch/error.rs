@@ -13,13 +13,13 @@ pub enum FetchError {
         "there is nothing to download for `{kind}`; known are cifar10, cifar100, cifar10-c, fashion-mnist and mnist"
     )]
     NothingPublished {
-        /// The kind.
+        /// The kind that was asked for: `folder`.
         kind: &'static str,
     },
     /// The root is something else than a folder.
     #[error("{path} is not a folder, where one for the data should be: name another with --root")]
     NotAFolder {
-        /// The root.
+        /// What was named as the root, and is no folder.
         path: PathBuf,
     },
     /// A file cannot be read, written or renamed.
@@ -41,7 +41,7 @@ pub enum FetchError {
         "cannot download {file}: {reason}; give another address with --base URL, or put the file into {folder} yourself"
     )]
     Refused {
-        /// Its name.
+        /// The name that it has at each address and on disk.
         file: String,
         /// What each address answered.
         reason: String,
@@ -52,7 +52,7 @@ pub enum FetchError {
     #[error("cannot download {url}: {reason}; {}run the same command to go on",
         if part.exists() { format!("what came is kept in {}: ", part.display()) } else { String::new() })]
     Failed {
-        /// Its address.
+        /// The last address that kept failing, with the name of the file.
         url: String,
         /// The last failure.
         reason: String,
@@ -62,21 +62,21 @@ pub enum FetchError {
     /// The file came whole, but is not the published one.
     #[error("{url} is not the published file: its MD5 is {found}, expected {expected}; nothing was kept")]
     Checksum {
-        /// Its address.
+        /// The address that it came from, with its name.
         url: String,
         /// Of what came.
         found: String,
-        /// As published.
+        /// The MD5 that its publisher gives.
         expected: String,
     },
     /// A file of that name is there, but is not the published one.
     #[error("{path} is not the published file: its MD5 is {found}, expected {expected}; move it away to download it")]
     Other {
-        /// The file.
+        /// The file that is there already. It is left as it is.
         path: PathBuf,
-        /// Its checksum.
+        /// The MD5 of what it holds.
         found: String,
-        /// As published.
+        /// The MD5 that the publisher gives for that name.
         expected: String,
     },
     /// The user stopped it.

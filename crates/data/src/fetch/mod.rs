@@ -45,12 +45,12 @@ impl Default for FetchOptions {
 pub enum FetchNotice<'a> {
     /// The file was there already, and its checksum is right.
     Present {
-        /// Its name.
+        /// Its name without a folder: `cifar-10-binary.tar.gz`.
         file: &'a str,
     },
     /// Bytes came in.
     Progress {
-        /// Its name.
+        /// The name that it gets once it is whole, without `.part`.
         file: &'a str,
         /// Bytes on disk.
         done: u64,
@@ -61,14 +61,14 @@ pub enum FetchNotice<'a> {
     Retry {
         /// The file's name.
         file: &'a str,
-        /// Why.
+        /// What went wrong in that attempt, in words.
         reason: &'a str,
         /// After so long.
         pause: Duration,
     },
     /// The file is there under its name, and its checksum is right.
     Finished {
-        /// Its name.
+        /// The name that it has now, instead of `NAME.part`.
         file: &'a str,
     },
 }

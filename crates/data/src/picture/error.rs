@@ -34,7 +34,7 @@ pub(crate) enum PictureError {
     Large {
         /// Pixels of a row.
         width: u64,
-        /// Rows.
+        /// Pixels of a column.
         height: u64,
         /// What decoding takes.
         bytes: u64,

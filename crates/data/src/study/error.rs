@@ -8,7 +8,7 @@ use overinterp_foreign::delimited::TableError;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use line {line} of {path}: {problem}")]
 pub struct StudyError {
-    /// The file.
+    /// The sheet or the key that has this line.
     pub path: PathBuf,
     /// Counted from 1.
     pub line: u64,

@@ -8,7 +8,7 @@ use overinterp_spec::Fraction;
 
 use super::StudyError;
 
-/// The columns.
+/// Names of the columns, in the order in which a key is written.
 const COLUMNS: [&str; 5] = ["file", "image", "fraction", "label", "shown"];
 
 /// A row of a key.
@@ -16,7 +16,7 @@ const COLUMNS: [&str; 5] = ["file", "image", "fraction", "label", "shown"];
 pub struct KeyRow {
     /// Its line, counted from 1.
     pub line: u64,
-    /// The picture.
+    /// The name of the picture's file: `07.png`.
     pub file: String,
     /// The image's number within its split.
     pub image: usize,

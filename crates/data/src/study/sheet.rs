@@ -7,7 +7,7 @@ use overinterp_foreign::delimited::{self, Header, Table};
 
 use super::StudyError;
 
-/// The columns.
+/// Names of the columns, in the order in which a sheet is written.
 const COLUMNS: [&str; 2] = ["file", "answer"];
 
 /// A row of a sheet.
@@ -15,7 +15,7 @@ const COLUMNS: [&str; 2] = ["file", "answer"];
 pub struct AnswerRow {
     /// Its line, counted from 1.
     pub line: u64,
-    /// The picture.
+    /// The name of the picture's file: `07.png`.
     pub file: String,
     /// What is written beside it, without blanks around it; empty if nothing is.
     pub answer: String,

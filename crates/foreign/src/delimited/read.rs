@@ -28,7 +28,7 @@ pub struct Row<const COLUMNS: usize> {
 /// Whether a table names its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
-    /// Always.
+    /// It does, in its first line that is not empty.
     Required,
     /// Not where its first line begins with a number. An unnamed first column, as pandas writes its index, is the first
     /// of the columns if no other has its name.

@@ -44,7 +44,7 @@ pub enum Fault {
     Unexpected {
         /// What should be there.
         expected: &'static str,
-        /// What is.
+        /// What stands there instead, in words: `a tuple`.
         found: String,
     },
     /// A count, offset or stride below zero, or beyond what can be addressed.

@@ -53,7 +53,7 @@ pub(super) enum Instruction<'a> {
     FrozenSet,
     /// Pushes what a module calls by a name.
     Global {
-        /// The module.
+        /// The name of the module: `torch._utils`.
         module: &'a [u8],
         /// The name in it.
         name: &'a [u8],
@@ -70,7 +70,7 @@ pub(super) enum Instruction<'a> {
     NewObjectNamed,
     /// Makes an object of a class with everything above the mark.
     Instance {
-        /// The module.
+        /// The name of the module: `torch._utils`.
         module: &'a [u8],
         /// The class in it.
         name: &'a [u8],

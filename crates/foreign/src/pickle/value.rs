@@ -19,15 +19,15 @@ pub enum Value<'a> {
     Int(i128),
     /// A larger one.
     Huge,
-    /// A float.
+    /// A Python float, of 64 bits.
     Float(f64),
-    /// Text.
+    /// Unicode text, borrowed from the pickle where it stands there in UTF-8.
     Text(Cow<'a, str>),
     /// Bytes, or a string of Python 2.
     Bytes(Cow<'a, [u8]>),
-    /// A tuple.
+    /// A tuple, by the places of its items in the heap.
     Tuple(Vec<Handle>),
-    /// A list.
+    /// A list, by the places of its items in the heap.
     List(Vec<Handle>),
     /// A dict, in the order in which its entries were set; of equal keys the last counts.
     Dict(Vec<(Handle, Handle)>),
@@ -53,7 +53,7 @@ pub enum Value<'a> {
 pub struct Object {
     /// What is called.
     pub(super) callee: Handle,
-    /// With what.
+    /// The tuple of arguments that it is called with.
     pub(super) arguments: Handle,
     /// What was then set as its state, if anything.
     pub(super) state: Option<Handle>,

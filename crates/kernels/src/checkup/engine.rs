@@ -11,7 +11,7 @@ use super::{Finding, TOLERANCE, draws, error, fastest, once};
 use crate::engine::{ConvLayer, MapId, MapShape, Passes, Program, ProgramBuilder, Purpose, Workspace};
 use crate::isa::Isa;
 
-/// The images.
+/// The size of the image of noise on which everything is tried.
 const INPUT: MapShape = MapShape { height: 12, width: 12, channels: 3 };
 const CLASSES: usize = 10;
 /// What is masked before the candidates are scored.

@@ -91,7 +91,7 @@ impl Convolution {
         }
     }
 
-    /// The sizes.
+    /// The sizes of its maps and its kernel.
     #[must_use]
     pub const fn shape(&self) -> &ConvShape {
         match self {

@@ -9,7 +9,7 @@ use crate::isa::Isa;
 /// What becomes of a sum before it is stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Finish<'a> {
-    /// Nothing.
+    /// It stays as it is.
     Linear,
     /// max(x, 0).
     Relu,
@@ -90,7 +90,7 @@ impl DirectConv {
         Self { shape, weights, segments: [segments(&shape, 0), segments(&shape, 1)] }
     }
 
-    /// The sizes.
+    /// The sizes of its maps and its kernel.
     #[must_use]
     pub const fn shape(&self) -> &ConvShape {
         &self.shape

@@ -69,11 +69,11 @@ impl ConvShape {
 /// A rectangle of a map: rows from `top` up to but not including `bottom`, columns likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// First row.
+    /// The first row, counted from 0.
     pub top: usize,
     /// One past the last row.
     pub bottom: usize,
-    /// First column.
+    /// The first column, counted from 0.
     pub left: usize,
     /// One past the last column.
     pub right: usize,
@@ -86,13 +86,13 @@ impl Window {
         Self { top: 0, bottom: height, left: 0, right: width }
     }
 
-    /// Its rows.
+    /// Its rows, from `top` up to but not including `bottom`.
     #[must_use]
     pub const fn rows(&self) -> Range<usize> {
         self.top..self.bottom
     }
 
-    /// Its columns.
+    /// Its columns, from `left` up to but not including `right`.
     #[must_use]
     pub const fn columns(&self) -> Range<usize> {
         self.left..self.right

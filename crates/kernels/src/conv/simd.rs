@@ -12,7 +12,7 @@
 pub(crate) trait Simd {
     /// Values in one register.
     const LANES: usize;
-    /// The register.
+    /// The register, such as `__m256`, with room for [`Self::LANES`] values.
     type Vector: Copy;
 
     /// All lanes equal to `x`.

@@ -109,6 +109,9 @@ impl TileTable {
 ///
 /// `finish` is the one of [`finish_pixels`] that is compiled for the same instruction set; there is no need for a copy of
 /// it in each kernel.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. Otherwise as for [`TileFn`].
 #[inline(always)]
 unsafe fn tile<S: Simd, const K: usize, const P: usize>(tile: &Tile, finish: FinishFn) {
     // SAFETY: the caller vouches for the instruction set and for every place that `tile` describes.
@@ -164,6 +167,9 @@ struct Spilled([MaybeUninit<f32>; MAX_PIXELS * MAX_VECTORS * MAX_LANES]);
 type FinishFn = unsafe fn(&Tile, *const f32, usize, usize);
 
 /// Adds, applies the finish and stores all channels of all pixels; see [`FinishFn`].
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. Otherwise as for [`FinishFn`].
 #[inline(always)]
 unsafe fn finish_pixels<S: Simd>(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
     for p in 0..pixels {
@@ -173,6 +179,9 @@ unsafe fn finish_pixels<S: Simd>(tile: &Tile, sums: *const f32, pixels: usize, s
 }
 
 /// Adds, applies the finish and stores the channels of pixel `p`.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. Otherwise as for [`FinishFn`].
 #[inline(always)]
 unsafe fn finish_pixel<S: Simd>(tile: &Tile, p: usize, sums: *const f32) {
     // SAFETY: as for `tile`; `sums` holds the pixel's vectors.
@@ -246,6 +255,9 @@ pub(super) struct Product {
 pub(super) type ProductFn = unsafe fn(&Product);
 
 /// A product of `P` rows and `K` vectors; see [`ProductFn`] for what it requires.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. Otherwise as for [`ProductFn`].
 #[inline(always)]
 unsafe fn product<S: Simd, const K: usize, const P: usize>(product: &Product) {
     // SAFETY: the caller vouches for the instruction set and for every place that `product` describes.
@@ -274,11 +286,16 @@ unsafe fn product<S: Simd, const K: usize, const P: usize>(product: &Product) {
 }
 
 /// The portable kernel of `P` pixels and one vector.
+///
+/// # Safety
+/// As for [`TileFn`].
 unsafe fn portable<const P: usize>(operands: &Tile) {
     // SAFETY: the portable kernel needs no instruction set; the rest is the caller's word.
     unsafe { tile::<Portable, 1, P>(operands, portable_finish) }
 }
 
+/// # Safety
+/// As for [`FinishFn`].
 #[inline(never)]
 unsafe fn portable_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
     // SAFETY: as above.
@@ -286,6 +303,9 @@ unsafe fn portable_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: 
 }
 
 /// The portable matrix product of `P` rows and one vector.
+///
+/// # Safety
+/// As for [`ProductFn`].
 unsafe fn portable_product<const P: usize>(operands: &Product) {
     // SAFETY: as above.
     unsafe { product::<Portable, 1, P>(operands) }
@@ -302,12 +322,16 @@ mod x86 {
     use super::super::simd::{Avx2, Avx512};
     use super::{Product, Tile, TileTable, finish_pixels, product, tile};
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. Otherwise as for [`TileFn`].
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<const K: usize, const P: usize>(operands: &Tile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { tile::<Avx2, K, P>(operands, avx2_finish) }
     }
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. Otherwise as for [`FinishFn`].
     #[inline(never)]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
@@ -315,12 +339,16 @@ mod x86 {
         unsafe { finish_pixels::<Avx2>(tile, sums, pixels, stride) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. Otherwise as for [`TileFn`].
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512<const K: usize, const P: usize>(operands: &Tile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { tile::<Avx512, K, P>(operands, avx512_finish) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. Otherwise as for [`FinishFn`].
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512_finish(tile: &Tile, sums: *const f32, pixels: usize, stride: usize) {
@@ -328,12 +356,16 @@ mod x86 {
         unsafe { finish_pixels::<Avx512>(tile, sums, pixels, stride) }
     }
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. Otherwise as for [`ProductFn`].
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2_product<const K: usize, const P: usize>(operands: &Product) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { product::<Avx2, K, P>(operands) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. Otherwise as for [`ProductFn`].
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512_product<const K: usize, const P: usize>(operands: &Product) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.

@@ -20,9 +20,9 @@ pub enum Purpose {
 /// Size of a map; its values lie `[height, width, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapShape {
-    /// Rows.
+    /// How many rows of pixels it has.
     pub height: usize,
-    /// Columns.
+    /// How many pixels each row has.
     pub width: usize,
     /// Values per pixel.
     pub channels: usize,

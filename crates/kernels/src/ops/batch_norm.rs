@@ -18,7 +18,7 @@ use crate::isa::Isa;
 /// What follows a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// Nothing.
+    /// Nothing: the normalised values stay as they are.
     Identity,
     /// max(x, 0), with gradient 0 at 0.
     Relu,

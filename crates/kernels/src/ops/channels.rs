@@ -263,7 +263,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// Writes products.
+    /// Writes the products of `a` and `b` to `out`, value by value.
     pub(crate) fn multiply(a: &[f32], b: &[f32], out: &mut [f32]) {
         for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
             *out = a * b;

@@ -87,6 +87,9 @@ struct Kernels {
 }
 
 /// A tile of `A` rows and `K` vectors of columns.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. Otherwise as for [`Kernel`].
 #[inline(always)]
 unsafe fn tile<S: Simd, const A: usize, const K: usize>(
     pairs: &[Pair],
@@ -117,6 +120,8 @@ unsafe fn tile<S: Simd, const A: usize, const K: usize>(
     }
 }
 
+/// # Safety
+/// As for [`Kernel`].
 unsafe fn portable<const A: usize>(pairs: &[Pair], x: *const f32, y: *const f32, sums: *mut f32, stride: usize) {
     // SAFETY: the portable kernel needs no instruction set; the rest is the caller's word.
     unsafe { tile::<Portable, A, 1>(pairs, x, y, sums, stride) }
@@ -130,6 +135,8 @@ mod x86 {
     use super::{Kernels, Pair, tile};
     use crate::conv::simd::{Avx2, Avx512};
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. Otherwise as for [`Kernel`].
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<const A: usize, const K: usize>(
         pairs: &[Pair],
@@ -142,6 +149,8 @@ mod x86 {
         unsafe { tile::<Avx2, A, K>(pairs, x, y, sums, stride) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. Otherwise as for [`Kernel`].
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512<const A: usize, const K: usize>(
         pairs: &[Pair],

@@ -7,13 +7,13 @@ use crate::conv;
 /// The sizes of a channels-last map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MapShape {
-    /// Images.
+    /// How many images it holds.
     pub batch: usize,
-    /// Rows.
+    /// How many rows of pixels each image has.
     pub height: usize,
-    /// Columns.
+    /// How many pixels each row has.
     pub width: usize,
-    /// Channels.
+    /// How many values each pixel has.
     pub channels: usize,
 }
 

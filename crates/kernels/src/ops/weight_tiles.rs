@@ -182,6 +182,9 @@ fn spread_for(isa: Isa, channels: usize) -> Spread {
 }
 
 /// From four values along one axis to six places: the transpose of the forward pass's last transform.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn spread_axis<S: Simd>(d: [S::Vector; OUTPUTS]) -> [S::Vector; INPUTS] {
     // SAFETY: the caller vouches for the instruction set.
@@ -201,6 +204,8 @@ unsafe fn spread_axis<S: Simd>(d: [S::Vector; OUTPUTS]) -> [S::Vector; INPUTS] {
     }
 }
 
+/// # Safety
+/// The machine must have the instruction set of `S`. What the pointers of [`OutputGradient`] say must be readable or writable.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "each row takes one value of every column")]
 unsafe fn spread<S: Simd>(tile: &OutputGradient) {
@@ -230,6 +235,8 @@ unsafe fn spread<S: Simd>(tile: &OutputGradient) {
     }
 }
 
+/// # Safety
+/// What the pointers of [`OutputGradient`] say must be readable or writable.
 unsafe fn portable_spread(tile: &OutputGradient) {
     // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
     unsafe { spread::<Portable>(tile) }
@@ -240,12 +247,16 @@ mod x86 {
     use super::{OutputGradient, spread};
     use crate::conv::simd::{Avx2, Avx512};
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. What the pointers of [`OutputGradient`] say must be readable or writable.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2_spread(tile: &OutputGradient) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { spread::<Avx2>(tile) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. What the pointers of [`OutputGradient`] say must be readable or writable.
     #[target_feature(enable = "avx512f,avx2,fma")]
     pub(super) unsafe fn avx512_spread(tile: &OutputGradient) {
         // SAFETY: as above.

@@ -10,7 +10,7 @@ use crate::ops::channels;
 
 /// The gradient of a map.
 pub(super) enum Gradient {
-    /// Its values.
+    /// Its values, summed over the readers of the map that have added their part so far.
     Plain {
         values: Arc<Vec<f32>>,
         /// Whether a `ReLU` that made the map has cut it off (true where there was none).

@@ -20,7 +20,7 @@ pub enum ArchError {
         "{arch} takes images of at least {least}x{least} pixels, not {height}x{width}: choose another architecture"
     )]
     TooSmall {
-        /// The architecture.
+        /// The architecture that was asked for.
         arch: Arch,
         /// Its smallest height and width.
         least: usize,
@@ -32,7 +32,7 @@ pub enum ArchError {
     /// The images are neither grey nor coloured.
     #[error("{arch} takes images of 1 or 3 channels, not {channels}")]
     Channels {
-        /// The architecture.
+        /// The architecture that was asked for.
         arch: Arch,
         /// Channels of the images.
         channels: usize,
@@ -40,7 +40,7 @@ pub enum ArchError {
     /// There is nothing to tell apart.
     #[error("{arch} needs at least 2 classes, not {classes}: check the labels of the data set")]
     Classes {
-        /// The architecture.
+        /// The architecture that was asked for.
         arch: Arch,
         /// Classes of the images.
         classes: usize,

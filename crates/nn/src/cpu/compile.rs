@@ -26,9 +26,9 @@ pub enum CompileError {
     Shape {
         /// PyTorch's name of the tensor.
         name: String,
-        /// Its shape.
+        /// The shape that it has in the model.
         found: Vec<usize>,
-        /// The graph's.
+        /// The shape that the graph's parameter of that name has.
         expected: Vec<usize>,
     },
 }

@@ -68,7 +68,7 @@ impl CompiledModel {
 }
 
 impl CompiledModel {
-    /// Its networks.
+    /// Its networks in the model's order, several for an ensemble.
     pub(crate) fn members(&self) -> &[CompiledNetwork] {
         &self.members
     }
@@ -106,7 +106,7 @@ pub struct ModelWorkspace {
     part: Vec<f32>,
 }
 
-/// One network.
+/// What one network of the model works with on the current image: its state and its buffers.
 #[derive(Debug)]
 struct Member {
     workspace: Workspace,

@@ -35,7 +35,7 @@ pub struct Group<'a> {
     pub numbers: &'a [u32],
 }
 
-/// One network.
+/// What one network of the model works with on a group of images: its state and its buffers.
 #[derive(Debug)]
 struct Member {
     passes: Passes,

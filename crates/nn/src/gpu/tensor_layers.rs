@@ -11,7 +11,7 @@ pub(crate) trait Mode {
     /// The tensor of that name.
     fn tensor(&self, name: &str) -> Result<&Tensor>;
 
-    /// A convolution.
+    /// Applies `layer` to `x`, or hands `x` on where [`Mode::normalise`] does the convolution together with the norm.
     fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
         plain_convolution(self, layer, x)
     }

@@ -103,9 +103,9 @@ pub enum Op {
 /// A tensor that a model file holds for a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// PyTorch's name.
+    /// Its name as PyTorch has it, such as `layer1.0.conv1.weight`.
     pub name: String,
-    /// PyTorch's shape.
+    /// Its shape as PyTorch has it, such as `[out, in, height, width]` of a convolution's weights.
     pub shape: Vec<usize>,
     /// How it starts.
     pub init: Init,
@@ -116,9 +116,9 @@ pub struct Parameter {
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// All zeros.
+    /// All values are 0, as a batch norm's shift and running mean are.
     Zeros,
-    /// All ones.
+    /// All values are 1, as a batch norm's scale and running variance are.
     Ones,
     /// Normal with this deviation.
     Normal(f64),
@@ -330,7 +330,7 @@ impl Graph {
         self.push(Op::Subsample { stride, padding }, vec![x], shape)
     }
 
-    /// Adds dropout.
+    /// Adds dropout of `x`: in training each value becomes 0 with probability `rate`.
     pub fn dropout(&mut self, x: NodeId, rate: f64) -> NodeId {
         self.push(Op::Dropout { rate }, vec![x], self.node(x).shape)
     }

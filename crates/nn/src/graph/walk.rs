@@ -11,7 +11,7 @@ pub(crate) trait Layers {
     /// A batch of feature maps.
     type Map: Clone;
 
-    /// A convolution.
+    /// Applies `layer` to `x`, with its bias if it has one.
     fn convolve(&mut self, layer: &Convolution<'_>, x: &Self::Map) -> Result<Self::Map>;
 
     /// A batch norm of `x`, plus `residual`, activated.

@@ -13,7 +13,7 @@ use overinterp_spec::{Fill, Normalise, Seed};
 /// Images, all pixels of them or subsets.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a> {
-    /// The images.
+    /// The images, with their labels, their classes and their normalisation.
     pub images: &'a ImageSet,
     /// The pixels kept of each; without it, all are.
     pub subsets: Option<&'a Subsets>,
@@ -45,9 +45,9 @@ pub enum SamplesError {
     Normalise {
         /// Channels of the images.
         channels: usize,
-        /// Means given.
+        /// How many means the normalisation has.
         means: usize,
-        /// Deviations given.
+        /// How many deviations the normalisation has.
         deviations: usize,
     },
     /// An image or its subset cannot be read from its file.
@@ -58,7 +58,7 @@ pub enum SamplesError {
     Label {
         /// Place of the image.
         image: usize,
-        /// Its label.
+        /// The number of its class, counted from 0, which is at least `classes`.
         label: u16,
         /// Classes of the set.
         classes: usize,

@@ -57,37 +57,37 @@ pub enum CheckpointError {
     /// It could not be read.
     #[error("cannot read the checkpoint {path}")]
     Read {
-        /// The file.
+        /// The file that could not be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system said, or that the file is too large.
         source: io::Error,
     },
     /// It could not be written.
     #[error("cannot write the checkpoint {path}")]
     Write {
-        /// The file.
+        /// The file that was to be replaced; one beside it is written first.
         path: PathBuf,
-        /// Why.
+        /// What the operating system said.
         source: io::Error,
     },
     /// It cannot be laid out as safetensors.
     #[error("cannot lay out the checkpoint {path}")]
     Layout {
-        /// The file.
+        /// The file that was to be written.
         path: PathBuf,
-        /// Why.
+        /// What the safetensors library said.
         source: SafeTensorError,
     },
     /// Its content is not what was written.
     #[error("the checkpoint {path} is damaged")]
     Damaged {
-        /// The file.
+        /// The file whose hash or content is wrong.
         path: PathBuf,
     },
     /// It belongs to another training.
     #[error("the checkpoint {path} is of another training")]
     OtherTraining {
-        /// The file.
+        /// The file, which names another training than the one that was asked for.
         path: PathBuf,
     },
 }

@@ -29,7 +29,7 @@ use overinterp_spec::{Arch, Augment, ImageShape, Normalise, Recipe, Seed};
 /// What a network is trained from.
 #[derive(Clone, Copy)]
 pub struct FitInput<'a> {
-    /// The network.
+    /// The architecture of the network; that of `init`, where there is one.
     pub arch: Arch,
     /// How it is trained.
     pub recipe: &'a Recipe,
@@ -139,7 +139,7 @@ pub enum FitError {
     Test {
         /// Counted from 1.
         epoch: usize,
-        /// Why.
+        /// Why the images of `monitor` could not be classified.
         source: PredictError,
     },
     /// A checkpoint could not be written.

@@ -20,7 +20,7 @@ pub(crate) type Tensors = BTreeMap<String, ParameterTensor>;
 pub(crate) struct Batch {
     /// Normalised images, `[batch, height, width, channels]`.
     pub(crate) pixels: Vec<f32>,
-    /// Their sizes.
+    /// Their sizes: how many images there are, and the rows, columns and channels of each.
     pub(crate) shape: MapShape,
     /// One class an image.
     pub(crate) labels: Vec<u32>,
@@ -30,7 +30,7 @@ pub(crate) struct Batch {
 
 /// What came of a batch before the step.
 pub(crate) struct Outcome {
-    /// Mean cross-entropy.
+    /// The cross-entropy, as the mean over the batch's images; perhaps not finite.
     pub(crate) loss: f32,
     /// `[batch, classes]`.
     pub(crate) logits: Vec<f32>,

@@ -13,7 +13,7 @@ use super::{Picture, marks};
 
 /// Width of the area that curves are drawn in.
 const WIDTH: f64 = 540.0;
-/// Its height.
+/// The least height of that area. It grows where many curves need a line each for their labels.
 const HEIGHT: f64 = 300.0;
 /// Above it, and above its heading if there is one.
 const TOP: f64 = 14.0;

@@ -10,7 +10,7 @@ use super::svg::{BOLD_LETTER, LETTER, number, pixels, short_text, text, wrapped}
 
 /// Width of a picture; its height follows from its shape.
 const SIDE: f64 = 96.0;
-/// Between columns.
+/// Space between pictures that stand side by side, in units of the SVG.
 const GAP: f64 = 14.0;
 /// What two lines below a picture take.
 const CAPTION: f64 = 44.0;

@@ -14,7 +14,7 @@ use super::svg::{LETTER, line, pixels, short_text, text};
 
 /// Width of a map; its height follows from its shape.
 const SIDE: f64 = 132.0;
-/// Between maps.
+/// Space between maps that stand side by side. Half of it lies between rows.
 const GAP: f64 = 16.0;
 /// Maps in a row.
 const COLUMNS: usize = 6;

@@ -26,7 +26,7 @@ pub use samples::{
 pub struct DrawnFigure {
     /// Its name in the file.
     pub name: String,
-    /// Its heading.
+    /// What stands above it, as the experiment file words it.
     pub title: String,
     /// What can be seen in it, for those who do not see it.
     pub description: String,

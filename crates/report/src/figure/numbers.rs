@@ -9,7 +9,7 @@ use super::samples::{AxisRange, Chart, MapGroup, MeanPoint};
 pub struct Numbers {
     /// What the columns hold.
     pub header: Vec<&'static str>,
-    /// The rows.
+    /// One entry a row, each with a field for every column.
     pub rows: Vec<Vec<String>>,
 }
 

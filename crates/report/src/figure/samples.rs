@@ -25,13 +25,13 @@ pub struct CurveSample {
 pub struct HeatMapSample {
     /// Where it comes from.
     pub from: Origin,
-    /// Rows.
+    /// Its height in pixels, that of the images.
     pub height: usize,
-    /// Columns.
+    /// Its width in pixels, that of the images.
     pub width: usize,
     /// One number a pixel, row by row.
     pub values: Vec<f64>,
-    /// Images counted.
+    /// How many images the values are shares of.
     pub count: usize,
 }
 
@@ -73,9 +73,9 @@ pub enum AxisRange {
 /// A point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
-    /// Where.
+    /// Its place along the bottom. On a scale of names, it is the number of one, counted from 0.
     pub x: f64,
-    /// How high.
+    /// Its value on the scale along the side.
     pub y: f64,
     /// Where y lies with 95 % confidence, lower end first, if that is known.
     pub interval: Option<[f64; 2]>,
@@ -92,7 +92,7 @@ pub struct Chart {
     pub x: Axis,
     /// The scale along the side.
     pub y: Axis,
-    /// The curves.
+    /// One for each curve that is left when replicates are averaged, in the order of the samples.
     pub curves: Vec<Curve>,
 }
 
@@ -110,9 +110,9 @@ pub struct Curve {
 /// A point of a [`Curve`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanPoint {
-    /// Where.
+    /// Its place along the bottom, the same in all replicates that have it.
     pub x: f64,
-    /// How high.
+    /// The mean of the replicates that have a point here.
     pub y: f64,
     /// The 95 % interval of a single replicate; of several, their mean less and plus their deviation.
     pub band: Option<[f64; 2]>,
@@ -127,7 +127,7 @@ pub struct MeanPoint {
 pub struct MapGroup {
     /// What they show.
     pub drawing: String,
-    /// The maps.
+    /// One for each map that is left when replicates are averaged, in the order of the samples.
     pub maps: Vec<HeatMap>,
 }
 
@@ -136,9 +136,9 @@ pub struct MapGroup {
 pub struct HeatMap {
     /// What it is called.
     pub label: String,
-    /// Rows.
+    /// Its height in pixels, that of the images.
     pub height: usize,
-    /// Columns.
+    /// Its width in pixels, that of the images.
     pub width: usize,
     /// One number a pixel, row by row.
     pub values: Vec<f64>,

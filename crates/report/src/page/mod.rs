@@ -35,11 +35,11 @@ pub struct Page<'a> {
     pub data: Vec<DataOrigin>,
     /// What made the results.
     pub made: Vec<MadeBy>,
-    /// The tables.
+    /// Every table of the experiment, with the numbers that are there.
     pub tables: &'a [FilledTable],
-    /// The claims.
+    /// Every claim of the experiment, with its verdict.
     pub claims: &'a [CheckedClaim],
-    /// The figures.
+    /// Every figure of the experiment, drawn as far as its results are there.
     pub figures: &'a [DrawnFigure],
     /// Every number, for an experiment without tables.
     pub measurements: &'a [Measurement],
@@ -52,7 +52,7 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The page.
+    /// The whole HTML file. It needs no other file, and the same results make the same bytes.
     #[must_use]
     pub fn html(&self) -> String {
         html! {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 pub struct DataOrigin {
     /// Its name in the file.
     pub name: String,
-    /// Its kind.
+    /// The kind that the file gives it: `cifar10`.
     pub kind: String,
     /// The halves in use.
     pub splits: Vec<SplitOrigin>,
@@ -31,13 +31,13 @@ pub struct SplitOrigin {
 pub struct MadeBy {
     /// The program with its version.
     pub program: String,
-    /// The machine.
+    /// The name of the machine and, in brackets, its processor.
     pub host: String,
-    /// What computed.
+    /// The device that computed: `cpu` with its instruction set, or the name of a GPU.
     pub device: String,
     /// When the first and the last of them were made, in UTC.
     pub dates: (String, String),
-    /// Steps computed.
+    /// How many steps of the experiment have such a result.
     pub steps: usize,
     /// What they took in all, as people read it.
     pub took: String,

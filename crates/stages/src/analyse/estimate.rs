@@ -66,7 +66,7 @@ impl Resampled {
         Self { mean: mean(values), means: means.collect(), count }
     }
 
-    /// The mean.
+    /// The mean with the interval that its resamples give, if there are any.
     pub(crate) fn estimate(&self) -> Estimate {
         Estimate { value: self.mean, interval: interval(self.means.clone()), count: self.count }
     }

@@ -124,7 +124,7 @@ impl Kept {
                 self.pixels
             )));
         }
-        let subset = subsets.subset(index).map_err(StageError::failed)?;
+        let subset = subsets.subset(index)?;
         let kept: Vec<usize> = (0..self.pixels).filter(|pixel| subset.keeps(*pixel)).collect();
         for count in [Some(&mut self.all), self.of_class.get_mut(class)].into_iter().flatten() {
             count.images += 1;

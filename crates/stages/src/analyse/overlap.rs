@@ -17,7 +17,7 @@ use super::go_on;
 pub struct AnalyseOverlap {
     /// The subsets whose pixels are looked for in the others.
     pub subset: Key<Subsets>,
-    /// The others.
+    /// The subsets in which those pixels are looked for.
     pub with: Key<Subsets>,
     /// How intervals are found.
     pub bootstrap: Bootstrap,
@@ -48,7 +48,7 @@ impl Stage<Env> for AnalyseOverlap {
                 go_on(context)?;
                 context.progress("images", index, images);
             }
-            overlaps.add(&subsets, &others, index).map_err(StageError::failed)?;
+            overlaps.add(&subsets, &others, index)?;
         }
         Ok(overlaps.analysis(self.bootstrap))
     }

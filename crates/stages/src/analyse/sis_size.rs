@@ -76,7 +76,7 @@ impl Sizes {
         for (index, (curve, &label)) in curves(ranking)?.iter().zip(labels).enumerate() {
             let order = ranking.order(index);
             let found = find_sis(curve.full, order, curve.values, ranking.per_step(), self.threshold);
-            let size = match found.map_err(StageError::failed)? {
+            let size = match found? {
                 Sis::None => {
                     self.absent += 1;
                     continue;

@@ -54,7 +54,7 @@ pub enum RecordFault {
 /// What the cache holds of a step.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// Nothing.
+    /// It has no entry there, sound or damaged.
     Absent,
     /// All of it, as it was written.
     Intact(Arc<Record>),
@@ -67,7 +67,7 @@ pub enum Lookup {
 pub(crate) enum Scrutiny {
     /// Names, sizes and states; bytes only where the state of a file has changed.
     Times,
-    /// Every byte.
+    /// Every byte of every file is hashed, whether or not its state has changed.
     Bytes,
 }
 

@@ -13,7 +13,7 @@ pub enum StoreError {
     /// There is a file where the cache's directory should be.
     #[error("the cache {} is not a directory: remove it, or name another with --cache", path.display())]
     NotADirectory {
-        /// The file.
+        /// The cache, or a path in it where a directory should be.
         path: PathBuf,
     },
     /// The cache may not be written to.
@@ -21,7 +21,7 @@ pub enum StoreError {
     NotWritable {
         /// What was to be written.
         path: PathBuf,
-        /// The refusal.
+        /// What the system said: no permission, or a file system that is only read.
         source: io::Error,
     },
     /// No space is left, or none that this user or this process may take.
@@ -33,7 +33,7 @@ pub enum StoreError {
         shortage: Shortage,
         /// How much it needs, where that is known.
         needs: Option<Needs>,
-        /// The refusal.
+        /// What the system said: a full disk, a quota, or a limit to the size of files.
         source: io::Error,
     },
     /// A part of the cache lies on another file system, so that nothing can be moved into it in one step.
@@ -45,7 +45,7 @@ pub enum StoreError {
     /// A part of the cache is a link, behind which nothing is the cache's own.
     #[error("{} is a link, and the cache follows none inside: put the folder itself there, or make the whole cache folder a link", path.display())]
     Link {
-        /// The link.
+        /// The link itself: `CACHE/v1`, or something in it.
         path: PathBuf,
     },
     /// Any other failure of a file operation.
@@ -53,15 +53,15 @@ pub enum StoreError {
     Io {
         /// What was being done, as a verb.
         doing: &'static str,
-        /// To what.
+        /// The file or folder to which it was being done.
         path: PathBuf,
-        /// The failure.
+        /// Why that failed, mostly in the words of the system.
         source: io::Error,
     },
     /// A step that is not in the cache.
     #[error("{key} is not in the cache: run its experiment first")]
     Absent {
-        /// The step.
+        /// The key of the step that was asked for.
         key: StepKey,
     },
     /// A damaged entry was asked for.
@@ -77,15 +77,15 @@ pub enum StoreError {
     /// An entry whose bytes are as they were written, but which cannot be read.
     #[error("cannot load {key} from the cache")]
     Artifact {
-        /// The step.
+        /// The key of the step whose result was to be loaded.
         key: StepKey,
-        /// What failed.
+        /// Which of its files could not be loaded, and why.
         source: ArtifactError,
     },
     /// Garbage collection while a run uses the cache.
     #[error("a run is using the cache at {}: collect garbage when it has ended", path.display())]
     InUse {
-        /// The cache.
+        /// The directory that is in use, `CACHE/v1`.
         path: PathBuf,
     },
 }

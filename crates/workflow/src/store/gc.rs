@@ -20,7 +20,7 @@ use crate::manifest::Manifest;
 /// Whether garbage goes or is only listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GcMode {
-    /// It goes.
+    /// Garbage is deleted from the disk.
     Remove,
     /// It is only listed.
     DryRun,

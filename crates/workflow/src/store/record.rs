@@ -16,7 +16,7 @@ pub struct Record {
     /// The text that the key is the hash of, kept to the letter.
     #[serde(skip)]
     manifest: String,
-    /// The step.
+    /// The key of the step whose files lie beside the record.
     pub key: StepKey,
     /// The key of the same computation with its inputs named by content.
     pub content_key: StepKey,
@@ -40,7 +40,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRecord {
-    /// Its size.
+    /// How many bytes the file had when it was stored.
     pub bytes: u64,
     /// The hash of its bytes.
     pub hash: ContentHash,
@@ -66,7 +66,7 @@ pub struct Maker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Made {
-    /// By what.
+    /// The program that computed it, with its machine and device.
     pub by: Maker,
     /// When, as people read it, in UTC.
     pub date: String,
@@ -75,7 +75,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Made now.
+    /// Notes that `by` made something at this moment.
     pub(crate) fn now(by: &Maker) -> Self {
         let unix_seconds = now();
         Self { by: by.clone(), date: date_text(unix_seconds), unix_seconds }

@@ -15,7 +15,7 @@ use crate::key::StepKey;
 /// What a cache holds of one stage kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct KindStats {
-    /// Finished steps.
+    /// How many finished steps have a sound entry.
     pub steps: usize,
     /// The size of their files.
     pub bytes: u64,
@@ -54,7 +54,7 @@ pub struct Entry {
 /// A number of things and their size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pile {
-    /// How many.
+    /// How many there are: steps, or entries set aside.
     pub count: usize,
     /// The size of their files.
     pub bytes: u64,

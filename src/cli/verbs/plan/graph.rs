@@ -52,7 +52,7 @@ fn caption(node: &Node) -> String {
     if node.steps == 1 { node.name.clone() } else { format!("{} ({} shards)", node.name, node.steps) }
 }
 
-/// For Graphviz.
+/// For Graphviz, which takes labels in quotes: in one line, with quotes and backslashes escaped.
 fn escaped(text: &str) -> String {
     in_a_line(text).replace('\\', "\\\\").replace('"', "\\\"")
 }

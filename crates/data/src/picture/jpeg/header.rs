@@ -62,7 +62,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads them.
+    /// Finds the headers among the markers of a whole file.
     pub(super) fn find(bytes: &[u8]) -> Result<Self, PictureError> {
         let (mut jfif, mut adobe, mut found) = (false, None, None::<Self>);
         for segment in markers::all(bytes) {

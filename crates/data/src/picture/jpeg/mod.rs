@@ -20,7 +20,7 @@ use super::{MostBytes, Picture, PictureError};
 use header::{Colours, Header};
 use planes::Plane;
 
-/// Decodes it.
+/// Decodes a whole file to a grey or coloured picture, unless that takes more memory than `limit`.
 pub(super) fn decode(bytes: &[u8], limit: MostBytes) -> Result<Picture, PictureError> {
     if !markers::is_whole(bytes) {
         return Err(PictureError::Truncated { missing: "its end marker is missing" });

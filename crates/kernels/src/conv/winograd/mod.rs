@@ -79,7 +79,7 @@ impl WinogradConv {
         }
     }
 
-    /// The sizes.
+    /// The sizes of its maps and its kernel.
     #[must_use]
     pub const fn shape(&self) -> &ConvShape {
         &self.shape

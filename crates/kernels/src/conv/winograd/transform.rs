@@ -130,6 +130,9 @@ impl Transforms {
 }
 
 /// From six values along one axis to six places.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn input_axis<S: Simd>(d: [S::Vector; INPUTS]) -> [S::Vector; INPUTS] {
     // SAFETY: the caller vouches for the instruction set.
@@ -151,6 +154,9 @@ unsafe fn input_axis<S: Simd>(d: [S::Vector; INPUTS]) -> [S::Vector; INPUTS] {
 }
 
 /// From six places along one axis to four outputs.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn output_axis<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; OUTPUTS] {
     // SAFETY: the caller vouches for the instruction set.
@@ -169,6 +175,8 @@ unsafe fn output_axis<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; OUTPUTS] {
 
 // No closures below: they would not take on the instruction set of the function that they are written in.
 
+/// # Safety
+/// The machine must have the instruction set of `S`. What the pointers of [`InputTile`] say must be readable or writable.
 #[inline(always)]
 unsafe fn input<S: Simd>(tile: &InputTile) {
     // SAFETY: the caller vouches for the instruction set and the places.
@@ -203,6 +211,8 @@ unsafe fn input<S: Simd>(tile: &InputTile) {
     }
 }
 
+/// # Safety
+/// The machine must have the instruction set of `S`. What the pointers of [`OutputTile`] say must be readable or writable.
 #[inline(always)]
 unsafe fn output<S: Simd>(tile: &OutputTile) {
     // SAFETY: the caller vouches for the instruction set and the places.
@@ -241,11 +251,15 @@ unsafe fn output<S: Simd>(tile: &OutputTile) {
     }
 }
 
+/// # Safety
+/// What the pointers of [`InputTile`] say must be readable or writable.
 unsafe fn portable_input(tile: &InputTile) {
     // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
     unsafe { input::<Portable>(tile) }
 }
 
+/// # Safety
+/// What the pointers of [`OutputTile`] say must be readable or writable.
 unsafe fn portable_output(tile: &OutputTile) {
     // SAFETY: as above.
     unsafe { output::<Portable>(tile) }
@@ -258,24 +272,32 @@ mod x86 {
     use super::{InputTile, OutputTile, Transforms, input, output};
     use crate::conv::simd::{Avx2, Avx512};
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. What the pointers of [`InputTile`] say must be readable or writable.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2_input(tile: &InputTile) {
         // SAFETY: this function has the instruction set; the rest is the caller's word.
         unsafe { input::<Avx2>(tile) }
     }
 
+    /// # Safety
+    /// The machine must have AVX2 and FMA. What the pointers of [`OutputTile`] say must be readable or writable.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2_output(tile: &OutputTile) {
         // SAFETY: as above.
         unsafe { output::<Avx2>(tile) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. What the pointers of [`InputTile`] say must be readable or writable.
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512_input(tile: &InputTile) {
         // SAFETY: as above.
         unsafe { input::<Avx512>(tile) }
     }
 
+    /// # Safety
+    /// The machine must have AVX-512. What the pointers of [`OutputTile`] say must be readable or writable.
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn avx512_output(tile: &OutputTile) {
         // SAFETY: as above.

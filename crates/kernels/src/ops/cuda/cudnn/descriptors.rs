@@ -58,7 +58,7 @@ impl Drop for Handle {
     }
 }
 
-/// A map.
+/// What cuDNN is told of a map: its sizes and its order in memory.
 pub(super) struct Map(pub(super) sys::cudnnTensorDescriptor_t);
 
 impl Map {
