@@ -109,7 +109,8 @@ fn measure(model: &Model, images: &ImageSet, count: usize) -> Result<(), Box<dyn
     let inference = Inference::open(model, images, &Device::Cpu, Wanted::Scores)?;
     let select = |images: std::ops::Range<usize>, way: Way| {
         let start = Instant::now();
-        inference.find(images, &way).map(|found| (found, start.elapsed()))
+        let found = inference.find(images, &way).map_err(|halted| halted.to_string())?;
+        Ok::<_, Box<dyn Error>>((found, start.elapsed()))
     };
     let (mut taken, mut total, mut ratios) = ([Duration::ZERO; 2], Effort::default(), Vec::new());
     for first in (0..count).step_by(TURN) {

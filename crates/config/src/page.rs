@@ -27,7 +27,8 @@ pub fn page() -> String {
         if kind.makes == Makes::Analysis {
             all_questions(&mut page);
         } else {
-            keys(&mut page, (kind.keys)());
+            head(&mut page);
+            rows(&mut page, "", Some(name), (kind.keys)());
         }
     }
     for (section, fields) in [("table", TABLE), ("figure", FIGURE), ("claim", CLAIM)] {
@@ -55,22 +56,31 @@ combinations out, and `include = [{ arch = \"vgg16\", seed = 7 }]` adds some.
 
 /// A table of keys; those of tables in tables follow with their path.
 fn keys(page: &mut String, fields: &[Field]) {
-    page.push_str("\n| key | holds | without it | |\n|---|---|---|---|\n");
-    rows(page, "", fields);
+    head(page);
+    rows(page, "", None, fields);
 }
 
-fn rows(page: &mut String, prefix: &str, fields: &[Field]) {
+fn head(page: &mut String) {
+    page.push_str("\n| key | holds | without it | |\n|---|---|---|---|\n");
+}
+
+/// The rows of a table of keys, of a stage of that `kind` if they are one's.
+fn rows(page: &mut String, prefix: &str, kind: Option<&str>, fields: &[Field]) {
     for field in fields {
         let without = match field.absent {
             Absent::Fault => "*needed*",
             Absent::Means(what) | Absent::Depends(what) => what,
         };
         let (name, about) = (field.name, field.about);
-        let example = if prefix.is_empty() { format!(": `{}`", field.example) } else { String::new() };
+        let example = match kind {
+            _ if !prefix.is_empty() => String::new(),
+            Some(kind) if name == "kind" => format!(": `\"{kind}\"`"),
+            _ => format!(": `{}`", field.example),
+        };
         let _ = writeln!(page, "| `{prefix}{name}` | {} | {without} | {about}{example} |", held(field));
         let within = format!("{prefix}{name}.");
         match field.below {
-            Below::Keys(fields) | Below::Rows(fields) => rows(page, &within, fields),
+            Below::Keys(fields) | Below::Rows(fields) => rows(page, &within, None, fields),
             // Sections of their own.
             Below::Named(_) | Below::Stages | Below::Axes | Below::Nothing | Below::Path => {}
         }

@@ -53,9 +53,21 @@ pub enum FirstImagesError {
     /// The model cannot be asked about the images.
     #[error(transparent)]
     Inference(#[from] InferenceError),
-    /// They could not be selected.
+    /// It did not answer.
     #[error(transparent)]
-    Select(#[from] Halted<Unanswered>),
+    Unanswered(#[from] Unanswered),
+    /// The watcher stopped it.
+    #[error("the selection was stopped before its end")]
+    Stopped,
+}
+
+impl From<Halted<Unanswered>> for FirstImagesError {
+    fn from(halted: Halted<Unanswered>) -> Self {
+        match halted {
+            Halted::Stopped => Self::Stopped,
+            Halted::Failed(error) => Self::Unanswered(error),
+        }
+    }
 }
 
 /// Selects the first `count` of `images` and tells what each took. `go_on` is asked after each masked pixel.

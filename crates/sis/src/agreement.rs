@@ -53,7 +53,7 @@ impl Worst {
 /// Compares a scorer, with nothing masked yet, with a reference: every candidate's value where the reference has them,
 /// otherwise that of its pick, and how far its pick is below the scorer's maximum.
 ///
-/// `watch` is called before each step and may stop it.
+/// `watch` is called before each step, and, by a scorer that takes long, again within it; it may stop it.
 ///
 /// # Errors
 /// When `watch` said so, or the scorer failed.
@@ -74,7 +74,8 @@ pub fn agreement<S: Scorer>(
     let picks_may_decide = bound.ceiling.is_some() && reference.candidates.is_none();
     assert_eq!(reference.order.len(), reference.values.len(), "there is one value a step");
     for (step, (&pick, &value)) in reference.order.iter().zip(reference.values).enumerate() {
-        if watch(Step { masked: step, total: reference.order.len() }).is_break() {
+        let at = Step { masked: step, total: reference.order.len() };
+        if watch(at).is_break() {
             return Err(Halted::Stopped);
         }
         let scores = &mut scores[..kept.len()];
@@ -85,7 +86,7 @@ pub fn agreement<S: Scorer>(
         if picks_may_decide && bound.is_reached_by(scores[place]) {
             scores.fill(scores[place]);
         } else {
-            scorer.candidates(&kept, scores)?;
+            scorer.candidates_while(&kept, scores, &mut || watch(at))?;
         }
         let own = f64::from(scores[place]);
         match reference.candidates {

@@ -1,9 +1,10 @@
 //! How a selection ends that does not come to its end.
 
-use std::error::Error;
 use std::fmt;
 
 /// A selection that its watcher stopped, or whose scorer failed for the reason `E`; what it had found is dropped.
+///
+/// It is no error itself: to stop because somebody asked is none, and who hears of it has to tell the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halted<E> {
     /// The watcher said so.
@@ -47,16 +48,6 @@ impl<E: fmt::Display> fmt::Display for Halted<E> {
         match self {
             Self::Stopped => f.write_str("the selection was stopped before its end"),
             Self::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: Error> Error for Halted<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Stopped => None,
-            // As if it were the reason itself.
-            Self::Failed(error) => error.source(),
         }
     }
 }

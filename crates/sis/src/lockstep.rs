@@ -159,8 +159,9 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::Ending;
     use super::super::support::{MaskedArray, sum};
-    use super::super::{back_select, collection, watch_nothing};
+    use super::super::{Exhaustive, back_select, collection, watch_nothing};
     use super::*;
 
     /// Several arrays, of which the candidates of all are evaluated together.
@@ -221,9 +222,27 @@ mod tests {
         }
     }
 
-    /// In quarters, cut off at 1.
+    /// In quarters, cut off at 1; no number once the second element is masked and the first is not.
     fn plateaus(x: &[f32]) -> f32 {
-        ((sum(x) * 4.0).round() / 4.0).min(1.0)
+        match x {
+            [first, second, ..] if *first != 0.0 && *second == 0.0 => f32::NAN,
+            _ => ((sum(x) * 4.0).round() / 4.0).min(1.0),
+        }
+    }
+
+    /// A selection's first f, order and values.
+    type Bits<'s> = (u32, &'s [u32], Vec<u32>);
+
+    /// A selection, to the bit; NaN is itself.
+    fn bits(selection: &BackSelection) -> Bits<'_> {
+        let values = selection.values.iter().map(|value| value.to_bits());
+        (selection.full.to_bits(), &selection.order, values.collect())
+    }
+
+    /// A collection's members and how it ended, likewise.
+    fn members(collection: &Collection) -> (Vec<(&[u32], Bits<'_>)>, Ending) {
+        let members = collection.members.iter().map(|member| (&member.features[..], bits(&member.selection)));
+        (members.collect(), collection.ending)
     }
 
     fn rows() -> impl Strategy<Value = (Vec<Vec<f32>>, Bound)> {
@@ -242,7 +261,11 @@ mod tests {
             let found = back_select_in_lockstep(&mut Arrays::new(plateaus, &rows, bound), watch_nothing).unwrap();
             for (row, found) in rows.iter().zip(found) {
                 let mut alone = MaskedArray::new(plateaus, row).bounded(bound);
-                prop_assert_eq!(found, back_select(&mut alone, watch_nothing).unwrap());
+                let mut whole = Exhaustive(alone.clone());
+                let (alone, whole) =
+                    (back_select(&mut alone, watch_nothing).unwrap(), back_select(&mut whole, watch_nothing).unwrap());
+                prop_assert_eq!((bits(&found), found.effort), (bits(&alone), alone.effort));
+                prop_assert_eq!(bits(&found), bits(&whole));
             }
         }
 
@@ -256,9 +279,26 @@ mod tests {
                     *scorer = array.clone();
                     Ok(())
                 };
-                prop_assert_eq!(found, collection(&mut array.clone(), restart, threshold, watch_nothing).unwrap());
+                let alone = collection(&mut array.clone(), restart, threshold, watch_nothing).unwrap();
+                prop_assert_eq!((members(&found), found.effort), (members(&alone), alone.effort));
+                let restart = |scorer: &mut Exhaustive<MaskedArray>| {
+                    scorer.0 = array.clone();
+                    Ok(())
+                };
+                let whole = collection(&mut Exhaustive(array.clone()), restart, threshold, watch_nothing).unwrap();
+                prop_assert_eq!(members(&found), members(&whole));
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_met_on_the_way() {
+        // The first is needed more than the second, so that the second would go first if it left a number.
+        let mut scorer = MaskedArray::new(plateaus, &[0.75, 0.0, 0.25]);
+        assert!(back_select(&mut scorer, watch_nothing).unwrap().full.is_nan());
+        let mut scores = [0.0; 2];
+        MaskedArray::new(plateaus, &[0.75, 0.25, 0.25]).candidates(&[0, 1], &mut scores).unwrap();
+        assert!(!scores[0].is_nan() && scores[1].is_nan());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use serde_json::json;
 use crate::pipeline::model_number;
 use overinterp_artifacts::{Effort, Model, Network};
 use overinterp_nn::exact::{FirstImagesError, first_images};
-use overinterp_nn::unanswered::Halted;
 use overinterp_spec::{Activity, Cell, Rates, Work};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::{Key, StepKey};
@@ -182,7 +181,7 @@ fn take(
             let seconds = start.elapsed().as_secs_f64();
             Ok(Taken { count, effort: efforts.into_iter().sum(), seconds })
         }
-        Err(FirstImagesError::Select(Halted::Stopped)) => Err(too_long("more than")),
+        Err(FirstImagesError::Stopped) => Err(too_long("more than")),
         Err(error) => Err(failed(&error)),
     }
 }

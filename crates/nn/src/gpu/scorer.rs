@@ -292,25 +292,36 @@ mod tests {
     use overinterp_sis::{
         Alone, BackSelection, Exhaustive, Scorer, back_select, back_select_in_lockstep, watch_nothing,
     };
-    use overinterp_spec::{Arch, Normalise};
+    use overinterp_spec::{Arch, Normalise, SeededDropout};
 
     const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
 
     /// A network whose logits are `sureness` times as far apart.
-    fn model(sureness: f32) -> DeviceModel {
-        let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
+    fn network(arch: Arch, sureness: f32, input_dropout: Option<SeededDropout>) -> Network {
+        let graph = arch::build(arch, SHAPE, 5).unwrap();
         let mut tensors = formula::tensors(&graph, 0.5);
         for name in ["linear.weight", "linear.bias"] {
             tensors.get_mut(name).unwrap().data.iter_mut().for_each(|value| *value *= sureness);
         }
         let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
-        let network = Network { arch: Arch::Resnet20, normalise, input_dropout: None, tensors, log: Vec::new() };
-        let model = Model { shape: SHAPE, classes: 5, networks: vec![network] };
-        DeviceModel::new(&model, &Device::Cpu).unwrap()
+        Network { arch, normalise, input_dropout, tensors, log: Vec::new() }
+    }
+
+    fn on_device(networks: Vec<Network>) -> DeviceModel {
+        DeviceModel::new(&Model { shape: SHAPE, classes: 5, networks }, &Device::Cpu).unwrap()
+    }
+
+    fn model(sureness: f32) -> DeviceModel {
+        on_device(vec![network(Arch::Resnet20, sureness, None)])
     }
 
     fn scorer<'m>(model: &'m DeviceModel, images: &[f32], batch: usize) -> DeviceScorer<'m> {
-        let numbers: Vec<u32> = (0..(images.len() / SHAPE.bytes()) as u32).collect();
+        scorer_from(model, 0, images, batch)
+    }
+
+    /// Of images of which the first has number `first`.
+    fn scorer_from<'m>(model: &'m DeviceModel, first: u32, images: &[f32], batch: usize) -> DeviceScorer<'m> {
+        let numbers: Vec<u32> = (first..).take(images.len() / SHAPE.bytes()).collect();
         let seen = model.draw(Use::Selection, &numbers).unwrap();
         DeviceScorer::new(model, seen, &numbers, images, SHAPE).unwrap().in_batches_of(batch)
     }
@@ -409,18 +420,27 @@ mod tests {
 
     /// The selection of each image by itself, every candidate evaluated.
     fn exhaustive(model: &DeviceModel, images: &[f32]) -> Vec<BackSelection> {
-        let alone = |image: &[f32]| {
-            let mut scorer = scorer(model, image, 36);
+        let alone = |(number, image): (u32, &[f32])| {
+            let mut scorer = scorer_from(model, number, image, 36);
             back_select(&mut Exhaustive(Alone(&mut scorer)), watch_nothing).unwrap()
         };
-        images.chunks(SHAPE.bytes()).map(alone).collect()
+        (0..).zip(images.chunks(SHAPE.bytes())).map(alone).collect()
     }
 
     #[test]
     fn selections_in_lockstep_are_the_exhaustive_ones_to_the_bit() {
         let images = formula::images(2, SHAPE);
-        for (sureness, some_at_ceiling) in [(1.0, false), (400.0, true)] {
-            let model = model(sureness);
+        let dropout: SeededDropout = serde_json::from_str(r#"{"keep":0.8,"samples":2,"seed":3}"#).unwrap();
+        let models = [(1.0, false), (400.0, true)].into_iter().flat_map(|(sureness, some_at_ceiling)| {
+            let one = || network(Arch::Resnet20, sureness, None);
+            let networks = [
+                vec![one()],
+                vec![network(Arch::Resnet20, sureness, Some(dropout))],
+                vec![one(), network(Arch::Cnn, sureness, Some(dropout))],
+            ];
+            networks.map(|networks| (on_device(networks), some_at_ceiling))
+        });
+        for (model, some_at_ceiling) in models {
             let mut together = scorer(&model, &images, 16);
             let found = back_select_in_lockstep(&mut together, watch_nothing).unwrap();
             let expected = exhaustive(&model, &images);
