@@ -22,38 +22,42 @@ struct Found<'a> {
 impl Gatherer<'_> {
     /// The curves that a figure shows, and what is missing of it.
     pub(crate) fn curves(&self, drawings: &Drawings) -> Result<(Content, Vec<String>), Failure> {
-        let (found, mut notes) = self.analyses(drawings)?;
-        let mut samples = Vec::new();
-        let mut others = Vec::new();
-        for found in &found {
-            for series in &found.analysis.series {
-                if found.shows(drawings, &series.figure, &series.name, &mut others) {
-                    let all = found.analysis.series.iter().filter(|other| other.figure == series.figure).count();
-                    samples.push(curve(found, series, all == 1));
-                }
-            }
-        }
-        notes.extend(unmatched(drawings, samples.is_empty(), &others));
-        notes.extend(shared(samples.iter().map(|sample| &sample.from), drawings));
+        let (samples, notes) =
+            self.samples(drawings, |analysis| &analysis.series, |series| (&series.figure, &series.name), curve)?;
         Ok((Content::Curves(merge_curves(&samples, &drawings.over)), notes))
     }
 
     /// The maps that a figure shows, and what is missing of it.
     pub(crate) fn heat_maps(&self, drawings: &Drawings) -> Result<(Content, Vec<String>), Failure> {
+        let (samples, notes) =
+            self.samples(drawings, |analysis| &analysis.maps, |map| (&map.figure, &map.name), heat_map)?;
+        Ok((Content::HeatMaps(merge_heat_maps(&samples, &drawings.over)), notes))
+    }
+
+    /// What a figure shows of `all` that analyses draw, each `called` by its drawing and its name, and what is missing.
+    fn samples<D, S>(
+        &self,
+        drawings: &Drawings,
+        all: fn(&Analysis) -> &[D],
+        called: fn(&D) -> (&str, &str),
+        sample: fn(Origin, &D) -> S,
+    ) -> Result<(Vec<S>, Vec<String>), Failure> {
         let (found, mut notes) = self.analyses(drawings)?;
-        let mut samples = Vec::new();
+        let mut shown = Vec::new();
         let mut others = Vec::new();
         for found in &found {
-            for map in &found.analysis.maps {
-                if found.shows(drawings, &map.figure, &map.name, &mut others) {
-                    let all = found.analysis.maps.iter().filter(|other| other.figure == map.figure).count();
-                    samples.push(heat_map(found, map, all == 1));
+            let all = all(&found.analysis);
+            for drawn in all {
+                let (drawing, name) = called(drawn);
+                if found.shows(drawings, drawing, name, &mut others) {
+                    let only = all.iter().filter(|other| called(other).0 == drawing).count() == 1;
+                    shown.push((found.origin(drawing, name, only), drawn));
                 }
             }
         }
-        notes.extend(unmatched(drawings, samples.is_empty(), &others));
-        notes.extend(shared(samples.iter().map(|sample| &sample.from), drawings));
-        Ok((Content::HeatMaps(merge_heat_maps(&samples, &drawings.over)), notes))
+        notes.extend(unmatched(drawings, shown.is_empty(), &others));
+        notes.extend(shared(shown.iter().map(|(from, _)| from), drawings));
+        Ok((shown.into_iter().map(|(from, drawn)| sample(from, drawn)).collect(), notes))
     }
 
     fn analyses<'b>(&self, drawings: &'b Drawings) -> Result<(Vec<Found<'b>>, Vec<String>), Failure> {
@@ -118,9 +122,9 @@ fn shared<'a>(origins: impl Iterator<Item = &'a Origin>, drawings: &Drawings) ->
     (!axes.is_empty()).then(|| format!("All at {}.", axes.join(", ")))
 }
 
-fn curve(found: &Found<'_>, series: &Series, only: bool) -> CurveSample {
+fn curve(from: Origin, series: &Series) -> CurveSample {
     CurveSample {
-        from: found.origin(&series.figure, &series.name, only),
+        from,
         x: axis(&series.x),
         y: axis(&series.y),
         points: series
@@ -140,9 +144,9 @@ fn axis(scale: &Scale) -> Axis {
     Axis { label: scale.label.clone(), range }
 }
 
-fn heat_map(found: &Found<'_>, map: &HeatMap, only: bool) -> HeatMapSample {
+fn heat_map(from: Origin, map: &HeatMap) -> HeatMapSample {
     HeatMapSample {
-        from: found.origin(&map.figure, &map.name, only),
+        from,
         height: map.height,
         width: map.width,
         values: map.values.iter().copied().map(f64::from).collect(),
