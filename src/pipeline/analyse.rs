@@ -64,7 +64,8 @@ impl<'a> Planner<'a> {
                 let (asked, images) = (self.models[model].clone(), split.data.clone());
                 let (fractions, bootstrap) = (fractions.clone(), *bootstrap);
                 let points = fractions.len() + 2;
-                let analyse = AnalysePerturbation { rankings, model: asked.clone(), images, fractions, bootstrap };
+                let (model_key, scoring) = (asked.clone(), self.workload.scoring(asked.step()));
+                let analyse = AnalysePerturbation { rankings, model: model_key, scoring, images, fractions, bootstrap };
                 let key = self.step(analyse, label(at), split.absent.clone());
                 let evaluated = KnownSplit { images: 2 * points * split.images, ..split.clone() };
                 self.workload.evaluate(key.step(), asked.step(), &evaluated);

@@ -2,6 +2,7 @@
 
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds;
+use overinterp_spec::Scoring;
 use overinterp_stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
 use overinterp_workflow::plan::Label;
 
@@ -16,6 +17,7 @@ impl<'a> Planner<'a> {
         let kinds::ImportSelection { data, files, predictions, model, method, count } = import;
         self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
         let model = model.as_ref().map(|model| self.models[model].clone());
+        let scoring = model.as_ref().map_or(Scoring::FIRST, |model| self.workload.scoring(model.step()));
         let mut shards = Vec::new();
         for (half, path) in files {
             let split = self.split(data, *half);
@@ -44,6 +46,8 @@ impl<'a> Planner<'a> {
             for range in Range::shards(count, SHARD) {
                 let files = files.of(range);
                 let import = ImportSelection {
+                    // Who has predictions need not ask.
+                    scoring: if said.is_some() { Scoring::FIRST } else { scoring },
                     content: files.content(),
                     files,
                     images: split.data.clone(),
@@ -51,7 +55,6 @@ impl<'a> Planner<'a> {
                     method: method.clone(),
                     predictions: said.as_ref().map(|said| said.hash.clone()),
                     predictions_file: said.clone(),
-                    // Who has predictions need not ask.
                     model: if said.is_some() { None } else { model.clone() },
                 };
                 let label = Label { shard: (total > 1).then_some((place, total)), ..part(at, split.data.split) };

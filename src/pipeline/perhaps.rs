@@ -249,6 +249,79 @@ mod tests {
         }
     }
 
+    /// Which stages' keys tell how candidates are scored, where every network has this architecture.
+    fn told_by(arch: &str) -> Vec<String> {
+        let text = r#"
+            name = "scoring"
+            [data.one]
+            kind = "cifar10"
+            [stage.full]
+            kind = "import"
+            file = "weights.pt"
+            arch = "ARCH"
+            data = "one"
+            [stage.both]
+            kind = "ensemble"
+            members = ["full", "other"]
+            [stage.other]
+            kind = "import"
+            file = "others.pt"
+            arch = "resnet20"
+            data = "one"
+            [stage.exact]
+            kind = "select"
+            model = "both"
+            images = ["one.test"]
+            method = { kind = "backward" }
+            count = 2
+            [stage.by-gradient]
+            kind = "select"
+            model = "full"
+            images = ["one.test"]
+            method = { kind = "batched-gradient", per-round = 16 }
+            [stage.disjoint]
+            kind = "collection"
+            model = "full"
+            images = ["one.test"]
+            threshold = 0.9
+            count = 2
+            [stage.elsewhere]
+            kind = "import-selection"
+            data = "one"
+            files = { test = "sis" }
+            model = "full"
+            method = { kind = "backward" }
+            count = 2
+            [stage.predicted]
+            kind = "import-selection"
+            data = "one"
+            files = { test = "sis" }
+            predictions = { test = "predictions.csv" }
+            model = "full"
+            method = { kind = "backward" }
+            count = 2
+            [stage.curve]
+            kind = "analyse"
+            question = "deletion-insertion"
+            ranking = "by-gradient.test"
+            model = "full"
+        "#;
+        let text = text.replace("ARCH", arch);
+        let path = Path::new("scoring.toml");
+        let experiment = overinterp_config::parse(&text, path, &[]).unwrap_or_else(|found| panic!("{found}"));
+        let plan = plan(&[experiment], &All(true)).plan;
+        let told = plan.steps().filter(|(_, step)| step.manifest().canonical().contains("\"scoring\":1"));
+        let stages: BTreeSet<String> = told.map(|(_, step)| step.label().stage.clone()).collect();
+        stages.into_iter().collect()
+    }
+
+    /// The bits of VGG16's candidates are of the second version. What does not rest on them keeps its keys.
+    #[test]
+    fn what_rests_on_candidates_of_vgg16_has_a_key_of_its_own() {
+        assert_eq!(told_by("vgg16"), ["curve", "disjoint", "elsewhere", "exact"]);
+        assert!(told_by("resnet18").is_empty());
+    }
+
     #[test]
     fn a_step_of_other_settings_is_none_of_them() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");

@@ -3,7 +3,7 @@
 use overinterp_artifacts::Ranking;
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds;
-use overinterp_spec::{ImageShape, Selection};
+use overinterp_spec::{ImageShape, Scoring, Selection};
 use overinterp_stages::{Collect, Range, Select};
 use overinterp_workflow::key::Key;
 use overinterp_workflow::plan::Label;
@@ -47,13 +47,18 @@ impl Planner<'_> {
         let shards: usize = splits.iter().map(|(_, _, ranges)| ranges.len()).sum();
         self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
         let model = model.as_ref().map(|model| self.models[model].clone());
+        let scoring = match (method, &model) {
+            (Selection::Backward, Some(model)) => self.workload.scoring(model.step()),
+            _ => Scoring::FIRST,
+        };
         let mut place = 0;
         let mut ranked = Vec::new();
         for (split, images, ranges) in splits {
             let mut keys = Vec::new();
             for range in ranges {
                 let of_split = method.of(split.data.split);
-                let select = Select { model: model.clone(), images: split.data.clone(), range, method: of_split };
+                let (asked, images) = (model.clone(), split.data.clone());
+                let select = Select { model: asked, scoring, images, range, method: of_split };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, split.data.split) };
                 let count = select.range.count;
                 let key = self.step(select, label, split.absent.clone());
@@ -92,6 +97,7 @@ impl Planner<'_> {
         let kinds::Collection { model, images, threshold, count } = collection;
         self.asked.insert(at.clone(), model.stage.clone());
         let model = self.models[model].clone();
+        let scoring = self.workload.scoring(model.step());
         for (source, half) in images {
             let split = self.split(source, *half);
             let images = count.map_or(split.images, |count| count.min(split.images));
@@ -101,8 +107,8 @@ impl Planner<'_> {
             let shards = ranges.len();
             let mut keys = Vec::with_capacity(shards);
             for (place, range) in ranges.into_iter().enumerate() {
-                let collect =
-                    Collect { model: model.clone(), images: split.data.clone(), range, threshold: *threshold };
+                let (asked, images) = (model.clone(), split.data.clone());
+                let collect = Collect { model: asked, scoring, images, range, threshold: *threshold };
                 let label = Label { shard: (shards > 1).then_some((place, shards)), ..part(at, *half) };
                 let key = self.step(collect, label, split.absent.clone());
                 self.workload.collect(key.step(), model.step(), &split, range.count);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use overinterp_spec::{Activity, Arch, ImageShape, Recipe, Selection, Work};
+use overinterp_spec::{Activity, Arch, ImageShape, Recipe, Scoring, Selection, Work};
 use overinterp_workflow::key::StepKey;
 
 use super::images::KnownSplit;
@@ -31,6 +31,11 @@ impl Workload {
     /// A model of one network, whatever it costs to make, which averages its answers over samples.
     pub(super) fn model(&mut self, model: &StepKey, arch: Arch, samples: usize) {
         self.models.insert(model.clone(), vec![Network { arch, samples: samples as u64 }]);
+    }
+
+    /// How a model's candidates are scored: the latest version of its networks.
+    pub(super) fn scoring(&self, model: &StepKey) -> Scoring {
+        self.models.get(model).into_iter().flatten().map(|network| network.arch.scoring()).max().unwrap_or_default()
     }
 
     /// A model of several.

@@ -118,7 +118,7 @@ impl<'a> Inference<'a> {
             return DeviceInference::new(model, images, device).map(Place::Device).map(Self);
         }
         let purpose = match wanted {
-            Wanted::Scores => Purpose::Scores,
+            Wanted::Scores => Purpose::Candidates,
             Wanted::Gradients => Purpose::Gradients,
         };
         CpuInference::new(model, images, purpose).map(Place::Cpu).map(Self)

@@ -5,6 +5,23 @@ use serde::{Deserialize, Serialize};
 use super::ImageShape;
 use super::named::named;
 
+/// The version of how candidates of an architecture are scored on a CPU: their bits differ from version to version, so
+/// those after the first stand in the keys of steps that rest on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Scoring(u32);
+
+impl Scoring {
+    /// The first, which stands in no key.
+    pub const FIRST: Self = Self(0);
+
+    /// Whether it is the first.
+    #[must_use]
+    pub const fn is_first(&self) -> bool {
+        self.0 == Self::FIRST.0
+    }
+}
+
 /// A network architecture, as the authors' code defines it (`docs/method.md`, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +80,24 @@ impl Arch {
             Self::ImagenetInceptionV3 => (299, 3),
         };
         ImageShape { height: side, width: side, channels }
+    }
+
+    /// How its candidates are scored on a CPU.
+    #[must_use]
+    pub const fn scoring(self) -> Scoring {
+        match self {
+            // Its last maps are of 2x2 pixels, with 512 channels.
+            Self::Vgg16 => Scoring(1),
+            Self::Cnn
+            | Self::Resnet20
+            | Self::Resnet18
+            | Self::Wideresnet
+            | Self::ImagenetResnet18
+            | Self::ImagenetResnet34
+            | Self::ImagenetResnet50
+            | Self::ImagenetResnet101
+            | Self::ImagenetInceptionV3 => Scoring::FIRST,
+        }
     }
 
     /// The architecture of that name, if there is one.

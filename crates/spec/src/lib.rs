@@ -22,7 +22,7 @@ mod stream;
 mod work;
 
 pub use appearance::{Appearance, Content, Fill};
-pub use arch::Arch;
+pub use arch::{Arch, Scoring};
 pub use bootstrap::Bootstrap;
 pub use cell::{AxisValue, Cell};
 pub use corruption::{Corrupted, Corruption, Severity};

@@ -9,6 +9,7 @@ use overinterp_nn::gpu::scorer::DeviceScorer;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{Collection, Ending, Halted, Member, collection, collections_in_lockstep};
+use overinterp_spec::Scoring;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
@@ -21,6 +22,9 @@ use super::{DataSplit, Env, Range};
 pub struct Collect {
     /// The model that is asked.
     pub model: Key<Model>,
+    /// How the model's candidates are scored.
+    #[serde(skip_serializing_if = "Scoring::is_first")]
+    pub scoring: Scoring,
     /// The images' split.
     pub images: DataSplit,
     /// Which of the split's images the shard is of.

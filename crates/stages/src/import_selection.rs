@@ -20,7 +20,7 @@ use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::Halted;
-use overinterp_spec::{ImageShape, Selection};
+use overinterp_spec::{ImageShape, Scoring, Selection};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
@@ -54,6 +54,9 @@ pub struct ImportSelection {
     /// The model that is asked for what the files leave out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Key<Model>>,
+    /// How the model's candidates are scored, if it is asked.
+    #[serde(skip_serializing_if = "Scoring::is_first")]
+    pub scoring: Scoring,
 }
 
 /// One image's selection.

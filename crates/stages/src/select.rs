@@ -15,7 +15,7 @@ use overinterp_sis::{
     BackSelection, GradientNoise, Halted, RandomState, Step, ascending, batched_gradient, gradient_magnitudes,
     integrated_gradients, mask_in_order, random_order,
 };
-use overinterp_spec::{RandomSeeds, Seed, Selection};
+use overinterp_spec::{RandomSeeds, Scoring, Seed, Selection};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
@@ -29,6 +29,9 @@ pub struct Select {
     /// The model that is asked; none for random orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Key<Model>>,
+    /// How the model's candidates are scored, if it is asked for any.
+    #[serde(skip_serializing_if = "Scoring::is_first")]
+    pub scoring: Scoring,
     /// The images' split.
     pub images: DataSplit,
     /// Which of the split's images the shard is of.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::direct::{DirectConv, Finish, Job};
 use super::geometry::{ConvShape, Window};
-use super::winograd::{self, WinogradConv};
+use super::winograd::{Tiles, WinogradConv};
 use crate::isa::Isa;
 
 /// How a convolution is computed.
@@ -14,15 +14,29 @@ pub enum Algorithm {
     Direct,
     /// In transformed tiles of 4x4 outputs: 3x3, stride 1, channels in eights. Other shapes are computed directly.
     Winograd,
+    /// Transformed, a map of 2x2 at once: 3x3, stride 1, channels in eights, a border of one. Other shapes are computed
+    /// directly.
+    Small,
 }
 
 impl Algorithm {
-    /// The one that takes less time for the whole map.
+    /// The tiles that it divides a convolution into, if that can be.
+    #[must_use]
+    pub fn tiles(self, shape: &ConvShape) -> Option<Tiles> {
+        let tiles = match self {
+            Self::Direct => return None,
+            Self::Winograd => Tiles::FourByFour,
+            Self::Small => Tiles::WholeMap,
+        };
+        tiles.fit(shape).then_some(tiles)
+    }
+
+    /// Of the direct one and tiles of 4x4, the one that takes less time for the whole map.
     #[must_use]
     pub fn faster(shape: &ConvShape) -> Self {
         let [rows, columns] = shape.output.map(|size| 0..size);
         let cost = |algorithm: Self| algorithm.cost(shape, std::slice::from_ref(&rows), std::slice::from_ref(&columns));
-        if WinogradConv::fits(shape) && cost(Self::Winograd) < cost(Self::Direct) {
+        if Self::Winograd.tiles(shape).is_some() && cost(Self::Winograd) < cost(Self::Direct) {
             Self::Winograd
         } else {
             Self::Direct
@@ -39,18 +53,19 @@ impl Algorithm {
             [rows, columns][axis].iter().map(|span| count(axis, span)).sum::<usize>() as f64
         };
         let total = |count: &dyn Fn(usize, &Range<usize>) -> usize| along(0, count) * along(1, count);
-        match self {
-            Self::Direct => total(&|axis, span| shape.taps(axis, span)) * inputs * outputs,
-            Self::Winograd => {
-                total(&|_, span| winograd::tile_span(span).len())
-                    * (36.0 * inputs * outputs + TRANSFORMS * (inputs + outputs))
+        match self.tiles(shape) {
+            None => total(&|axis, span| shape.taps(axis, span)) * inputs * outputs,
+            Some(tiles) => {
+                let places = tiles.places() as f64;
+                total(&|_, span| tiles.span(span).len())
+                    * (places * inputs * outputs + places * TRANSFORM * (inputs + outputs))
             }
         }
     }
 }
 
-/// What transforming one channel of a tile costs, in products.
-const TRANSFORMS: f64 = 400.0;
+/// What transforming one channel of a tile costs, in products for each of its places.
+const TRANSFORM: f64 = 100.0 / 9.0;
 
 /// A convolution with packed weights, ready to be applied any number of times from any thread.
 #[derive(Clone, Debug)]
@@ -83,11 +98,9 @@ impl Convolution {
         algorithm: Algorithm,
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        match algorithm {
-            Algorithm::Winograd if WinogradConv::fits(&shape) => {
-                Self::Winograd(WinogradConv::from_fn(isa, shape, bias, weight))
-            }
-            Algorithm::Direct | Algorithm::Winograd => Self::Direct(DirectConv::from_fn(isa, shape, bias, weight)),
+        match algorithm.tiles(&shape) {
+            Some(tiles) => Self::Winograd(WinogradConv::from_fn(isa, shape, tiles, bias, weight)),
+            None => Self::Direct(DirectConv::from_fn(isa, shape, bias, weight)),
         }
     }
 
@@ -116,7 +129,7 @@ impl Convolution {
         let along = |spans: &[Range<usize>]| {
             let count = |span: &Range<usize>| match self {
                 Self::Direct(_) => span.len(),
-                Self::Winograd(_) => winograd::tile_span(span).len(),
+                Self::Winograd(conv) => conv.tiles().span(span).len(),
             };
             spans.iter().map(count).sum::<usize>()
         };
@@ -128,7 +141,7 @@ impl Convolution {
     pub fn weight_bytes(&self) -> usize {
         let taps = match self {
             Self::Direct(conv) => conv.shape().kernel.into_iter().product(),
-            Self::Winograd(_) => 36,
+            Self::Winograd(conv) => conv.tiles().places(),
         };
         taps * self.shape().inputs * self.shape().outputs * size_of::<f32>()
     }

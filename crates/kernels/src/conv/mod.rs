@@ -23,4 +23,4 @@ pub use direct::{DirectConv, Finish, Job};
 pub use geometry::{ConvShape, Window};
 pub use gradient::InputGradient;
 pub use layout::Layout;
-pub use winograd::WinogradConv;
+pub use winograd::{Tiles, WinogradConv};

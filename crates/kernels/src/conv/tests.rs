@@ -1,6 +1,8 @@
 //! Every instruction set against the definition, on random shapes; any window against the whole.
 
-use super::{Algorithm, ConvShape, Convolution, DirectConv, Finish, InputGradient, Job, Layout, Window, reference};
+use super::{
+    Algorithm, ConvShape, Convolution, DirectConv, Finish, InputGradient, Job, Layout, Tiles, Window, reference,
+};
 use crate::isa::Isa;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use rand_chacha::ChaCha8Rng;
@@ -69,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_window_has_the_bits_of_the_whole(shape in prop_oneof![shapes(), winograd_shapes()], seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
+    fn a_window_has_the_bits_of_the_whole(shape in prop_oneof![shapes(), winograd_shapes(), small_shapes()], seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
         let [inputs, weights, outputs] = sizes(&shape);
         let (input, weights) = (random(seed, inputs), random(seed ^ 1, weights));
         let addend = random(seed ^ 2, outputs);
@@ -78,7 +80,8 @@ proptest! {
             let (top, left) = (cut.0 % height, cut.1 % width);
             Window { top, bottom: (top + cut.2).min(height), left, right: (left + cut.3).min(width) }
         };
-        for (isa, algorithm) in Isa::ALL.into_iter().flat_map(|isa| [(isa, Algorithm::Direct), (isa, Algorithm::Winograd)]) {
+        let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Small];
+        for (isa, algorithm) in Isa::ALL.into_iter().flat_map(|isa| algorithms.map(|algorithm| (isa, algorithm))) {
             let conv = Convolution::new(isa, shape, &weights, None, algorithm);
             let apply = |output: &mut [f32], jobs: &[Job]| {
                 conv.apply(&input, output, Some(&addend), Finish::Relu, jobs);
@@ -155,7 +158,28 @@ fn winograd_shapes() -> impl Strategy<Value = ConvShape> {
     )
 }
 
+/// Maps of 2x2.
+fn small_shapes() -> impl Strategy<Value = ConvShape> {
+    let channels = || prop_oneof![Just(8_usize), Just(16), Just(24), Just(32)];
+    (channels(), channels()).prop_map(|(inputs, outputs)| ConvShape::layer([2, 2], inputs, outputs, [3, 3], 1, [1, 1]))
+}
+
 proptest! {
+    #[test]
+    fn small_maps_equal_the_definition_within_rounding(shape in small_shapes(), seed: u64) {
+        let [inputs, weights, outputs] = sizes(&shape);
+        let (input, weights) = (random(seed, inputs), random(seed ^ 1, weights));
+        let bias = random(seed ^ 2, shape.outputs);
+        let expected = reference::forward(&shape, &input, &weights, Some(&bias));
+        for isa in Isa::ALL {
+            let mut output = vec![f32::NAN; outputs];
+            let conv = Convolution::new(isa, shape, &weights, Some(&bias), Algorithm::Small);
+            prop_assert_eq!(conv.window_multiplications(Window::whole([2, 2])), (9 * shape.inputs * shape.outputs) as u64);
+            conv.apply(&input, &mut output, None, Finish::Linear, &[Job::whole(&shape)]);
+            prop_assert!(worst(&output, &expected, 4 * shape.inputs) < WINOGRAD, "{}", isa);
+        }
+    }
+
     #[test]
     fn winograd_equals_the_definition_within_rounding(shape in winograd_shapes(), seed: u64) {
         let [inputs, weights, outputs] = sizes(&shape);
@@ -202,6 +226,12 @@ fn algorithms_are_chosen_by_what_they_cost() {
     assert_eq!(Algorithm::faster(&shape), Algorithm::Winograd);
     let strided = ConvShape::layer([8, 8], 64, 64, [3, 3], 2, [1, 1]);
     assert_eq!(Algorithm::faster(&strided), Algorithm::Direct);
+    // What is no map of 2x2 with a border of one is computed directly.
+    let small = ConvShape::layer([2, 2], 64, 64, [3, 3], 1, [1, 1]);
+    let tiles = |shape: &ConvShape| Algorithm::Small.tiles(shape);
+    assert_eq!(tiles(&small), Some(Tiles::WholeMap));
+    assert_eq!(tiles(&shape), None);
+    assert_eq!(tiles(&ConvShape::layer([4, 4], 64, 64, [3, 3], 1, [0, 0])), None);
     // One output of a tile's sixteen: nine products a pair of channels, against thirty-six.
     let span = std::slice::from_ref(&(3..4));
     let cost = |algorithm: Algorithm| algorithm.cost(&shape, span, span);

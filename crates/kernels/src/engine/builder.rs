@@ -3,7 +3,7 @@
 use super::program::{Layer, MapId, MapShape, Op, Program, Purpose};
 use super::slots::Slots;
 use super::spans::{Link, Reach, Spans};
-use crate::conv::{Algorithm, ConvShape, Convolution, InputGradient, WinogradConv};
+use crate::conv::{Algorithm, ConvShape, Convolution, InputGradient};
 use crate::isa::Isa;
 
 /// A convolution as a [`ProgramBuilder`] takes it.
@@ -195,23 +195,32 @@ impl ProgramBuilder {
         let mut algorithms = vec![Algorithm::Direct; self.drafts.len()];
         let mut least = self.cost(&algorithms);
         for index in (0..self.drafts.len()).rev() {
-            if matches!(&self.drafts[index].op, DraftOp::Conv { shape, .. } if WinogradConv::fits(shape)) {
-                algorithms[index] = Algorithm::Winograd;
+            let DraftOp::Conv { shape, .. } = &self.drafts[index].op else { continue };
+            for tiled in self.tiled().iter().filter(|tiled| tiled.tiles(shape).is_some()) {
+                let before = std::mem::replace(&mut algorithms[index], *tiled);
                 let cost = self.cost(&algorithms);
                 if cost < least {
                     least = cost;
                 } else {
-                    algorithms[index] = Algorithm::Direct;
+                    algorithms[index] = before;
                 }
             }
         }
         algorithms
     }
 
+    /// The algorithms that are tried beside the direct one.
+    const fn tiled(&self) -> &'static [Algorithm] {
+        match self.purpose {
+            Purpose::Candidates => &[Algorithm::Winograd, Algorithm::Small],
+            Purpose::Scores | Purpose::Gradients | Purpose::WholeImages => &[Algorithm::Winograd],
+        }
+    }
+
     /// What all convolutions cost: over all candidates, or once on whole maps.
     fn cost(&self, algorithms: &[Algorithm]) -> f64 {
         let spans = match self.purpose {
-            Purpose::Scores => Some(Spans::new(&self.maps, &self.links(algorithms))),
+            Purpose::Candidates | Purpose::Scores => Some(Spans::new(&self.maps, &self.links(algorithms))),
             Purpose::Gradients | Purpose::WholeImages => None,
         };
         let layer = |(index, draft): (usize, &Draft)| match (&draft.op, &spans) {
@@ -230,10 +239,11 @@ impl ProgramBuilder {
 
     fn links(&self, algorithms: &[Algorithm]) -> Vec<Link> {
         let link = |(draft, algorithm): (&Draft, &Algorithm)| {
-            let reach = match (&draft.op, algorithm) {
-                (DraftOp::Conv { shape, .. }, Algorithm::Direct) => Reach::direct(shape),
-                (DraftOp::Conv { shape, .. }, Algorithm::Winograd) => Reach::winograd(shape),
-                (DraftOp::Other { reach, .. }, _) => *reach,
+            let reach = match &draft.op {
+                DraftOp::Conv { shape, .. } => {
+                    algorithm.tiles(shape).map_or_else(|| Reach::direct(shape), |tiles| Reach::tiles(shape, tiles))
+                }
+                DraftOp::Other { reach, .. } => *reach,
             };
             Link { reach, input: draft.input, addend: draft.addend }
         };
@@ -247,7 +257,7 @@ impl DraftOp {
             Self::Conv { shape, weights, bias } => Op::Conv {
                 forward: Box::new(Convolution::new(isa, shape, &weights, Some(&bias), algorithm)),
                 gradient: match purpose {
-                    Purpose::Scores | Purpose::WholeImages => None,
+                    Purpose::Candidates | Purpose::Scores | Purpose::WholeImages => None,
                     Purpose::Gradients => Some(Box::new(InputGradient::new(isa, shape, &weights, algorithm))),
                 },
             },

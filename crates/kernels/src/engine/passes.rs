@@ -45,7 +45,7 @@ impl Passes {
             maps: program.maps.iter().map(|map| vec![0.0; images * map.values()]).collect(),
             jobs: Vec::with_capacity(images),
             gradients: match program.purpose() {
-                Purpose::Scores | Purpose::WholeImages => None,
+                Purpose::Candidates | Purpose::Scores | Purpose::WholeImages => None,
                 Purpose::Gradients => Some(Gradients::new(program, images)),
             },
         }

@@ -8,12 +8,15 @@ use crate::isa::Isa;
 /// What a program is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Logits, of images and of their candidates.
+    /// Logits of candidates, in the least time.
+    Candidates,
+    /// Logits of images and candidates, by direct convolution and tiles of 4x4 alone. What rests on the bits of these is
+    /// older than [`Purpose::Candidates`].
     Scores,
     /// Logits, and the gradient of a function of them with respect to the input.
     Gradients,
     /// Logits of whole images, to be had in the least time. Candidates may be asked for, but cost more than by
-    /// [`Purpose::Scores`], and the bits of the logits are others.
+    /// [`Purpose::Candidates`], and the bits of the logits are others.
     WholeImages,
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::program::{MapId, MapShape};
-use crate::conv::{ConvShape, Window, WinogradConv};
+use crate::conv::{ConvShape, Tiles, Window};
 
 /// What a layer reads.
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ impl Reach {
     }
 
     /// The windows of a convolution in Winograd's tiles.
-    pub(super) fn winograd(shape: &ConvShape) -> Self {
-        let (count, stride) = (WinogradConv::TILE_INPUTS, WinogradConv::TILE_OUTPUTS);
+    pub(super) fn tiles(shape: &ConvShape, tiles: Tiles) -> Self {
+        let (count, stride) = (tiles.inputs(), tiles.outputs());
         Self::Windows { tile: stride, axes: shape.before.map(|before| Taps { count, stride, before }) }
     }
 }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::{ConvLayer, MapId, MapShape, Passes, Program, ProgramBuilder, Purpose, Workspace};
-use crate::conv::{ConvShape, Convolution, reference};
+use crate::conv::{ConvShape, Convolution, Tiles, reference};
 use crate::isa::Isa;
 
 /// A layer of a network under test, with what it reads.
@@ -122,6 +122,19 @@ fn networks() -> Vec<(&'static str, MapShape, Vec<Step>)> {
                 Step::Join { first: 12, second: 12 },
                 Step::Mean { x: 13 },
                 Step::Linear { x: 14, outputs: 10 },
+            ],
+        ),
+        (
+            "down to 2x2",
+            shape(8, 8, 3),
+            vec![
+                conv(0, 64, 3, 1),
+                Step::MaxPool { x: 1, kernel: 2, stride: 2, padding: 0 },
+                conv(2, 64, 3, 2),
+                conv(3, 64, 3, 1),
+                residual(4, 64, 3),
+                Step::MaxPool { x: 5, kernel: 2, stride: 2, padding: 0 },
+                Step::Linear { x: 6, outputs: 10 },
             ],
         ),
     ]
@@ -317,7 +330,8 @@ fn cases(purpose: Purpose) -> impl Iterator<Item = (String, Net, Arc<Program>)> 
 
 #[test]
 fn every_map_equals_its_definition_within_rounding() {
-    for (name, net, program) in cases(Purpose::Scores).chain(cases(Purpose::WholeImages)) {
+    let purposes = [Purpose::Candidates, Purpose::Scores, Purpose::WholeImages];
+    for (name, net, program) in purposes.into_iter().flat_map(cases) {
         let image = image(net.shape, 1);
         let mut workspace = Workspace::new(&program);
         workspace.set_image(&image);
@@ -336,7 +350,7 @@ fn every_map_equals_its_definition_within_rounding() {
 
 #[test]
 fn masking_a_pixel_leaves_the_bits_of_a_whole_pass_in_every_map() {
-    for (name, net, program) in cases(Purpose::Scores) {
+    for (name, net, program) in cases(Purpose::Candidates) {
         let mut image = image(net.shape, 2);
         let mut workspace = Workspace::new(&program);
         let mut whole = Workspace::new(&program);
@@ -356,7 +370,7 @@ fn masking_a_pixel_leaves_the_bits_of_a_whole_pass_in_every_map() {
 
 #[test]
 fn candidates_have_the_bits_of_whole_passes_and_leave_the_image_alone() {
-    for (name, net, program) in cases(Purpose::Scores) {
+    for (name, net, program) in cases(Purpose::Candidates) {
         let image = image(net.shape, 3);
         let mut workspace = Workspace::new(&program);
         let mut whole = Workspace::new(&program);
@@ -379,7 +393,7 @@ fn candidates_have_the_bits_of_whole_passes_and_leave_the_image_alone() {
 
 #[test]
 fn a_candidates_bits_do_not_depend_on_the_others() {
-    for (name, net, program) in cases(Purpose::Scores) {
+    for (name, net, program) in cases(Purpose::Candidates) {
         let mut workspace = Workspace::new(&program);
         workspace.set_image(&image(net.shape, 4));
         let classes = program.classes();
@@ -493,4 +507,21 @@ fn whole_images_are_convolved_by_the_algorithm_that_suits_whole_maps() {
     };
     // A candidate changes 3x3 pixels of the first map, and then 5x5, for which tiles begin to pay.
     assert_eq!((winograd(Purpose::Scores), winograd(Purpose::WholeImages)), (1, 2));
+}
+
+/// A map of 2x2 pixels goes through nine products where the program is for candidates, and through none that is new
+/// elsewhere: others' bits rest on theirs.
+#[test]
+fn maps_of_2x2_are_small_for_candidates_alone() {
+    let small = |purpose| {
+        let (_, shape, steps) = networks().into_iter().find(|(name, ..)| *name == "down to 2x2").expect("it is there");
+        let program = Net::new(shape, steps, 7).program(Isa::Portable, purpose);
+        let tiles = |conv: &Convolution| match conv {
+            Convolution::Winograd(conv) => Some(conv.tiles()),
+            Convolution::Direct(_) => None,
+        };
+        program.convolutions().filter(|(_, conv)| tiles(conv) == Some(Tiles::WholeMap)).count()
+    };
+    let all = [Purpose::Candidates, Purpose::Scores, Purpose::Gradients, Purpose::WholeImages];
+    assert_eq!(all.map(small), [2, 0, 0, 0]);
 }

@@ -15,7 +15,7 @@ use crate::input_dropout::{Use, draw, drop_pixels, keeps_all};
 use overinterp_artifacts::Model;
 use overinterp_kernels::engine::{MapShape, Program, Purpose, SetAside, Workspace};
 use overinterp_kernels::isa::Isa;
-use overinterp_spec::SeededDropout;
+use overinterp_spec::{Scoring, SeededDropout};
 
 /// Why a model cannot be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,10 @@ impl CompiledModel {
         let mut members = Vec::new();
         for network in &model.networks {
             let graph = arch::build(network.arch, model.shape, model.classes)?;
+            let purpose = match (purpose, network.arch.scoring()) {
+                (Purpose::Candidates, Scoring::FIRST) => Purpose::Scores,
+                (purpose, _) => purpose,
+            };
             let program = Arc::new(compile(&graph, &network.tensors, Isa::detect(), purpose)?);
             let dropout = network.input_dropout.filter(|dropout| !keeps_all(dropout.keep));
             members.push(CompiledNetwork { program, dropout, view: views.of_network(network) });

@@ -9,7 +9,7 @@ use overinterp_nn::inference::{GroupFinder, Wanted};
 use overinterp_nn::input_dropout::Use;
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{Halted, Perturbation, area_under, perturb};
-use overinterp_spec::{Bootstrap, Fraction, Metric};
+use overinterp_spec::{Bootstrap, Fraction, Metric, Scoring};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
@@ -28,6 +28,9 @@ pub struct AnalysePerturbation {
     pub rankings: Vec<Key<Ranking>>,
     /// The model that is asked.
     pub model: Key<Model>,
+    /// How the model's candidates are scored.
+    #[serde(skip_serializing_if = "Scoring::is_first")]
+    pub scoring: Scoring,
     /// The images' split.
     pub images: DataSplit,
     /// Shares of the pixels, in ascending order; the whole image and the fully masked one are always among the points.

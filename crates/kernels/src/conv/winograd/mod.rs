@@ -1,9 +1,11 @@
-//! 3x3 convolution of stride 1 by Winograd's minimal filtering (Lavin & Gray 2016), in tiles of 4x4 outputs.
+//! 3x3 convolution of stride 1 by Winograd's minimal filtering (Lavin & Gray 2016), in tiles of 4x4 outputs, or of a map
+//! of 2x2 as a whole.
 //!
-//! A tile takes 36 multiplications per pair of channels instead of 144, and two transforms that cost about as much as
-//! four hundred per channel. Tiles lie on a grid that starts at output (0, 0), whatever the window, so an output's bits
-//! depend on its own 6x6 inputs alone; they differ from direct convolution's by rounding.
+//! A tile of 4x4 takes 36 multiplications per pair of channels instead of 144, and two transforms that cost about as much
+//! as four hundred per channel. Tiles lie on a grid that starts at output (0, 0), whatever the window, so an output's bits
+//! depend on its own inputs alone; they differ from direct convolution's by rounding.
 
+mod small;
 pub(crate) mod transform;
 
 use super::direct::{Finish, Job};
@@ -13,17 +15,83 @@ use super::weights::PackedWeights;
 use crate::isa::Isa;
 use std::cell::RefCell;
 use std::ops::Range;
-use transform::{INPUTS, InputTile, MOST_LANES, OUTPUTS, OutputTile, PLACES, TAPS, Transforms};
+use transform::{InputTile, MOST_LANES, OutputTile, TAPS, Transforms};
 
 /// Transforms take a multiple of this many channels.
 const CHANNELS: usize = 8;
 /// Between the rows of two places, so that they do not share the sets of a cache: one line.
 const GAP: usize = 16;
 
+/// How a map is divided into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tiles {
+    /// 4x4 outputs each, from the first pixel on.
+    FourByFour,
+    /// One of 2x2 outputs, which is the map: its border gives only zeros.
+    WholeMap,
+}
+
+impl Tiles {
+    /// Rows and columns of outputs that are computed together.
+    #[must_use]
+    pub const fn outputs(self) -> usize {
+        match self {
+            Self::FourByFour => transform::OUTPUTS,
+            Self::WholeMap => small::OUTPUTS,
+        }
+    }
+
+    /// Rows and columns of inputs that such a tile is computed from, those of the border included.
+    #[must_use]
+    pub const fn inputs(self) -> usize {
+        match self {
+            Self::FourByFour => transform::INPUTS,
+            Self::WholeMap => small::INPUTS,
+        }
+    }
+
+    /// Places of a transformed tile: its products for a pair of channels.
+    #[must_use]
+    pub const fn places(self) -> usize {
+        match self {
+            Self::FourByFour => transform::PLACES,
+            Self::WholeMap => small::PLACES,
+        }
+    }
+
+    /// Whether a convolution can be computed so: 3x3, stride 1, channels in eights.
+    #[must_use]
+    pub fn fit(self, shape: &ConvShape) -> bool {
+        let any = shape.kernel == [3, 3]
+            && shape.stride == 1
+            && shape.inputs.is_multiple_of(CHANNELS)
+            && shape.outputs.is_multiple_of(CHANNELS);
+        any && match self {
+            Self::FourByFour => true,
+            Self::WholeMap => [shape.input, shape.output] == [[2, 2]; 2] && shape.before == [1, 1],
+        }
+    }
+
+    /// The tiles along an axis that hold any of the `wanted` outputs.
+    pub(super) fn span(self, wanted: &Range<usize>) -> Range<usize> {
+        let start = wanted.start / self.outputs();
+        start..wanted.end.div_ceil(self.outputs()).max(start)
+    }
+
+    /// The fastest transforms that can take so many channels: a multiple of eight.
+    fn transforms(self, isa: Isa, channels: usize) -> &'static Transforms {
+        match self {
+            Self::FourByFour => Transforms::new(isa, channels),
+            Self::WholeMap => small::transforms(isa, channels),
+        }
+    }
+}
+
 /// A 3x3 convolution of stride 1 with transformed weights.
 #[derive(Clone, Debug)]
 pub struct WinogradConv {
     shape: ConvShape,
+    tiles: Tiles,
     /// The weights of place p are tap (p, 0).
     weights: PackedWeights,
     /// One value per output, after the last of which come zeros.
@@ -35,30 +103,17 @@ pub struct WinogradConv {
 }
 
 impl WinogradConv {
-    /// Rows and columns of outputs that are computed together; a map is divided from its first pixel on.
-    pub const TILE_OUTPUTS: usize = OUTPUTS;
-    /// Rows and columns of inputs that such a tile is computed from.
-    pub const TILE_INPUTS: usize = INPUTS;
-
-    /// Whether it can compute a convolution: 3x3, stride 1, channels in eights.
-    #[must_use]
-    pub fn fits(shape: &ConvShape) -> bool {
-        shape.kernel == [3, 3]
-            && shape.stride == 1
-            && shape.inputs.is_multiple_of(CHANNELS)
-            && shape.outputs.is_multiple_of(CHANNELS)
-    }
-
     /// Transforms and packs `weight(out, in, ky, kx)`.
     pub(super) fn from_fn(
         isa: Isa,
         shape: ConvShape,
+        tiles: Tiles,
         bias: Option<&[f32]>,
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        assert!(Self::fits(&shape), "{shape:?} is not for Winograd's tiles");
+        assert!(tiles.fit(&shape), "{shape:?} is not for {tiles:?}");
         let (outputs, inputs) = (shape.outputs, shape.inputs);
-        let weights = PackedWeights::fill(isa, outputs, inputs, [PLACES, 1], None, |block, lanes, values| {
+        let weights = PackedWeights::fill(isa, outputs, inputs, [tiles.places(), 1], None, |block, lanes, values| {
             let mut taps = [0.0; TAPS * MOST_LANES];
             for input in 0..inputs {
                 for lane in 0..block.channels {
@@ -66,14 +121,19 @@ impl WinogradConv {
                         taps[tap * MOST_LANES + lane] = weight(block.first + lane, input, tap / 3, tap % 3);
                     }
                 }
-                transform::transform_weights(isa, &taps, lanes, inputs * lanes, &mut values[input * lanes..]);
+                let (stride, places) = (inputs * lanes, &mut values[input * lanes..]);
+                match tiles {
+                    Tiles::FourByFour => transform::transform_weights(isa, &taps, lanes, stride, places),
+                    Tiles::WholeMap => small::transform_weights(&taps, lanes, stride, places),
+                }
             }
         });
         Self {
             shape,
             bias: bias.map_or_else(|| vec![0.0; shape.outputs], <[f32]>::to_vec),
-            input: Transforms::new(isa, shape.inputs),
-            output: Transforms::new(isa, shape.outputs),
+            tiles,
+            input: tiles.transforms(isa, shape.inputs),
+            output: tiles.transforms(isa, shape.outputs),
             batch: batch(&shape),
             weights,
         }
@@ -85,14 +145,20 @@ impl WinogradConv {
         &self.shape
     }
 
+    /// How its map is divided.
+    #[must_use]
+    pub const fn tiles(&self) -> Tiles {
+        self.tiles
+    }
+
     pub(super) fn window_multiplications(&self, window: Window) -> u64 {
-        let tiles = tile_span(&window.rows()).len() * tile_span(&window.columns()).len();
-        (tiles * PLACES * self.shape.inputs * self.shape.outputs) as u64
+        let tiles = self.tiles.span(&window.rows()).len() * self.tiles.span(&window.columns()).len();
+        (tiles * self.tiles.places() * self.shape.inputs * self.shape.outputs) as u64
     }
 
     /// The values of scratch that it takes.
     pub(super) fn scratch_values(&self) -> usize {
-        PLACES * (self.input_place() + self.output_place())
+        self.tiles.places() * (self.input_place() + self.output_place())
     }
 
     /// From one place's rows of transformed inputs to the next place's.
@@ -139,8 +205,8 @@ impl WinogradConv {
         let mut count = 0;
         for (index, job) in jobs.iter().enumerate() {
             self.check(job, input.len(), output.len(), addend.map(<[f32]>::len));
-            for y in tile_span(&job.window.rows()) {
-                for x in tile_span(&job.window.columns()) {
+            for y in self.tiles.span(&job.window.rows()) {
+                for x in self.tiles.span(&job.window.columns()) {
                     if count == self.batch {
                         self.compute(scratch, input, output, addend, finish, jobs, &tiles[..count]);
                         count = 0;
@@ -168,7 +234,7 @@ impl WinogradConv {
         if let Some(addend) = addend {
             job.addend.check(job.window, shape.outputs, addend);
         }
-        let (rows, columns) = (read(shape, 0, &job.window.rows()), read(shape, 1, &job.window.columns()));
+        let (rows, columns) = (self.read(0, &job.window.rows()), self.read(1, &job.window.columns()));
         if !rows.is_empty() && !columns.is_empty() {
             let under = Window { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end };
             job.input.check(under, shape.inputs, input);
@@ -186,14 +252,14 @@ impl WinogradConv {
         jobs: &[Job],
         tiles: &[Tile],
     ) {
-        let (transformed, products) = scratch.split_at_mut(PLACES * self.input_place());
+        let (transformed, products) = scratch.split_at_mut(self.tiles.places() * self.input_place());
         for (row, tile) in tiles.iter().enumerate() {
             let layout = &jobs[tile.job].input;
             let [y, x] = self.first_input(tile);
             let inside = |first: isize, axis: usize| {
                 let [start, end] =
                     [0, self.shape.input[axis].cast_signed()].map(|place| (place - first).max(0).cast_unsigned());
-                start.min(INPUTS)..end.min(INPUTS)
+                start.min(self.tiles.inputs())..end.min(self.tiles.inputs())
             };
             let operands = InputTile {
                 first: input.as_ptr().wrapping_offset(layout.at(y, x)),
@@ -212,14 +278,15 @@ impl WinogradConv {
         self.multiply(transformed, products, tiles.len());
         for (row, tile) in tiles.iter().enumerate() {
             let Job { window, output: to, addend: added, .. } = &jobs[tile.job];
-            let (y, x) = ((tile.y * OUTPUTS).cast_signed(), (tile.x * OUTPUTS).cast_signed());
+            let outputs = self.tiles.outputs();
+            let (y, x) = ((tile.y * outputs).cast_signed(), (tile.x * outputs).cast_signed());
             let operands = OutputTile {
                 products: products[row * self.weights.padded_outputs()..].as_ptr(),
                 place: self.output_place(),
                 channels: self.shape.outputs,
                 bias: self.bias.as_ptr(),
-                rows: wanted(&window.rows(), tile.y),
-                columns: wanted(&window.columns(), tile.x),
+                rows: wanted(&window.rows(), tile.y, outputs),
+                columns: wanted(&window.columns(), tile.x, outputs),
                 output: output.as_mut_ptr().wrapping_offset(to.at(y, x)),
                 output_row: to.row,
                 output_pixel: to.pixel,
@@ -237,16 +304,26 @@ impl WinogradConv {
         }
     }
 
+    /// The inputs along an axis that the tiles over the `wanted` outputs read.
+    fn read(&self, axis: usize, wanted: &Range<usize>) -> Range<usize> {
+        let (tiles, outputs, before) = (self.tiles.span(wanted), self.tiles.outputs(), self.shape.before[axis]);
+        let first = (tiles.start * outputs).cast_signed() - before;
+        let end = (tiles.end * outputs + self.tiles.inputs() - outputs).cast_signed() - before;
+        let start = usize::try_from(first).unwrap_or(0);
+        start..usize::try_from(end).unwrap_or(0).min(self.shape.input[axis]).max(start)
+    }
+
     /// Row and column of a tile's first input, which may lie in the border.
     fn first_input(&self, tile: &Tile) -> [isize; 2] {
         let [vertical, horizontal] = self.shape.before;
-        [(tile.y * OUTPUTS).cast_signed() - vertical, (tile.x * OUTPUTS).cast_signed() - horizontal]
+        let outputs = self.tiles.outputs();
+        [(tile.y * outputs).cast_signed() - vertical, (tile.x * outputs).cast_signed() - horizontal]
     }
 
     /// Multiplies the transformed inputs of each place by its weights.
     fn multiply(&self, transformed: &[f32], products: &mut [f32], rows: usize) {
         let (inputs, outputs) = (self.shape.inputs, self.weights.padded_outputs());
-        for place in 0..PLACES {
+        for place in 0..self.tiles.places() {
             for block in &self.weights.blocks {
                 let lanes = self.weights.lanes(block);
                 let tiles = rows.div_ceil(self.weights.table.max_pixels(block.vectors));
@@ -269,21 +346,6 @@ impl WinogradConv {
     }
 }
 
-/// The inputs along an axis that the tiles over the `wanted` outputs read.
-fn read(shape: &ConvShape, axis: usize, wanted: &Range<usize>) -> Range<usize> {
-    let tiles = tile_span(wanted);
-    let first = (tiles.start * OUTPUTS).cast_signed() - shape.before[axis];
-    let end = (tiles.end * OUTPUTS + INPUTS - OUTPUTS).cast_signed() - shape.before[axis];
-    let start = usize::try_from(first).unwrap_or(0);
-    start..usize::try_from(end).unwrap_or(0).min(shape.input[axis]).max(start)
-}
-
-/// The tiles along an axis that hold any of the `wanted` outputs.
-pub(super) fn tile_span(wanted: &Range<usize>) -> Range<usize> {
-    let start = wanted.start / OUTPUTS;
-    start..wanted.end.div_ceil(OUTPUTS).max(start)
-}
-
 /// A tile of a job's output.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -293,9 +355,9 @@ struct Tile {
 }
 
 /// Which of a tile's outputs along an axis lie in a job's window.
-fn wanted(window: &Range<usize>, tile: usize) -> Range<usize> {
-    let first = tile * OUTPUTS;
-    window.start.max(first) - first..window.end.min(first + OUTPUTS) - first
+fn wanted(window: &Range<usize>, tile: usize, outputs: usize) -> Range<usize> {
+    let first = tile * outputs;
+    window.start.max(first) - first..window.end.min(first + outputs) - first
 }
 
 thread_local! {
