@@ -233,9 +233,17 @@ fn one_stage_can_be_timed_with_what_it_needs() {
     let stages: Vec<&str> = lines.iter().filter_map(|line| line["stage"].as_str()).collect();
     assert_eq!(stages, ["full", "ranking"]);
     assert_eq!(lines.iter().filter(|line| line["arch"] == "cnn").count(), 1);
+    let parts: Vec<f64> =
+        lines.iter().filter(|line| !line["stage"].is_null()).map(|line| line["seconds"].as_f64().unwrap()).collect();
+    let total = lines.last().unwrap()["total"]["seconds"].as_f64().unwrap();
+    assert!((total / parts.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{total} is not the sum of {parts:?}");
     // Random orders ask no network, so there is none to measure.
-    let said = bench.ok("bench tiny.toml --stage random-ranking --seconds 0 --format json").json();
-    assert_eq!(said["stage"], "random-ranking");
+    let said = bench.ok("bench tiny.toml --stage random-ranking --seconds 0 --format json").out;
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["stage"]), (2, &"random-ranking".into()));
+    // No GPU was measured, and random orders take no time that is known.
+    let total = serde_json::json!({ "seconds": null, "at-most": false, "unknown": 0 });
+    assert_eq!(lines[1], serde_json::json!({ "total": total }));
     assert_eq!(bench.say("bench tiny.toml --stage rankng").code, Some(2));
     assert_eq!(bench.say("bench --arch cnn --stage full").code, Some(2));
 }

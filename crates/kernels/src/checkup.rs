@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn every_operation_the_engine_and_the_tape_agree_with_plain_rust() {
         let findings = examine(&Device::Cpu).unwrap();
-        assert_eq!(findings.len(), cases().len() + 6);
+        assert_eq!(findings.len(), cases().len() + 7);
         assert_eq!(findings.iter().filter(|finding| finding.tolerance <= 0.0).count(), 2);
         for finding in findings {
             assert!(finding.agrees(), "{finding:?}");

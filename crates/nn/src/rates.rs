@@ -100,6 +100,7 @@ pub fn measure(arch: Arch, image: ImageShape, device: &Device, budget: Duration)
         processor: model_of_processor(),
         threads: rayon::current_num_threads(),
         isa: processor(device),
+        measured_for: budget.as_secs_f64(),
         batch: subject.batch,
         candidates_per_second,
         train_step_ms: subject.step(device)?,

@@ -50,6 +50,9 @@ pub struct Rates {
     pub threads: usize,
     /// The instruction set, or the GPU.
     pub isa: String,
+    /// The seconds that each rate was measured for, or more; 0 in rates that were kept before it was noted.
+    #[serde(default)]
+    pub measured_for: f64,
     /// Images of a training step and of a gradient round.
     pub batch: usize,
     /// Candidates of backward selection scored in a second.
@@ -92,6 +95,7 @@ mod tests {
         processor: String::new(),
         threads: 2,
         isa: String::new(),
+        measured_for: 1.0,
         batch: 128,
         candidates_per_second: 2_000.0,
         train_step_ms: 256.0,

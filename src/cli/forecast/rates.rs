@@ -32,13 +32,23 @@ pub(crate) fn load(cache: &Path) -> Vec<Rates> {
     MEMO.load(cache)
 }
 
-/// Remembers what was measured, in the place of what was measured earlier under the same circumstances.
+/// Seconds that make a rate as good as any that was measured earlier, for longer or not.
+pub(crate) const ENOUGH: f64 = 1.0;
+
+/// Remembers what was measured, in the place of what was measured earlier under the same circumstances, unless that was for
+/// longer.
 pub(crate) fn save(cache: &Path, measured: &[Rates]) -> Result<(), Failure> {
     let circumstances =
         |rates: &Rates| (rates.arch, rates.image, rates.processor.clone(), rates.threads, rates.isa.clone());
+    let replaces = |new: &Rates, old: &Rates| new.measured_for >= old.measured_for.min(ENOUGH);
     let mut all = load(cache);
-    all.retain(|old| measured.iter().all(|new| circumstances(new) != circumstances(old)));
-    all.extend_from_slice(measured);
+    for new in measured {
+        let alike = |old: &Rates| circumstances(old) == circumstances(new);
+        if all.iter().filter(|old| alike(old)).all(|old| replaces(new, old)) {
+            all.retain(|old| !alike(old));
+            all.push(new.clone());
+        }
+    }
     MEMO.save(cache, &all)
 }
 
@@ -319,6 +329,7 @@ mod tests {
             processor: String::new(),
             threads: 2,
             isa: "avx2".to_owned(),
+            measured_for: 1.0,
             batch: 128,
             candidates_per_second: 10.0,
             train_step_ms: 1.0,
@@ -391,6 +402,21 @@ mod tests {
         assert_eq!(more.text(), "time unknown");
         time.add_all(more);
         assert_eq!(time.text(), "at most 2 h 00 min, and 1 step of unknown time");
+    }
+
+    #[test]
+    fn a_glance_does_not_replace_what_was_measured_for_longer() {
+        let cache = tempfile::tempdir().unwrap();
+        let saved = |measured_for, candidates_per_second| {
+            save(cache.path(), &[Rates { measured_for, candidates_per_second, ..rates() }]).unwrap();
+            load(cache.path()).iter().map(|rates| rates.candidates_per_second).collect::<Vec<_>>()
+        };
+        assert_eq!(saved(0.0, 1.0), [1.0]);
+        assert_eq!(saved(0.0, 2.0), [2.0]);
+        assert_eq!(saved(20.0, 3.0), [3.0]);
+        assert_eq!(saved(0.5, 4.0), [3.0]);
+        // A second is enough: a machine may have changed.
+        assert_eq!(saved(1.0, 5.0), [5.0]);
     }
 
     #[test]

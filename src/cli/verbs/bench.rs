@@ -36,7 +36,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "ARCH", conflicts_with = "files", value_parser = arch)]
     pub arch: Vec<Arch>,
     /// Seconds to spend on each of a network's four rates; more where one run takes longer.
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, value_name = "N", default_value_t = rates::ENOUGH, value_parser = seconds)]
     pub seconds: f64,
     /// Images that each model in the cache selects, if it has selected none, to learn how sure it is, within two minutes. If not
     /// given, as many as there are threads (16 on a GPU), once.
@@ -179,6 +179,16 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
                 "effort": effort,
             }));
         }
+        let told = |time: Time| {
+            let seconds = (time.known > 0).then_some(time.seconds);
+            json!({ "seconds": seconds, "at-most": time.at_most, "unknown": time.unknown })
+        };
+        let mut last = json!({ "total": told(total) });
+        if let Some((name, _)) = gpu {
+            last["gpu"] = told(on_gpu);
+            last["gpu"]["name"] = json!(name);
+        }
+        json::line(&last);
         return;
     }
     outln!("\nAt these rates, from nothing");

@@ -23,7 +23,7 @@ struct Answer {
     whole: (Vec<f32>, f64),
 }
 
-/// Checks candidates, maskings and gradients.
+/// Checks candidates, maskings, whole images and gradients.
 pub(super) fn examine() -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let pixels = INPUT.height * INPUT.width;
@@ -49,15 +49,14 @@ pub(super) fn examine() -> Result<Vec<Finding>> {
     };
     findings.extend(scoring(&format!("{} candidates", pixels - 1), candidates)?);
     findings.extend(scoring(&format!("{pixels} maskings one by one"), maskings)?);
-    let (portable, portable_milliseconds) = Isa::portable_only(gradient).map_err(Error::wrap)?;
-    let (fast, milliseconds) = gradient();
-    findings.push(Finding {
-        operation: "gradient of an image's logits".to_owned(),
-        error: error(&fast, &portable),
-        tolerance: TOLERANCE,
-        milliseconds,
-        portable_milliseconds,
-    });
+    let alone = |operation: &str, answer: fn() -> (Vec<f32>, f64)| -> Result<Finding> {
+        let (portable, portable_milliseconds) = Isa::portable_only(answer).map_err(Error::wrap)?;
+        let (fast, milliseconds) = answer();
+        let (operation, error) = (operation.to_owned(), error(&fast, &portable));
+        Ok(Finding { operation, error, tolerance: TOLERANCE, milliseconds, portable_milliseconds })
+    };
+    findings.push(alone("logits of whole images, 8 together", whole_images)?);
+    findings.push(alone("gradient of an image's logits", gradient)?);
     Ok(findings)
 }
 
@@ -69,7 +68,7 @@ fn bit_error(actual: &[f32], expected: &[f32]) -> f64 {
 
 /// The logits of every candidate beside a pixel that is masked already.
 fn candidates() -> Answer {
-    let program = network(Purpose::Scores);
+    let program = network(Purpose::Candidates);
     let (mut engine, mut whole) = (Workspace::new(&program), Workspace::new(&program));
     let image = image();
     engine.set_image(&image);
@@ -90,7 +89,7 @@ fn candidates() -> Answer {
 
 /// The logits after each of so many maskings as there are pixels.
 fn maskings() -> Answer {
-    let program = network(Purpose::Scores);
+    let program = network(Purpose::Candidates);
     let (mut engine, mut whole) = (Workspace::new(&program), Workspace::new(&program));
     let image = image();
     let pixels = (INPUT.height * INPUT.width) as u32;
@@ -112,6 +111,15 @@ fn maskings() -> Answer {
         }
     });
     Answer { engine: (found, stepped), whole: (expected, passed) }
+}
+
+/// The logits of eight images that pass together, as an evaluation computes them.
+fn whole_images() -> (Vec<f32>, f64) {
+    let mut passes = Passes::new(&network(Purpose::WholeImages), 8);
+    let images = draws(&mut ChaCha8Rng::seed_from_u64(4), 8 * INPUT.values());
+    let mut logits = Vec::new();
+    let milliseconds = fastest(|| logits = passes.pass(&images).to_vec());
+    (logits, milliseconds)
 }
 
 /// The gradient of a weighted sum of the logits with respect to the image.
@@ -153,9 +161,11 @@ fn network(purpose: Purpose) -> Arc<Program> {
     layers.bounds.insert(shortcut, layers.bounds[&block]);
     let inner = layers.conv(block, 64, 3, 2, None);
     let mut x = layers.conv(inner, 64, 3, 1, Some(shortcut));
-    if purpose == Purpose::Scores {
+    if purpose != Purpose::Gradients {
         // Where the largest value is a matter of rounding, so would be what has the gradient.
         x = layers.builder.max_pool(x, 3, 1, 1);
+        let small = layers.builder.max_pool(x, 2, 1, 0);
+        x = layers.conv(small, 64, 3, 1, Some(small));
         let (scale, shift) = (draws(&mut layers.stream, 64), draws(&mut layers.stream, 64));
         x = layers.builder.affine(x, scale, shift, None, true);
     }
@@ -213,6 +223,22 @@ impl Layers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_algorithm_is_tried() {
+        use crate::conv::{Convolution, Tiles};
+        let program = network(Purpose::Candidates);
+        let tiles: Vec<Option<Tiles>> = program
+            .convolutions()
+            .map(|(_, conv)| match conv {
+                Convolution::Direct(_) => None,
+                Convolution::Winograd(conv) => Some(conv.tiles()),
+            })
+            .collect();
+        for tried in [None, Some(Tiles::FourByFour), Some(Tiles::WholeMap)] {
+            assert!(tiles.contains(&tried), "{tried:?} is not among {tiles:?}");
+        }
+    }
 
     #[test]
     fn one_bit_is_an_error() {

@@ -147,7 +147,7 @@ impl Program {
         self.convolutions().map(|(_, conv)| conv.weight_bytes()).sum()
     }
 
-    pub(super) fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
+    pub(crate) fn convolutions(&self) -> impl Iterator<Item = (usize, &Convolution)> {
         self.layers.iter().enumerate().filter_map(|(index, layer)| match &layer.op {
             Op::Conv { forward, .. } => Some((index, &**forward)),
             Op::Affine { .. }
