@@ -5,8 +5,8 @@ use overinterp_config::experiment::{Half, StageRef};
 use overinterp_config::questions::{self, Question};
 use overinterp_spec::Metric;
 use overinterp_stages::{
-    AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseHeatMap, AnalyseMaskedConfidence,
-    AnalyseOverlap, AnalysePerturbation, AnalyseSisSize, DataSplit, Env,
+    AnalyseCalibration, AnalyseCollections, AnalyseConfidenceCurve, AnalyseDeletionInsertion, AnalyseHeatMap,
+    AnalyseMaskedConfidence, AnalyseOverlap, AnalyseSisSize, DataSplit, Env,
 };
 use overinterp_workflow::key::Key;
 use overinterp_workflow::stage::Stage;
@@ -65,7 +65,8 @@ impl<'a> Planner<'a> {
                 let (fractions, bootstrap) = (fractions.clone(), *bootstrap);
                 let points = fractions.len() + 2;
                 let (model_key, scoring) = (asked.clone(), self.workload.scoring(asked.step()));
-                let analyse = AnalysePerturbation { rankings, model: model_key, scoring, images, fractions, bootstrap };
+                let analyse =
+                    AnalyseDeletionInsertion { rankings, model: model_key, scoring, images, fractions, bootstrap };
                 let key = self.step(analyse, label(at), split.absent.clone());
                 let evaluated = KnownSplit { images: 2 * points * split.images, ..split.clone() };
                 self.workload.evaluate(key.step(), asked.step(), &evaluated);

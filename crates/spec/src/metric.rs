@@ -1,8 +1,36 @@
-//! Numbers that an experiment has of its results.
+//! The questions of `analyse`, and the numbers that an experiment has of its results.
 
 use serde::{Deserialize, Serialize};
 
 use super::named::named;
+
+/// Hands every question to a macro, in the order in which messages list them: its documentation and `module::Type`.
+///
+/// This is the one list of them. `module` is the file of a question's declaration in `overinterp-config` and of the stage that
+/// answers it in `overinterp-stages`; both crates make their modules of it.
+#[macro_export]
+macro_rules! each_question {
+    ($receive:ident) => {
+        $receive! {
+            /// `sis-size`: how large sufficient input subsets are, of all images, of the correctly classified, and of the others.
+            sis_size::SisSize,
+            /// `confidence-curve`: how f falls while pixels are masked.
+            confidence_curve::ConfidenceCurve,
+            /// `masked-confidence`: f with everything masked, by predicted class.
+            masked_confidence::MaskedConfidence,
+            /// `heat-map`: where subsets lie.
+            heat_map::HeatMap,
+            /// `overlap`: how far two models' subsets of the same images agree.
+            overlap::Overlap,
+            /// `collections`: how many disjoint sufficient input subsets there are.
+            collections::Collections,
+            /// `deletion-insertion`: a model's confidence as the pixels ranked highest go or come first.
+            deletion_insertion::DeletionInsertion,
+            /// `calibration`: how far a model's confidence is its accuracy.
+            calibration::Calibration,
+        }
+    };
+}
 
 /// What a number measures. Evaluations have [`Metric::OF_EVALUATIONS`], each question of an analysis its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

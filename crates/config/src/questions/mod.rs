@@ -1,16 +1,7 @@
 //! The questions of `analyse`, each declared in a file of its own: its name, its keys, its numbers and drawings, and how it
 //! is read.
 //!
-//! A new question is a file here and a line in each of the two lists below.
-
-mod calibration;
-mod collections;
-mod confidence_curve;
-mod deletion_insertion;
-mod heat_map;
-mod masked_confidence;
-mod overlap;
-mod sis_size;
+//! A new question is a file here and a line in [`overinterp_spec::each_question`].
 
 use std::sync::LazyLock;
 
@@ -45,6 +36,7 @@ pub(super) struct Asked {
 
 macro_rules! questions {
     ($($(#[$about:meta])* $module:ident::$question:ident),+ $(,)?) => {
+        $(mod $module;)+
         $(pub use $module::$question;)+
 
         /// What an analysis is asked; `R` is what it names other stages by.
@@ -77,25 +69,7 @@ macro_rules! questions {
     };
 }
 
-// In the order in which messages list them.
-questions! {
-    /// `sis-size`: how large sufficient input subsets are, of all images, of the correctly classified, and of the others.
-    sis_size::SisSize,
-    /// `confidence-curve`: how f falls while pixels are masked.
-    confidence_curve::ConfidenceCurve,
-    /// `masked-confidence`: f with everything masked, by predicted class.
-    masked_confidence::MaskedConfidence,
-    /// `heat-map`: where subsets lie.
-    heat_map::HeatMap,
-    /// `overlap`: how far two models' subsets of the same images agree.
-    overlap::Overlap,
-    /// `collections`: how many disjoint sufficient input subsets there are.
-    collections::Collections,
-    /// `deletion-insertion`: a model's confidence as the pixels ranked highest go or come first.
-    deletion_insertion::DeletionInsertion,
-    /// `calibration`: how far a model's confidence is its accuracy.
-    calibration::Calibration,
-}
+overinterp_spec::each_question!(questions);
 
 type Read = fn(&Scope<'_>, &Reader<'_>) -> Option<Question<Reference>>;
 

@@ -1,30 +1,22 @@
 //! What rankings, subsets and predictions have in common, from what earlier stages left (paper sections 4.1 to 4.3). Only
-//! [`AnalysePerturbation`] asks a model. One question a stage, so that each has a version of its own.
+//! [`AnalyseDeletionInsertion`] asks a model. One question a stage, so that each has a version of its own.
 
-mod calibration;
-mod collections;
-mod confidence_curve;
 mod estimate;
-mod heat_map;
-mod masked_confidence;
-mod overlap;
-mod perturbation;
-mod sis_size;
-
-pub use calibration::AnalyseCalibration;
-pub use collections::AnalyseCollections;
-pub use confidence_curve::AnalyseConfidenceCurve;
-pub use heat_map::AnalyseHeatMap;
-pub use masked_confidence::AnalyseMaskedConfidence;
-pub use overlap::AnalyseOverlap;
-pub use perturbation::AnalysePerturbation;
-pub use sis_size::AnalyseSisSize;
 
 use overinterp_artifacts::{Curve, ImageSet, Ranking, Scale, ScaleRange};
 use overinterp_workflow::key::Key;
 use overinterp_workflow::stage::{Artifact, Context, StageError};
 
 use super::Env;
+
+macro_rules! stages {
+    ($($(#[$about:meta])* $module:ident::$question:ident),+ $(,)?) => {
+        $(mod $module;)+
+        $(pub use $module::*;)+
+    };
+}
+
+overinterp_spec::each_question!(stages);
 
 /// Hands each shard to `see`, one in memory at a time.
 fn each_shard<A: Artifact>(

@@ -23,7 +23,7 @@ const TOGETHER: usize = 256;
 
 /// The manifest of an analysis by deletion and insertion.
 #[derive(Debug, Serialize)]
-pub struct AnalysePerturbation {
+pub struct AnalyseDeletionInsertion {
     /// The shards of one split's ranking, in order.
     pub rankings: Vec<Key<Ranking>>,
     /// The model that is asked.
@@ -39,7 +39,7 @@ pub struct AnalysePerturbation {
     pub bootstrap: Bootstrap,
 }
 
-impl Stage<Env> for AnalysePerturbation {
+impl Stage<Env> for AnalyseDeletionInsertion {
     const KIND: &'static str = "analyse-deletion-insertion";
     const VERSION: u32 = 1;
     type Output = Analysis;
