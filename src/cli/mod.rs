@@ -7,22 +7,16 @@
 mod screen;
 
 mod args;
-mod cell;
-mod damage;
-mod exports;
-mod failure;
-mod files;
-mod forecast;
-mod gathering;
 mod session;
+mod status;
 mod verbs;
 
 use clap::{CommandFactory, Parser};
 
+use crate::failure::Failure;
 use args::{Arguments, Verb};
-use failure::Failure;
-pub use failure::Status;
 use screen::{interrupt, output, terminal};
+pub use status::Status;
 use verbs::{
     bench, cache, compare_selection, completions, data, doctor, explain, export, plan, report, results, run, show,
 };
@@ -62,7 +56,7 @@ pub fn main() -> Status {
     match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
         Err(failure) => {
-            let (status, message) = (failure.kind.status(), failure.to_string());
+            let (status, message) = (Status::from(failure.kind), failure.to_string());
             // Problems of an experiment come with their own heading and colours.
             if message.starts_with("\u{1b}[") {
                 output::to_stderr_coloured(&message);

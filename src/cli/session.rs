@@ -1,10 +1,10 @@
 //! What every verb that reads an experiment begins with: its files read, its steps planned, its cache opened.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use crate::pipeline::{Planned, plan};
 use overinterp_config::experiment::Experiment;
 use overinterp_config::{Look, Override, load};
 use overinterp_data::Library;
@@ -14,25 +14,23 @@ use overinterp_stages::Env;
 use overinterp_workflow::store::{Maker, Store};
 
 use crate::cli::args::{ExperimentArguments, MachineArguments};
-use crate::cli::damage::Damaged;
-use crate::cli::failure::{Failure, Kind};
-use crate::cli::files::{Contents, KnownFiles, Origins};
+use crate::cli::status::Status;
+use crate::computed::Computed;
+use crate::failure::{Failure, Kind};
 
-/// Experiments, planned.
+/// Experiments that a verb was given, with what the cache has of them.
 pub(crate) struct Session {
-    pub experiments: Vec<Experiment>,
-    pub planned: Planned,
-    pub store: Store,
-    /// The directory of `store`.
-    pub cache: PathBuf,
-    pub env: Env,
-    /// Why `env` computes on the CPU, where nobody asked for that.
+    computed: Computed,
+    /// Why it computes on the CPU, where nobody asked for that.
     pub passed_over: Option<PassedOver>,
-    /// Data that are there but cannot be used.
-    pub damaged: Vec<String>,
-    pub damaged_entries: Damaged,
-    pub origins: Origins,
-    pub contents: Contents,
+}
+
+impl Deref for Session {
+    type Target = Computed;
+
+    fn deref(&self) -> &Computed {
+        &self.computed
+    }
 }
 
 /// What is done where there is no cache.
@@ -60,18 +58,15 @@ impl Session {
         let Chosen { device, passed_over } = choose_device(device)?;
         use_threads(*threads)?;
         let experiments = read(files, &arguments.set)?;
-        let store = Store::open(cache).map_err(Failure::from)?;
-        let library = library(cache, without_cache);
-        let known = KnownFiles::new(&library);
-        let mut planned = plan(&experiments, &known);
-        let (damaged, origins, contents) = known.into_findings();
-        check_stages(&experiments, &arguments.stage)?;
-        if !arguments.stage.is_empty() {
-            planned.plan = planned.plan.restricted(|label| arguments.stage.contains(&label.stage));
-        }
-        let env = Env { device, library };
-        let (cache, damaged_entries) = (cache.clone(), Damaged::default());
-        Ok(Self { experiments, planned, store, cache, env, passed_over, damaged, damaged_entries, origins, contents })
+        let env = Env { device, library: library(cache, without_cache) };
+        let computed = Computed::plan(experiments, cache, env, &arguments.stage, say_warning)?;
+        Ok(Self { computed, passed_over })
+    }
+
+    /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.
+    pub fn ended(&self, status: Status) -> Status {
+        let hides = matches!(status, Status::Success | Status::Usage);
+        if hides && self.has_met_damage() { Status::Stage } else { status }
     }
 
     /// Says on standard error why no GPU is used, where one is missed.
@@ -91,6 +86,11 @@ impl Session {
     }
 }
 
+/// Tells of what is passed over.
+pub(crate) fn say_warning(text: &str) {
+    errln!("{text}");
+}
+
 /// Reads experiment files, or reports every problem of every one of them.
 pub(crate) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment>, Failure> {
     let look = if crate::cli::screen::terminal::colours() { Look::Coloured } else { Look::Plain };
@@ -103,21 +103,6 @@ pub(crate) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment
         }
     }
     if problems.is_empty() { Ok(experiments) } else { Err(Failure::usage(problems.join("\n"))) }
-}
-
-/// Checks that every stage of `wanted` is one of `experiments`.
-pub(crate) fn check_stages(experiments: &[Experiment], wanted: &[String]) -> Result<(), Failure> {
-    let known: Vec<&str> =
-        experiments.iter().flat_map(|experiment| &experiment.stages).map(|stage| stage.name.as_str()).collect();
-    match wanted.iter().find(|stage| !known.contains(&stage.as_str())) {
-        None => Ok(()),
-        Some(stage) => {
-            let data = || experiments.iter().flat_map(|experiment| &experiment.data);
-            let is_data = data().any(|source| stage.split('.').next() == Some(&source.name));
-            let which = if is_data { ", it is the name of a data set" } else { "" };
-            Err(Failure::usage(format!("there is no stage `{stage}`{which}")).hint(suggestion(stage, &known)))
-        }
-    }
 }
 
 /// The data sets, with what is remembered of them beside the cache's steps.
@@ -138,15 +123,6 @@ pub(crate) fn open_cache(cache: &Path) -> Result<Store, Failure> {
     }
     let failure = Failure::usage(format!("there is no cache in {}", cache.display()));
     Err(failure.hint("`overinterp run FILE` makes one, or name another with --cache"))
-}
-
-/// The names that there are, the nearest first if one is near.
-pub(crate) fn suggestion(typed: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|name| (strsim::jaro_winkler(typed, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((likeness, name)) if likeness > 0.8 => format!("did you mean `{name}`? there are {}", known.join(", ")),
-        _ => format!("there are {}", known.join(", ")),
-    }
 }
 
 /// A device, and why it is no GPU where nobody asked for the CPU.
@@ -185,7 +161,7 @@ pub(crate) fn choose_device(name: &str) -> Result<Chosen, Failure> {
         "cuda" => cuda(0),
         other => match other.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
             Some(index) => cuda(index),
-            None => Err(Failure::usage(format!("there is no device `{other}`: use auto, cpu, cuda or cuda:N"))),
+            None => Err(Failure::usage(format!("there is no device `{other}`")).hint("use auto, cpu, cuda or cuda:N")),
         },
     }
 }

@@ -234,7 +234,12 @@ fn a_result_that_is_none_is_named_with_what_mends_it() {
     let key = events.steps("accuracy").next().unwrap()["key"].as_str().unwrap().to_owned();
     let said = bench.say(&format!("show {key}"));
     assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
-    assert!(said.err.contains(&format!("cannot load {key}")) && said.err.contains("metrics.json"), "{}", said.err);
+    assert!(
+        said.err.contains(&format!("damaged ({key}): cannot read")) && said.err.contains("metrics.json"),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("remove cache/v1/steps/evaluate/"), "{}", said.err);
     let said = bench.say("results tiny.toml");
     assert_eq!(said.code, Some(3), "{}\n{}", said.out, said.err);
     let (named, mended) = (format!("({key}): cannot read"), "remove cache/v1/steps/evaluate/");

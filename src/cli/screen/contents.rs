@@ -14,7 +14,7 @@ use overinterp_stages::{
 };
 use overinterp_workflow::stage::{Artifact, ArtifactError, Stage};
 
-use crate::cli::screen::text;
+use crate::text;
 
 /// Images that are shown if not all are.
 const IMAGES: usize = 10;

@@ -9,7 +9,8 @@ use signal_hook::iterator::Signals;
 
 use overinterp_workflow::cancel::Cancel;
 
-use crate::cli::failure::{Failure, Kind, Status};
+use crate::cli::status::Status;
+use crate::failure::{Failure, Kind};
 
 /// How long after the first Ctrl-C another is taken for the same: shells and `timeout` send some twice.
 const SAME: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use overinterp_report::CheckedClaim;
 use overinterp_workflow::event::{Event, Status, Summary};
 use overinterp_workflow::plan::Label;
 
-use crate::cli::failure::chain;
+use crate::failure::chain;
 
 /// Prints a line.
 pub(crate) fn line(value: &Value) {

@@ -7,4 +7,3 @@ pub(crate) mod interrupt;
 pub(crate) mod json;
 pub(crate) mod progress;
 pub(crate) mod terminal;
-pub(crate) mod text;

@@ -12,11 +12,11 @@ use overinterp_workflow::event::{Event, Status};
 use overinterp_workflow::plan::StepId;
 use overinterp_workflow::stage;
 
-use crate::cli::forecast::remaining::{Expected, Remaining, Way};
-use crate::cli::screen::output;
 use crate::cli::screen::terminal;
 use crate::cli::screen::terminal::{folded, shortened, width_of_errors};
-use crate::cli::screen::text;
+use crate::forecast::remaining::{Expected, Remaining, Way};
+use crate::printable::printable;
+use crate::text;
 
 /// Between two plain lines that tell how far a run has come.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -161,7 +161,7 @@ impl Progress {
             let first = board.begun.is_none();
             let begun = *board.begun.get_or_insert_with(Instant::now);
             board.remaining.start(id.index(), begun.elapsed().as_secs_f64());
-            let (label, bar, since) = (output::printable(label).into_owned(), bar.clone(), Instant::now());
+            let (label, bar, since) = (printable(label).into_owned(), bar.clone(), Instant::now());
             board.running.insert(id, Running { label, bar, since, unit: String::new(), done: 0, total: 0, way: None });
             first
         };
@@ -200,7 +200,7 @@ impl Progress {
         if self.plain || self.bars.is_hidden() {
             errln!("{line}");
         } else {
-            let _ = self.bars.println(output::printable(&line));
+            let _ = self.bars.println(printable(&line));
         }
     }
 

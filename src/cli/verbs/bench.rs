@@ -13,13 +13,14 @@ use overinterp_nn::rates::{measure, processor};
 use overinterp_spec::{Arch, ImageShape, Rates};
 
 use crate::cli::args::{EventFormat, ExperimentArguments, MachineArguments};
-use crate::cli::failure::{Failure, Kind, Status};
-use crate::cli::forecast::first_images;
-use crate::cli::forecast::rates;
-use crate::cli::forecast::rates::{Runs, Shares, Time};
 use crate::cli::screen::json;
-use crate::cli::screen::text;
 use crate::cli::session::{Chosen, PassedOver, Session, choose_device, use_threads};
+use crate::cli::status::Status;
+use crate::failure::{Failure, Kind};
+use crate::forecast::first_images::{self, Learnt};
+use crate::forecast::rates;
+use crate::forecast::rates::{Runs, Shares, Time};
+use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// Experiment files: their networks are measured, and each stage's time is told.
@@ -85,9 +86,24 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
     let measured = measured(&networks, &session.env.device, arguments)?;
     rates::save(cache, &measured)?;
     let runs = Runs::of(&view, &session);
-    first_images::learn(&session, &runs, &measured, arguments.first_images, arguments.format)?;
+    first_images::learn(&session, &runs, &measured, arguments.first_images, |learnt| tell(learnt, arguments.format))?;
     stages(&session, &runs, &measured, arguments.format);
     Ok(session.ended(Status::Success))
+}
+
+/// Tells what the first images of a model took, or why that is not known.
+fn tell(learnt: Learnt<'_>, format: EventFormat) {
+    match (learnt, format) {
+        (Learnt::Took { stage, cell, images, first, seconds, effort }, EventFormat::Json) => json::line(
+            &json!({"model": stage, "cell": cell, "images": images, "first": first, "seconds": seconds, "effort": effort}),
+        ),
+        (Learnt::Took { stage, cell, images, first, seconds, effort }, EventFormat::Human) => {
+            let (title, first) = (first_images::title(stage, cell), text::count(first, "image"));
+            outln!("\nThe first {first} of `{images}` by {title}, in {}", text::duration(seconds));
+            outln!("  {effort}");
+        }
+        (Learnt::Nothing { title, why }, _) => errln!("{title} cannot foretell its selections: {why}"),
+    }
 }
 
 /// The networks wanted, each on the images that it is made for.
@@ -167,7 +183,7 @@ fn stages(session: &Session, runs: &Runs, measured: &[Rates], format: EventForma
             total.add(estimate);
             on_gpu.add(gpu.as_ref().and_then(|(_, rates)| shares.rated(work, rates)));
         }
-        let noted = step.key().and_then(|key| noted_effort(&session.store.dir(key)));
+        let noted = step.key().and_then(|key| noted_effort(&session.store().dir(key)));
         stage.effort = stage.effort + noted.unwrap_or_default();
     }
     if format == EventFormat::Json {

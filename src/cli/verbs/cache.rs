@@ -13,13 +13,14 @@ use overinterp_workflow::key::StepKey;
 use overinterp_workflow::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 
 use crate::cli::args::EventFormat;
-use crate::cli::damage;
-use crate::cli::failure::{Failure, Status};
-use crate::cli::files::KnownFiles;
 use crate::cli::screen::json;
-use crate::cli::screen::text;
 use crate::cli::session;
 use crate::cli::session::{WithoutCache, open_cache};
+use crate::cli::status::Status;
+use crate::computed::damage;
+use crate::computed::files::KnownFiles;
+use crate::failure::Failure;
+use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct CacheArguments {
     #[command(subcommand)]
@@ -81,7 +82,7 @@ fn stats(common: &CacheCommon) -> Result<Status, Failure> {
         EventFormat::Json => json::line(&json!(stats)),
         EventFormat::Human => print_stats(&stats),
     }
-    Ok(damage::name(&stats.in_place, &stats.unread, |_| damage::REPAIR.to_owned()))
+    Ok(name_damage(&stats.in_place, &stats.unread, |_| damage::REPAIR.to_owned()))
 }
 
 fn print_stats(stats: &Stats) {
@@ -132,7 +133,7 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
         Some(aside) => format!("set aside in {aside}"),
         None => "left in its place, because this cache cannot be written to".to_owned(),
     };
-    Ok(damage::name(&found.damaged, &found.unread, fate))
+    Ok(name_damage(&found.damaged, &found.unread, fate))
 }
 
 fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
@@ -147,7 +148,7 @@ fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCo
         let goes = gone.iter().any(|path| path.ends_with(&damage.entry));
         if goes { format!("{} it", verb(mode)) } else { damage::REPAIR.to_owned() }
     };
-    let status = damage::name(&collection.damaged, &[], fate);
+    let status = name_damage(&collection.damaged, &[], fate);
     if common.format == EventFormat::Json {
         let mut line = json!(collection);
         line["absent"] = json!(absent);
@@ -247,8 +248,9 @@ fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
 }
 
 fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {
-    let nothing =
-        || Failure::usage("there is no experiments/*.toml here: name the experiment files whose steps are to stay");
+    let nothing = || {
+        Failure::usage("there is no experiments/*.toml here").hint("name the experiment files whose steps are to stay")
+    };
     let entries = std::fs::read_dir("experiments").map_err(|_| nothing())?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -256,4 +258,14 @@ fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {
         .collect();
     files.sort();
     if files.is_empty() { Err(nothing()) } else { Ok(files) }
+}
+
+/// Names entries that a look at the whole cache found damaged, each with what becomes of it, and those that it could not read,
+/// and says with what the verb ends.
+fn name_damage(damaged: &[Damage], unread: &[Damage], fate: impl Fn(&Damage) -> String) -> Status {
+    let lines = damage::lines(damaged, unread, fate);
+    for line in &lines {
+        errln!("{line}");
+    }
+    if lines.is_empty() { Status::Success } else { Status::Stage }
 }

@@ -21,13 +21,15 @@ use overinterp_spec::{Cell, DataSource, Selection, Split};
 use overinterp_workflow::cancel::Cancel;
 
 use crate::cli::args::{EventFormat, ExperimentArguments, at_least_one};
-use crate::cli::cell::{self, AxisValue};
-use crate::cli::failure::{Failure, Kind, Status, chain};
-use crate::cli::files::selection_names;
 use crate::cli::screen::interrupt::stop_on_interrupt;
 use crate::cli::screen::json;
-use crate::cli::screen::text;
-use crate::cli::session::{Session, check_stages};
+use crate::cli::session::Session;
+use crate::cli::status::Status;
+use crate::computed::cell::{self, AxisValue};
+use crate::computed::files::selection_names;
+use crate::computed::names::check_stages;
+use crate::failure::{Failure, Kind, chain};
+use crate::text;
 
 /// How far a candidate's value may be from the reference's, and f(x) and its class's probability too.
 const CANDIDATE: f64 = 1e-4;
@@ -121,15 +123,15 @@ fn imported<'a>(session: &'a Session, arguments: &CompareSelectionArguments) -> 
         stages.flat_map(|stage| &stage.instances).filter(|instance| cell::matches(&arguments.cell, &instance.cell))
     {
         let Settings::ImportSelection(selection) = &instance.settings else {
-            return Err(Failure::usage(format!(
-                "`{name}` imports no selections: name a stage of kind `import-selection`"
-            )));
+            let failure = Failure::usage(format!("`{name}` imports no selections"));
+            return Err(failure.hint("name a stage of kind `import-selection`"));
         };
         if selection.method != Selection::Backward {
             return Err(Failure::usage(format!("`{name}` is not of method `backward`, which is what can be compared")));
         }
         let model = selection.model.as_ref().ok_or_else(|| {
-            Failure::usage(format!("`{name}` has no model to compare with: add `model` to `stage.{name}`"))
+            let failure = Failure::usage(format!("`{name}` has no model to compare with"));
+            failure.hint(format!("add `model` to `stage.{name}`"))
         })?;
         let model = load(session, arguments, model)?;
         found.push(Imported { cell: &instance.cell, selection, model });
@@ -145,9 +147,8 @@ fn load(session: &Session, arguments: &CompareSelectionArguments, model: &StageR
     let outcome = models.iter().find(|outcome| outcome.stage == model.stage && outcome.cell == model.cell);
     let absent = || {
         let (file, stage) = (arguments.file.display(), &model.stage);
-        let message =
-            format!("the model `{stage}` is not in the cache: `overinterp run {file} --stage {stage}` makes it");
-        session.worsened(Failure::usage(message))
+        let failure = Failure::usage(format!("the model `{stage}` is not in the cache"));
+        session.worsened(failure.hint(format!("`overinterp run {file} --stage {stage}` makes it")))
     };
     session.load(&outcome.ok_or_else(absent)?.key)?.ok_or_else(absent)
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 
 use crate::cli::args::Arguments;
-use crate::cli::failure::Status;
+use crate::cli::status::Status;
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArguments {

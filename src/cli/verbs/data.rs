@@ -10,13 +10,14 @@ use overinterp_data::{FetchError, FetchNotice, FetchOptions, fetch, usual_places
 use overinterp_spec::DataKind;
 use overinterp_workflow::cancel::Cancel;
 
-use crate::cli::exports::writing::WriteError;
-use crate::cli::failure::{Failure, Kind, Status};
 use crate::cli::screen::interrupt;
-use crate::cli::screen::output;
 use crate::cli::screen::terminal;
-use crate::cli::screen::text;
-use crate::cli::session;
+use crate::cli::status::Status;
+use crate::computed::names::suggestion;
+use crate::failure::{Failure, Kind};
+use crate::printable::printable;
+use crate::text;
+use crate::writing::WriteError;
 #[derive(Debug, Args)]
 pub(crate) struct DataArguments {
     #[command(subcommand)]
@@ -45,8 +46,8 @@ pub(crate) fn run(verb: DataVerb) -> Result<Status, Failure> {
     let kind =
         DataKind::ALL.iter().find(|(known, _)| *known == name && published.contains(known)).map(|(_, kind)| *kind);
     let Some(kind) = kind else {
-        let nearest = session::suggestion(&name, &published);
-        return Err(Failure::usage(format!("there is no published data set `{name}`: {nearest}")));
+        let nearest = suggestion(&name, &published);
+        return Err(Failure::usage(format!("there is no published data set `{name}`")).hint(nearest));
     };
     let root = root.or_else(|| usual_places(kind).into_iter().next()).unwrap_or_else(|| PathBuf::from("data"));
     let cancel = Cancel::default();
@@ -80,7 +81,7 @@ pub(crate) fn run(verb: DataVerb) -> Result<Status, Failure> {
 }
 
 fn show(bar: &ProgressBar, notice: &FetchNotice<'_>) {
-    let say = |line: String| if bar.is_hidden() { errln!("{line}") } else { bar.println(output::printable(&line)) };
+    let say = |line: String| if bar.is_hidden() { errln!("{line}") } else { bar.println(printable(&line)) };
     match notice {
         FetchNotice::Present { file } => say(format!("{file} is there already, checksum right")),
         FetchNotice::Progress { file, done, total } => {

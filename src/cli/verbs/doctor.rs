@@ -10,10 +10,11 @@ use overinterp_kernels::checkup::{Finding, TOLERANCE, examine};
 use overinterp_nn::rates::{model_of_processor, processor};
 
 use crate::cli::args::EventFormat;
-use crate::cli::failure::{Failure, Kind, Status};
 use crate::cli::screen::json;
-use crate::cli::screen::text;
 use crate::cli::session::{Chosen, PassedOver, choose_device, use_threads};
+use crate::cli::status::Status;
+use crate::failure::{Failure, Kind};
+use crate::text;
 
 /// Libraries that the CUDA build loads.
 const LIBRARIES: [&str; 6] =

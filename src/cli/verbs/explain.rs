@@ -8,10 +8,12 @@ use overinterp_workflow::plan::{Label, StepId};
 use overinterp_workflow::schedule::Schedule;
 
 use crate::cli::args::ExperimentArguments;
-use crate::cli::cell::{self, AxisValue};
-use crate::cli::failure::{Failure, Status};
-use crate::cli::screen::text;
-use crate::cli::session::{Session, check_stages};
+use crate::cli::session::Session;
+use crate::cli::status::Status;
+use crate::computed::cell::{self, AxisValue};
+use crate::computed::names::check_stages;
+use crate::failure::Failure;
+use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
     /// Experiment file.
@@ -43,7 +45,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
         return Err(cell::none(&session.experiments[0], &arguments.name, &arguments.cell));
     }
     for (place, id) in steps.into_iter().enumerate() {
-        let explanation = explain(plan, id, &view, &schedule, &session.store).map_err(Failure::from)?;
+        let explanation = explain(plan, id, &view, &schedule, session.store()).map_err(Failure::from)?;
         if place > 0 {
             outln!();
         }

@@ -8,14 +8,16 @@ use overinterp_workflow::event::{Event, Summary};
 use overinterp_workflow::executor::{RunError, RunMode, RunOptions, run as execute};
 
 use crate::cli::args::{EventFormat, ExperimentArguments};
-use crate::cli::failure::{Failure, Kind, Status};
-use crate::cli::forecast::rates;
 use crate::cli::screen::interrupt::stop_on_interrupt;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
-use crate::cli::screen::text;
 use crate::cli::session::{Session, WithoutCache};
-use crate::cli::verbs::results::{answers, print_human};
+use crate::cli::status::Status;
+use crate::cli::verbs::results::print_human;
+use crate::failure::{Failure, Kind};
+use crate::forecast::rates;
+use crate::gathering::answers::answers;
+use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Experiment files; steps that several need are computed once.
@@ -59,7 +61,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         }
         progress.show(&event, json);
     };
-    let outcome = execute(&session.planned.plan, &session.store, &session.env, &options, &observer, &cancel);
+    let outcome = execute(&session.planned.plan, session.store(), &session.env, &options, &observer, &cancel);
     progress.clear();
     let summary = match outcome {
         Ok(summary) => summary,

@@ -9,11 +9,13 @@ use overinterp_workflow::key::StepKey;
 use overinterp_workflow::store::{Entry, Record, Store, StoreError};
 
 use crate::cli::args::{EventFormat, MachineArguments};
-use crate::cli::failure::{Failure, Status};
 use crate::cli::screen::contents::{self, Extent};
 use crate::cli::screen::json;
-use crate::cli::screen::text;
-use crate::cli::session::open_cache;
+use crate::cli::session::{open_cache, say_warning};
+use crate::cli::status::Status;
+use crate::computed::loader::Loader;
+use crate::failure::Failure;
+use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
     /// The step's key, such as `train-v1:9f2c`; the first digits suffice.
@@ -29,9 +31,11 @@ pub(crate) struct ShowArguments {
 }
 
 pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
-    let store = open_cache(&arguments.machine.cache)?;
-    let key = find(&store, &arguments.key)?;
-    let (dir, record) = store.verified(&key).map_err(Failure::from)?;
+    let loader = Loader::new(open_cache(&arguments.machine.cache)?, say_warning);
+    let key = find(&loader.store, &arguments.key)?;
+    let label = || None;
+    // It was there a moment ago, so that only damage keeps it from being shown; that has been told.
+    let Some((dir, record)) = loader.verified(&key, label)? else { return Ok(Status::Stage) };
     if arguments.format == EventFormat::Json {
         json::line(&json!({"key": key.to_string(), "directory": dir, "record": *record}));
         return Ok(Status::Success);
@@ -39,10 +43,10 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     print_record(&key, &record);
     outln!("  in       {}", dir.display());
     let extent = if arguments.all { Extent::All } else { Extent::First };
-    let shown = contents::print(key.kind(), &dir, extent);
-    // Its bytes are as they were written, but they are not what such a step produces.
-    let unreadable = |source| StoreError::Artifact { key: key.clone(), source };
-    if !shown.map_err(unreadable)? {
+    let Some(shown) = loader.read(&key, label, |dir| contents::print(key.kind(), dir, extent))? else {
+        return Ok(Status::Stage);
+    };
+    if !shown {
         for file in record.files.keys() {
             print_text_file(&dir.join(file), file);
         }
@@ -87,16 +91,17 @@ fn find(store: &Store, typed: &str) -> Result<StepKey, Failure> {
         [Entry { place, key: Err(damage) }] => {
             Err(StoreError::Damaged { entry: place.clone(), damage: damage.to_string() }.into())
         }
-        [] => Err(Failure::usage(format!(
-            "no step in the cache has a key that begins with {typed}: `overinterp plan FILE --format json` lists keys"
-        ))),
+        [] => {
+            let failure = Failure::usage(format!("no step in the cache has a key that begins with {typed}"));
+            Err(failure.hint("`overinterp plan FILE --format json` lists keys"))
+        }
         several => {
             let name = |Entry { place, key }: &Entry| match key {
                 Ok(key) => key.to_string(),
                 Err(damage) => format!("{place} (damaged: {damage})"),
             };
             let keys: Vec<String> = several.iter().map(name).collect();
-            Err(Failure::usage(format!("several keys begin with {typed}: {}", keys.join(", "))))
+            Err(Failure::usage(format!("several keys begin with {typed}")).hint(keys.join(", ")))
         }
     }
 }

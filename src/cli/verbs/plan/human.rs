@@ -7,8 +7,8 @@ use overinterp_stages::Env;
 use overinterp_workflow::plan::Plan;
 use overinterp_workflow::schedule::{Schedule, Why};
 
-use crate::cli::forecast::rates::Time;
-use crate::cli::screen::text;
+use crate::forecast::rates::Time;
+use crate::text;
 
 /// Steps of one stage and cell.
 #[derive(Default)]

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use overinterp_workflow::schedule::Schedule;
 
 use crate::cli::args::ExperimentArguments;
-use crate::cli::failure::{Failure, Status};
-use crate::cli::forecast::rates;
-use crate::cli::forecast::rates::{Shares, Time};
 use crate::cli::screen::json;
 use crate::cli::session::Session;
+use crate::cli::status::Status;
+use crate::failure::Failure;
+use crate::forecast::rates;
+use crate::forecast::rates::{Shares, Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanFormat {
     Human,
@@ -73,7 +74,7 @@ fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
 /// The experiment as it is read, as one text.
 fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
     let [file] = &arguments.files[..] else {
-        return Err(Failure::usage("--format toml writes one experiment: name one file"));
+        return Err(Failure::usage("--format toml writes one experiment").hint("name one file"));
     };
     overinterp_config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
 }

@@ -6,16 +6,14 @@ use std::path::{Path, PathBuf};
 
 use overinterp_config::experiment::Experiment;
 
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 
 /// Refuses a folder that holds other files than `own`.
 pub(crate) fn nothing_else(folder: &Path, own: &BTreeSet<String>) -> Result<(), Failure> {
     let other = names(folder).find(|name| !own.contains(name));
     other.map_or(Ok(()), |other| {
-        Err(Failure::usage(format!(
-            "{} holds {other}, too, which is not of this export: remove that folder, or choose another one with `--to`",
-            folder.display()
-        )))
+        let failure = Failure::usage(format!("{} holds {other}, too, which is not of this export", folder.display()));
+        Err(failure.hint("remove that folder, or choose another one with `--to`"))
     })
 }
 
@@ -37,10 +35,8 @@ pub(crate) fn nothing_else_of(
 /// Refuses the first of these paths that is there.
 pub(crate) fn nothing_of(paths: impl IntoIterator<Item = PathBuf>) -> Result<(), Failure> {
     paths.into_iter().find(|path| path.exists()).map_or(Ok(()), |path| {
-        Err(Failure::usage(format!(
-            "{} is there already, and not of this export: remove it, or choose another folder with `--to`",
-            path.display()
-        )))
+        let failure = Failure::usage(format!("{} is there already, and not of this export", path.display()));
+        Err(failure.hint("remove it, or choose another folder with `--to`"))
     })
 }
 

@@ -11,11 +11,10 @@ use overinterp_nn::images::appearance::picture;
 use overinterp_report::drawing::{Drawing, Panel, Shown};
 use overinterp_spec::{Cell, ImageShape};
 
-use crate::cli::exports::writing::write;
-use crate::cli::failure::{Failure, Kind};
-use crate::cli::session::Session;
-use crate::cli::verbs::export::ExportArguments;
-use crate::cli::verbs::export::{cell_part, file_name, images};
+use super::Export;
+use super::names::{cell_part, file_name};
+use crate::failure::{Failure, Kind};
+use crate::writing::write;
 
 /// Images on a contact sheet at most, and pictures of a set of thousands if nothing else is asked for.
 const MOST_DRAWN: usize = 24;
@@ -89,22 +88,22 @@ pub(crate) struct Pictured {
 }
 
 /// Every set of subsets of the stage that the cache has.
-pub(crate) fn of_stage(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Vec<Pictured>, Failure> {
+pub(crate) fn of_stage(export: &Export<'_>, into: &Path) -> Result<Vec<Pictured>, Failure> {
     let mut sets = Vec::new();
-    let results = &session.planned.results[0];
-    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Some(set)) = (&outcome.data, session.load(&outcome.key)?) {
+    let results = &export.computed.planned.results[0];
+    for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == export.name) {
+        if let (Some(data), Some(set)) = (&outcome.data, export.computed.load(&outcome.key)?) {
             sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Sufficient(set)));
         }
     }
-    for outcome in results.subsets.iter().filter(|outcome| outcome.stage == arguments.name) {
-        if let (Some(data), Some(subsets)) = (&outcome.data, session.load(&outcome.key)?) {
+    for outcome in results.subsets.iter().filter(|outcome| outcome.stage == export.name) {
+        if let (Some(data), Some(subsets)) = (&outcome.data, export.computed.load(&outcome.key)?) {
             sets.push((sheet_name(&outcome.stage, &outcome.images, &outcome.cell), data, Set::Kept(subsets)));
         }
     }
-    let count = arguments.images.unwrap_or(MOST_DRAWN);
+    let count = export.images.unwrap_or(MOST_DRAWN);
     let pictured = sets.into_iter().map(|(name, data, set)| {
-        let images = images(session, data)?;
+        let images = export.images_of(data)?;
         let numbers = set.numbers(&images).take(count).filter(|number| set.shows(*number));
         let files = numbers.map(|number| (number, format!("{number:05}.png"))).collect();
         Ok(Pictured { set, images, count: count.min(MOST_DRAWN), sheet: into.join(name), files })

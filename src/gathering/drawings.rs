@@ -7,8 +7,8 @@ use overinterp_report::figure::{
 };
 use overinterp_spec::{Cell, Drawings, ShownStage};
 
-use crate::cli::failure::Failure;
-use crate::cli::gathering::figures::{Gatherer, Tally, pinned};
+use crate::failure::Failure;
+use crate::gathering::figures::{Gatherer, Tally, pinned};
 
 /// An analysis that a figure shows.
 struct Found<'a> {
@@ -151,5 +151,24 @@ fn heat_map(from: Origin, map: &HeatMap) -> HeatMapSample {
         width: map.width,
         values: map.values.iter().copied().map(f64::from).collect(),
         count: map.count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_asks_for_what_is_not_there_says_what_is() {
+        let drawings = |drawing: Option<&str>| Drawings {
+            shows: Vec::new(),
+            over: Vec::new(),
+            drawing: drawing.map(str::to_owned),
+        };
+        let others = ["mean".to_owned(), "sizes".to_owned()];
+        let said = unmatched(&drawings(Some("size")), true, &others).unwrap();
+        assert_eq!(said, "No analysis has \u{201c}size\u{201d}: there are mean, sizes.");
+        assert_eq!(unmatched(&drawings(Some("size")), false, &others), None);
+        assert_eq!(unmatched(&drawings(Some("size")), true, &[]), None);
     }
 }

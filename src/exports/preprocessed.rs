@@ -8,13 +8,12 @@ use overinterp_checkpoint::ArrayArchive;
 use overinterp_config::experiment::Experiment;
 use overinterp_spec::Split;
 
-use crate::cli::exports::leftovers::nothing_else_of;
-use crate::cli::exports::writing::{WriteError, create};
-use crate::cli::failure::{Failure, Status};
-use crate::cli::screen::text;
-use crate::cli::session::Session;
-use crate::cli::verbs::export::{ExportArguments, Layout};
-use crate::cli::verbs::export::{cell_part, file_name};
+use super::Export;
+use super::leftovers::nothing_else_of;
+use super::names::{cell_part, file_name};
+use crate::failure::Failure;
+use crate::text;
+use crate::writing::{WriteError, create};
 
 /// Whether that is a data set of the experiment and no stage.
 pub(crate) fn is_data(experiment: &Experiment, name: &str) -> bool {
@@ -22,22 +21,16 @@ pub(crate) fn is_data(experiment: &Experiment, name: &str) -> bool {
 }
 
 /// Writes each half of each of the data sets of that name as `NAME-CELL-HALF.npz`.
-pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
-    if arguments.layout != Layout::Cache || arguments.packed || !arguments.probabilities.is_empty() {
-        return Err(Failure::usage(format!(
-            "`{}` is a data set, of which `export` writes the images: `--layout`, `--packed` and `--probabilities` go with \
-             stages",
-            arguments.name
-        )));
-    }
-    let sources = session.experiments[0].data.iter().filter(|source| source.name == arguments.name);
+pub(crate) fn write(export: &Export<'_>, into: &Path) -> Result<(), Failure> {
+    let computed = export.computed;
+    let sources = computed.experiments[0].data.iter().filter(|source| source.name == export.name);
     let mut halves = Vec::new();
     let mut absent = None;
     for (source, split) in sources.flat_map(|source| Split::ALL.map(|split| (source, split))) {
         if !source.kind.has(split) {
             continue;
         }
-        match session.env.library.images(source, split) {
+        match computed.env.library.images(source, split) {
             Ok(images) => {
                 let name = file_name(&format!("{}{}-{split}", source.name, cell_part(&source.cell)), ".npz");
                 halves.push((into.join(name), images));
@@ -47,21 +40,21 @@ pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
         }
     }
     let own = halves.iter().map(|(path, _)| path.clone()).collect();
-    nothing_else_of(&session.experiments[0], &arguments.name, into, &own)?;
+    nothing_else_of(&computed.experiments[0], export.name, into, &own)?;
     for (path, images) in &halves {
         create(into)?;
-        write(images, arguments, path)?;
+        write_half(images, export, path)?;
     }
     match absent {
         Some(absent) if halves.is_empty() => return Err(absent.into()),
-        Some(absent) => errln!("only one half is there: {absent}"),
+        Some(absent) => export.note(&format!("only one half is there: {absent}")),
         None => {}
     }
-    Ok(session.ended(Status::Success))
+    Ok(())
 }
 
-fn write(images: &ImageSet, arguments: &ExportArguments, path: &Path) -> Result<(), Failure> {
-    let count = arguments.images.map_or(images.len(), |count| count.min(images.len()));
+fn write_half(images: &ImageSet, export: &Export<'_>, path: &Path) -> Result<(), Failure> {
+    let count = export.images.map_or(images.len(), |count| count.min(images.len()));
     let (shape, normalise) = (images.shape, &images.normalise);
     ArrayArchive::write::<Unwritten>(path, |archive| {
         archive.start::<u8>("images", &[count, shape.height, shape.width, shape.channels])?;
@@ -78,14 +71,14 @@ fn write(images: &ImageSet, arguments: &ExportArguments, path: &Path) -> Result<
         Unwritten::Image(error) => Failure::from(error),
         Unwritten::File(error) => WriteError::at(path)(error).into(),
     })?;
-    outln!("{}", path.display());
-    errln!(
+    export.wrote(path);
+    export.note(&format!(
         "{} of {}x{}x{}; a network sees (images - mean) / deviation",
         text::count(count, "image"),
         shape.height,
         shape.width,
         shape.channels
-    );
+    ));
     Ok(())
 }
 

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use overinterp_foreign::bounded::{self, BoundedError};
 
-use crate::cli::exports::writing::WriteError;
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
+use crate::writing::WriteError;
 
 /// A file of JSON.
 pub(crate) struct Memo {

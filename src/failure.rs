@@ -1,30 +1,14 @@
-//! Why a command ends early, and with which status.
+//! Why something that a user asked for cannot be done, and what to do about it.
 
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::path::Path;
 
 use overinterp_artifacts::UnreadableImage;
 use overinterp_data::DataError;
 use overinterp_workflow::store::StoreError;
 
-/// The exit codes of the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// All went well.
-    Success = 0,
-    /// A fault of this program.
-    Internal = 1,
-    /// The command, the configuration, or missing data.
-    Usage = 2,
-    /// A stage failed, or something is damaged: data, or an entry of the cache.
-    Stage = 3,
-    /// `--frozen`, and something would run.
-    Frozen = 4,
-    /// Ctrl-C or another signal stopped it; 130 is what shells give for Ctrl-C.
-    Cancelled = 130,
-}
-
-/// What kind of error ended a command, which decides the exit code.
+/// What kind of error it is, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The command, the configuration, or missing data: the user can do something.
@@ -37,19 +21,6 @@ pub(crate) enum Kind {
     Internal,
     /// The user asked to stop.
     Cancelled,
-}
-
-impl Kind {
-    /// The status that a command ends with.
-    pub const fn status(self) -> Status {
-        match self {
-            Self::Usage => Status::Usage,
-            Self::Stage => Status::Stage,
-            Self::Frozen => Status::Frozen,
-            Self::Internal => Status::Internal,
-            Self::Cancelled => Status::Cancelled,
-        }
-    }
 }
 
 /// Why a command ended early, as the user reads it.
@@ -73,6 +44,12 @@ impl Failure {
     /// An error for which the user can do something: usage, configuration, data.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// Results of a stage that are wanted and not in the cache; `what` is not.
+    pub fn not_computed(what: &str, file: &Path, stage: &str) -> Self {
+        let hint = format!("`overinterp run {} --stage {stage}` computes them", file.display());
+        Self::usage(format!("{what} in the cache")).hint(hint)
     }
 
     /// An error with every cause behind it.
@@ -144,12 +121,10 @@ mod tests {
     struct Unreadable(#[source] std::io::Error);
 
     #[test]
-    fn a_failure_tells_its_causes_and_what_to_do_and_its_kind_decides_the_status() {
+    fn a_failure_tells_its_causes_and_what_to_do() {
         let failure = Failure::usage("there is no stage `a`").hint("did you mean `b`?");
         assert_eq!(failure.to_string(), "there is no stage `a`: did you mean `b`?");
         let failure = Failure::because(Kind::Stage, Unreadable(std::io::Error::other("the disk is gone")));
         assert_eq!(failure.to_string(), "cannot read a.png: the disk is gone");
-        let kinds = [Kind::Internal, Kind::Usage, Kind::Stage, Kind::Frozen, Kind::Cancelled];
-        assert_eq!(kinds.map(|kind| kind.status() as i32), [1, 2, 3, 4, 130]);
     }
 }

@@ -6,8 +6,6 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::pipeline::model_number;
 use overinterp_artifacts::{Effort, Model, Network};
 use overinterp_nn::exact::{FirstImagesError, first_images};
@@ -15,13 +13,11 @@ use overinterp_spec::{Activity, Cell, Rates, Work};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::{Key, StepKey};
 
-use crate::cli::args::EventFormat;
-use crate::cli::failure::{Failure, chain};
-use crate::cli::forecast::memo::Memo;
-use crate::cli::forecast::rates::{self, Runs};
-use crate::cli::screen::json;
-use crate::cli::screen::text;
-use crate::cli::session::Session;
+use crate::computed::Computed;
+use crate::failure::{Failure, chain};
+use crate::forecast::memo::Memo;
+use crate::forecast::rates::{self, Runs};
+use crate::text;
 
 /// Those of a thousand models have fewer bytes.
 const MEMO: Memo = Memo {
@@ -59,34 +55,35 @@ struct Subject<'a> {
 /// # Errors
 /// When the cache cannot be read or written.
 pub(crate) fn learn(
-    session: &Session,
+    computed: &Computed,
     runs: &Runs,
     measured: &[Rates],
     count: Option<usize>,
-    format: EventFormat,
+    tell: impl Fn(Learnt<'_>),
 ) -> Result<(), Failure> {
     if count == Some(0) {
         return Ok(());
     }
     // What was tried is only tried again with as many images as somebody asks for.
-    let tried = if count.is_some() { BTreeMap::new() } else { load(&session.cache) };
+    let tried = if count.is_some() { BTreeMap::new() } else { load(&computed.cache) };
     let count =
-        count.unwrap_or_else(|| if session.env.device.is_cpu() { rayon::current_num_threads() } else { ON_GPU });
-    for subject in subjects(session) {
+        count.unwrap_or_else(|| if computed.env.device.is_cpu() { rayon::current_num_threads() } else { ON_GPU });
+    for subject in subjects(computed) {
         let number = subject.number;
         if tried.contains_key(&number) || runs.have_selected(number) {
             continue;
         }
-        let Some(model) = session.load(subject.model)? else { continue };
-        match take(session, &subject, &model, measured, count) {
+        let Some(model) = computed.load(subject.model)? else { continue };
+        match take(computed, &subject, &model, measured, count) {
             Ok(Taken { count, effort, seconds }) => {
-                tell(&subject, count, effort, seconds, format);
-                remember(&session.cache, number, effort)?;
+                let ((stage, cell), (images, _)) = (subject.name, subject.images);
+                tell(Learnt::Took { stage, cell, images, first: count, seconds, effort });
+                remember(&computed.cache, number, effort)?;
             }
             Err(NotTaken { why, too_long }) => {
-                errln!("{} cannot foretell its selections: {why}", subject.title());
+                tell(Learnt::Nothing { title: &subject.title(), why: &why });
                 if too_long {
-                    remember(&session.cache, number, Effort::default())?;
+                    remember(&computed.cache, number, Effort::default())?;
                 }
             }
         }
@@ -95,8 +92,8 @@ pub(crate) fn learn(
 }
 
 /// Each model once, with the first images that it selects.
-fn subjects(session: &Session) -> Vec<Subject<'_>> {
-    let planned = &session.planned;
+fn subjects(computed: &Computed) -> Vec<Subject<'_>> {
+    let planned = &computed.planned;
     let wanted: BTreeSet<&StepKey> = planned.plan.steps().map(|(_, step)| step.identity()).collect();
     let mut subjects: Vec<Subject<'_>> = Vec::new();
     for results in &planned.results {
@@ -121,11 +118,31 @@ fn subjects(session: &Session) -> Vec<Subject<'_>> {
 }
 
 impl Subject<'_> {
-    /// `` `full` seed=0 ``.
     fn title(&self) -> String {
-        let (stage, cell) = self.name;
-        format!("`{stage}`{}", text::cell(cell))
+        title(self.name.0, self.name.1)
     }
+}
+
+/// A model as it is called: `` `full` seed=0 ``.
+pub(crate) fn title(stage: &str, cell: &Cell) -> String {
+    format!("`{stage}`{}", text::cell(cell))
+}
+
+/// What was learnt of a model.
+pub(crate) enum Learnt<'a> {
+    /// What its first images took.
+    Took {
+        /// The stage and the cell of the model.
+        stage: &'a str,
+        cell: &'a Cell,
+        images: &'a str,
+        /// How many they were.
+        first: usize,
+        seconds: f64,
+        effort: Effort,
+    },
+    /// Nothing, and why.
+    Nothing { title: &'a str, why: &'a str },
 }
 
 /// What the first images took.
@@ -145,7 +162,7 @@ struct NotTaken {
 
 /// Selects the first images, at most `count`.
 fn take(
-    session: &Session,
+    computed: &Computed,
     subject: &Subject<'_>,
     model: &Model,
     measured: &[Rates],
@@ -153,7 +170,7 @@ fn take(
 ) -> Result<Taken, NotTaken> {
     let (name, DataSplit { source, split, .. }) = subject.images;
     let failed = |error: &dyn Error| NotTaken { why: chain(error), too_long: false };
-    let images = session.env.library.images(source, *split).map_err(|error| failed(&error))?;
+    let images = computed.env.library.images(source, *split).map_err(|error| failed(&error))?;
     let count = count.min(images.len());
     let too_long = |how_long: &str| {
         let (first, longest) = (text::count(count, "image"), text::duration(LONGEST.as_secs_f64()));
@@ -176,7 +193,7 @@ fn take(
         return Err(too_long("at best more than"));
     }
     let start = Instant::now();
-    match first_images(model, &images, count, &session.env.device, || start.elapsed() < LONGEST) {
+    match first_images(model, &images, count, &computed.env.device, || start.elapsed() < LONGEST) {
         Ok(efforts) => {
             let seconds = start.elapsed().as_secs_f64();
             Ok(Taken { count, effort: efforts.into_iter().sum(), seconds })
@@ -184,19 +201,6 @@ fn take(
         Err(FirstImagesError::Stopped) => Err(too_long("more than")),
         Err(error) => Err(failed(&error)),
     }
-}
-
-fn tell(subject: &Subject<'_>, count: usize, effort: Effort, seconds: f64, format: EventFormat) {
-    let ((stage, cell), (images, _)) = (subject.name, subject.images);
-    if format == EventFormat::Json {
-        json::line(
-            &json!({"model": stage, "cell": cell, "images": images, "first": count, "seconds": seconds, "effort": effort}),
-        );
-        return;
-    }
-    let (title, first) = (subject.title(), text::count(count, "image"));
-    outln!("\nThe first {first} of `{images}` by {title}, in {}", text::duration(seconds));
-    outln!("  {effort}");
 }
 
 /// Notes what a model's images took beside what is known of others.

@@ -15,8 +15,8 @@ use overinterp_foreign::bounded;
 use overinterp_spec::{DataSource, Normalise, Split};
 use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
-use crate::cli::failure::chain;
-use crate::cli::screen::text;
+use crate::failure::chain;
+use crate::text;
 
 /// Answers from the data library, and remembers whether something was there but could not be used.
 pub(crate) struct KnownFiles<'a> {

@@ -13,16 +13,16 @@ use overinterp_spec::{Cell, FigureKind, PicturedStage};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::stage::Artifact;
 
-use crate::cli::failure::{Failure, Kind};
-use crate::cli::session::Session;
+use crate::computed::Computed;
+use crate::failure::{Failure, Kind};
 
 /// Draws every figure of an experiment.
 pub(crate) fn figures(
-    session: &Session,
+    computed: &Computed,
     experiment: &Experiment,
     results: &Results,
 ) -> Result<Vec<DrawnFigure>, Failure> {
-    let gatherer = Gatherer { session, results };
+    let gatherer = Gatherer { computed, results };
     let figures = experiment.figures.iter().map(|figure| {
         let (content, notes) = match &figure.kind {
             FigureKind::Images { shows, count } => gatherer.images(shows, *count)?,
@@ -36,7 +36,7 @@ pub(crate) fn figures(
 
 /// Gathers what figures show.
 pub(crate) struct Gatherer<'a> {
-    pub session: &'a Session,
+    pub computed: &'a Computed,
     pub results: &'a Results,
 }
 
@@ -77,12 +77,12 @@ impl Tally {
 impl<'a> Gatherer<'a> {
     /// A result, if it is in the plan and there.
     pub fn load<A: Artifact>(&self, outcome: &Outcome<A>, tally: &mut Tally) -> Result<Option<A>, Failure> {
-        let plan = &self.session.planned.plan;
+        let plan = &self.computed.planned.plan;
         let Some(step) = plan.find(outcome.key.step()).map(|id| plan.step(id)) else { return Ok(None) };
         tally.all += 1;
         let loaded = match step.key() {
             None => None,
-            Some(_) => self.session.load(&outcome.key)?,
+            Some(_) => self.computed.load(&outcome.key)?,
         };
         tally.missing += usize::from(loaded.is_none());
         Ok(loaded)
@@ -155,7 +155,7 @@ impl<'a> Gatherer<'a> {
     }
 
     fn images_of(&self, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
-        Ok(self.session.env.library.images(&data.source, data.split)?)
+        Ok(self.computed.env.library.images(&data.source, data.split)?)
     }
 
     fn block(&self, data: &DataSplit, rows: &[Found<'_>], count: usize) -> Result<Block, Failure> {
@@ -235,4 +235,28 @@ fn kept(
 
 fn class_name(images: &ImageSet, class: u16) -> String {
     images.classes.get(usize::from(class)).cloned().unwrap_or_else(|| format!("class {class}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overinterp_spec::AxisValue;
+
+    #[test]
+    fn what_is_missing_of_a_figure_is_counted() {
+        let note = |all, missing| Tally { all, missing }.note(("analysis", "analyses"));
+        assert_eq!(note(3, 0), None);
+        assert_eq!(note(1, 1).unwrap(), "1 of the 1 analysis behind this figure is not computed.");
+        assert_eq!(note(3, 2).unwrap(), "2 of the 3 analyses behind this figure are not computed.");
+    }
+
+    #[test]
+    fn a_pin_holds_for_what_does_not_vary_over_its_axis() {
+        let cell = |pairs: &[(&str, i64)]| -> Cell {
+            pairs.iter().map(|(axis, value)| ((*axis).to_owned(), AxisValue::Int(*value))).collect()
+        };
+        let of_seed = cell(&[("seed", 0)]);
+        assert!(pinned(&of_seed, &cell(&[])) && pinned(&of_seed, &cell(&[("seed", 0)])));
+        assert!(pinned(&of_seed, &cell(&[("width", 3)])) && !pinned(&of_seed, &cell(&[("seed", 1)])));
+    }
 }

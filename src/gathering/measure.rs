@@ -9,30 +9,30 @@ use overinterp_stages::Env;
 use overinterp_workflow::plan::{Plan, Step};
 use overinterp_workflow::stage::Artifact;
 
-use crate::cli::failure::Failure;
-use crate::cli::session::Session;
+use crate::computed::Computed;
+use crate::failure::Failure;
 
 /// Every evaluation, analysis and study of people of an experiment, once a metric; those that have not run are there without a value.
 ///
 /// # Errors
 /// When the cache cannot be read.
-pub(crate) fn measurements(session: &Session, results: &Results) -> Result<Vec<Measurement>, Failure> {
-    let plan = &session.planned.plan;
+pub(crate) fn measurements(computed: &Computed, results: &Results) -> Result<Vec<Measurement>, Failure> {
+    let plan = &computed.planned.plan;
     let mut measurements = Vec::new();
     for Evaluated { outcome, .. } in &results.evaluations {
         if let Some(step) = step(outcome, plan) {
-            measurements.extend(of_evaluation(outcome, step, cached(outcome, step, session)?.as_ref()));
+            measurements.extend(of_evaluation(outcome, step, cached(outcome, step, computed)?.as_ref()));
         }
     }
     for analysed in &results.analyses {
         if let Some(step) = step(&analysed.outcome, plan) {
-            let analysis = cached(&analysed.outcome, step, session)?;
+            let analysis = cached(&analysed.outcome, step, computed)?;
             measurements.extend(of_analysis(analysed, step, analysis.as_ref()));
         }
     }
     for outcome in &results.answers {
         if let Some(step) = step(outcome, plan) {
-            let answers = cached(outcome, step, session)?;
+            let answers = cached(outcome, step, computed)?;
             measurements.push(Measurement {
                 value: answers.as_ref().and_then(HumanAnswers::accuracy),
                 n: answers.as_ref().map(HumanAnswers::answered),
@@ -94,8 +94,8 @@ fn step<'a, A>(outcome: &Outcome<A>, plan: &'a Plan<Env>) -> Option<&'a Step> {
 }
 
 /// The artifact, unless its data are absent, or it is absent or damaged itself: then it has yet to run.
-fn cached<A: Artifact>(outcome: &Outcome<A>, step: &Step, session: &Session) -> Result<Option<A>, Failure> {
-    if step.key().is_some() { session.load(&outcome.key) } else { Ok(None) }
+fn cached<A: Artifact>(outcome: &Outcome<A>, step: &Step, computed: &Computed) -> Result<Option<A>, Failure> {
+    if step.key().is_some() { computed.load(&outcome.key) } else { Ok(None) }
 }
 
 /// An experiment's axes as the report takes them.

@@ -14,12 +14,12 @@ use overinterp_nn::images::appearance::picture;
 use overinterp_report::drawing::{Drawing, Panel, Shown};
 use overinterp_spec::{Cell, Fraction, Keep, Split};
 
-use crate::cli::cell;
-use crate::cli::exports::writing;
-use crate::cli::failure::{Failure, Kind, Status};
-use crate::cli::screen::text;
-use crate::cli::session::Session;
-use crate::cli::verbs::export::ExportArguments;
+use super::Export;
+use crate::computed::Computed;
+use crate::computed::cell::{self, AxisValue};
+use crate::failure::{Failure, Kind};
+use crate::text;
+use crate::writing;
 
 /// A picture is scaled up to at least so many pixels a side, so that people see something.
 const LEAST_SIDE: usize = 256;
@@ -32,43 +32,41 @@ struct Set<'a> {
 }
 
 /// Writes a study of a `mask` stage's subsets into the folder `into`, and its key beside it.
-pub(crate) fn write(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
-    let sets = sets(session, arguments)?;
+pub(crate) fn write(export: &Export<'_>, into: &Path, seed: u32, cell: &[AxisValue]) -> Result<(), Failure> {
+    let sets = sets(export, cell)?;
     let Some(first) = sets.first() else {
-        return Err(Failure::usage(format!(
-            "`{}` is no `mask` stage: a study shows the subsets of one",
-            arguments.name
-        )));
+        return Err(
+            Failure::usage(format!("`{}` is no `mask` stage", export.name)).hint("a study shows the subsets of one")
+        );
     };
     let data = first.outcome.data.as_ref().ok_or_else(|| Failure::usage("the images of this stage are unknown"))?;
-    let images = crate::cli::verbs::export::images(session, data)?;
+    let images = export.images_of(data)?;
     let available = sets.iter().map(|set| set.subsets.len()).min().unwrap_or(0).min(images.len());
-    let count = arguments.images.unwrap_or(50);
+    let count = export.images.unwrap_or(50);
     if count > available {
         return Err(Failure::usage(format!("cannot show {count} images: there are {available} with subsets")));
     }
-    let shown = pictures(available as u32, count, sets.len(), arguments.seed.unwrap_or(0));
+    let shown = pictures(available as u32, count, sets.len(), seed);
     let key_file = key_beside(into)?;
     if key_file.exists() || fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some()) {
         let (into, key_file) = (into.display(), key_file.display());
-        return Err(Failure::usage(format!(
-            "{into} or {key_file} is there already: a study may have answers, so name another folder, or remove both"
-        )));
+        let failure = Failure::usage(format!("{into} or {key_file} is there already"));
+        return Err(failure.hint("a study may have answers, so name another folder, or remove both"));
     }
     let (files, key) = (files(&images, &sets, &shown)?, key(&images, &sets, &shown)?);
     for (file, bytes) in &files {
         writing::write(&into.join(file), bytes)?;
     }
     writing::write(&key_file, write_key(&key).as_bytes())?;
-    outln!("{}", into.join(SHEET).display());
-    outln!("{}", key_file.display());
-    errln!(
+    export.wrote(&into.join(SHEET));
+    export.wrote(&key_file);
+    export.note(&format!(
         "{} of {} of {}: hand out the folder, keep the key, and name both in a stage of kind `human`",
         text::count(shown.len(), "picture"),
         text::count(count, "image"),
         first.outcome.images
-    );
-    Ok(session.ended(Status::Success))
+    ));
+    Ok(())
 }
 
 /// The sheet's name in its folder.
@@ -81,36 +79,32 @@ fn key_beside(folder: &Path) -> Result<PathBuf, Failure> {
     name.push(".key.csv");
     if name.len() > LONGEST_OF_A_FILE {
         let problem = format!("the key beside {} would have a name of {} bytes", folder.display(), name.len());
-        return Err(Failure::usage(format!("{problem}, more than file systems allow: choose a shorter folder")));
+        return Err(Failure::usage(format!("{problem}, more than file systems allow")).hint("choose a shorter folder"));
     }
     Ok(folder.with_file_name(name))
 }
 
 /// The test images' subsets of every size, the smallest first.
-fn sets<'a>(session: &'a Session, arguments: &ExportArguments) -> Result<Vec<Set<'a>>, Failure> {
-    let of_stage = session.planned.results[0].subsets.iter();
-    let of_stage =
-        of_stage.filter(|outcome| outcome.stage == arguments.name && cell::matches(&arguments.cell, &outcome.cell));
+fn sets<'a>(export: &'a Export<'a>, wanted: &[AxisValue]) -> Result<Vec<Set<'a>>, Failure> {
+    let of_stage = export.computed.planned.results[0].subsets.iter();
+    let of_stage = of_stage.filter(|outcome| outcome.stage == export.name && cell::matches(wanted, &outcome.cell));
     let outcomes: Vec<&Outcome<Subsets>> = of_stage.collect();
     let half = |outcome: &&&Outcome<Subsets>| outcome.data.as_ref().is_some_and(|data| data.split == Split::Test);
     let tested: Vec<&Outcome<Subsets>> = outcomes.iter().filter(half).copied().collect();
     let outcomes = if tested.is_empty() { outcomes } else { tested };
-    if outcomes.is_empty() && !arguments.cell.is_empty() {
-        return Err(cell::none(&session.experiments[0], &arguments.name, &arguments.cell));
+    if outcomes.is_empty() && !wanted.is_empty() {
+        return Err(cell::none(&export.computed.experiments[0], export.name, wanted));
     }
     let mut sets: Vec<Set<'a>> = Vec::new();
     for outcome in outcomes {
-        let keep = keep(session, outcome)?;
+        let keep = keep(export.computed, outcome)?;
         if let Some(twin) = sets.iter().find(|set| set.keep == keep) {
             let (one, other) = (shown(&twin.outcome.cell), shown(&outcome.cell));
             let problem = format!("several subsets keep {} of the pixels ({one}; {other})", keep.get());
-            return Err(Failure::usage(format!("{problem}: choose with --cell AXIS=VALUE,...")));
+            return Err(Failure::usage(problem).hint("choose with --cell AXIS=VALUE,..."));
         }
-        let subsets = session.load(&outcome.key)?.ok_or_else(|| {
-            let (name, file) = (&arguments.name, arguments.file.display());
-            let message =
-                format!("the subsets are not in the cache: `overinterp run {file} --stage {name}` computes them");
-            session.worsened(Failure::usage(message))
+        let subsets = export.computed.load(&outcome.key)?.ok_or_else(|| {
+            export.computed.worsened(Failure::not_computed("the subsets are not", export.file, export.name))
         })?;
         sets.push(Set { keep, outcome, subsets });
     }
@@ -124,8 +118,8 @@ fn shown(cell: &Cell) -> String {
 }
 
 /// The share of the pixels that a set of subsets keeps.
-fn keep(session: &Session, outcome: &Outcome<Subsets>) -> Result<Fraction, Failure> {
-    let stages = session.experiments[0].stages.iter().filter(|stage| stage.name == outcome.stage);
+fn keep(computed: &Computed, outcome: &Outcome<Subsets>) -> Result<Fraction, Failure> {
+    let stages = computed.experiments[0].stages.iter().filter(|stage| stage.name == outcome.stage);
     let mut instances = stages.flat_map(|stage| &stage.instances).filter(|instance| instance.cell == outcome.cell);
     let keep = instances.find_map(|instance| match instance.settings {
         Settings::Mask(Mask { keep: Keep::Share(share) | Keep::Rounds(share), .. }) => Some(share),
@@ -181,4 +175,19 @@ fn key(images: &ImageSet, sets: &[Set<'_>], shown: &[Picture]) -> Result<Vec<Key
         })
     };
     shown.iter().enumerate().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_lies_beside_the_folder_that_is_handed_out() {
+        let key = |folder: &str| key_beside(Path::new(folder)).map_err(|failure| failure.to_string());
+        assert_eq!(key("out/study").unwrap(), Path::new("out/study.key.csv"));
+        assert!(key("..").unwrap_err().contains("the name of a new folder"));
+        let longest = "s".repeat(LONGEST_OF_A_FILE - ".key.csv".len());
+        assert!(key(&longest).is_ok());
+        assert!(key(&format!("{longest}s")).unwrap_err().ends_with(": choose a shorter folder"));
+    }
 }

@@ -12,12 +12,12 @@ use overinterp_workflow::schedule::{Basis, Estimate, Schedule};
 use overinterp_workflow::store::Lookup;
 use overinterp_workflow::view::View;
 
-use crate::cli::failure::Failure;
-use crate::cli::forecast::first_images;
-use crate::cli::forecast::memo::Memo;
-use crate::cli::forecast::remaining::Expected;
-use crate::cli::screen::text;
-use crate::cli::session::Session;
+use crate::computed::Computed;
+use crate::failure::Failure;
+use crate::forecast::first_images;
+use crate::forecast::memo::Memo;
+use crate::forecast::remaining::Expected;
+use crate::text;
 
 /// Those of a thousand machines have fewer bytes.
 const MEMO: Memo = Memo {
@@ -115,23 +115,23 @@ pub(crate) struct Shares(BTreeMap<u64, Effort>);
 
 impl Shares {
     /// What `bench` has learnt of first images. Where runs tell how long the same model took, they need not be asked.
-    pub fn learnt(session: &Session) -> Self {
-        Self(first_images::load(&session.cache))
+    pub fn learnt(computed: &Computed) -> Self {
+        Self(first_images::load(&computed.cache))
     }
 
     /// The same, and before that what selections in the cache have evaluated.
-    pub fn all(session: &Session) -> Self {
-        let planned = &session.planned;
+    pub fn all(computed: &Computed) -> Self {
+        let planned = &computed.planned;
         let mut selected: BTreeMap<u64, Effort> = BTreeMap::new();
         for (_, step) in planned.plan.steps() {
             let mut work = planned.work.get(step.identity()).into_iter().flatten();
             let Some(Work { model, .. }) = work.find(|work| depends_on_weights(work)) else { continue };
-            if let Some(noted) = step.key().and_then(|key| noted_effort(&session.store.dir(key))) {
+            if let Some(noted) = step.key().and_then(|key| noted_effort(&computed.store().dir(key))) {
                 let total = selected.entry(*model).or_default();
                 *total = *total + noted;
             }
         }
-        let mut all = Self::learnt(session);
+        let mut all = Self::learnt(computed);
         all.0.append(&mut selected);
         all
     }
@@ -164,10 +164,10 @@ pub(crate) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)>
 /// Work is timed by runs of the same work in this plan, or else by measured rates. A training names its network
 /// itself, so that one which differs otherwise tells something, too. A selection is timed by what the same model's first
 /// images took, or else other models' of the same architecture; rates alone only say what it takes at most.
-pub(crate) fn estimated(schedule: Schedule, view: &View, session: &Session) -> Schedule {
-    let planned = &session.planned;
-    let rates = present(load(&session.cache), &processor(&session.env.device));
-    let (runs, shares) = (Runs::of(view, session), Shares::learnt(session));
+pub(crate) fn estimated(schedule: Schedule, view: &View, computed: &Computed) -> Schedule {
+    let planned = &computed.planned;
+    let rates = present(load(&computed.cache), &processor(&computed.env.device));
+    let (runs, shares) = (Runs::of(view, computed), Shares::learnt(computed));
     schedule.estimated_by(&planned.plan, |step, earlier| {
         let Some(work) = planned.work.get(step.identity()) else { return earlier };
         let learns = work.iter().any(|work| work.activity == Activity::Learn);
@@ -182,12 +182,12 @@ pub(crate) fn rated(work: &[Work], rates: &[Rates]) -> Option<Estimate> {
 }
 
 /// What of the steps to run is known before they do, by their places in the plan.
-pub(crate) fn expected(schedule: &Schedule, view: &View, session: &Session) -> BTreeMap<usize, Expected> {
+pub(crate) fn expected(schedule: &Schedule, view: &View, computed: &Computed) -> BTreeMap<usize, Expected> {
     if schedule.to_run() == 0 {
         return BTreeMap::new();
     }
-    let planned = &session.planned;
-    let schedule = estimated(schedule.clone(), view, session);
+    let planned = &computed.planned;
+    let schedule = estimated(schedule.clone(), view, computed);
     let to_run = planned.plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
     let expected = to_run.map(|(id, step)| {
         let estimate = schedule.step(id).estimate;
@@ -220,8 +220,8 @@ struct Run {
 
 impl Runs {
     /// Those in a cache.
-    pub fn of(view: &View, session: &Session) -> Self {
-        let planned = &session.planned;
+    pub fn of(view: &View, computed: &Computed) -> Self {
+        let planned = &computed.planned;
         let past = view.history().iter().map(|record| (&record.key, record.seconds));
         // There is no history of a kind of which nothing is to run.
         let cached = planned.plan.steps().filter_map(|(_, step)| match view.entry(step.identity()) {

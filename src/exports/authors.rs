@@ -18,14 +18,14 @@ use overinterp_stages::DataSplit;
 use overinterp_workflow::key::StepKey;
 use overinterp_workflow::stage::Artifact;
 
-use crate::cli::exports::leftovers::{nothing_else, nothing_of, with_folders};
-use crate::cli::exports::writing::{WriteError, create, write};
-use crate::cli::failure::{Failure, Kind, Status};
-use crate::cli::files::selection_names;
-use crate::cli::screen::text;
-use crate::cli::session::Session;
-use crate::cli::verbs::export::ExportArguments;
-use crate::cli::verbs::export::file_name;
+use super::Export;
+use super::leftovers::{nothing_else, nothing_of, with_folders};
+use super::names::file_name;
+use crate::computed::Computed;
+use crate::computed::files::selection_names;
+use crate::failure::{Failure, Kind};
+use crate::text;
+use crate::writing::{self, WriteError, create};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -69,25 +69,26 @@ struct Written {
     insufficient: usize,
 }
 
-pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -> Result<Status, Failure> {
-    let results = &session.planned.results[0];
-    let name = &arguments.name;
+pub(crate) fn write(export: &Export<'_>, into: &Path, packed: bool) -> Result<(), Failure> {
+    let computed = export.computed;
+    let results = &computed.planned.results[0];
+    let name = export.name;
     let mut written = Written::default();
     let mut known = false;
-    let splits = splits(session, name, &mut written)?;
-    let surveyed = splits.iter().map(|split| survey(session, split, arguments.packed)).collect::<Result<Vec<_>, _>>();
+    let splits = splits(computed, name, &mut written)?;
+    let surveyed = splits.iter().map(|split| survey(computed, split, packed)).collect::<Result<Vec<_>, _>>();
     let surveyed = surveyed.map_err(failed)?;
-    check_selections(&splits, &surveyed, into, arguments.packed)?;
-    check_models(session, name, into)?;
-    check_predictions(session, name, into)?;
+    check_selections(&splits, &surveyed, into, packed)?;
+    check_models(computed, name, into)?;
+    check_predictions(computed, name, into)?;
     for (split, surveyed) in splits.iter().zip(&surveyed) {
         known = true;
-        write_split(session, arguments, into, split, surveyed, &mut written).map_err(failed)?;
+        write_split(computed, packed, into, split, surveyed, &mut written).map_err(failed)?;
     }
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
         known = true;
-        match session.load(&outcome.key)? {
+        match computed.load(&outcome.key)? {
             Some(model) => {
                 write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written).map_err(failed)?;
             }
@@ -97,51 +98,48 @@ pub(crate) fn run(session: &Session, arguments: &ExportArguments, into: &Path) -
     let evaluations = results.evaluations.iter().map(|evaluated| &evaluated.outcome);
     for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
         known = true;
-        match session.load(&outcome.key)? {
+        match computed.load(&outcome.key)? {
             Some(evaluation) => {
                 let said = evaluation.predictions.predicted.iter().zip(&evaluation.predictions.confidence);
                 let said =
                     said.enumerate().map(|(image, (&class, &confidence))| Prediction { image, class, confidence });
                 let path = predictions_file(into, outcome);
-                write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())?;
+                writing::write(&path, write_predictions(&said.collect::<Vec<_>>()).as_bytes())?;
                 written.paths.push(path);
             }
             None => written.absent += 1,
         }
     }
     if !known {
-        return Err(Failure::usage(format!(
-            "`{name}` has no form in the authors' layout: it is for models, rankings, sufficient subsets and evaluations; \
-             leave `--layout` out"
-        )));
+        let failure = Failure::usage(format!("`{name}` has no form in the authors' layout"));
+        let hint = "it is for models, rankings, sufficient subsets and evaluations; leave `--layout` out";
+        return Err(failure.hint(hint));
     }
     if written.paths.is_empty() {
-        let file = arguments.file.display();
-        let message =
-            format!("no step of `{name}` is in the cache: `overinterp run {file} --stage {name}` computes them");
-        return Err(session.worsened(Failure::usage(message)));
+        let failure = Failure::not_computed(&format!("no step of `{name}` is"), export.file, name);
+        return Err(computed.worsened(failure));
     }
-    tell(&written, arguments);
-    Ok(session.ended(Status::Success))
+    tell(&written, export);
+    Ok(())
 }
 
-fn tell(written: &Written, arguments: &ExportArguments) {
+fn tell(written: &Written, export: &Export<'_>) {
     for path in &written.paths {
-        outln!("{}", path.display());
+        export.wrote(path);
     }
     if written.insufficient > 0 {
         let images = text::count(written.insufficient, "image");
         let there = if written.insufficient == 1 { "it" } else { "them" };
-        errln!("{images} without a file: nothing in {there} reaches the threshold");
+        export.note(&format!("{images} without a file: nothing in {there} reaches the threshold"));
     }
     if written.absent > 0 {
-        errln!("{} of `{}` not in the cache yet", text::count(written.absent, "step"), arguments.name);
+        export.note(&format!("{} of `{}` not in the cache yet", text::count(written.absent, "step"), export.name));
     }
 }
 
 /// What a stage ranked, or found sufficient.
-fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result<Vec<RankedSplit<'a>>, Failure> {
-    let results = &session.planned.results[0];
+fn splits<'a>(computed: &'a Computed, name: &str, written: &mut Written) -> Result<Vec<RankedSplit<'a>>, Failure> {
+    let results = &computed.planned.results[0];
     let mut splits: Vec<RankedSplit<'a>> = Vec::new();
     for outcome in results.rankings.iter().filter(|outcome| outcome.stage == name) {
         let Some(data) = &outcome.data else { continue };
@@ -151,10 +149,10 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
             None => splits.push(RankedSplit { cell: &outcome.cell, data, shards: vec![shard], sis: None }),
         }
     }
-    let plan = &session.planned.plan;
+    let plan = &computed.planned.plan;
     for outcome in results.sufficient.iter().filter(|outcome| outcome.stage == name) {
         let (Some(data), Some(step)) = (&outcome.data, plan.find(outcome.key.step())) else { continue };
-        let Some(sis) = session.load(&outcome.key)? else {
+        let Some(sis) = computed.load(&outcome.key)? else {
             written.absent += 1;
             continue;
         };
@@ -166,10 +164,10 @@ fn splits<'a>(session: &'a Session, name: &str, written: &mut Written) -> Result
 
 /// Refuses selections that have no such form, before anything is written, and says of which images there are some. All
 /// shards of a split are of one method.
-fn survey(session: &Session, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, AnyError> {
+fn survey(computed: &Computed, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, AnyError> {
     let (mut images, mut whole, mut method) = (Vec::new(), true, None);
     for shard in &split.shards {
-        let Some(ranking) = load_shard(session, shard)? else {
+        let Some(ranking) = load_shard(computed, shard)? else {
             whole = false;
             continue;
         };
@@ -186,7 +184,7 @@ fn survey(session: &Session, split: &RankedSplit<'_>, packed: bool) -> Result<Su
             return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
         }
         Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
-            selection_names(&session.env.library, &split.data.source, split.data.split)?
+            selection_names(&computed.env.library, &split.data.source, split.data.split)?
         }
         // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
         Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => SelectionNames::Numbers,
@@ -220,12 +218,12 @@ fn check_selections(
 }
 
 /// Refuses models of an earlier export.
-fn check_models(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
-    let outcomes = session.planned.results[0].models.iter().filter(|outcome| outcome.stage == *name);
+fn check_models(computed: &Computed, name: &str, into: &Path) -> Result<(), Failure> {
+    let outcomes = computed.planned.results[0].models.iter().filter(|outcome| outcome.stage == *name);
     let (mut own, mut any) = (BTreeSet::new(), false);
     for outcome in outcomes {
         any = true;
-        if let Some(model) = session.load(&outcome.key)? {
+        if let Some(model) = computed.load(&outcome.key)? {
             own.extend(model_folders(&folder(into, &outcome.cell), &model));
         }
     }
@@ -235,11 +233,11 @@ fn check_models(session: &Session, name: &str, into: &Path) -> Result<(), Failur
 }
 
 /// Refuses predictions of an earlier export on the same images.
-fn check_predictions(session: &Session, name: &str, into: &Path) -> Result<(), Failure> {
-    let evaluations = session.planned.results[0].evaluations.iter().map(|evaluated| &evaluated.outcome);
+fn check_predictions(computed: &Computed, name: &str, into: &Path) -> Result<(), Failure> {
+    let evaluations = computed.planned.results[0].evaluations.iter().map(|evaluated| &evaluated.outcome);
     let (mut own, mut places) = (BTreeSet::new(), BTreeSet::new());
     for outcome in evaluations.filter(|outcome| outcome.stage == *name) {
-        if session.verified(outcome.key.step())?.is_some() {
+        if computed.verified(outcome.key.step())?.is_some() {
             own.insert(predictions_file(into, outcome));
         }
         let cells = with_folders(&into.join(&outcome.model)).into_iter();
@@ -257,24 +255,24 @@ fn predictions_of(cell: &Path, images: &str) -> PathBuf {
 }
 
 fn write_split(
-    session: &Session,
-    arguments: &ExportArguments,
+    computed: &Computed,
+    packed: bool,
     into: &Path,
     split: &RankedSplit<'_>,
     surveyed: &Surveyed,
     written: &mut Written,
 ) -> Result<(), AnyError> {
     let (Surveyed { names, images, whole }, name) = (surveyed, split.name());
-    let place = split.place(into, arguments.packed);
+    let place = split.place(into, packed);
     let shape = match split.data.source.kind.image_shape() {
         Some(shape) => shape,
-        None => session.env.library.content(&split.data.source, split.data.split)?.shape,
+        None => computed.env.library.content(&split.data.source, split.data.split)?.shape,
     };
     let size = [shape.height, shape.width];
     let mut predictions = Vec::new();
     written.insufficient += images.iter().filter(|(_, size)| size.is_none()).count();
     for shard in &split.shards {
-        let Some(ranking) = load_shard(session, shard)? else {
+        let Some(ranking) = load_shard(computed, shard)? else {
             written.absent += 1;
             continue;
         };
@@ -284,7 +282,7 @@ fn write_split(
                 predictions.push(Prediction { image, class: curve.class, confidence: curve.full });
             }
         }
-        if !arguments.packed {
+        if !packed {
             create(&place)?;
             (0..ranking.len()).into_par_iter().try_for_each(|index| {
                 let file = names.file(&name, ranking.first() + index);
@@ -295,11 +293,11 @@ fn write_split(
     if predictions.is_empty() {
         return Ok(());
     }
-    if arguments.packed && *whole {
+    if packed && *whole {
         place.parent().map_or(Ok(()), create)?;
         write_packed::<AnyError>(&place, size, images, |visit| {
             for shard in &split.shards {
-                let ranking = load_shard(session, shard)?.ok_or("a shard has left the cache")?;
+                let ranking = load_shard(computed, shard)?.ok_or("a shard has left the cache")?;
                 for index in 0..ranking.len() {
                     visit(ranking.order(index), ranking.curve(index).map_or(&[][..], |curve| curve.values))?;
                 }
@@ -311,17 +309,17 @@ fn write_split(
             Err(error) => error,
         })?;
     }
-    if *whole || !arguments.packed {
+    if *whole || !packed {
         written.paths.push(place);
     }
     let path = folder(into, split.cell).join("preds").join(format!("{name}.csv"));
-    write(&path, write_predictions(&predictions).as_bytes())?;
+    writing::write(&path, write_predictions(&predictions).as_bytes())?;
     written.paths.push(path);
     Ok(())
 }
 
-fn load_shard(session: &Session, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
-    match session.verified(shard) {
+fn load_shard(computed: &Computed, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
+    match computed.verified(shard) {
         Ok(Some((dir, _))) => Ok(Some(Ranking::load(&dir)?)),
         Ok(None) => Ok(None),
         Err(failure) => Err(failure.to_string().into()),
@@ -374,7 +372,7 @@ fn write_selection(
 fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
     for (folder, network) in model_folders(folder, model).iter().zip(&model.networks) {
         let path = checkpoint_file(folder);
-        write(&path, &exported(model, network, &key.to_string())?)?;
+        writing::write(&path, &exported(model, network, &key.to_string())?)?;
         written.paths.push(path);
     }
     Ok(())
@@ -403,4 +401,29 @@ fn folder(to: &Path, cell: &Cell) -> PathBuf {
 
 fn failed(error: Box<dyn Error + Send + Sync>) -> Failure {
     Failure::because(Kind::Usage, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overinterp_spec::AxisValue;
+
+    #[test]
+    fn a_cell_has_a_folder_of_its_own_unless_there_is_but_one() {
+        let to = Path::new("out");
+        assert_eq!(folder(to, &Cell::new()), to);
+        let cell = Cell::from([("seed".to_owned(), AxisValue::Int(0))]);
+        assert_eq!(folder(to, &cell), Path::new("out/seed=0"));
+        assert_eq!(predictions_of(&folder(to, &cell), "cifar.test"), Path::new("out/seed=0/preds/cifar_test.csv"));
+    }
+
+    #[test]
+    fn what_suffices_is_found_by_the_number_of_the_image_in_its_split() {
+        let image =
+            |subset: Option<Vec<u32>>| overinterp_artifacts::ImageSis { class: 0, full: 1.0, alone: None, subset };
+        let images = vec![image(Some(vec![3, 1])), image(None)];
+        let set = SisSet { first: 10, threshold: 0.9, pixels: 4, images };
+        let sizes: Vec<_> = (9..13).map(|image| subset(&set, image).map(<[u32]>::len)).collect();
+        assert_eq!(sizes, [None, Some(2), None, None]);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use overinterp_foreign::bounded::{self, Needs, Shortage};
 
-use crate::cli::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind};
 
 /// A file or folder that could not be written.
 #[derive(Debug, thiserror::Error)]

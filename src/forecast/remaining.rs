@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::screen::text;
+use crate::text;
 
 /// A running step is judged by its own pace once it has gone on for so many seconds.
 const ENOUGH: f64 = 0.5;

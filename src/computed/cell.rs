@@ -6,8 +6,8 @@ use std::str::FromStr;
 use overinterp_config::Experiment;
 use overinterp_spec::Cell;
 
-use crate::cli::failure::Failure;
-use crate::cli::screen::text;
+use crate::failure::Failure;
+use crate::text;
 
 /// An axis with the value that it must have, as it is typed.
 #[derive(Clone, Debug)]

@@ -1,0 +1,90 @@
+//! The one way in which results are loaded from a cache, and the one policy for damage: what is absent or damaged is left out,
+//! damage is named once, and whoever asks knows whether some was met.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use overinterp_workflow::key::StepKey;
+use overinterp_workflow::stage::ArtifactError;
+use overinterp_workflow::store::{Record, Store, StoreError};
+
+use super::damage::{REPAIR, told};
+use crate::failure::{Failure, chain};
+
+/// A cache that results are loaded from.
+pub(crate) struct Loader {
+    pub store: Store,
+    /// Entries that were found damaged.
+    met: Mutex<BTreeSet<StepKey>>,
+    /// Hears of damage, once of each entry.
+    warn: fn(&str),
+}
+
+impl Loader {
+    /// Nothing has been met.
+    pub fn new(store: Store, warn: fn(&str)) -> Self {
+        Self { store, met: Mutex::default(), warn }
+    }
+
+    /// What `read` finds in the directory of a step, every byte of which is verified; `None` where the entry is absent or damaged.
+    /// `label` is what people call the step, if that is known.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn read<T>(
+        &self,
+        key: &StepKey,
+        label: impl Fn() -> Option<String>,
+        read: impl FnOnce(&Path) -> Result<T, ArtifactError>,
+    ) -> Result<Option<T>, Failure> {
+        let Some((dir, _)) = self.verified(key, &label)? else { return Ok(None) };
+        match read(&dir) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => {
+                // A run takes it for sound: its bytes are as they were written.
+                let fate = format!("remove {}, and `overinterp run` computes it again", dir.display());
+                self.damaged(key, label, &chain(&error), &fate);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The directory and the record of a step; `None` when it is absent or damaged.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn verified(
+        &self,
+        key: &StepKey,
+        label: impl Fn() -> Option<String>,
+    ) -> Result<Option<(PathBuf, Arc<Record>)>, Failure> {
+        match self.store.verified(key) {
+            Ok(found) => Ok(Some(found)),
+            Err(StoreError::Absent { .. }) => Ok(None),
+            Err(StoreError::Damaged { damage, .. }) => {
+                self.damaged(key, label, &damage, REPAIR);
+                Ok(None)
+            }
+            Err(error) => Err(Failure::from(error)),
+        }
+    }
+
+    /// Names a damaged entry, if it has not been named.
+    pub fn damaged(&self, key: &StepKey, label: impl Fn() -> Option<String>, damage: &str, fate: &str) {
+        if self.met().insert(key.clone()) {
+            let label = label().map_or_else(String::new, |label| format!("{label} "));
+            self.warn(&told(&format!("{label}({key})"), damage, fate));
+        }
+    }
+
+    /// Tells of damage.
+    pub fn warn(&self, text: &str) {
+        (self.warn)(text);
+    }
+
+    /// The damaged entries that were met.
+    pub fn met(&self) -> MutexGuard<'_, BTreeSet<StepKey>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

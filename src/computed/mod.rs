@@ -1,0 +1,62 @@
+//! What a cache has of planned experiments: the one way in which verbs load results, and the one policy for damage.
+
+pub(crate) mod cell;
+pub(crate) mod damage;
+pub(crate) mod files;
+pub(crate) mod loader;
+pub(crate) mod names;
+
+use std::path::{Path, PathBuf};
+
+use overinterp_config::experiment::Experiment;
+use overinterp_stages::Env;
+use overinterp_workflow::store::Store;
+
+use crate::failure::Failure;
+use crate::pipeline::{Planned, plan};
+use files::{Contents, KnownFiles, Origins};
+use loader::Loader;
+use names::check_stages;
+
+/// Experiments, planned, and the cache that has some of their results.
+pub(crate) struct Computed {
+    pub experiments: Vec<Experiment>,
+    pub planned: Planned,
+    pub loader: Loader,
+    /// The directory of its store.
+    pub cache: PathBuf,
+    pub env: Env,
+    /// Data that are there but cannot be used.
+    pub damaged: Vec<String>,
+    pub origins: Origins,
+    pub contents: Contents,
+}
+
+impl Computed {
+    /// Plans `experiments`, or only `stages` of them and what these need, if any are named.
+    ///
+    /// # Errors
+    /// When the cache cannot be opened, or there is no such stage.
+    pub fn plan(
+        experiments: Vec<Experiment>,
+        cache: &Path,
+        env: Env,
+        stages: &[String],
+        warn: fn(&str),
+    ) -> Result<Self, Failure> {
+        let loader = Loader::new(Store::open(cache)?, warn);
+        let known = KnownFiles::new(&env.library);
+        let mut planned = plan(&experiments, &known);
+        let (damaged, origins, contents) = known.into_findings();
+        check_stages(&experiments, stages)?;
+        if !stages.is_empty() {
+            planned.plan = planned.plan.restricted(|label| stages.contains(&label.stage));
+        }
+        Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged, origins, contents })
+    }
+
+    /// Where results are kept.
+    pub const fn store(&self) -> &Store {
+        &self.loader.store
+    }
+}
