@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 
 use overinterp_artifacts::{ImageSet, Model, Network};
-use overinterp_checkpoint::{Architecture, ModelFile};
 use overinterp_data::Library;
+use overinterp_exchange::{Architecture, ModelFile};
 use overinterp_nn::arch;
 use overinterp_nn::cpu::scorer::NetworkScorer;
-use overinterp_nn::gpu::scorer::DeviceScorer;
+use overinterp_nn::gpu::scorer::GpuScorer;
 use overinterp_nn::inference::{Finder, Inference, Wanted};
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::unanswered::Unanswered;
@@ -100,7 +100,7 @@ impl Finder for Way {
         }
     }
 
-    fn of_images(&self, _: &mut DeviceScorer<'_>) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
+    fn of_images(&self, _: &mut GpuScorer<'_>) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
         unreachable!("the CPU takes one image a thread")
     }
 }

@@ -47,7 +47,7 @@ pub trait Files {
     ///
     /// # Errors
     /// When it cannot be used: where it was looked for, and how to get it.
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent>;
+    fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent>;
 
     /// The BLAKE3 of a file, in hexadecimal.
     ///
@@ -67,7 +67,7 @@ pub trait Files {
 
 /// What a split is known by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SplitFacts {
+pub struct SplitContent {
     /// The hash of its decoded content.
     pub content: String,
     /// The number of images.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use overinterp_checkpoint::{CheckpointError, Fault, PackedFile, SelectionFile};
+use overinterp_exchange::{ExchangeError, Fault, PackedFile, SelectionFile};
 use overinterp_foreign::numpy::ArrayHeader;
 use zip::ZipArchive;
 
@@ -48,12 +48,12 @@ fn fault_with(name: &str, array: Option<&[u8]>) -> Fault {
     }
     archive.finish().unwrap();
     match SelectionFile::read(&path).expect_err("the file is refused") {
-        CheckpointError::Malformed { path: named, place, source } => {
+        ExchangeError::Malformed { path: named, place, source } => {
             assert_eq!(named, path);
             assert!(place.contains(name) || place == "its arrays", "{place}");
             source
         }
-        CheckpointError::Unreadable { source, .. } => panic!("{source}"),
+        ExchangeError::Unreadable { source, .. } => panic!("{source}"),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) enum Verb {
     Show(ShowArguments),
     /// Copies a stage's results into a folder, with pictures of its subsets.
     Export(ExportArguments),
-    /// Holds selections made elsewhere against this program's own engine, at every step of their way.
+    /// Holds selections made elsewhere against this program's own scores, at every step of their way.
     CompareSelection(CompareSelectionArguments),
     /// Measures what this machine does in a second with a network, and foretells how long an experiment's stages take.
     Bench(BenchArguments),

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::pipeline::{Absent, Files, SplitFacts};
+use crate::pipeline::{Absent, Files, SplitContent};
 use overinterp_artifacts::recorded_in;
-use overinterp_checkpoint::SelectionNames;
 use overinterp_data::{Content, Library, Provenance, normalise_of};
+use overinterp_exchange::SelectionNames;
 use overinterp_foreign::bounded;
 use overinterp_spec::{DataSource, Normalise, Split};
 use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
@@ -80,7 +80,7 @@ impl<'a> KnownFiles<'a> {
 }
 
 impl Files for KnownFiles<'_> {
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent> {
+    fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
         match self.library.content(source, split) {
             Ok(content) => {
                 self.contents.borrow_mut().insert((full_name(source), split), content);
@@ -97,7 +97,7 @@ impl Files for KnownFiles<'_> {
                 }
                 let normalise = normalise_of(source.kind);
                 let Content { hash, images, shape, .. } = content;
-                Ok(SplitFacts { content: hash.to_string(), images, shape, normalise })
+                Ok(SplitContent { content: hash.to_string(), images, shape, normalise })
             }
             Err(error) => {
                 let message = chain(&error);

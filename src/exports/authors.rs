@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::pipeline::Outcome;
 use overinterp_artifacts::{Evaluation, Model, Ranking, SisSet, exported};
-use overinterp_checkpoint::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
+use overinterp_exchange::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use overinterp_spec::{Cell, Selection};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::StepKey;

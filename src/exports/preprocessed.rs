@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use overinterp_artifacts::{ImageSet, UnreadableImage};
-use overinterp_checkpoint::ArrayArchive;
 use overinterp_config::experiment::Experiment;
+use overinterp_exchange::ArrayArchive;
 use overinterp_spec::Split;
 
 use super::Export;

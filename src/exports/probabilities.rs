@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::pipeline::Evaluated;
 use overinterp_artifacts::{Evaluation, Subsets};
-use overinterp_checkpoint::Probabilities;
+use overinterp_exchange::Probabilities;
 use overinterp_nn::images::batches::Samples;
 use overinterp_nn::observer::Unobserved;
 use overinterp_nn::predict::all_probabilities;

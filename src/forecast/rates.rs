@@ -158,7 +158,7 @@ pub(crate) fn of_last_gpu(mut rates: Vec<Rates>) -> Option<(String, Vec<Rates>)>
     Some((isa, rates))
 }
 
-/// The schedule with estimates that know what networks have to compute. The history that the engine goes by does not:
+/// The schedule with estimates that know what networks have to compute. The history that the executor goes by does not:
 /// a selection by another network is alike to it.
 ///
 /// Work is timed by runs of the same work in this plan, or else by measured rates. A training names its network

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::gathering::figures::{Gatherer, Tally, pinned};
 
 /// An analysis that a figure shows.
-struct Found<'a> {
+struct ShownAnalysis<'a> {
     source: usize,
     label: Option<String>,
     shown: &'a ShownStage,
@@ -60,7 +60,7 @@ impl Gatherer<'_> {
         Ok((shown.into_iter().map(|(from, drawn)| sample(from, drawn)).collect(), notes))
     }
 
-    fn analyses<'b>(&self, drawings: &'b Drawings) -> Result<(Vec<Found<'b>>, Vec<String>), Failure> {
+    fn analyses<'b>(&self, drawings: &'b Drawings) -> Result<(Vec<ShownAnalysis<'b>>, Vec<String>), Failure> {
         let mut tally = Tally::default();
         let mut found = Vec::new();
         for (source, shown) in drawings.shows.iter().enumerate() {
@@ -73,14 +73,14 @@ impl Gatherer<'_> {
                 cell.retain(|axis, _| !shown.pins.contains_key(axis));
                 let several = drawings.shows.len() > 1;
                 let label = shown.label.clone().or_else(|| several.then(|| shown.stage.clone()));
-                found.push(Found { source, label, shown, cell, analysis });
+                found.push(ShownAnalysis { source, label, shown, cell, analysis });
             }
         }
         Ok((found, tally.note(("analysis", "analyses")).into_iter().collect()))
     }
 }
 
-impl Found<'_> {
+impl ShownAnalysis<'_> {
     /// Whether the figure shows the curve or map of that drawing and name; notes in `others` what it leaves out.
     fn shows(&self, drawings: &Drawings, drawing: &str, name: &str, others: &mut Vec<String>) -> bool {
         let in_drawing = drawings.drawing.as_deref().is_none_or(|wanted| wanted == drawing);

@@ -48,7 +48,7 @@ pub(crate) struct Tally {
 }
 
 /// A row of pictures before its images are known.
-struct Found<'a> {
+struct LabelledRow<'a> {
     data: &'a DataSplit,
     label: String,
     /// By the image's number in the split.
@@ -90,7 +90,7 @@ impl<'a> Gatherer<'a> {
 
     fn images(&self, shows: &[PicturedStage], count: usize) -> Result<(Content, Vec<String>), Failure> {
         let mut tally = Tally::default();
-        let mut found: Vec<Found<'_>> = Vec::new();
+        let mut found: Vec<LabelledRow<'_>> = Vec::new();
         for shown in shows {
             let mut rows = self.sufficient(shown, count, &mut tally)?;
             rows.extend(self.masked(shown, count, &mut tally)?);
@@ -101,7 +101,7 @@ impl<'a> Gatherer<'a> {
                 let cell: Vec<String> = free.map(|(axis, value)| format!("{axis}={value}")).collect();
                 let label =
                     if several && !cell.is_empty() { format!("{name} {}", cell.join(" ")) } else { name.clone() };
-                Found { data, label, subsets }
+                LabelledRow { data, label, subsets }
             }));
         }
         let mut blocks = Vec::new();
@@ -158,7 +158,7 @@ impl<'a> Gatherer<'a> {
         Ok(self.computed.env.library.images(&data.source, data.split)?)
     }
 
-    fn block(&self, data: &DataSplit, rows: &[Found<'_>], count: usize) -> Result<Block, Failure> {
+    fn block(&self, data: &DataSplit, rows: &[LabelledRow<'_>], count: usize) -> Result<Block, Failure> {
         let images = self.images_of(data)?;
         let mut numbers: Vec<usize> = rows.iter().flat_map(|row| row.subsets.keys().copied()).collect();
         numbers.sort_unstable();

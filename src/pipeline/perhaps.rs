@@ -131,7 +131,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::pipeline::{Absent, Files, SplitFacts, plan};
+    use crate::pipeline::{Absent, Files, SplitContent, plan};
     use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
     use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
 
@@ -149,11 +149,11 @@ mod tests {
     }
 
     impl Files for All {
-        fn split(&self, source: &DataSource, split: Split) -> Result<SplitFacts, Absent> {
+        fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
             let normalise = Some(Normalise { mean: vec![1.0; 3], std: vec![2.0; 3] });
             // Neither as many as were published nor one.
             let shape = ImageShape { height: 60, width: 70, channels: 3 };
-            self.answer(SplitFacts { content: hash(&format!("{source:?} {split}")), images: 1234, shape, normalise })
+            self.answer(SplitContent { content: hash(&format!("{source:?} {split}")), images: 1234, shape, normalise })
         }
 
         fn file(&self, _: FileKind, path: &Path) -> Result<String, Absent> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use overinterp_artifacts::Ranking;
-use overinterp_checkpoint::{GradientFile, SelectionFile, read_predictions};
+use overinterp_exchange::{GradientFile, SelectionFile, read_predictions};
 use overinterp_workflow::stage::Artifact;
 use serde_json::Value;
 

@@ -29,7 +29,7 @@ pub(super) struct StageEntry<'a> {
 }
 
 /// What a name stands for, of those wanted.
-pub(super) enum Found {
+pub(super) enum Referent {
     /// A data set.
     Data,
     /// A stage of one of the wanted kinds.
@@ -80,24 +80,24 @@ impl<'a> Catalog<'a> {
     }
 
     /// Looks up a stage of one of `kinds`, and reports one that does not exist or is of another kind.
-    pub fn find_stage(&self, name: &str, kinds: &[StageKind], item: &Item<'_>) -> Option<Found> {
+    pub fn find_stage(&self, name: &str, kinds: &[StageKind], item: &Item<'_>) -> Option<Referent> {
         self.find(name, kinds, false, item)
     }
 
     /// Looks up a data set, or a stage of one of `kinds`.
-    pub fn find_images(&self, name: &str, kinds: &[StageKind], item: &Item<'_>) -> Option<Found> {
+    pub fn find_images(&self, name: &str, kinds: &[StageKind], item: &Item<'_>) -> Option<Referent> {
         self.find(name, kinds, true, item)
     }
 
-    fn find(&self, name: &str, kinds: &[StageKind], data: bool, item: &Item<'_>) -> Option<Found> {
+    fn find(&self, name: &str, kinds: &[StageKind], data: bool, item: &Item<'_>) -> Option<Referent> {
         let wanted = wanted(kinds, data);
         if data && self.has_data(name) {
-            return Some(Found::Data);
+            return Some(Referent::Data);
         }
         let fitting = self.fitting(kinds, data);
         let problem = match self.stage(name) {
-            Some(StageEntry { kind: None, .. }) => return Some(Found::Unclear),
-            Some(StageEntry { kind: Some(kind), .. }) if kinds.contains(kind) => return Some(Found::Stage),
+            Some(StageEntry { kind: None, .. }) => return Some(Referent::Unclear),
+            Some(StageEntry { kind: Some(kind), .. }) if kinds.contains(kind) => return Some(Referent::Stage),
             Some(StageEntry { kind: Some(kind), node, .. }) => {
                 let fault = format!("must be {wanted}, but `{name}` is of kind `{}`", kind.name());
                 item.problem(fault).note(node.place, "defined here").help(candidates(&fitting))

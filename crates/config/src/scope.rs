@@ -3,7 +3,7 @@
 use overinterp_spec::{Arch, AxisValue, Cell, DataSource, Fraction, Split};
 
 use super::axis::axis_value;
-use super::catalog::{Catalog, Found};
+use super::catalog::{Catalog, Referent};
 use super::document::Value;
 use super::experiment::{Half, ImagesRef};
 use super::field::Holds;
@@ -113,11 +113,11 @@ impl Scope<'_> {
         let item = table.required("images")?;
         let (name, split) = split_name(&item)?;
         match self.catalog.find_images(name, &StageKind::making(&[Makes::Subsets]), &item)? {
-            Found::Data => {
+            Referent::Data => {
                 self.check_half(name, split, &item)?;
                 Some(ImagesRef::Data { source: Reference::new(name, &item, Some(split), pins?), split })
             }
-            Found::Stage | Found::Unclear => {
+            Referent::Stage | Referent::Unclear => {
                 Some(ImagesRef::Subset { mask: Reference::new(name, &item, Some(split), pins?), split })
             }
         }

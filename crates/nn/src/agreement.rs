@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::scorer::GpuScorer;
 use crate::inference::{Finder, Inference};
 use crate::unanswered::Unanswered;
 pub use overinterp_sis::{Agreement, Reference, Worst};
@@ -40,7 +40,7 @@ impl<'r, R: Fn(usize) -> Reference<'r> + Sync, C: Fn() -> bool + Sync> Finder fo
         Ok(ComparedImage { class: scorer.class(), full: scorer.full(), agreement })
     }
 
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
         let (number, class, full) = (scorer.numbers()[0] as usize, scorer.classes()[0], scorer.full()[0]);
         let agreement = agreement(&mut Alone(scorer), (self.reference)(number), |step| self.watch(step))?;
         Ok(vec![ComparedImage { class, full, agreement }])

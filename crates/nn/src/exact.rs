@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use candle_core::Device;
 
 use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::scorer::GpuScorer;
 use crate::inference::{Finder, Inference, InferenceError, Wanted};
 use crate::unanswered::Unanswered;
 use overinterp_artifacts::{Effort, ImageSet, Model};
@@ -26,7 +26,7 @@ impl<W: FnMut(Step) -> ControlFlow<()>, N: Fn() -> W + Sync> Finder for Selectin
         Ok((scorer.class(), selection))
     }
 
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<Selected>, Halted<Unanswered>> {
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Selected>, Halted<Unanswered>> {
         let selections = back_select_in_lockstep(scorer, (self.0)())?;
         Ok(scorer.classes().iter().copied().zip(selections).collect())
     }

@@ -8,8 +8,8 @@ use crate::cpu::group_scorer::{GroupScorer, ImageGroup};
 use crate::cpu::model_passes::{Group, ModelPasses};
 use crate::cpu::scorer::{predict, probability};
 use crate::formula;
-use crate::gpu::group_scorer::DeviceGroup;
-use crate::gpu::model::DeviceModel;
+use crate::gpu::group_scorer::GpuGroup;
+use crate::gpu::model::GpuModel;
 use crate::input_dropout::Use;
 use overinterp_artifacts::{Model, Network};
 use overinterp_kernels::engine::Purpose;
@@ -180,9 +180,9 @@ fn both_paths_attribute_alike() {
     let model = model();
     let mut passes = passes(&model);
     let mut on_cpu = GroupScorer::new(&mut passes, GROUP, images()).unwrap();
-    let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
+    let device = GpuModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &NUMBERS).unwrap();
-    let mut on_device = DeviceGroup::new(&device, seen, &NUMBERS, images(), SHAPE).unwrap();
+    let mut on_device = GpuGroup::new(&device, seen, &NUMBERS, images(), SHAPE).unwrap();
     assert_eq!(on_cpu.predicted(), on_device.predicted());
     let steps = 7.try_into().unwrap();
     let pairs = [

@@ -12,9 +12,9 @@ use crate::cpu::group_scorer::{GroupScorer, ImageGroup};
 use crate::cpu::inference::CpuInference;
 use crate::cpu::model_passes::Group;
 use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::inference::DeviceInference;
-use crate::gpu::model::DeviceModelError;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::inference::GpuInference;
+use crate::gpu::model::GpuModelError;
+use crate::gpu::scorer::GpuScorer;
 use crate::images::batches::SamplesError;
 use crate::input_dropout::Use;
 use crate::unanswered::Unanswered;
@@ -34,7 +34,7 @@ pub enum InferenceError {
     Compile(#[from] CompileModelError),
     /// The same, or the device failed, when moving them there.
     #[error(transparent)]
-    Upload(#[from] DeviceModelError),
+    Upload(#[from] GpuModelError),
     /// The images are not what the model was made for.
     #[error(
         "the model takes images of {}x{}x{} in {model_classes} classes, these are of {}x{}x{} in {image_classes}: \
@@ -77,7 +77,7 @@ pub trait Finder: Sync {
     ///
     /// # Errors
     /// As of [`Finder::of_image`].
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
 
     /// How many images may go in lockstep.
     fn at_most(&self) -> usize {
@@ -105,7 +105,7 @@ enum Place<'a> {
     /// On the CPU.
     Cpu(CpuInference<'a>),
     /// On another device, which serves every want.
-    Device(DeviceInference<'a>),
+    Gpu(GpuInference<'a>),
 }
 
 impl<'a> Inference<'a> {
@@ -115,7 +115,7 @@ impl<'a> Inference<'a> {
     /// When the model does not fit its architecture or the images, or the device fails.
     pub fn open(model: &Model, images: &'a ImageSet, device: &Device, wanted: Wanted) -> Result<Self, InferenceError> {
         if !device.is_cpu() {
-            return DeviceInference::new(model, images, device).map(Place::Device).map(Self);
+            return GpuInference::new(model, images, device).map(Place::Gpu).map(Self);
         }
         let purpose = match wanted {
             Wanted::Scores => Purpose::Candidates,
@@ -135,7 +135,7 @@ impl<'a> Inference<'a> {
                     finder.of_image(&mut NetworkScorer::new(workspace, index, image)?)
                 });
             }
-            Place::Device(inference) => inference,
+            Place::Gpu(inference) => inference,
         };
         let mut all = Vec::with_capacity(indexes.len());
         for numbers in inference.groups(indexes, finder.at_most()) {
@@ -161,7 +161,7 @@ impl<'a> Inference<'a> {
                     finder.of_group(&mut GroupScorer::new(passes, Group { purpose, numbers }, images)?)
                 });
             }
-            Place::Device(inference) => inference,
+            Place::Gpu(inference) => inference,
         };
         let mut all = Vec::with_capacity(indexes.len());
         for numbers in inference.groups(indexes, usize::MAX) {
@@ -175,7 +175,7 @@ impl<'a> Inference<'a> {
     pub fn part(&self, on_cpu: usize) -> usize {
         match &self.0 {
             Place::Cpu(_) => on_cpu.max(2 * rayon::current_num_threads()),
-            Place::Device(inference) => inference.together(),
+            Place::Gpu(inference) => inference.together(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cpu::model_passes::{Group, ModelPasses};
 use crate::cpu::pool::Pool;
 use crate::cpu::scorer::{argmax, probabilities, probability};
 use crate::finite::{NotFinite, first_not_finite};
-use crate::gpu::model::{DeviceModel, DeviceModelError};
+use crate::gpu::model::{GpuModel, GpuModelError};
 use crate::images::batches::{Levels, Samples, SamplesError};
 use crate::images::views::Views;
 use crate::input_dropout::Use;
@@ -52,7 +52,7 @@ pub enum PredictError {
     Compile(#[from] CompileModelError),
     /// The same, found when moving them to a device.
     #[error(transparent)]
-    Upload(#[from] DeviceModelError),
+    Upload(#[from] GpuModelError),
     /// A logit is infinite or not a number.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
@@ -166,7 +166,7 @@ enum By {
     /// The fused engine, some images a thread.
     Engine(CompiledModel, Pool<ModelPasses>),
     /// Candle, one batch after the other.
-    Device(DeviceModel),
+    Device(GpuModel),
 }
 
 impl Predictor {
@@ -181,7 +181,7 @@ impl Predictor {
         let by = if device.is_cpu() {
             By::Engine(CompiledModel::new(model, purpose)?, Pool::default())
         } else {
-            By::Device(DeviceModel::new(model, device)?)
+            By::Device(GpuModel::new(model, device)?)
         };
         let shape = Views::of(model).shape(model.shape);
         Ok(Self { levels: Levels::of(model), shape, classes: model.classes, by })
@@ -255,12 +255,7 @@ fn on_engine(
 }
 
 /// The logits of normalised images, all at once.
-fn on_device(
-    model: &DeviceModel,
-    indexes: &[u32],
-    input: Vec<f32>,
-    shape: ImageShape,
-) -> candle_core::Result<Vec<f32>> {
+fn on_device(model: &GpuModel, indexes: &[u32], input: Vec<f32>, shape: ImageShape) -> candle_core::Result<Vec<f32>> {
     let x = Tensor::from_vec(input, (indexes.len(), shape.height, shape.width, shape.channels), model.device())?;
     model.logits(&x, &model.draw(Use::Evaluation, indexes)?)?.flatten_all()?.to_vec1()
 }

@@ -12,7 +12,7 @@ use candle_core::Device;
 use crate::arch::{self, ArchError};
 use crate::cpu::group_scorer::ImageGroup;
 use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::scorer::GpuScorer;
 use crate::graph::Graph;
 use crate::images::batches::{Levels, Samples, SamplesError};
 use crate::images::masked::MaskedImages;
@@ -272,7 +272,7 @@ impl Finder for Scoring<'_> {
         Ok(rate)
     }
 
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<f64>, Halted<Unanswered>> {
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<f64>, Halted<Unanswered>> {
         let numbers = scorer.numbers().to_vec();
         let image = Samples::whole(&self.subject.images).input(&self.subject.levels, &numbers[..1], None);
         let image = image.map_err(Unanswered::from)?;

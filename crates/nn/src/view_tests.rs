@@ -13,7 +13,7 @@ use crate::cpu::scorer::{NetworkScorer, probability};
 use crate::finite::NotFinite;
 use crate::formula;
 use crate::gpu::evaluation::EvaluationNetwork;
-use crate::gpu::inference::DeviceInference;
+use crate::gpu::inference::GpuInference;
 use crate::images::batches::{Levels, Samples};
 use crate::inference::{Inference, Wanted};
 use crate::input_dropout::{Use, draw};
@@ -137,7 +137,7 @@ fn a_subset_shows_each_model_its_pixels_as_that_model_was_trained_and_0_elsewher
 #[test]
 fn candidates_of_differently_normalised_members_score_as_whole_images_on_both_paths() {
     let (model, images) = (mixed(), images());
-    let on_device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
+    let on_device = GpuInference::new(&model, &images, &Device::Cpu).unwrap();
     let inference = CpuInference::new(&model, &images, Purpose::Scores).unwrap();
     let compared = inference.for_each(0..IMAGES, |workspace, index, image| {
         let mut scorer = NetworkScorer::new(workspace, index, image)?;
@@ -184,7 +184,7 @@ fn gradients_of_differently_normalised_members_are_of_the_pixels_on_both_paths()
     let mut passes = ModelPasses::new(&compiled, IMAGES);
     let group = Group { purpose: Use::Selection, numbers: &numbers };
     let mut on_cpu = GroupScorer::new(&mut passes, group, input).unwrap();
-    let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
+    let device = GpuInference::new(&model, &images, &Device::Cpu).unwrap();
     let mut on_device = device.group(Use::Selection, &numbers).unwrap();
     assert_eq!(on_cpu.predicted(), on_device.predicted());
     assert_eq!((on_cpu.channels(), on_device.channels()), (6, 6), "three channels in two ways");
@@ -268,7 +268,7 @@ fn a_candidate_whose_logits_overflow_is_noticed_although_it_never_wins() {
     // All of a step: a selection asks about no more than up to the first at the ceiling.
     let all: Vec<u32> = (0..36).collect();
     assert!(names_image_0(&scorer.candidates_while(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
-    let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
+    let device = GpuInference::new(&model, &images, &Device::Cpu).unwrap();
     let mut scorer = device.scorer(&[0]).unwrap();
     let all: Vec<Candidate> = (0..36).map(|feature| Candidate { input: 0, feature }).collect();
     assert!(names_image_0(&scorer.candidates(&all, &mut [0.0; 36], &mut || ControlFlow::Continue(()))));
@@ -291,10 +291,10 @@ fn groups_name_the_image_whose_logits_are_not_finite() {
     let on_cpu = GroupScorer::new(&mut passes, Group { purpose: Use::Selection, numbers: &numbers }, input);
     let names_image_2 = |error| matches!(error, Unanswered::NotFinite(NotFinite::Logits { image: 2 }));
     assert!(names_image_2(on_cpu.err().unwrap()));
-    let device = DeviceInference::new(&model, &images, &Device::Cpu).unwrap();
+    let device = GpuInference::new(&model, &images, &Device::Cpu).unwrap();
     assert!(names_image_2(device.group(Use::Selection, &numbers).err().unwrap()));
     model.networks[0].tensors.get_mut("bn1.bias").unwrap().data[3] = f32::NEG_INFINITY;
     let said = CompiledModel::new(&model, Purpose::Scores).unwrap_err().to_string();
     assert!(said.starts_with("the model's weights are not finite: `bn1.bias` holds -inf"), "{said}");
-    assert!(DeviceInference::new(&model, &images, &Device::Cpu).is_err());
+    assert!(GpuInference::new(&model, &images, &Device::Cpu).is_err());
 }

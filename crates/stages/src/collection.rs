@@ -5,7 +5,7 @@ use serde::Serialize;
 use overinterp_artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
 use overinterp_nn::cpu::scorer::NetworkScorer;
 use overinterp_nn::exact::noted;
-use overinterp_nn::gpu::scorer::DeviceScorer;
+use overinterp_nn::gpu::scorer::GpuScorer;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{Collection, Ending, Halted, Member, collection, collections_in_lockstep};
@@ -87,7 +87,7 @@ impl Finder for Collecting<'_> {
         Ok(stored(scorer.class(), found))
     }
 
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<Found>, Halted<Unanswered>> {
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Found>, Halted<Unanswered>> {
         let found = collections_in_lockstep(scorer, self.threshold, self.finding.watch())?;
         self.finding.add(found.len());
         Ok(scorer.classes().iter().zip(found).map(|(&class, found)| stored(class, found)).collect())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use overinterp_artifacts::{Damage, Model, Network, ParameterTensor, Recorded, recorded};
-use overinterp_checkpoint::{Architecture, FitError, Fitting, ModelFile, listed};
+use overinterp_exchange::{Architecture, FitError, Fitting, ModelFile, listed};
 use overinterp_nn::arch;
 use overinterp_spec::{Arch, ImageShape, Normalise, SeededDropout};
 use overinterp_workflow::key::StepKey;
@@ -252,7 +252,7 @@ struct DamagedHeader {
 /// A file whose tensors are not those of the architecture that was named.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} is no checkpoint of `{arch}`{}",
+    "{} is no model file of `{arch}`{}",
     .file.display(),
     .fits.map_or_else(String::new, |fits| format!("; its tensors are those of `{fits}`: write `arch = \"{fits}\"`"))
 )]

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use overinterp_artifacts::{Curve, ImageSet, Model, Pixels, Ranking, Subsets};
-use overinterp_checkpoint::{
-    CheckpointError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
+use overinterp_exchange::{
+    ExchangeError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
 };
 use overinterp_nn::cpu::scorer::{NetworkScorer, probability};
 use overinterp_nn::finite::NotFinite;
-use overinterp_nn::gpu::scorer::DeviceScorer;
+use overinterp_nn::gpu::scorer::GpuScorer;
 use overinterp_nn::images::batches::Samples;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
@@ -84,7 +84,7 @@ impl Finder for Predicting<'_> {
         Ok((scorer.class() as u16, scorer.full()))
     }
 
-    fn of_images(&self, scorer: &mut DeviceScorer<'_>) -> Result<Vec<(u16, f32)>, Halted<Unanswered>> {
+    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<(u16, f32)>, Halted<Unanswered>> {
         self.go_on()?;
         Ok(scorer.classes().iter().map(|&class| class as u16).zip(scorer.full().iter().copied()).collect())
     }
@@ -161,7 +161,7 @@ impl ImportSelection {
             let Prediction { class, confidence, .. } = predictions.of(image, images.classes.len())?;
             Ok((class, confidence))
         });
-        Ok(all.collect::<Result<_, CheckpointError>>()?)
+        Ok(all.collect::<Result<_, ExchangeError>>()?)
     }
 
     /// Class and f(x) as a selection by this model would find them.

@@ -1,4 +1,4 @@
-//! What stages that ask a model share: what becomes of its errors, and the watchers that pass on to the engine how far they have
+//! What stages that ask a model share: what becomes of its errors, and the watchers that pass on to the executor how far they have
 //! come.
 
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use overinterp_workflow::stage::{Context, StageError};
 
 use super::Env;
 
-/// What the engine hears of a model that did not answer, or of a selection that its watcher stopped.
+/// What the executor hears of a model that did not answer, or of a selection that its watcher stopped.
 pub(super) fn halted(halted: Halted<Unanswered>) -> StageError {
     match halted {
         Halted::Stopped => StageError::Cancelled,
@@ -22,7 +22,7 @@ pub(super) fn halted(halted: Halted<Unanswered>) -> StageError {
     }
 }
 
-/// What the engine hears of an evaluation that did not come to its end.
+/// What the executor hears of an evaluation that did not come to its end.
 pub(super) fn unpredicted(error: PredictError) -> StageError {
     match error {
         PredictError::Cancelled => StageError::Cancelled,
@@ -40,7 +40,7 @@ pub(super) fn open<'a>(
     Ok(Inference::open(model, images, &context.env().device, wanted)?)
 }
 
-/// Passes on to the engine what a network tells.
+/// Passes on to the executor what a network tells.
 pub(super) struct Watcher<'a>(pub(super) &'a Context<'a, Env>);
 
 impl Observer for Watcher<'_> {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use overinterp_checkpoint::{ModelFile, PackedFile, Predictions, SelectionFile};
 use overinterp_data::study;
+use overinterp_exchange::{ModelFile, PackedFile, Predictions, SelectionFile};
 use overinterp_foreign::bounded::{self, BoundedError};
 
 /// What a file is that an experiment names.

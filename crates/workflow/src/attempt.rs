@@ -228,7 +228,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
     }
 }
 
-/// What a running stage sees of the engine.
+/// What a running stage sees of the executor.
 struct Guest<'a, 'run, E> {
     attempt: &'a Attempt<'a, 'run, E>,
     damaged: Mutex<Option<StepId>>,

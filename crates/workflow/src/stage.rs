@@ -1,4 +1,4 @@
-//! What the engine asks of a stage and of what it produces.
+//! What the executor asks of a stage and of what it produces.
 
 use std::error::Error;
 use std::fmt;
@@ -52,7 +52,7 @@ impl ArtifactError {
 
 /// A kind of step. The struct *is* the manifest: what it serialises to is what its key is made of.
 ///
-/// `E` is the environment that stages of one program share (device, threads, where data lie); the engine only
+/// `E` is the environment that stages of one program share (device, threads, where data lie); the executor only
 /// passes it on. Nothing of it may reach the manifest.
 pub trait Stage<E>: Serialize + Send + Sync + 'static {
     /// The name of the kind, the first part of its keys.
@@ -74,7 +74,7 @@ pub trait Stage<E>: Serialize + Send + Sync + 'static {
 
 /// Why a stage ended without an artifact. Any error becomes one by `?`.
 ///
-/// It is no [`Error`] itself, so that the engine alone decides how one is told.
+/// It is no [`Error`] itself, so that the executor alone decides how one is told.
 #[derive(Debug)]
 pub enum StageError {
     /// The user asked the run to stop.
@@ -112,7 +112,7 @@ pub struct Context<'a, E> {
     pub(crate) scratch: &'a Path,
 }
 
-/// The engine's side of a [`Context`].
+/// The executor's side of a [`Context`].
 pub(crate) trait Host: Sync {
     /// The directory of a finished input, its files verified.
     fn input(&self, key: &StepKey) -> Result<PathBuf, StageError>;

@@ -1,4 +1,4 @@
-//! Stages on numbers and texts, for the engine's tests.
+//! Stages on numbers and texts, for the executor's tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
-//! `compare-selection`: selections made elsewhere beside this program's own engine, at every step of their way.
+//! `compare-selection`: selections made elsewhere beside this program's own scores, at every step of their way.
 //!
 //! From the reference's mask at each step, f of every candidate that the reference tells of must be within
-//! [`CANDIDATE`] of its value, and f of its pick within [`PICK`] of the engine's own maximum. A file in the authors'
+//! [`CANDIDATE`] of its value, and f of its pick within [`PICK`] of the own maximum. A file in the authors'
 //! layout tells of the candidates that were picked.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use overinterp_artifacts::{ImageSet, Model};
-use overinterp_checkpoint::{PackedFile, Prediction, Predictions, SelectionFile};
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds::{ImportSelection, Settings};
+use overinterp_exchange::{PackedFile, Prediction, Predictions, SelectionFile};
 use overinterp_nn::agreement::{ComparedImage, Reference, Worst};
 use overinterp_nn::inference::{Inference, Wanted};
 use overinterp_nn::unanswered::{Halted, Unanswered};
@@ -33,7 +33,7 @@ use crate::text;
 
 /// How far a candidate's value may be from the reference's, and f(x) and its class's probability too.
 const CANDIDATE: f64 = 1e-4;
-/// How far the reference's pick may be below the engine's own maximum.
+/// How far the reference's pick may be below the own maximum.
 const PICK: f64 = 1e-6;
 
 /// An `import-selection` stage at one cell, with what is needed to compare it.
@@ -283,7 +283,7 @@ impl References {
         let packed = PackedFile::open(path).map_err(unreadable)?;
         let mut rows = BTreeMap::new();
         let mut fault = None;
-        let visit = |row: overinterp_checkpoint::PackedSelection| match SelectionFile::new(
+        let visit = |row: overinterp_exchange::PackedSelection| match SelectionFile::new(
             packed.height(),
             packed.width(),
             row.order,

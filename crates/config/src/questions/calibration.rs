@@ -2,7 +2,7 @@
 
 use overinterp_spec::Metric;
 
-use super::Asked;
+use super::Declaration;
 use crate::experiment::{ImagesRef, StageRef};
 use crate::field::{images, pins, stage, whole};
 use crate::kinds::MODELS;
@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "calibration",
     about: "How far a model's confidence is its accuracy: the reliability diagram and the expected calibration error",
     keys: &[

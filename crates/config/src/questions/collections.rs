@@ -2,7 +2,7 @@
 
 use overinterp_spec::{Bootstrap, Metric};
 
-use super::{Asked, BOOTSTRAP, bootstrap};
+use super::{BOOTSTRAP, Declaration, bootstrap};
 use crate::experiment::{Half, StageRef};
 use crate::field::{half, pins};
 use crate::kinds::Makes;
@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "collections",
     about: "How many disjoint sufficient input subsets an image has, and how large they are",
     keys: &[

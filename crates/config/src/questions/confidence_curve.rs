@@ -2,14 +2,14 @@
 
 use overinterp_spec::{Bootstrap, Metric};
 
-use super::{Asked, BOOTSTRAP, RANKING, RANKING_WHERE, bootstrap, ranking};
+use super::{BOOTSTRAP, Declaration, RANKING, RANKING_WHERE, bootstrap, ranking};
 use crate::experiment::{Half, StageRef};
 use crate::map::Choose;
 use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "confidence-curve",
     about: "How f falls while pixels are masked",
     keys: &[RANKING, RANKING_WHERE, BOOTSTRAP],

@@ -2,7 +2,7 @@
 
 use overinterp_spec::{Bootstrap, Fraction, Metric};
 
-use super::{Asked, BOOTSTRAP, RANKING, RANKING_WHERE, bootstrap, ranking};
+use super::{BOOTSTRAP, Declaration, RANKING, RANKING_WHERE, bootstrap, ranking};
 use crate::experiment::{Half, StageRef};
 use crate::field::{list, pins, stage};
 use crate::kinds::MODELS;
@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::{Scope, fraction};
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "deletion-insertion",
     about: "Any model's confidence as the pixels ranked highest are deleted first, and as they are inserted first",
     keys: &[

@@ -2,7 +2,7 @@
 
 use overinterp_spec::Metric;
 
-use super::{Asked, SUBSET, SUBSET_WHERE};
+use super::{Declaration, SUBSET, SUBSET_WHERE};
 use crate::experiment::{Half, StageRef};
 use crate::field::flag;
 use crate::map::Choose;
@@ -10,7 +10,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "heat-map",
     about: "Where subsets lie, and what share of them is in the border, a tenth of the shorter side wide",
     keys: &[

@@ -2,14 +2,14 @@
 
 use overinterp_spec::Metric;
 
-use super::{Asked, RANKING, RANKING_WHERE, ranking};
+use super::{Declaration, RANKING, RANKING_WHERE, ranking};
 use crate::experiment::{Half, StageRef};
 use crate::map::Choose;
 use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "masked-confidence",
     about: "f with everything masked, by predicted class",
     keys: &[RANKING, RANKING_WHERE],

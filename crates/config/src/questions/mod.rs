@@ -17,7 +17,7 @@ use super::schema::KIND;
 use super::scope::Scope;
 
 /// What a question is declared as.
-pub(super) struct Asked {
+pub(super) struct Declaration {
     /// Its name in TOML.
     pub name: &'static str,
     /// What it asks, in a sentence without a full stop.
@@ -46,11 +46,11 @@ macro_rules! questions {
         }
 
         /// Every question, as it is declared.
-        pub(super) const ALL: &[&Asked] = &[$(&$module::ASKED),+];
+        pub(super) const ALL: &[&Declaration] = &[$(&$module::DECLARATION),+];
 
         /// The reader of each.
         const READERS: &[(&str, Read)] = &[$(
-            ($module::ASKED.name, |scope, table| $module::read(scope, table).map(Question::$question))
+            ($module::DECLARATION.name, |scope, table| $module::read(scope, table).map(Question::$question))
         ),+];
 
         impl<R> Question<R> {
@@ -60,9 +60,9 @@ macro_rules! questions {
                 })
             }
 
-            pub(super) const fn asked(&self) -> &'static Asked {
+            pub(super) const fn asked(&self) -> &'static Declaration {
                 match self {
-                    $(Self::$question(_) => &$module::ASKED),+
+                    $(Self::$question(_) => &$module::DECLARATION),+
                 }
             }
         }

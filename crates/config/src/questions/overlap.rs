@@ -2,7 +2,7 @@
 
 use overinterp_spec::{Bootstrap, Metric};
 
-use super::{Asked, BOOTSTRAP, SUBSET, SUBSET_WHERE, bootstrap};
+use super::{BOOTSTRAP, Declaration, SUBSET, SUBSET_WHERE, bootstrap};
 use crate::experiment::{Half, StageRef};
 use crate::field::{half, pins};
 use crate::kinds::Makes;
@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "overlap",
     about: "What share of a subset's pixels another model's subset of the same image keeps, beside chance and other images",
     keys: &[

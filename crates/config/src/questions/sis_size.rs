@@ -2,7 +2,7 @@
 
 use overinterp_spec::{Bootstrap, Metric};
 
-use super::{Asked, BOOTSTRAP, RANKING, RANKING_WHERE, bootstrap, ranking};
+use super::{BOOTSTRAP, Declaration, RANKING, RANKING_WHERE, bootstrap, ranking};
 use crate::experiment::{Half, StageRef};
 use crate::field::list;
 use crate::kinds::{THRESHOLD, threshold};
@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::reference::Reference;
 use crate::scope::Scope;
 
-pub(super) const ASKED: Asked = Asked {
+pub(super) const DECLARATION: Declaration = Declaration {
     name: "sis-size",
     about: "How large sufficient input subsets are: of all images, of the correctly classified, and of the misclassified",
     keys: &[

@@ -1,6 +1,6 @@
-//! Direct convolution of windows of one or many maps.
+//! Direct convolution of areas of one or many maps.
 
-use super::geometry::{ConvShape, Segment, Window, overlap, segments};
+use super::geometry::{Area, ConvShape, Segment, overlap, segments};
 use super::layout::Layout;
 use super::tile::{MAX_PIXELS, RawFinish, Tile};
 use super::weights::{Block, PackedWeights};
@@ -27,11 +27,11 @@ impl From<Finish<'_>> for RawFinish {
     }
 }
 
-/// A window of one map to compute, and where that map, its input and its addend lie.
+/// An area of one map to compute, and where that map, its input and its addend lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     /// The outputs to compute.
-    pub window: Window,
+    pub area: Area,
     /// Places of the input's pixels; all jobs of a call have one row length.
     pub input: Layout,
     /// Places of the output's pixels.
@@ -46,7 +46,7 @@ impl Job {
     pub fn whole(shape: &ConvShape) -> Self {
         let output = Layout::dense(shape.output[1], shape.outputs);
         Self {
-            window: Window::whole(shape.output),
+            area: Area::whole(shape.output),
             input: Layout::dense(shape.input[1], shape.inputs),
             output,
             addend: output,
@@ -57,7 +57,7 @@ impl Job {
 /// A convolution with packed weights, ready to be applied any number of times from any thread.
 ///
 /// Taps on the border of zeros are skipped, and every output sums bias, then taps row by row and channel by channel,
-/// then the addend, whatever the window, the tile or the other jobs: its bits depend on its own operands alone.
+/// then the addend, whatever the area, the tile or the other jobs: its bits depend on its own operands alone.
 #[derive(Clone, Debug)]
 pub struct DirectConv {
     shape: ConvShape,
@@ -96,13 +96,13 @@ impl DirectConv {
         &self.shape
     }
 
-    /// Computes each job's window: `output = finish(bias + weights * input + addend)`.
+    /// Computes each job's area: `output = finish(bias + weights * input + addend)`.
     ///
     /// `input`, `output` and `addend` are channels-last; each job says where its maps lie in them. What lies outside
-    /// the windows keeps its value.
+    /// the areas keeps its value.
     ///
     /// # Panics
-    /// When a window, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
+    /// When an area, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
     pub fn apply(&self, input: &[f32], output: &mut [f32], addend: Option<&[f32]>, finish: Finish, jobs: &[Job]) {
         let Some(first) = jobs.first() else { return };
         if let Finish::Gate(gate) = finish {
@@ -173,11 +173,11 @@ struct Taps<'a> {
 }
 
 impl Taps<'_> {
-    /// The part of a window that has these taps.
-    fn window(&self, window: Window) -> Window {
-        let rows = overlap(&self.rows.outputs, &window.rows());
-        let columns = overlap(&self.columns.outputs, &window.columns());
-        Window { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
+    /// The part of an area that has these taps.
+    fn area(&self, area: Area) -> Area {
+        let rows = overlap(&self.rows.outputs, &area.rows());
+        let columns = overlap(&self.columns.outputs, &area.columns());
+        Area { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
     }
 
     /// Contiguous input values per row of taps.
@@ -191,20 +191,20 @@ impl Taps<'_> {
 
     /// Adds the pixels of a job that have these taps, computing whenever there are many.
     fn gather(&self, job: &Job, pixels: &mut Pixels, maps: &mut Maps) {
-        let window = self.window(job.window);
-        if window.rows().is_empty() || window.columns().is_empty() {
+        let area = self.area(job.area);
+        if area.rows().is_empty() || area.columns().is_empty() {
             return;
         }
-        self.check(window, job, maps);
+        self.check(area, job, maps);
         let ConvShape { stride, inputs, .. } = self.conv.shape;
-        for y in window.rows() {
-            let at = |layout: &Layout| layout.at(y.cast_signed(), window.left.cast_signed()).cast_unsigned();
+        for y in area.rows() {
+            let at = |layout: &Layout| layout.at(y.cast_signed(), area.left.cast_signed()).cast_unsigned();
             let mut place = Place {
-                input: self.first_tap(&job.input, y, window.left),
+                input: self.first_tap(&job.input, y, area.left),
                 output: at(&job.output),
                 addend: at(&job.addend),
             };
-            for _ in window.columns() {
+            for _ in area.columns() {
                 if pixels.count == MANY {
                     self.compute(pixels, maps);
                 }
@@ -225,23 +225,20 @@ impl Taps<'_> {
     }
 
     /// Checks everything that [`Taps::compute`] relies on.
-    fn check(&self, window: Window, job: &Job, maps: &Maps) {
+    fn check(&self, area: Area, job: &Job, maps: &Maps) {
         let shape = &self.conv.shape;
-        job.output.check(window, shape.outputs, maps.output.len());
+        job.output.check(area, shape.outputs, maps.output.len());
         if let Some(addend) = maps.addend {
-            job.addend.check(window, shape.outputs, addend.len());
+            job.addend.check(area, shape.outputs, addend.len());
         }
         assert_eq!(job.input.row, self.input_row, "inputs of one call must have one row length");
         assert_eq!(job.input.pixel, shape.inputs, "an input's columns must follow one another");
         if !self.is_empty() {
-            let first = self.first_tap(&job.input, window.top, window.left);
-            let last = self.first_tap(&job.input, window.bottom - 1, window.right - 1);
+            let first = self.first_tap(&job.input, area.top, area.left);
+            let last = self.first_tap(&job.input, area.bottom - 1, area.right - 1);
             let end = last.saturating_add((self.rows.taps.len() - 1) * self.input_row + self.run());
             let length = maps.input.len();
-            assert!(
-                first <= last && end <= length,
-                "window {window:?} needs input outside its slice of {length} values"
-            );
+            assert!(first <= last && end <= length, "area {area:?} needs input outside its slice of {length} values");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::slots::Slots;
 use super::spans::Spans;
-use crate::conv::{Convolution, InputGradient, Window};
+use crate::conv::{Area, Convolution, InputGradient};
 use crate::isa::Isa;
 
 /// What a program is compiled for.
@@ -136,10 +136,8 @@ impl Program {
     /// Multiplications that its convolutions carry out for the candidate that masks pixel (y, x), transforms left out.
     #[must_use]
     pub fn candidate_multiplications(&self, y: usize, x: usize) -> u64 {
-        let window = |layer: usize| self.spans.changed(MapId(layer + 1), y, x);
-        self.convolutions()
-            .filter_map(|(layer, conv)| window(layer).map(|window| conv.window_multiplications(window)))
-            .sum()
+        let area = |layer: usize| self.spans.changed(MapId(layer + 1), y, x);
+        self.convolutions().filter_map(|(layer, conv)| area(layer).map(|area| conv.area_multiplications(area))).sum()
     }
 
     /// The bytes of its convolutions' packed weights.
@@ -161,6 +159,6 @@ impl Program {
 }
 
 /// The whole of a map.
-pub(super) fn whole(shape: MapShape) -> Window {
-    Window::whole(shape.size())
+pub(super) fn whole(shape: MapShape) -> Area {
+    Area::whole(shape.size())
 }

@@ -27,9 +27,9 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home {
     pub(super) slot: usize,
-    /// Values per row, padded to the widest window.
+    /// Values per row, padded to the widest area.
     pub(super) row: usize,
-    /// Values per candidate, padded to the highest window.
+    /// Values per candidate, padded to the highest area.
     pub(super) stride: usize,
     /// Candidates in the slot: those of the last layer that reads the map.
     pub(super) group: usize,

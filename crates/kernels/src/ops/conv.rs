@@ -36,17 +36,17 @@ pub fn conv2d(
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
-        None => x.apply_op2(&weight, Convolution { shape }),
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Convolution { shape }),
+        None => x.apply_op2(&weight, ConvOp { shape }),
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, ConvOp { shape }),
     }
 }
 
 /// A convolution of one shape.
-pub(super) struct Convolution {
+pub(super) struct ConvOp {
     shape: ConvShape,
 }
 
-impl Convolution {
+impl ConvOp {
     pub(super) const fn new(shape: ConvShape) -> Self {
         Self { shape }
     }
@@ -131,7 +131,7 @@ impl Convolution {
     }
 }
 
-impl CustomOp2 for Convolution {
+impl CustomOp2 for ConvOp {
     fn name(&self) -> &'static str {
         "convolution"
     }
@@ -156,7 +156,7 @@ impl CustomOp2 for Convolution {
     }
 }
 
-impl CustomOp3 for Convolution {
+impl CustomOp3 for ConvOp {
     fn name(&self) -> &'static str {
         "convolution with bias"
     }

@@ -6,7 +6,7 @@ use candle_core::{CudaStorage, Layout};
 
 use super::batch_norm::Activation;
 use super::channels::rectified;
-use super::conv::Convolution;
+use super::conv::ConvOp;
 #[cfg(feature = "cuda")]
 use super::cuda::{self, Operand, choice};
 use super::residual::{Residual, apply};
@@ -51,13 +51,13 @@ impl FrozenConvolution {
             bail!("convolve a map on one device with weights on another: move it first");
         }
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
-        let op = Frozen { convolution: Convolution::new(shape), weight, bias, activation };
+        let op = Frozen { convolution: ConvOp::new(shape), weight, bias, activation };
         apply(op, x, residual, &shape.output.dims().into())
     }
 }
 
 struct Frozen {
-    convolution: Convolution,
+    convolution: ConvOp,
     weight: Tensor,
     bias: Tensor,
     activation: Activation,

@@ -52,7 +52,7 @@ impl MapShape {
     }
 }
 
-/// The window of a convolution or a pooling.
+/// What a convolution or a pooling slides over a map: height and width, step and border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {
     /// Height and width.
@@ -64,6 +64,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// A square one with a border that keeps the size at stride 1 (`kernel` odd).
+    #[must_use]
+    pub const fn square(kernel: usize, stride: usize) -> Self {
+        Self { kernel: [kernel; 2], stride, padding: [kernel / 2; 2] }
+    }
+
     /// Height and width of what the window yields when it slides over a map.
     ///
     /// # Errors

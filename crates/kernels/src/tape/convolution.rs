@@ -14,7 +14,7 @@ use crate::isa::Isa;
 use crate::ops::{ConvShape, MapShape, Panels, WeightGradient, Window, channels};
 
 /// A convolution that has run.
-pub(super) struct Convolution {
+pub(super) struct RecordedConv {
     shape: ConvShape,
     x: MapId,
     weight: ParameterId,
@@ -47,7 +47,7 @@ impl Tape<'_> {
         let mut out = self.workspace.buffer(shape.output.values());
         let moments = forward(isa, &shape, &conv, &self.map(x).values, &mut out);
         let map = Map { moments, ..Map::new(shape.output, out, true) };
-        Ok(self.record(map, &[x], |out| Entry::Convolution(Convolution { shape, x, weight, bias, out })))
+        Ok(self.record(map, &[x], |out| Entry::Convolution(RecordedConv { shape, x, weight, bias, out })))
     }
 }
 
@@ -113,7 +113,7 @@ struct Backward<'b> {
     bias: bool,
 }
 
-impl Convolution {
+impl RecordedConv {
     pub(super) fn undo(self, tape: &mut Tape<'_>) {
         let Self { shape, x, weight, bias, out } = self;
         let Some(source) = tape.take_gradient(out) else { return };

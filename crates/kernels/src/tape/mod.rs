@@ -30,7 +30,7 @@ pub use self::normalisation::BatchStatistics;
 pub use self::workspace::Workspace;
 
 use self::concatenation::Concatenation;
-use self::convolution::Convolution;
+use self::convolution::RecordedConv;
 use self::gradient::Gradient;
 use self::head::Linear;
 use self::normalisation::{Moments, Normalisation};
@@ -86,7 +86,7 @@ struct Parameter<'a> {
 
 /// An operation that has run.
 enum Entry {
-    Convolution(Convolution),
+    Convolution(RecordedConv),
     Normalisation(Normalisation),
     Pool(Pool),
     Concatenation(Concatenation),

@@ -10,7 +10,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use crate::gpu::tensor_layers::{Mode, TensorLayers, plain_convolution};
 use crate::graph::folding::Line;
 use crate::graph::fusion::readers;
-use crate::graph::walk::{Convolution, Norm, Route};
+use crate::graph::walk::{ConvNode, Norm, Route};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensors::{TensorsError, check, upload};
 use overinterp_artifacts::ParameterTensor;
@@ -128,7 +128,7 @@ impl Mode for Evaluation<'_> {
     }
 
     /// One that is folded is left to the batch norm behind it, which therefore gets the convolution's input.
-    fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+    fn convolve(&mut self, layer: &ConvNode<'_>, x: &Tensor) -> Result<Tensor> {
         if self.network.folded.contains(layer.name) { Ok(x.clone()) } else { plain_convolution(self, layer, x) }
     }
 

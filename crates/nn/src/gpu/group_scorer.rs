@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor, Var};
 use crate::cpu::group_scorer::ImageGroup;
 use crate::cpu::scorer::argmax;
 use crate::finite::{NotFinite, check_logits};
-use crate::gpu::model::{DeviceModel, Kept};
+use crate::gpu::model::{GpuModel, Kept};
 use crate::images::masked::MaskedImages;
 use crate::unanswered::Unanswered;
 use overinterp_sis::{CurveScorer, GradientScorer};
@@ -14,8 +14,8 @@ use overinterp_spec::ImageShape;
 /// Scores some images as their pixels are masked, by evaluation or by gradient.
 ///
 /// Images are masked on the host and go to the device in each round: that is little beside a pass over all of them.
-pub struct DeviceGroup<'m> {
-    model: &'m DeviceModel,
+pub struct GpuGroup<'m> {
+    model: &'m GpuModel,
     /// The images' numbers in their set.
     numbers: Vec<u32>,
     /// What input dropout keeps of each image.
@@ -27,14 +27,14 @@ pub struct DeviceGroup<'m> {
     chosen: Tensor,
 }
 
-impl<'m> DeviceGroup<'m> {
+impl<'m> GpuGroup<'m> {
     /// Evaluates normalised images `[images, height, width, channels]`, which have `numbers` in their set, with nothing masked;
     /// `seen` is drawn for them, and `shape` has the channels of every way in which the model's networks normalise images.
     ///
     /// # Errors
     /// When the model does not take such images, a logit is not finite, or the device fails.
     pub fn new(
-        model: &'m DeviceModel,
+        model: &'m GpuModel,
         seen: Kept,
         numbers: &[u32],
         images: Vec<f32>,
@@ -84,12 +84,12 @@ impl<'m> DeviceGroup<'m> {
 }
 
 /// The images as they are now, `[images, height, width, channels]`.
-fn upload(model: &DeviceModel, images: &MaskedImages) -> Result<Tensor> {
+fn upload(model: &GpuModel, images: &MaskedImages) -> Result<Tensor> {
     let ImageShape { height, width, channels } = images.shape();
     Tensor::from_slice(images.current(), (images.count(), height, width, channels), model.device())
 }
 
-impl ImageGroup for DeviceGroup<'_> {
+impl ImageGroup for GpuGroup<'_> {
     fn numbers(&self) -> &[u32] {
         &self.numbers
     }
@@ -99,7 +99,7 @@ impl ImageGroup for DeviceGroup<'_> {
     }
 }
 
-impl CurveScorer for DeviceGroup<'_> {
+impl CurveScorer for GpuGroup<'_> {
     type Error = Unanswered;
 
     fn inputs(&self) -> usize {
@@ -126,7 +126,7 @@ impl CurveScorer for DeviceGroup<'_> {
     }
 }
 
-impl GradientScorer for DeviceGroup<'_> {
+impl GradientScorer for GpuGroup<'_> {
     fn channels(&self) -> usize {
         self.images.shape().channels
     }
@@ -166,16 +166,16 @@ mod tests {
 
     const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 3 };
 
-    fn model() -> DeviceModel {
+    fn model() -> GpuModel {
         let graph = arch::build(Arch::Resnet20, SHAPE, 5).unwrap();
         let tensors = formula::tensors(&graph, 0.5);
         let normalise = Normalise { mean: vec![0.0; 3], std: vec![1.0; 3] };
         let network = Network { arch: Arch::Resnet20, normalise, input_dropout: None, tensors, log: Vec::new() };
         let model = Model { shape: SHAPE, classes: 5, networks: vec![network] };
-        DeviceModel::new(&model, &Device::Cpu).unwrap()
+        GpuModel::new(&model, &Device::Cpu).unwrap()
     }
 
-    fn score(model: &DeviceModel, image: &[f32], class: usize) -> f32 {
+    fn score(model: &GpuModel, image: &[f32], class: usize) -> f32 {
         let x = Tensor::from_slice(image, (1, 8, 8, 3), &Device::Cpu).unwrap();
         let all = model.draw(Use::Selection, &[0]).unwrap();
         probability(&model.logits(&x, &all).unwrap().to_vec2().unwrap()[0], class)
@@ -185,7 +185,7 @@ mod tests {
     fn gradients_of_each_image_agree_with_differences_on_the_way_to_it() {
         let (model, images) = (model(), formula::images(2, SHAPE));
         let seen = model.draw(Use::Selection, &[0, 1]).unwrap();
-        let mut group = DeviceGroup::new(&model, seen, &[0, 1], images.clone(), SHAPE).unwrap();
+        let mut group = GpuGroup::new(&model, seen, &[0, 1], images.clone(), SHAPE).unwrap();
         let predicted = group.predicted().to_vec();
         let (mut values, mut gradients) = ([0.0; 2], vec![0.0; images.len()]);
         for share in [0.5, 1.0] {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use candle_core::Device;
 
 use crate::cpu::inference::checked;
-use crate::gpu::group_scorer::DeviceGroup;
-use crate::gpu::model::DeviceModel;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::group_scorer::GpuGroup;
+use crate::gpu::model::GpuModel;
+use crate::gpu::scorer::GpuScorer;
 use crate::images::batches::{Levels, Samples};
 use crate::inference::InferenceError;
 use crate::input_dropout::Use;
@@ -20,13 +20,13 @@ const PIXELS: usize = 1 << 18;
 const IMAGES: usize = 256;
 
 /// A model on a device, with the images that it is asked about.
-pub(crate) struct DeviceInference<'a> {
-    model: DeviceModel,
+pub(crate) struct GpuInference<'a> {
+    model: GpuModel,
     levels: Levels,
     samples: Samples<'a>,
 }
 
-impl<'a> DeviceInference<'a> {
+impl<'a> GpuInference<'a> {
     /// Puts `model` on `device`.
     ///
     /// # Errors
@@ -34,17 +34,17 @@ impl<'a> DeviceInference<'a> {
     pub(crate) fn new(model: &Model, images: &'a ImageSet, device: &Device) -> Result<Self, InferenceError> {
         let samples = checked(model, images)?;
         let levels = Levels::of(model);
-        Ok(Self { model: DeviceModel::new(model, device)?, levels, samples })
+        Ok(Self { model: GpuModel::new(model, device)?, levels, samples })
     }
 
     /// Evaluates images with nothing masked, to select of all of them in lockstep by what input dropout keeps of each.
     ///
     /// # Errors
     /// When an image cannot be read from its file, a logit is not finite, or the device fails.
-    pub(crate) fn scorer(&self, numbers: &[u32]) -> Result<DeviceScorer<'_>, Unanswered> {
+    pub(crate) fn scorer(&self, numbers: &[u32]) -> Result<GpuScorer<'_>, Unanswered> {
         let seen = self.model.draw(Use::Selection, numbers)?;
         let shape = self.model.views().shape(self.samples.images.shape);
-        DeviceScorer::new(&self.model, seen, numbers, &self.read(numbers)?, shape)
+        GpuScorer::new(&self.model, seen, numbers, &self.read(numbers)?, shape)
     }
 
     /// How many images it pays to evaluate together.
@@ -63,10 +63,10 @@ impl<'a> DeviceInference<'a> {
     ///
     /// # Errors
     /// When an image cannot be read from its file, a logit is not finite, or the device fails.
-    pub(crate) fn group(&self, purpose: Use, numbers: &[u32]) -> Result<DeviceGroup<'_>, Unanswered> {
+    pub(crate) fn group(&self, purpose: Use, numbers: &[u32]) -> Result<GpuGroup<'_>, Unanswered> {
         let seen = self.model.draw(purpose, numbers)?;
         let shape = self.model.views().shape(self.samples.images.shape);
-        DeviceGroup::new(&self.model, seen, numbers, self.read(numbers)?, shape)
+        GpuGroup::new(&self.model, seen, numbers, self.read(numbers)?, shape)
     }
 
     fn read(&self, numbers: &[u32]) -> Result<Vec<f32>, Unanswered> {

@@ -13,7 +13,7 @@ use overinterp_spec::{ImageShape, SeededDropout};
 
 /// Why a model cannot be put on a device.
 #[derive(Debug, thiserror::Error)]
-pub enum DeviceModelError {
+pub enum GpuModelError {
     /// An architecture cannot take such images.
     #[error(transparent)]
     Arch(#[from] ArchError),
@@ -26,7 +26,7 @@ pub enum DeviceModelError {
 }
 
 /// A model that is only evaluated.
-pub struct DeviceModel {
+pub struct GpuModel {
     members: Vec<Member>,
     views: Views,
     shape: ImageShape,
@@ -52,12 +52,12 @@ impl Kept {
     }
 }
 
-impl DeviceModel {
+impl GpuModel {
     /// Puts every network of `model` on a device.
     ///
     /// # Errors
     /// When a network does not fit its architecture, its weights are not finite, or the device fails.
-    pub fn new(model: &Model, device: &Device) -> std::result::Result<Self, DeviceModelError> {
+    pub fn new(model: &Model, device: &Device) -> std::result::Result<Self, GpuModelError> {
         check_weights(model)?;
         let views = Views::of(model);
         let mut members = Vec::new();

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use crate::cpu::scorer::{argmax, probability};
 use crate::finite::{NotFinite, check_logits};
-use crate::gpu::model::{DeviceModel, Kept};
+use crate::gpu::model::{GpuModel, Kept};
 use crate::unanswered::Unanswered;
 use overinterp_sis::{Bound, Candidate, Halted, LockstepScorer, unstopped};
 use overinterp_spec::ImageShape;
@@ -27,8 +27,8 @@ const EACH: usize = 16;
 ///
 /// The images and what is masked of them lie on the device, where candidates are made; only their numbers are sent there,
 /// and their scores come back, once for all candidates of a call.
-pub struct DeviceScorer<'n> {
-    model: &'n DeviceModel,
+pub struct GpuScorer<'n> {
+    model: &'n GpuModel,
     /// The images' numbers in their set.
     images_numbers: Vec<u32>,
     /// What input dropout keeps of each image.
@@ -48,14 +48,14 @@ pub struct DeviceScorer<'n> {
     batch: usize,
 }
 
-impl<'n> DeviceScorer<'n> {
+impl<'n> GpuScorer<'n> {
     /// Evaluates normalised images `[images, height, width, channels]`, which have `numbers` in their set, with nothing masked;
     /// `seen` is drawn for them, and `shape` has the channels of every way in which the model's networks normalise images.
     ///
     /// # Errors
     /// When the images do not have that shape, a logit is not finite, or the device fails.
     pub fn new(
-        model: &'n DeviceModel,
+        model: &'n GpuModel,
         seen: Kept,
         numbers: &[u32],
         images: &[f32],
@@ -223,7 +223,7 @@ fn together(found: &[Tensor], sums: &[Tensor]) -> Result<[Vec<f32>; 2]> {
     Ok([Tensor::cat(found, 0)?.to_vec1()?, Tensor::cat(sums, 0)?.to_vec1()?])
 }
 
-impl LockstepScorer for DeviceScorer<'_> {
+impl LockstepScorer for GpuScorer<'_> {
     type Error = Unanswered;
 
     fn inputs(&self) -> usize {
@@ -307,26 +307,26 @@ mod tests {
         Network { arch, normalise, input_dropout, tensors, log: Vec::new() }
     }
 
-    fn on_device(networks: Vec<Network>) -> DeviceModel {
-        DeviceModel::new(&Model { shape: SHAPE, classes: 5, networks }, &Device::Cpu).unwrap()
+    fn on_device(networks: Vec<Network>) -> GpuModel {
+        GpuModel::new(&Model { shape: SHAPE, classes: 5, networks }, &Device::Cpu).unwrap()
     }
 
-    fn model(sureness: f32) -> DeviceModel {
+    fn model(sureness: f32) -> GpuModel {
         on_device(vec![network(Arch::Resnet20, sureness, None)])
     }
 
-    fn scorer<'m>(model: &'m DeviceModel, images: &[f32], batch: usize) -> DeviceScorer<'m> {
+    fn scorer<'m>(model: &'m GpuModel, images: &[f32], batch: usize) -> GpuScorer<'m> {
         scorer_from(model, 0, images, batch)
     }
 
     /// Of images of which the first has number `first`.
-    fn scorer_from<'m>(model: &'m DeviceModel, first: u32, images: &[f32], batch: usize) -> DeviceScorer<'m> {
+    fn scorer_from<'m>(model: &'m GpuModel, first: u32, images: &[f32], batch: usize) -> GpuScorer<'m> {
         let numbers: Vec<u32> = (first..).take(images.len() / SHAPE.bytes()).collect();
         let seen = model.draw(Use::Selection, &numbers).unwrap();
-        DeviceScorer::new(model, seen, &numbers, images, SHAPE).unwrap().in_batches_of(batch)
+        GpuScorer::new(model, seen, &numbers, images, SHAPE).unwrap().in_batches_of(batch)
     }
 
-    fn score(model: &DeviceModel, image: &[f32], masked: &[usize], class: usize) -> f32 {
+    fn score(model: &GpuModel, image: &[f32], masked: &[usize], class: usize) -> f32 {
         let mut image = image.to_vec();
         for &pixel in masked {
             image[pixel * 3..pixel * 3 + 3].fill(0.0);
@@ -419,7 +419,7 @@ mod tests {
     }
 
     /// The selection of each image by itself, every candidate evaluated.
-    fn exhaustive(model: &DeviceModel, images: &[f32]) -> Vec<BackSelection> {
+    fn exhaustive(model: &GpuModel, images: &[f32]) -> Vec<BackSelection> {
         let alone = |(number, image): (u32, &[f32])| {
             let mut scorer = scorer_from(model, number, image, 36);
             back_select(&mut Exhaustive(Alone(&mut scorer)), watch_nothing).unwrap()

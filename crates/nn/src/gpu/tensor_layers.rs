@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::graph::NodeId;
-use crate::graph::walk::{Convolution, Layers, Norm};
+use crate::graph::walk::{ConvNode, Layers, Norm};
 use overinterp_kernels::ops::{self, Activation};
 
 /// What differs between training and evaluation.
@@ -12,7 +12,7 @@ pub(crate) trait Mode {
     fn tensor(&self, name: &str) -> Result<&Tensor>;
 
     /// Applies `layer` to `x`, or hands `x` on where [`Mode::normalise`] does the convolution together with the norm.
-    fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+    fn convolve(&mut self, layer: &ConvNode<'_>, x: &Tensor) -> Result<Tensor> {
         plain_convolution(self, layer, x)
     }
 
@@ -30,7 +30,7 @@ pub(crate) trait Mode {
 }
 
 /// A convolution by the tensors of a mode.
-pub(crate) fn plain_convolution<M: Mode + ?Sized>(mode: &M, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+pub(crate) fn plain_convolution<M: Mode + ?Sized>(mode: &M, layer: &ConvNode<'_>, x: &Tensor) -> Result<Tensor> {
     let weight = mode.tensor(&format!("{}.weight", layer.name))?;
     let bias = layer.bias.as_ref().map(|bias| mode.tensor(bias)).transpose()?;
     ops::conv2d(x, weight, bias, layer.window.stride, layer.window.padding)
@@ -42,7 +42,7 @@ pub(crate) struct TensorLayers<M>(pub(crate) M);
 impl<M: Mode> Layers for TensorLayers<M> {
     type Map = Tensor;
 
-    fn convolve(&mut self, layer: &Convolution<'_>, x: &Tensor) -> Result<Tensor> {
+    fn convolve(&mut self, layer: &ConvNode<'_>, x: &Tensor) -> Result<Tensor> {
         self.0.convolve(layer, x)
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod folding;
 pub mod fusion;
 pub(crate) mod walk;
 
+pub use overinterp_kernels::ops::Window;
 use overinterp_spec::ImageShape;
 
 /// Epsilon of batch norms that name no other, PyTorch's default.
@@ -154,28 +155,10 @@ pub struct Graph {
     parameters: Vec<Parameter>,
 }
 
-/// Window, step and border of a convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    /// Height and width.
-    pub kernel: [usize; 2],
-    /// Step in both directions.
-    pub stride: usize,
-    /// Border above and below, and left and right.
-    pub padding: [usize; 2],
-}
-
-impl Window {
-    /// A square window with a border that keeps the size at stride 1 (`kernel` odd).
-    #[must_use]
-    pub const fn square(kernel: usize, stride: usize) -> Self {
-        Self { kernel: [kernel; 2], stride, padding: [kernel / 2; 2] }
-    }
-
-    fn output(self, input: ImageShape, channels: usize) -> ImageShape {
-        let extent = |size: usize, axis: usize| (size + 2 * self.padding[axis] - self.kernel[axis]) / self.stride + 1;
-        ImageShape { height: extent(input.height, 0), width: extent(input.width, 1), channels }
-    }
+/// The shape of what a window yields when it slides over a map; the graph's builders only have windows that fit.
+fn slid(window: Window, input: ImageShape, channels: usize) -> ImageShape {
+    let extent = |size: usize, axis: usize| (size + 2 * window.padding[axis] - window.kernel[axis]) / window.stride + 1;
+    ImageShape { height: extent(input.height, 0), width: extent(input.width, 1), channels }
 }
 
 impl Graph {
@@ -256,7 +239,7 @@ impl Graph {
             stride: window.stride,
             padding: window.padding,
         };
-        self.push(op, vec![x], window.output(input, outputs))
+        self.push(op, vec![x], slid(window, input, outputs))
     }
 
     /// Adds batch normalisation.
@@ -293,7 +276,7 @@ impl Graph {
     pub fn max_pool(&mut self, x: NodeId, kernel: usize, stride: usize, padding: usize) -> NodeId {
         let input = self.node(x).shape;
         let window = Window { kernel: [kernel; 2], stride, padding: [padding; 2] };
-        let shape = window.output(input, input.channels);
+        let shape = slid(window, input, input.channels);
         self.push(Op::MaxPool { kernel, stride, padding }, vec![x], shape)
     }
 
@@ -301,7 +284,7 @@ impl Graph {
     pub fn mean_pool(&mut self, x: NodeId, kernel: usize, stride: usize, padding: usize) -> NodeId {
         let input = self.node(x).shape;
         let window = Window { kernel: [kernel; 2], stride, padding: [padding; 2] };
-        let shape = window.output(input, input.channels);
+        let shape = slid(window, input, input.channels);
         self.push(Op::MeanPool { kernel, stride, padding }, vec![x], shape)
     }
 

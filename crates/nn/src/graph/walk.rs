@@ -12,7 +12,7 @@ pub(crate) trait Layers {
     type Map: Clone;
 
     /// Applies `layer` to `x`, with its bias if it has one.
-    fn convolve(&mut self, layer: &Convolution<'_>, x: &Self::Map) -> Result<Self::Map>;
+    fn convolve(&mut self, layer: &ConvNode<'_>, x: &Self::Map) -> Result<Self::Map>;
 
     /// A batch norm of `x`, plus `residual`, activated.
     fn normalise(
@@ -52,7 +52,7 @@ pub(crate) trait Layers {
 }
 
 /// A convolution as its layer sees it.
-pub(crate) struct Convolution<'a> {
+pub(crate) struct ConvNode<'a> {
     pub(crate) name: &'a str,
     /// The bias's name, if it has one.
     pub(crate) bias: Option<String>,
@@ -126,7 +126,7 @@ impl Route {
             Op::Conv { name, bias, kernel, stride, padding } => {
                 let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
                 let bias = bias.then(|| format!("{name}.bias"));
-                layers.convolve(&Convolution { name, bias, outputs: node.shape.channels, window }, input(0)?)
+                layers.convolve(&ConvNode { name, bias, outputs: node.shape.channels, window }, input(0)?)
             }
             Op::BatchNorm { name, epsilon } => {
                 layers.normalise(Norm { name, epsilon: *epsilon }, input(0)?, None, Activation::Identity)

@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 
 use crate::graph::Graph;
 use crate::tensors::{TensorsError, check};
-use crate::train::device_learner::DeviceLearner;
 use crate::train::dropout::DropoutDraw;
+use crate::train::gpu_learner::GpuLearner;
 use crate::train::optimiser::Sgd;
 use crate::train::tape_learner::TapeLearner;
 use overinterp_artifacts::ParameterTensor;
@@ -72,7 +72,7 @@ pub(crate) fn learner(
     Ok(if device.is_cpu() {
         Box::new(TapeLearner::new(graph, tensors, velocities, sgd))
     } else {
-        Box::new(DeviceLearner::new(graph, &tensors, &velocities, sgd, device)?)
+        Box::new(GpuLearner::new(graph, &tensors, &velocities, sgd, device)?)
     })
 }
 

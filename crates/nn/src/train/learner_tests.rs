@@ -5,8 +5,8 @@ use candle_core::{Device, Tensor};
 use crate::arch;
 use crate::formula;
 use crate::graph::{Graph, Init, Window};
-use crate::train::device_learner::DeviceLearner;
 use crate::train::dropout::DropoutDraw;
+use crate::train::gpu_learner::GpuLearner;
 use crate::train::learner::{Batch, Learner, Tensors, at_rest};
 use crate::train::optimiser::Sgd;
 use crate::train::tape_learner::TapeLearner;
@@ -34,7 +34,7 @@ pub(crate) fn recipe() -> Recipe {
 /// A network on the tape, and through candle's ops.
 pub(crate) fn learners(graph: &Graph, tensors: &Tensors) -> [(&'static str, Box<dyn Learner>); 2] {
     let (still, sgd) = (at_rest(graph), Sgd::new(&recipe()));
-    let device = DeviceLearner::new(graph, tensors, &still, sgd, &Device::Cpu).unwrap();
+    let device = GpuLearner::new(graph, tensors, &still, sgd, &Device::Cpu).unwrap();
     [("tape", Box::new(TapeLearner::new(graph, tensors.clone(), still, sgd))), ("candle", Box::new(device))]
 }
 

@@ -1,9 +1,9 @@
 //! Training: a network learns from images, on a CPU by a tape, on another device through candle.
 
 pub(crate) mod checkpoint;
-mod device_learner;
 pub(crate) mod dropout;
 pub mod fit;
+mod gpu_learner;
 pub(crate) mod learner;
 #[cfg(test)]
 pub(crate) mod learner_tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, bail};
 
-use crate::graph::walk::{Convolution, Layers, Norm, Route};
+use crate::graph::walk::{ConvNode, Layers, Norm, Route};
 use crate::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId};
 use crate::train::dropout::DropoutDraw;
 use crate::train::learner::{Batch, Learner, Outcome, Tensors};
@@ -119,7 +119,7 @@ impl TapeLayers<'_> {
 impl Layers for TapeLayers<'_> {
     type Map = MapId;
 
-    fn convolve(&mut self, layer: &Convolution<'_>, x: &MapId) -> Result<MapId> {
+    fn convolve(&mut self, layer: &ConvNode<'_>, x: &MapId) -> Result<MapId> {
         let weight = self.parameter(format!("{}.weight", layer.name))?;
         let bias = layer.bias.clone().map(|bias| self.parameter(bias)).transpose()?;
         self.tape.conv2d(*x, weight, bias, layer.outputs, layer.window)

@@ -32,7 +32,7 @@ impl Stage<Env> for AnalyseCollections {
     }
 
     fn run(&self, context: &Context<'_, Env>) -> Result<Analysis, StageError> {
-        let mut found = Found::default();
+        let mut found = Tally::default();
         each_shard(context, &self.collections, |collections| {
             found.add(collections);
             Ok(())
@@ -43,14 +43,14 @@ impl Stage<Env> for AnalyseCollections {
 
 /// Of each image, how many subsets it has and what share of its pixels is in them; and the subsets' sizes.
 #[derive(Debug, Default)]
-struct Found {
+struct Tally {
     counts: Vec<usize>,
     covered: Vec<f64>,
     /// By the place in which they were found, from 1.
     sizes: BTreeMap<usize, Vec<f64>>,
 }
 
-impl Found {
+impl Tally {
     fn add(&mut self, collections: &Collections) {
         for image in &collections.images {
             let sizes: Vec<usize> = image.members.iter().map(|member| member.subset.len()).collect();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn subsets_are_counted_by_image_and_measured_by_place() {
-        let mut found = Found::default();
+        let mut found = Tally::default();
         for images in [vec![image(&[2, 4]), image(&[])], vec![image(&[3]), image(&[1, 2, 6])]] {
             found.add(&Collections { first: 0, pixels: 20, threshold: 0.9, images, efforts: Vec::new() });
         }

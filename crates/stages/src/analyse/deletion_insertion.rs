@@ -52,7 +52,7 @@ impl Stage<Env> for AnalyseDeletionInsertion {
         let (images, model) = (self.images.load(context)?, context.load(&self.model)?);
         let counts = counts(&self.fractions, images.shape.pixels());
         let inference = open(context, &model, &images, Wanted::Scores)?;
-        let mut found = Found::new(&counts, images.shape.pixels());
+        let mut found = Curves::new(&counts, images.shape.pixels());
         for (done, key) in self.rankings.iter().enumerate() {
             let ranking = context.load(key)?;
             if ranking.pixels() != images.shape.pixels() {
@@ -105,7 +105,7 @@ impl GroupFinder for Perturbing<'_> {
 
 /// f of all images at every point.
 #[derive(Debug)]
-struct Found {
+struct Curves {
     /// Share of the pixels at each point.
     shares: Vec<f64>,
     /// `[point, image]`.
@@ -116,7 +116,7 @@ struct Found {
     insertion_areas: Vec<f64>,
 }
 
-impl Found {
+impl Curves {
     fn new(counts: &[usize], pixels: usize) -> Self {
         let none = vec![Vec::new(); counts.len()];
         Self {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn curves_are_means_and_areas_have_intervals() {
-        let mut found = Found::new(&[0, 1, 4], 4);
+        let mut found = Curves::new(&[0, 1, 4], 4);
         found.add(&Perturbation { deletion: vec![1.0, 0.5, 0.0], insertion: vec![0.0, 0.5, 1.0] });
         found.add(&Perturbation { deletion: vec![0.5, 0.25, 0.25], insertion: vec![0.25, 0.5, 0.5] });
         let analysis = found.analysis(Bootstrap::default());

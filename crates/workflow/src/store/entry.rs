@@ -72,7 +72,7 @@ pub(crate) enum Scrutiny {
 }
 
 /// What lies where an entry does.
-pub(super) struct Found {
+pub(super) struct Inspected {
     /// Its record, if it is readable and its own.
     pub record: Option<Record>,
     /// What is wrong with it, if something is.
@@ -117,7 +117,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::look`].
-    pub(super) fn look_at(&self, name: &EntryName, scrutiny: Scrutiny) -> Result<Found, StoreError> {
+    pub(super) fn look_at(&self, name: &EntryName, scrutiny: Scrutiny) -> Result<Inspected, StoreError> {
         let dir = self.dir_of(name);
         let (record, damage) = match self.read_record(&dir)? {
             Ok(mut record) if self.dir(&record.key) == dir => {
@@ -137,7 +137,7 @@ impl Store {
                 strays.push(dir.join(name));
             }
         }
-        Ok(Found { record, damage, strays })
+        Ok(Inspected { record, damage, strays })
     }
 
     /// Reads the record of an entry; the inner error says what is wrong with it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::entry::{Found, LARGEST_NOTE, RECORD, Scrutiny};
+use super::entry::{Inspected, LARGEST_NOTE, RECORD, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::lock::{Lock, Mode};
 use super::places::{EntryName, GARBAGE, is_hash};
@@ -178,7 +178,7 @@ impl Store {
     fn all_records(&self, found: &mut Collection) -> Result<(BTreeMap<StepKey, Record>, Vec<EntryName>), StoreError> {
         let (mut records, mut unreadable) = (BTreeMap::new(), Vec::new());
         for name in self.entries()? {
-            let Found { record, damage, strays } = self.look_at(&name, Scrutiny::Times)?;
+            let Inspected { record, damage, strays } = self.look_at(&name, Scrutiny::Times)?;
             found.strays.extend(strays);
             found.damaged.extend(damage.clone().map(|damage| Damage::in_place(&name, damage)));
             if let Some(record) = record {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::entry::{Found, RecordFault, Scrutiny};
+use super::entry::{Inspected, RecordFault, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::places::is_hash;
 use super::verify::Damage;
@@ -85,14 +85,14 @@ impl Store {
             };
             stats.strays.extend(found.strays);
             match found {
-                Found { record: Some(record), damage: None, .. } => {
+                Inspected { record: Some(record), damage: None, .. } => {
                     let kind = stats.kinds.entry(name.kind).or_default();
                     kind.steps += 1;
                     kind.bytes += record.bytes();
                     // A result that was taken over was not computed a second time.
                     kind.seconds += if record.taken_from.is_none() { record.seconds } else { 0.0 };
                 }
-                Found { damage, .. } => stats.in_place.extend(damage.map(|damage| Damage::in_place(&name, damage))),
+                Inspected { damage, .. } => stats.in_place.extend(damage.map(|damage| Damage::in_place(&name, damage))),
             }
         }
         let partial = self.base.join("partial");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::entry::{Found, Scrutiny};
+use super::entry::{Inspected, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::lock::{Lock, Mode};
 use super::places::EntryName;
@@ -71,7 +71,7 @@ impl Store {
             progress(index, entries.len());
             match self.look_at(name, Scrutiny::Bytes) {
                 Err(error) => found.unread.push(Damage::unread(name, error)?),
-                Ok(Found { damage: Some(damage), strays, .. }) => match self.put_away(name) {
+                Ok(Inspected { damage: Some(damage), strays, .. }) => match self.put_away(name) {
                     Ok(Some(aside)) => {
                         let aside = Some(aside.display().to_string());
                         found.damaged.push(Damage { aside, ..Damage::in_place(name, damage) });
@@ -83,7 +83,7 @@ impl Store {
                     }
                     Err(error) => return Err(error),
                 },
-                Ok(Found { record: Some(record), strays, .. }) => {
+                Ok(Inspected { record: Some(record), strays, .. }) => {
                     found.intact += 1;
                     found.bytes += record.bytes();
                     found.strays.extend(strays);

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use super::*;
 use crate::cpu::scorer::{NetworkScorer, argmax, probability};
 use crate::formula;
-use crate::gpu::model::DeviceModel;
-use crate::gpu::scorer::DeviceScorer;
+use crate::gpu::model::GpuModel;
+use crate::gpu::scorer::GpuScorer;
 use crate::images::batches::Samples;
 use crate::init::initial_tensors;
 use crate::observer::Unobserved;
@@ -286,9 +286,9 @@ fn a_selection_that_stops_at_the_ceiling_is_the_exhaustive_one_to_the_bit() {
 #[test]
 fn candidates_on_a_device_score_as_the_mean_of_whole_passes() {
     let (model, image) = (mixed(), image());
-    let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
+    let device = GpuModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Selection, &[1]).unwrap();
-    let mut device_scorer = DeviceScorer::new(&device, seen, &[1], &image, SHAPE).unwrap().in_batches_of(48);
+    let mut device_scorer = GpuScorer::new(&device, seen, &[1], &image, SHAPE).unwrap().in_batches_of(48);
     let class = device_scorer.classes()[0];
     let mut scorer = Alone(&mut device_scorer);
     scorer.mask(4).unwrap();
@@ -319,7 +319,7 @@ fn predictions_of_many_images_are_those_of_each_on_either_path() {
     let input = samples
         .input(&crate::images::batches::Levels::new(&images.normalise), &(0..40).collect::<Vec<_>>(), None)
         .unwrap();
-    let device = DeviceModel::new(&model, &Device::Cpu).unwrap();
+    let device = GpuModel::new(&model, &Device::Cpu).unwrap();
     let seen = device.draw(Use::Evaluation, &(0..40).collect::<Vec<_>>()).unwrap();
     let x = Tensor::from_slice(&input, (40, 6, 6, 3), &Device::Cpu).unwrap();
     let on_device: Vec<f32> = device.logits(&x, &seen).unwrap().flatten_all().unwrap().to_vec1().unwrap();

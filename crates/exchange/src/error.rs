@@ -10,7 +10,7 @@ use overinterp_foreign::sniff::Foreign;
 
 /// A file made elsewhere that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub enum ExchangeError {
     /// The operating system would not give its bytes, or it is no regular file, or too large.
     #[error("cannot open {path}")]
     Unreadable {
@@ -31,7 +31,7 @@ pub enum CheckpointError {
     },
 }
 
-impl CheckpointError {
+impl ExchangeError {
     pub(super) fn unreadable(path: &Path, error: BoundedError) -> Self {
         Self::Unreadable { path: path.to_owned(), source: error.into() }
     }
@@ -100,7 +100,7 @@ pub enum Fault {
         limit: u64,
     },
     /// The file is something else.
-    #[error("{0}. A checkpoint is a safetensors file, or one that torch.save wrote")]
+    #[error("{0}. A model file is a safetensors file, or one that torch.save wrote")]
     Foreign(Foreign),
     /// The archive of arrays is something else.
     #[error("{0}")]
@@ -117,7 +117,7 @@ pub enum Fault {
     )]
     TorchScript,
     /// An archive of numpy arrays.
-    #[error("an archive of arrays that numpy saved; a checkpoint is a safetensors file, or one that torch.save wrote")]
+    #[error("an archive of arrays that numpy saved; a model file is a safetensors file, or one that torch.save wrote")]
     NumpyArchive,
     /// No state dict is found.
     #[error("no state dict: expected a dict of tensors, perhaps in other dicts, found {0} without any tensor")]
@@ -216,8 +216,8 @@ impl Fault {
 
 impl Located {
     /// Says of which file.
-    pub(super) fn of(self, path: &Path) -> CheckpointError {
-        CheckpointError::Malformed { path: path.to_owned(), place: self.place, source: self.fault }
+    pub(super) fn of(self, path: &Path) -> ExchangeError {
+        ExchangeError::Malformed { path: path.to_owned(), place: self.place, source: self.fault }
     }
 }
 

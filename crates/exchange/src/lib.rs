@@ -1,4 +1,4 @@
-//! Model files made elsewhere: `.safetensors`, and what PyTorch's `torch.save` writes, today's zip archives and the
+//! What this program exchanges with others. Model files made elsewhere: `.safetensors`, and what PyTorch's `torch.save` writes, today's zip archives and the
 //! legacy format of PyTorch 1.5 and earlier. Beside them, the authors' files of selections and
 //! predictions, and arrays for numpy.
 //!
@@ -29,7 +29,7 @@ mod torch;
 mod zip_archive;
 
 pub use array_archive::ArrayArchive;
-pub use error::{CheckpointError, Fault};
+pub use error::{ExchangeError, Fault};
 pub use gradient_file::GradientFile;
 pub use misfit::{FitError, Misfit, listed};
 pub use model_file::ModelFile;

@@ -7,7 +7,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::error::{CheckpointError, Fault, Located};
+use super::error::{ExchangeError, Fault, Located};
 use overinterp_foreign::bounded;
 use overinterp_foreign::numpy::{Array, Exact};
 use overinterp_foreign::sniff::{Foreign, LOOKED_AT};
@@ -75,8 +75,8 @@ pub(super) fn read_file<T>(
     path: &Path,
     most: u64,
     parse: impl FnOnce(&[u8]) -> Result<T, Located>,
-) -> Result<T, CheckpointError> {
-    let bytes = bounded::read(path, most).map_err(|error| CheckpointError::unreadable(path, error))?;
+) -> Result<T, ExchangeError> {
+    let bytes = bounded::read(path, most).map_err(|error| ExchangeError::unreadable(path, error))?;
     parse(&bytes).map_err(|located| located.of(path))
 }
 

@@ -4,7 +4,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::error::{Fault, Located};
 use super::listing::Listing;
-use super::pickled::Found;
+use super::pickled::FaultAt;
 use super::tensor::{ByteOrder, ElementType, Layout};
 use overinterp_artifacts::ParameterTensor;
 
@@ -29,7 +29,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<(Listing, File<'_>), Located> {
 
 impl File<'_> {
     /// Reads a tensor that the header names.
-    pub fn tensor(&self, name: &str) -> Result<ParameterTensor, Found> {
+    pub fn tensor(&self, name: &str) -> Result<ParameterTensor, FaultAt> {
         let view = self.0.tensor(name).map_err(Fault::from)?;
         let layout = Layout::contiguous(view.shape().to_vec())?;
         let data = element_type(view.dtype())?.gather(view.data(), ByteOrder::Little, &layout)?;

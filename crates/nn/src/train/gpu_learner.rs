@@ -14,7 +14,7 @@ use crate::train::optimiser::Sgd;
 use overinterp_kernels::ops::{self, Activation};
 
 /// Tracked weights, statistics and velocities on a device.
-pub(crate) struct DeviceLearner {
+pub(crate) struct GpuLearner {
     route: Route,
     weights: BTreeMap<String, Var>,
     statistics: BTreeMap<String, Tensor>,
@@ -23,7 +23,7 @@ pub(crate) struct DeviceLearner {
     device: Device,
 }
 
-impl DeviceLearner {
+impl GpuLearner {
     /// Uploads tensors and velocities that have been checked.
     pub(crate) fn new(
         graph: &Graph,
@@ -48,7 +48,7 @@ impl DeviceLearner {
     }
 }
 
-impl Learner for DeviceLearner {
+impl Learner for GpuLearner {
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Outcome> {
         let x = Tensor::from_slice(&batch.pixels, batch.shape.dims(), &self.device)?;
         let mode = Training {

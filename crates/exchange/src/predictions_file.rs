@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::error::{CheckpointError, Fault, Located};
+use super::error::{ExchangeError, Fault, Located};
 use super::npz::read_file;
 use overinterp_foreign::delimited::{Header, Table, TableError};
 use overinterp_foreign::numpy::{Exact, Number};
@@ -40,7 +40,7 @@ impl Predictions {
     ///
     /// # Errors
     /// When the file cannot be read, a line is no prediction, or two are of one image; the error names the line.
-    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+    pub fn read(path: &Path) -> Result<Self, ExchangeError> {
         let mut by_image: BTreeMap<usize, (u64, Prediction)> = BTreeMap::new();
         let note = |line, prediction: Prediction| {
             if let Some((first, _)) = by_image.insert(prediction.image, (line, prediction)) {
@@ -57,7 +57,7 @@ impl Predictions {
     ///
     /// # Errors
     /// When nothing is, or the class is none; the error names the file and the line.
-    pub fn of(&self, image: usize, classes: usize) -> Result<Prediction, CheckpointError> {
+    pub fn of(&self, image: usize, classes: usize) -> Result<Prediction, ExchangeError> {
         let Some((line, prediction)) = self.by_image.get(&image) else {
             return Err(Fault::Table(format!("there is none for image {image}")).at("its lines").of(&self.path));
         };
@@ -74,7 +74,7 @@ impl Predictions {
 ///
 /// # Errors
 /// When the file cannot be read, or a line is no prediction; the error names the line.
-pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, CheckpointError> {
+pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>, ExchangeError> {
     let mut predictions = Vec::new();
     let note = |_, prediction| {
         predictions.push(prediction);
@@ -233,7 +233,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             Predictions::read(&path)
         };
-        let text = |error: CheckpointError| {
+        let text = |error: ExchangeError| {
             let source = std::error::Error::source(&error).unwrap().to_string();
             format!("{error}: {source}").replace(path.to_str().unwrap(), "FILE")
         };

@@ -80,24 +80,24 @@ pub(super) fn announced<'p>(pickle: &'p Pickle<'_>) -> Result<BTreeMap<&'p str, 
 
 /// What is wrong, and where, if that is elsewhere than at the tensor.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FaultAt {
     Here(Fault),
     There(Located),
 }
 
-impl From<Fault> for Found {
+impl From<Fault> for FaultAt {
     fn from(fault: Fault) -> Self {
         Self::Here(fault)
     }
 }
 
-impl From<pickle::Fault> for Found {
+impl From<pickle::Fault> for FaultAt {
     fn from(fault: pickle::Fault) -> Self {
         Self::Here(fault.into())
     }
 }
 
-impl Found {
+impl FaultAt {
     /// Says where the fault is, if it is here.
     pub fn at(self, place: String) -> Located {
         match self {
@@ -122,7 +122,7 @@ impl<'a> File<'a> {
     }
 
     /// Reads the tensor at a handle: `_rebuild_tensor_v2(storage, offset, size, stride, ...)`, or a numpy array.
-    pub fn tensor(&mut self, value: Handle) -> Result<ParameterTensor, Found> {
+    pub fn tensor(&mut self, value: Handle) -> Result<ParameterTensor, FaultAt> {
         let pickle = &self.pickle;
         let (parts, element) = match torch::rebuilt(pickle, value) {
             Some(Rebuilt::Stored { parts, element }) => (parts, element),
@@ -161,10 +161,10 @@ impl<'a> File<'a> {
 
 impl<'a> Storages<'a> {
     /// The bytes of a storage, as many as announced.
-    fn bytes(&mut self, key: &str, announced: Announced) -> Result<&'a [u8], Found> {
+    fn bytes(&mut self, key: &str, announced: Announced) -> Result<&'a [u8], FaultAt> {
         match self {
             Self::None => Err(Fault::MissingStorage(quote(key)).into()),
-            Self::Archive(entries) => entries.storage(key, announced.bytes()).map_err(Found::There),
+            Self::Archive(entries) => entries.storage(key, announced.bytes()).map_err(FaultAt::There),
             Self::Read(storages) => Ok(*storages.get(key).ok_or_else(|| Fault::MissingStorage(quote(key)))?),
         }
     }

@@ -11,7 +11,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::array_archive::ArrayArchive;
-use super::error::{CheckpointError, Fault, Located};
+use super::error::{ExchangeError, Fault, Located};
 use super::npz::Npz;
 use super::packed_rows::Rows;
 use super::selection_file::{coordinates, places};
@@ -58,7 +58,7 @@ impl PackedFile {
     ///
     /// # Errors
     /// When it cannot be opened or is damaged.
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub fn open(path: &Path) -> Result<Self, ExchangeError> {
         let open = || {
             let mut archive = archive(path)?;
             let index: Array<i64> = archive.array(INDEX)?;
@@ -78,7 +78,7 @@ impl PackedFile {
             }
             Ok(Self { path: path.to_owned(), images, sizes, height, width })
         };
-        bounded::open_within(path, Self::MOST_BYTES).map_err(|error| CheckpointError::unreadable(path, error))?;
+        bounded::open_within(path, Self::MOST_BYTES).map_err(|error| ExchangeError::unreadable(path, error))?;
         open().map_err(|located| located.of(path))
     }
 
@@ -108,7 +108,7 @@ impl PackedFile {
         &self,
         wanted: impl Fn(usize) -> bool,
         mut visit: impl FnMut(PackedSelection) -> bool,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<(), ExchangeError> {
         let mut read = || {
             let (images, steps) = (self.images.len(), self.height.saturating_mul(self.width));
             let (mut orders, mut values) = (archive(&self.path)?, archive(&self.path)?);
@@ -267,7 +267,7 @@ mod tests {
         let single =
             Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/selections/cifar10_0.npz");
         let refused = PackedFile::open(&single).unwrap_err();
-        assert!(matches!(refused, CheckpointError::Malformed { place, .. } if place == INDEX));
+        assert!(matches!(refused, ExchangeError::Malformed { place, .. } if place == INDEX));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("short.npz");
         write(&path);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use overinterp_artifacts::ParameterTensor;
-use overinterp_checkpoint::{Architecture, CheckpointError, Fault, FitError, Fitting, ModelFile};
+use overinterp_exchange::{Architecture, ExchangeError, Fault, FitError, Fitting, ModelFile};
 use overinterp_foreign::pickle;
 use overinterp_foreign::sniff::Foreign;
 use overinterp_nn::arch::build;
@@ -49,7 +49,7 @@ fn tiny() -> Tensors {
 }
 
 /// What went wrong, with its place, as the command line prints it.
-fn message(error: &CheckpointError) -> String {
+fn message(error: &ExchangeError) -> String {
     let source = error.source().map(ToString::to_string).unwrap_or_default();
     format!("{error}: {source}")
 }
@@ -60,7 +60,7 @@ fn shapes(tensors: &Tensors) -> Vec<(String, Vec<usize>)> {
 }
 
 /// Reads the tensors of a file that have the names and shapes of the `expected`.
-fn read_as(path: &Path, expected: &Tensors, weights: Option<&str>) -> Result<(Tensors, Fitting), CheckpointError> {
+fn read_as(path: &Path, expected: &Tensors, weights: Option<&str>) -> Result<(Tensors, Fitting), ExchangeError> {
     let bytes = fs::read(path).unwrap();
     let mut file = ModelFile::parse(path, &bytes)?;
     let fitting = fit(&file, expected, weights).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -84,8 +84,8 @@ fn fault(path: &Path) -> (String, Fault) {
     let message = message(&error);
     assert!(message.contains(&*path.to_string_lossy()), "{message}");
     match error {
-        CheckpointError::Malformed { source, .. } => (message, source),
-        CheckpointError::Unreadable { .. } => panic!("{message}"),
+        ExchangeError::Malformed { source, .. } => (message, source),
+        ExchangeError::Unreadable { .. } => panic!("{message}"),
     }
 }
 

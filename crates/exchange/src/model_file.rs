@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::error::{CheckpointError, Fault, Located, quote};
+use super::error::{ExchangeError, Fault, Located, quote};
 use super::listing::Listing;
 use super::misfit::FitError;
 use super::names::{self, Architecture, Fitting};
@@ -36,8 +36,8 @@ impl ModelFile<'_> {
     ///
     /// # Errors
     /// When it cannot be opened, is no regular file, or of no known format.
-    pub fn look_at(path: &Path) -> Result<(), CheckpointError> {
-        let start = bounded::start(path, LOOKED_AT as u64).map_err(|error| CheckpointError::unreadable(path, error))?;
+    pub fn look_at(path: &Path) -> Result<(), ExchangeError> {
+        let start = bounded::start(path, LOOKED_AT as u64).map_err(|error| ExchangeError::unreadable(path, error))?;
         // The header of a safetensors file goes on behind these.
         if start.get(8) == Some(&b'{') {
             return Ok(());
@@ -53,7 +53,7 @@ impl<'a> ModelFile<'a> {
     ///
     /// # Errors
     /// When the file is damaged, or holds no tensors.
-    pub fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+    pub fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self, ExchangeError> {
         let format = Format::of(path, bytes).map_err(|located| located.of(path))?;
         let (listing, source) = format.read(bytes).map_err(|located| located.of(path))?;
         Ok(Self { path: path.to_owned(), listing, source })
@@ -81,7 +81,7 @@ impl<'a> ModelFile<'a> {
     ///
     /// # Errors
     /// When one of them is no tensor, or damaged.
-    pub fn gather(&mut self, fitting: &Fitting) -> Result<BTreeMap<String, ParameterTensor>, CheckpointError> {
+    pub fn gather(&mut self, fitting: &Fitting) -> Result<BTreeMap<String, ParameterTensor>, ExchangeError> {
         let read = |name: &String| -> Result<_, Located> {
             let full = format!("{}{name}", fitting.prefix);
             let tensor = match (&mut self.source, self.listing.named.get(&full).and_then(|named| named.value)) {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     /// Reads every tensor of a file.
-    fn read_all(path: &Path, bytes: &[u8]) -> Result<usize, CheckpointError> {
+    fn read_all(path: &Path, bytes: &[u8]) -> Result<usize, ExchangeError> {
         let mut file = ModelFile::parse(path, bytes)?;
         let tensors = file.listing.named.iter().filter(|(_, named)| named.shape.is_some());
         let names: Vec<String> = tensors.map(|(name, _)| name.clone()).collect();

@@ -13,7 +13,7 @@
 use std::io::{self, Cursor};
 use std::path::Path;
 
-use super::error::{CheckpointError, Fault, Located};
+use super::error::{ExchangeError, Fault, Located};
 use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
 use overinterp_foreign::bounded;
 use overinterp_foreign::numpy::Array;
@@ -114,7 +114,7 @@ impl SelectionFile {
     ///
     /// # Errors
     /// When it cannot be opened, is damaged, or contradicts itself.
-    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+    pub fn read(path: &Path) -> Result<Self, ExchangeError> {
         read_file(path, Self::MOST_BYTES, Self::parse)
     }
 
@@ -122,7 +122,7 @@ impl SelectionFile {
     ///
     /// # Errors
     /// When they are damaged or contradict themselves.
-    pub fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+    pub fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, ExchangeError> {
         Self::parse(bytes).map_err(|located| located.of(path))
     }
 

@@ -9,7 +9,7 @@
 use std::io::{self, Cursor};
 use std::path::Path;
 
-use super::error::{CheckpointError, Fault, Located};
+use super::error::{ExchangeError, Fault, Located};
 use super::npz::{MOST_ELEMENTS, Npz, read_file, to_bytes};
 use super::selection_file::SelectionFile;
 use overinterp_foreign::bounded;
@@ -112,7 +112,7 @@ impl GradientFile {
     ///
     /// # Errors
     /// When it cannot be opened, is damaged, or contradicts itself.
-    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+    pub fn read(path: &Path) -> Result<Self, ExchangeError> {
         read_file(path, SelectionFile::MOST_BYTES, Self::parse)
     }
 
@@ -120,7 +120,7 @@ impl GradientFile {
     ///
     /// # Errors
     /// When they are damaged or contradict themselves.
-    pub fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+    pub fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, ExchangeError> {
         Self::parse(bytes).map_err(|located| located.of(path))
     }
 
@@ -237,7 +237,7 @@ mod tests {
     fn a_backward_selection_and_a_class_beyond_the_confidences_are_refused_by_name() {
         let fixture =
             Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/selections/cifar10_0.npz");
-        let CheckpointError::Malformed { place, source, .. } = GradientFile::read(&fixture).unwrap_err() else {
+        let ExchangeError::Malformed { place, source, .. } = GradientFile::read(&fixture).unwrap_err() else {
             panic!("it can be opened");
         };
         assert!(place == ROUNDS && matches!(source, Fault::NoArray), "{place}: {source}");
@@ -245,6 +245,6 @@ mod tests {
         let confidences = Array { shape: vec![3], elements: vec![0.5_f32; 3] }.to_bytes();
         let rounds = Array { shape: vec![1, 1, 5], elements: ROUND.map(u32::cast_signed).to_vec() }.to_bytes();
         let refused = GradientFile::of_bytes(&bytes(full, confidences, rounds), Path::new("x")).unwrap_err();
-        assert!(matches!(refused, CheckpointError::Malformed { place, .. } if place == FULL));
+        assert!(matches!(refused, ExchangeError::Malformed { place, .. } if place == FULL));
     }
 }
