@@ -8,6 +8,7 @@ use overinterp_exchange::Probabilities;
 use overinterp_nn::images::batches::Samples;
 use overinterp_nn::observer::Unobserved;
 use overinterp_nn::predict::all_probabilities;
+use overinterp_nn::unanswered::unstopped;
 use overinterp_workflow::key::Key;
 
 use super::Export;
@@ -82,8 +83,8 @@ pub(crate) fn write(export: &Export<'_>, forms: &[Form], due: &[Due<'_>]) -> Res
         let Some(subsets) = subsets.map_or(Some(None), |subsets: Option<Subsets>| subsets.map(Some)) else { continue };
         let images = export.images_of(&evaluated.shown.data)?;
         let samples = Samples { images: &images, subsets: subsets.as_ref() };
-        let rows = all_probabilities(&model, samples, &export.computed.env.device, &Unobserved)
-            .map_err(|error| Failure::because(Kind::Stage, error))?;
+        let rows = all_probabilities(&model, samples, &export.computed.env.device, &Unobserved);
+        let rows = unstopped(rows).map_err(|error| Failure::because(Kind::Stage, error))?;
         say_difference(export, &evaluation, &rows, label);
         create(folder)?;
         let exact = Probabilities { classes: &images.classes, labels: &images.labels, rows: &rows };

@@ -91,11 +91,12 @@ impl<'a> Planner<'a> {
         split: &KnownSplit,
     ) {
         let key = self.step(stage, label(at), split.absent.clone());
+        let subset = |half: &Half| format!("{}.{}", half.stage.stage, half.split);
         let images = match question {
-            Question::HeatMap(questions::HeatMap { subset, .. }) => format!("{}.{}", subset.stage.stage, subset.split),
-            Question::Overlap(questions::Overlap { subset, with, .. }) => {
-                format!("{}.{} and {}.{}", subset.stage.stage, subset.split, with.stage.stage, with.split)
+            Question::Overlap(questions::Overlap { subset: one, with, .. }) => {
+                format!("{} and {}", subset(one), subset(with))
             }
+            _ if self.subsets_of(of).is_some() => subset(of),
             _ => format!("{}.{}", split.data.source.name, split.data.split),
         };
         let model = self.asked.get(&of.stage).cloned().unwrap_or_default();

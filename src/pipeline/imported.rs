@@ -2,7 +2,7 @@
 
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds;
-use overinterp_spec::Scoring;
+use overinterp_spec::{Scoring, Selection};
 use overinterp_stages::{FileKind, HashedFile, ImportSelection, Range, SelectionFiles};
 use overinterp_workflow::plan::Label;
 
@@ -17,7 +17,9 @@ impl<'a> Planner<'a> {
         let kinds::ImportSelection { data, files, predictions, model, method, count } = import;
         self.asked.extend(model.as_ref().map(|model| (at.clone(), model.stage.clone())));
         let model = model.as_ref().map(|model| self.models[model].clone());
-        let scoring = model.as_ref().map_or(Scoring::FIRST, |model| self.workload.scoring(model.step()));
+        // Selections by batched gradient ask for logits, not for candidates.
+        let asked = model.as_ref().filter(|_| *method == Selection::Backward);
+        let scoring = asked.map_or(Scoring::FIRST, |model| self.workload.scoring(model.step()));
         let mut shards = Vec::new();
         for (half, path) in files {
             let split = self.split(data, *half);

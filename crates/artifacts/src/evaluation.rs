@@ -8,7 +8,6 @@ use super::tensor_file::{self, Tensor};
 use super::{Damage, json_file};
 use overinterp_workflow::stage::{Artifact, ArtifactError};
 
-const PREDICTIONS: &str = "predictions.safetensors";
 const METRICS: &str = "metrics.json";
 
 /// What an `evaluate` stage produces.
@@ -50,6 +49,9 @@ pub struct Metrics {
 }
 
 impl Evaluation {
+    /// The file that a result of this kind has, and no other.
+    pub const FILE: &str = "predictions.safetensors";
+
     /// Sums up predictions.
     #[must_use]
     pub fn new(predictions: Predictions) -> Self {
@@ -116,12 +118,12 @@ impl Artifact for Evaluation {
             ("confidence", Tensor::new(&shape, confidence)),
             ("label", Tensor::new(&shape, labels)),
         ];
-        tensor_file::write(&dir.join(PREDICTIONS), &facts, tensors)?;
+        tensor_file::write(&dir.join(Self::FILE), &facts, tensors)?;
         json_file::write(&dir.join(METRICS), &self.metrics)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        let predictions = tensor_file::read(&dir.join(PREDICTIONS), |file| {
+        let predictions = tensor_file::read(&dir.join(Self::FILE), |file| {
             let Facts { images, classes } = file.facts()?;
             let predicted: Vec<u16> = file.tensor("class", &[images])?;
             let labels: Vec<u16> = file.tensor("label", &[images])?;

@@ -79,6 +79,11 @@ pub enum EnsembleError {
 }
 
 impl Model {
+    /// The file that a model of one network has, and nothing else.
+    pub const WEIGHTS: &str = "model.safetensors";
+    /// The file that an ensemble has, and nothing else.
+    pub const ENSEMBLE: &str = "ensemble.json";
+
     /// The mean of some models, in their order. Of one model it is that model. How each was trained is left to its own
     /// log.
     ///
@@ -117,8 +122,6 @@ impl Model {
 }
 
 /// What the members of an ensemble share; a single network has no such file.
-const ENSEMBLE: &str = "ensemble.json";
-const WEIGHTS: &str = "model.safetensors";
 const LOG: &str = "log.csv";
 
 /// What the header of a single network's weights says.
@@ -145,7 +148,7 @@ struct MemberFacts {
     input_dropout: Option<SeededDropout>,
 }
 
-/// The content of [`ENSEMBLE`].
+/// The content of [`Model::ENSEMBLE`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shared {
@@ -171,7 +174,7 @@ impl Artifact for Model {
         if let [network] = &networks[..] {
             let Network { arch, input_dropout, .. } = *network;
             let facts = Facts { arch, shape, classes, normalise: network.normalise.clone(), input_dropout };
-            tensor_file::write(&dir.join(WEIGHTS), &facts, stored(network))?;
+            tensor_file::write(&dir.join(Model::WEIGHTS), &facts, stored(network))?;
             return training_log::write(&dir.join(LOG), &network.log);
         }
         let none = || Normalise { mean: Vec::new(), std: Vec::new() };
@@ -182,21 +185,22 @@ impl Artifact for Model {
             let own = Some(&network.normalise).filter(|own| **own != normalise).cloned();
             tensor_file::write(&dir.join(file), &MemberFacts { arch, normalise: own, input_dropout }, stored(network))?;
         }
-        json_file::write(&dir.join(ENSEMBLE), &Shared { shape, classes, normalise, members })
+        json_file::write(&dir.join(Model::ENSEMBLE), &Shared { shape, classes, normalise, members })
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        if !dir.join(ENSEMBLE).exists() && !dir.join(member_file(0)).exists() {
+        if !dir.join(Model::ENSEMBLE).exists() && !dir.join(member_file(0)).exists() {
             return load_single(dir);
         }
-        let Shared { shape, classes, normalise, members } = json_file::read(&dir.join(ENSEMBLE), |shared: &Shared| {
-            let in_order = shared.members.iter().enumerate().all(|(place, file)| *file == member_file(place));
-            if shared.members.len() > 1 && in_order {
-                sound(&shared.normalise, shared.shape)
-            } else {
-                Err(Damage::value("it does not list the members"))
-            }
-        })?;
+        let Shared { shape, classes, normalise, members } =
+            json_file::read(&dir.join(Model::ENSEMBLE), |shared: &Shared| {
+                let in_order = shared.members.iter().enumerate().all(|(place, file)| *file == member_file(place));
+                if shared.members.len() > 1 && in_order {
+                    sound(&shared.normalise, shared.shape)
+                } else {
+                    Err(Damage::value("it does not list the members"))
+                }
+            })?;
         let networks = members.iter().map(|file| {
             tensor_file::read(&dir.join(file), |file| {
                 let MemberFacts { arch, normalise: own, input_dropout } = file.facts()?;
@@ -211,7 +215,7 @@ impl Artifact for Model {
 }
 
 fn load_single(dir: &Path) -> Result<Model, ArtifactError> {
-    let mut model = tensor_file::read(&dir.join(WEIGHTS), |file| {
+    let mut model = tensor_file::read(&dir.join(Model::WEIGHTS), |file| {
         let Facts { arch, shape, classes, normalise, input_dropout } = file.facts()?;
         sound(&normalise, shape)?;
         let (input_dropout, tensors) = (sampled(input_dropout)?, loaded(file)?);

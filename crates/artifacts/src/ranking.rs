@@ -11,7 +11,6 @@ use super::tensor_file::{self, Tensor, TensorFile};
 use overinterp_spec::Selection;
 use overinterp_workflow::stage::{Artifact, ArtifactError};
 
-const FILE: &str = "ranking.safetensors";
 /// Orders of at most so many pixels are stored as u16.
 const SHORT: usize = 1 << 16;
 
@@ -65,6 +64,9 @@ struct Facts {
 }
 
 impl Ranking {
+    /// The file that a result of this kind has, and no other.
+    pub const FILE: &str = "ranking.safetensors";
+
     /// No images yet; the first will be the split's image number `first`, and each has `pixels` pixels.
     #[must_use]
     pub const fn new(first: usize, pixels: usize, method: Selection) -> Self {
@@ -278,12 +280,12 @@ impl Artifact for Ranking {
             tensors.push(("full", Tensor::new(&[images], &self.curves.full)));
             tensors.push(("values", Tensor::new(&[images, self.steps()], &self.curves.values)));
         }
-        tensor_file::write(&dir.join(FILE), &facts, tensors)?;
+        tensor_file::write(&dir.join(Ranking::FILE), &facts, tensors)?;
         effort::write(dir, &self.efforts)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        let mut ranking = tensor_file::read(&dir.join(FILE), Self::parse)?;
+        let mut ranking = tensor_file::read(&dir.join(Ranking::FILE), Self::parse)?;
         ranking.efforts = effort::read(dir, ranking.len())?;
         Ok(ranking)
     }

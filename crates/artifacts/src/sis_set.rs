@@ -8,9 +8,6 @@ use super::effort::{self, Effort};
 use super::{Damage, json_file};
 use overinterp_workflow::stage::{Artifact, ArtifactError};
 
-const SIS: &str = "sis.json";
-const COLLECTIONS: &str = "collections.json";
-
 /// The sufficient input subset of each of successive images of one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -93,28 +90,38 @@ pub enum CollectionEnding {
     EmptySubset,
 }
 
+impl SisSet {
+    /// The file that a result of this kind has, and no other.
+    pub const FILE: &str = "sis.json";
+}
+
 impl Artifact for SisSet {
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
-        json_file::write_compact(&dir.join(SIS), self)
+        json_file::write_compact(&dir.join(Self::FILE), self)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        json_file::read(&dir.join(SIS), |set: &Self| {
+        json_file::read(&dir.join(Self::FILE), |set: &Self| {
             set.images.iter().flat_map(|image| &image.subset).try_for_each(|subset| within(subset, set.pixels))
         })
     }
+}
+
+impl Collections {
+    /// The file that a result of this kind has, and no other.
+    pub const FILE: &str = "collections.json";
 }
 
 impl Artifact for Collections {
     const NOTES: &'static [&'static str] = &[effort::EFFORT];
 
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
-        json_file::write_compact(&dir.join(COLLECTIONS), self)?;
+        json_file::write_compact(&dir.join(Self::FILE), self)?;
         effort::write(dir, &self.efforts)
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
-        let mut collections = json_file::read(&dir.join(COLLECTIONS), |collections: &Self| {
+        let mut collections = json_file::read(&dir.join(Self::FILE), |collections: &Self| {
             for member in collections.images.iter().flat_map(|image| &image.members) {
                 within(&member.subset, collections.pixels)?;
                 within(&member.order, collections.pixels)?;

@@ -10,7 +10,6 @@ use super::{Damage, UnreadableImage, tensor_file};
 use overinterp_spec::Appearance;
 use overinterp_workflow::stage::{Artifact, ArtifactError};
 
-const FILE: &str = "subsets.safetensors";
 /// The name of the bits in it.
 const BITS: &str = "kept";
 
@@ -26,6 +25,9 @@ pub struct Subsets {
 }
 
 impl Subsets {
+    /// The file that a result of this kind has, and no other.
+    pub const FILE: &str = "subsets.safetensors";
+
     /// No images yet, of `pixels` pixels each, which will show themselves before the mean colour.
     #[must_use]
     pub fn new(pixels: usize) -> Self {
@@ -94,7 +96,7 @@ impl Subsets {
 
     /// As [`Artifact::load`]; those of more than `most_held` bytes stay in their file.
     pub(crate) fn load_within(most_held: usize, dir: &Path) -> Result<Self, ArtifactError> {
-        let path = dir.join(FILE);
+        let path = dir.join(Subsets::FILE);
         tensor_file::read_in_place(&path, |file, header| {
             let Facts { images, pixels, appearance } = header.facts()?;
             let width = pixels.div_ceil(8);
@@ -194,7 +196,7 @@ impl Artifact for Subsets {
     fn save(&self, dir: &Path) -> Result<(), ArtifactError> {
         let facts = Facts { images: self.len(), pixels: self.pixels, appearance: self.appearance };
         let shape = [facts.images, facts.pixels.div_ceil(8)];
-        tensor_file::write_in_pieces(&dir.join(FILE), &facts, (BITS, shape), self.pieces())
+        tensor_file::write_in_pieces(&dir.join(Subsets::FILE), &facts, (BITS, shape), self.pieces())
     }
 
     fn load(dir: &Path) -> Result<Self, ArtifactError> {
@@ -234,7 +236,7 @@ mod tests {
     fn stored(subsets: &Subsets) -> (Vec<u8>, Subsets) {
         let dir = tempfile::tempdir().unwrap();
         subsets.save(dir.path()).unwrap();
-        (fs::read(dir.path().join(FILE)).unwrap(), Subsets::load_within(0, dir.path()).unwrap())
+        (fs::read(dir.path().join(Subsets::FILE)).unwrap(), Subsets::load_within(0, dir.path()).unwrap())
     }
 
     #[test]
@@ -278,11 +280,11 @@ mod tests {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         in_memory().save(dir.path()).unwrap();
         let loaded = Subsets::load_within(0, dir.path()).unwrap();
-        let file = fs::File::options().write(true).open(dir.path().join(FILE)).unwrap();
+        let file = fs::File::options().write(true).open(dir.path().join(Subsets::FILE)).unwrap();
         file.set_len(file.metadata().unwrap().len() - 3).unwrap();
         assert!(loaded.subset(2).is_ok());
         let said = loaded.subset(3).unwrap_err().to_string();
-        assert!(said.starts_with("cannot read the subset of image 3 from ") && said.contains(FILE), "{said}");
+        assert!(said.starts_with("cannot read the subset of image 3 from ") && said.contains(Subsets::FILE), "{said}");
         let error = loaded.save(other.path()).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("it has been cut short"), "{error}");
     }

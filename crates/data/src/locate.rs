@@ -221,7 +221,11 @@ fn locate_idx(source: &DataSource, roots: &[PathBuf]) -> Result<[idx::Files; 2],
 /// Where in `root` IDX files may lie: there, in a folder of the set's name, or where torchvision puts them, of whose own
 /// `root`, set's folder or `raw` folder any may be given.
 fn idx_folders(kind: DataKind, root: &Path) -> Vec<PathBuf> {
-    let torchvision = if kind == DataKind::FashionMnist { "FashionMNIST" } else { "MNIST" };
+    let torchvision = match kind {
+        DataKind::Mnist => "MNIST",
+        DataKind::FashionMnist => "FashionMNIST",
+        other => other.name(),
+    };
     let set = root.join(torchvision);
     vec![root.to_owned(), root.join(kind.name()), set.join("raw"), set, root.join("raw")]
 }

@@ -17,6 +17,7 @@ use crate::input_dropout::Use;
 use crate::observer::Observer;
 use overinterp_artifacts::{Model, Predictions};
 use overinterp_kernels::engine::Purpose;
+use overinterp_sis::Halted;
 use overinterp_spec::ImageShape;
 
 /// Pixels of the images that a thread takes on; few, so that all have work to the end: 32 images of 32x32, one
@@ -66,9 +67,6 @@ pub enum PredictError {
         /// What the device said.
         source: candle_core::Error,
     },
-    /// The observer asked to stop.
-    #[error("cancelled")]
-    Cancelled,
 }
 
 impl PredictError {
@@ -91,7 +89,7 @@ pub fn predict(
     samples: Samples<'_>,
     device: &Device,
     observer: &dyn Observer,
-) -> Result<Predictions, PredictError> {
+) -> Result<Predictions, Halted<PredictError>> {
     predict_by(Purpose::WholeImages, model, samples, device, observer)
 }
 
@@ -102,7 +100,7 @@ pub(super) fn predict_by(
     samples: Samples<'_>,
     device: &Device,
     observer: &dyn Observer,
-) -> Result<Predictions, PredictError> {
+) -> Result<Predictions, Halted<PredictError>> {
     // The logits are not kept: a thousand an image are much for a million images.
     let answers = Predictor::of(model, samples, device, purpose)?
         .batches(samples, observer, |logits| logits.chunks_exact(model.classes).map(answer).collect::<Vec<_>>())?;
@@ -120,7 +118,7 @@ pub fn all_probabilities(
     samples: Samples<'_>,
     device: &Device,
     observer: &dyn Observer,
-) -> Result<Vec<f32>, PredictError> {
+) -> Result<Vec<f32>, Halted<PredictError>> {
     let batches =
         Predictor::of(model, samples, device, Purpose::WholeImages)?.batches(samples, observer, |logits| {
             logits.chunks_exact(model.classes).flat_map(probabilities).collect::<Vec<_>>()
@@ -128,8 +126,8 @@ pub fn all_probabilities(
     Ok(batches.concat())
 }
 
-/// The logits `[images, classes]` of every image of `samples`, by the program that selections ask, so that they have
-/// the same bits: the mean over an ensemble's members, and over what each image's input dropout keeps in an evaluation.
+/// The logits `[images, classes]` of every image of `samples`, by the program of the first version of selections'
+/// [scores](overinterp_spec::Scoring): the mean over an ensemble's members, and over what each image's input dropout keeps in an evaluation.
 ///
 /// # Errors
 /// As of [`predict`].
@@ -138,7 +136,7 @@ pub fn logits(
     samples: Samples<'_>,
     device: &Device,
     observer: &dyn Observer,
-) -> Result<Vec<f32>, PredictError> {
+) -> Result<Vec<f32>, Halted<PredictError>> {
     Predictor::of(model, samples, device, Purpose::Scores)?.logits(samples, observer)
 }
 
@@ -188,7 +186,11 @@ impl Predictor {
     }
 
     /// The logits `[images, classes]` of every image of `samples`.
-    pub(super) fn logits(&self, samples: Samples<'_>, observer: &dyn Observer) -> Result<Vec<f32>, PredictError> {
+    pub(super) fn logits(
+        &self,
+        samples: Samples<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<f32>, Halted<PredictError>> {
         Ok(self.batches(samples, observer, |logits| logits)?.concat())
     }
 
@@ -198,19 +200,22 @@ impl Predictor {
         samples: Samples<'_>,
         observer: &dyn Observer,
         finish: impl Fn(Vec<f32>) -> T + Sync,
-    ) -> Result<Vec<T>, PredictError> {
+    ) -> Result<Vec<T>, Halted<PredictError>> {
         let indexes: Vec<u32> = (0..samples.len() as u32).collect();
         // The first image whose logits are not finite, as far as is known: nothing behind it is asked about.
         let unsound = AtomicUsize::new(usize::MAX);
-        let found = || PredictError::NotFinite(NotFinite::Logits { image: unsound.load(Ordering::Relaxed) });
+        let found = || {
+            let image = unsound.load(Ordering::Relaxed);
+            Halted::Failed(PredictError::NotFinite(NotFinite::Logits { image }))
+        };
         let batch = |batch: &[u32]| {
             if observer.cancelled() {
-                return Err(PredictError::Cancelled);
+                return Err(Halted::Stopped);
             }
             if unsound.load(Ordering::Relaxed) < batch[0] as usize {
                 return Err(found());
             }
-            let input = samples.input(&self.levels, batch, None)?;
+            let input = samples.input(&self.levels, batch, None).map_err(PredictError::from)?;
             let logits = match &self.by {
                 By::Engine(model, idle) => on_engine(model, idle, batch, &input, self.shape),
                 By::Device(model) => on_device(model, batch, input, self.shape).map_err(|source| {
@@ -225,7 +230,7 @@ impl Predictor {
             Ok(finish(logits))
         };
         let pixels = self.shape.pixels().max(1);
-        let batches: Vec<Result<T, PredictError>> = match &self.by {
+        let batches: Vec<Result<T, Halted<PredictError>>> = match &self.by {
             By::Engine(..) => indexes.par_chunks((PIXELS / pixels).clamp(1, BATCH)).map(batch).collect(),
             By::Device(_) => indexes.chunks((DEVICE_PIXELS / pixels).clamp(1, DEVICE_BATCH)).map(batch).collect(),
         };
@@ -372,7 +377,7 @@ mod tests {
         pixels[..43 * 64].fill(0);
         pixels[44 * 64..][..64].fill(0);
         let Err(error) = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved) else { panic!() };
-        assert!(matches!(error, PredictError::NotFinite(NotFinite::Logits { image: 43 })), "{error}");
+        assert!(matches!(error, Halted::Failed(PredictError::NotFinite(NotFinite::Logits { image: 43 }))), "{error}");
         let expected = "the model's logits of image 43 are not finite although its weights are";
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(logits(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).is_err());

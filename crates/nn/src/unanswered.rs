@@ -2,7 +2,7 @@
 
 use crate::finite::NotFinite;
 use crate::images::batches::SamplesError;
-pub use overinterp_sis::Halted;
+pub use overinterp_sis::{Halted, unstopped};
 
 /// Why a model does not answer about images.
 #[derive(Debug, thiserror::Error)]

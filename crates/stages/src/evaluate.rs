@@ -8,7 +8,7 @@ use overinterp_nn::predict::predict;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Watcher, unpredicted};
+use super::inference::{Watcher, halted};
 use super::{Env, Images};
 
 /// The manifest of an `evaluate` step: one model on one set of images.
@@ -33,6 +33,6 @@ impl Stage<Env> for Evaluate {
         let model = context.load(&self.model)?;
         let (images, subsets) = self.images.load(context)?;
         let samples = Samples { images: &images, subsets: subsets.as_ref() };
-        Ok(Evaluation::new(predict(&model, samples, &context.env().device, &Watcher(context)).map_err(unpredicted)?))
+        Ok(Evaluation::new(predict(&model, samples, &context.env().device, &Watcher(context)).map_err(halted)?))
     }
 }

@@ -24,7 +24,7 @@ use overinterp_spec::{ImageShape, Scoring, Selection};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Watcher, halted, open, unpredicted};
+use super::inference::{Watcher, halted, open};
 use super::named_files::{FileKind, HashedFile};
 use super::{DataSplit, Env, Range, SelectionFiles};
 
@@ -309,11 +309,11 @@ fn fully_masked(model: &Model, images: &ImageSet, context: &Context<'_, Env>) ->
     let samples = Samples { images: &one, subsets: Some(&nothing) };
     logits(model, samples, &context.env().device, &Watcher(context)).map_err(|error| match error {
         // It has no number.
-        PredictError::NotFinite(NotFinite::Logits { .. }) => failed(
+        Halted::Failed(PredictError::NotFinite(NotFinite::Logits { .. })) => failed(
             "the model's logits of the fully masked image are not finite although its weights are: values overflow on the \
              way; import a file that is whole, or train the model anew at a lower learning rate",
         ),
-        error => unpredicted(error),
+        error => halted(error),
     })
 }
 

@@ -1,32 +1,23 @@
 //! What stages that ask a model share: what becomes of its errors, and the watchers that pass on to the executor how far they have
 //! come.
 
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use overinterp_artifacts::{Effort, ImageSet, Model};
 use overinterp_nn::inference::{Inference, Wanted};
 use overinterp_nn::observer::Observer;
-use overinterp_nn::predict::PredictError;
-use overinterp_nn::unanswered::Unanswered;
 use overinterp_sis::{Halted, Step};
 use overinterp_workflow::stage::{Context, StageError};
 
 use super::Env;
 
-/// What the executor hears of a model that did not answer, or of a selection that its watcher stopped.
-pub(super) fn halted(halted: Halted<Unanswered>) -> StageError {
+/// What the executor hears of work that did not come to its end, as it failed or as its watcher stopped it.
+pub(super) fn halted<E: Error + Send + Sync + 'static>(halted: Halted<E>) -> StageError {
     match halted {
         Halted::Stopped => StageError::Cancelled,
         Halted::Failed(error) => StageError::failed(error),
-    }
-}
-
-/// What the executor hears of an evaluation that did not come to its end.
-pub(super) fn unpredicted(error: PredictError) -> StageError {
-    match error {
-        PredictError::Cancelled => StageError::Cancelled,
-        other => StageError::failed(other),
     }
 }
 

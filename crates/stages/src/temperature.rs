@@ -13,7 +13,7 @@ use overinterp_spec::Metric;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::{Watcher, unpredicted};
+use super::inference::{Watcher, halted};
 use super::{DataSplit, Env};
 
 /// The manifest of the fit.
@@ -46,7 +46,7 @@ impl Stage<Env> for FitTemperature {
         };
         let images = held_out.as_ref().unwrap_or(&all);
         let logits = logits(&model, Samples::whole(images), &context.env().device, &Watcher(context));
-        let logits = logits.map_err(|error| unpredicted(error.counted_from(all.len() - images.len())))?;
+        let logits = logits.map_err(|error| halted(error.map(|error| error.counted_from(all.len() - images.len()))))?;
         let found = fit(&logits, model.classes, &images.labels)?;
         context.log(&format!(
             "temperature {:.4}: cross-entropy of {} held-out images {:.4} instead of {:.4}",

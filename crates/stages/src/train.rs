@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use overinterp_artifacts::Model;
 use overinterp_nn::images::batches::Samples;
-use overinterp_nn::train::fit::{Every, FitError, FitInput, fit};
+use overinterp_nn::train::fit::{Every, FitInput, fit};
 use overinterp_spec::{Arch, Normalise, Recipe, Seed};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
 
-use super::inference::Watcher;
+use super::inference::{Watcher, halted};
 use super::{Env, Images};
 
 /// The manifest of a `train` step.
@@ -81,9 +81,6 @@ impl Stage<Env> for Train {
             scratch: context.scratch(),
             checkpoint: Every::default(),
         };
-        fit(&input, &Watcher(context)).map_err(|error| match error {
-            FitError::Cancelled => StageError::Cancelled,
-            other => StageError::failed(other),
-        })
+        fit(&input, &Watcher(context)).map_err(halted)
     }
 }

@@ -9,10 +9,7 @@ use overinterp_artifacts::{
     Subsets, UnreadableImage,
 };
 use overinterp_spec::{ImageShape, SeededDropout};
-use overinterp_stages::{
-    Collect, Ensemble, Env, Evaluate, FindSis, Import, ImportSelection, Mask, ScaleModel, Select, Train,
-};
-use overinterp_workflow::stage::{Artifact, ArtifactError, Stage};
+use overinterp_workflow::stage::{Artifact, ArtifactError};
 
 use crate::text;
 
@@ -56,32 +53,29 @@ struct Listing {
     rows: Vec<Vec<String>>,
 }
 
-/// Prints what the result of that kind in `dir` says; `false` where it is of a kind whose files people can read.
+/// Prints what the result in `dir`, which has these files, says; `false` where it is one whose files people can read. What a
+/// result is its files tell, whatever stage made it.
 ///
 /// # Errors
 /// When the result cannot be loaded.
-pub(crate) fn print(kind: &str, dir: &Path, extent: Extent) -> Result<bool, ArtifactError> {
-    const RANKED: [&str; 2] = [<Select as Stage<Env>>::KIND, <ImportSelection as Stage<Env>>::KIND];
-    const MODELS: [&str; 4] = [
-        <Train as Stage<Env>>::KIND,
-        <Import as Stage<Env>>::KIND,
-        <Ensemble as Stage<Env>>::KIND,
-        <ScaleModel as Stage<Env>>::KIND,
-    ];
-    match kind {
-        kind if RANKED.contains(&kind) => ranking(&load(dir)?, extent),
-        <FindSis as Stage<Env>>::KIND => sufficient(&load(dir)?, extent),
-        <Collect as Stage<Env>>::KIND => collections(&load(dir)?, extent),
-        <Mask as Stage<Env>>::KIND => {
-            subsets(&load(dir)?, extent).map_err(|error| ArtifactError::reading(dir, error))?;
-        }
-        <Evaluate as Stage<Env>>::KIND => evaluation(&load(dir)?, extent),
-        kind if MODELS.contains(&kind) => {
-            model(&load(dir)?);
-            // The log of a training is a table already.
-            return Ok(false);
-        }
-        _ => return Ok(false),
+pub(crate) fn print(files: &[&str], dir: &Path, extent: Extent) -> Result<bool, ArtifactError> {
+    let has = |file: &str| files.contains(&file);
+    if has(Ranking::FILE) {
+        ranking(&load(dir)?, extent);
+    } else if has(SisSet::FILE) {
+        sufficient(&load(dir)?, extent);
+    } else if has(Collections::FILE) {
+        collections(&load(dir)?, extent);
+    } else if has(Subsets::FILE) {
+        subsets(&load(dir)?, extent).map_err(|error| ArtifactError::reading(dir, error))?;
+    } else if has(Evaluation::FILE) {
+        evaluation(&load(dir)?, extent);
+    } else if has(Model::WEIGHTS) || has(Model::ENSEMBLE) {
+        model(&load(dir)?);
+        // The log of a training is a table already.
+        return Ok(false);
+    } else {
+        return Ok(false);
     }
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! `compare-selection`: selections made elsewhere beside this program's own scores, at every step of their way.
 //!
 //! From the reference's mask at each step, f of every candidate that the reference tells of must be within
-//! [`CANDIDATE`] of its value, and f of its pick within [`PICK`] of the own maximum. A file in the authors'
+//! [`CANDIDATE`] of its value, and f of its pick within [`PICK`] of our maximum. A file in the authors'
 //! layout tells of the candidates that were picked.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ use crate::text;
 
 /// How far a candidate's value may be from the reference's, and f(x) and its class's probability too.
 const CANDIDATE: f64 = 1e-4;
-/// How far the reference's pick may be below the own maximum.
+/// How far the reference's pick may be below our maximum.
 const PICK: f64 = 1e-6;
 
 /// An `import-selection` stage at one cell, with what is needed to compare it.

@@ -43,7 +43,8 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     print_record(&key, &record);
     outln!("  in       {}", dir.display());
     let extent = if arguments.all { Extent::All } else { Extent::First };
-    let Some(shown) = loader.read(&key, label, |dir| contents::print(key.kind(), dir, extent))? else {
+    let files: Vec<&str> = record.files.keys().map(String::as_str).collect();
+    let Some(shown) = loader.read(&key, label, |dir| contents::print(&files, dir, extent))? else {
         return Ok(Status::Stage);
     };
     if !shown {

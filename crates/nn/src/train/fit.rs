@@ -1,6 +1,7 @@
 //! The training of a network, from its first weights to its last epoch.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::train::optimiser::Sgd;
 use overinterp_artifacts::{EpochLog, Model, Network, ParameterTensor, Subsets};
 use overinterp_kernels::engine::Purpose;
 use overinterp_kernels::ops::MapShape;
+use overinterp_sis::Halted;
 use overinterp_spec::{Arch, Augment, ImageShape, Normalise, Recipe, Seed};
 
 /// What a network is trained from.
@@ -145,9 +147,6 @@ pub enum FitError {
     /// A checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The observer asked to stop; the checkpoint is written.
-    #[error("cancelled")]
-    Cancelled,
 }
 
 /// Trains a network. Where `scratch` holds this training's checkpoint, it goes on from there, to the same bytes.
@@ -155,15 +154,17 @@ pub enum FitError {
 /// The result is the last epoch's weights.
 ///
 /// # Errors
-/// When the input is no training, the loss is not finite, the device or the disk fails, or the observer stops it.
-pub fn fit(input: &FitInput<'_>, observer: &dyn Observer) -> Result<Model, FitError> {
+/// When the input is no training, the loss is not finite, or the device or the disk fails. When the observer stops it, the
+/// checkpoint is written.
+pub fn fit(input: &FitInput<'_>, observer: &dyn Observer) -> Result<Model, Halted<FitError>> {
     input.check()?;
     let mut training = Training::begin(input, observer)?;
     while training.position.epoch < input.recipe.epochs {
-        training.learn(observer)?;
-        training.test(observer)?;
+        if training.learn(observer)?.is_break() || training.test(observer)?.is_break() {
+            return Err(Halted::Stopped);
+        }
     }
-    training.into_model()
+    Ok(training.into_model()?)
 }
 
 impl FitInput<'_> {
@@ -296,7 +297,7 @@ impl<'a> Training<'a> {
     }
 
     /// The rest of the current epoch's batches.
-    fn learn(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+    fn learn(&mut self, observer: &dyn Observer) -> Result<ControlFlow<()>, FitError> {
         let FitInput { recipe, seed, train, .. } = *self.input;
         let ImageShape { height, width, channels } = train.images.shape;
         let (epoch, batches) = (self.position.epoch, train.len().div_ceil(recipe.batch));
@@ -332,13 +333,15 @@ impl<'a> Training<'a> {
                 rows.zip(&batch.labels).filter(|(row, label)| argmax(row) == **label as usize).count();
 
             observer.progress("batches", step + 1, recipe.epochs * batches);
-            self.pause(observer)?;
+            if self.pause(observer)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Closes the epoch: the test accuracy, a line in the log, and the next epoch's start.
-    fn test(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+    fn test(&mut self, observer: &dyn Observer) -> Result<ControlFlow<()>, FitError> {
         let FitInput { recipe, train, monitor, device, .. } = *self.input;
         let (epoch, batches) = (self.position.epoch + 1, train.len().div_ceil(recipe.batch));
         // Not for whole images, which would be faster: rounding may move an image over to another class, and the bytes of
@@ -346,8 +349,8 @@ impl<'a> Training<'a> {
         let model = self.model_by_one_sample()?;
         let predictions = match predict::predict_by(Purpose::Scores, &model, monitor, device, observer) {
             Ok(predictions) => predictions,
-            Err(PredictError::Cancelled) => return self.stop(),
-            Err(source) => return Err(FitError::Test { epoch, source }),
+            Err(Halted::Stopped) => return self.stop(),
+            Err(Halted::Failed(source)) => return Err(FitError::Test { epoch, source }),
         };
         let line = EpochLog {
             epoch,
@@ -363,11 +366,11 @@ impl<'a> Training<'a> {
         let mut log = std::mem::take(&mut self.position.log);
         log.push(line);
         self.position = Position { epoch, log, ..Position::default() };
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Writes a checkpoint if one is due, and stops if that is asked for.
-    fn pause(&mut self, observer: &dyn Observer) -> Result<(), FitError> {
+    fn pause(&mut self, observer: &dyn Observer) -> Result<ControlFlow<()>, FitError> {
         if observer.cancelled() {
             return self.stop();
         }
@@ -378,12 +381,12 @@ impl<'a> Training<'a> {
         if due {
             self.save()?;
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn stop(&mut self) -> Result<(), FitError> {
+    fn stop(&mut self) -> Result<ControlFlow<()>, FitError> {
         self.save()?;
-        Err(FitError::Cancelled)
+        Ok(ControlFlow::Break(()))
     }
 
     fn save(&mut self) -> Result<(), FitError> {

@@ -131,7 +131,7 @@ fn a_training_stopped_at_any_batch_and_resumed_gives_the_same_bytes() {
         let scratch = tempfile::tempdir().unwrap();
         let input = input(Arch::Cnn, &recipe, &train, &test, scratch.path());
         let stopped = fit(&input, &Saboteur::new(at, How::Cancel));
-        assert!(matches!(stopped, Err(FitError::Cancelled)), "batch {at}");
+        assert!(matches!(stopped, Err(Halted::Stopped)), "batch {at}");
         assert_eq!(fit(&input, &Unobserved).unwrap(), expected, "stopped at batch {at}");
     }
 }
@@ -237,7 +237,7 @@ fn a_training_on_subsets_in_memory_goes_on_with_the_same_in_their_file() {
     };
     let (whole, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let stopped = run(&held, scratch.path(), &Saboteur::new(2, How::Cancel));
-    assert!(matches!(stopped, Err(FitError::Cancelled)));
+    assert!(matches!(stopped, Err(Halted::Stopped)));
     let second = Saboteur::new(usize::MAX, How::Cancel);
     assert_eq!(run(&filed, scratch.path(), &second).unwrap(), run(&held, whole.path(), &Unobserved).unwrap());
     let lines = second.lines.into_inner().unwrap();
@@ -246,7 +246,7 @@ fn a_training_on_subsets_in_memory_goes_on_with_the_same_in_their_file() {
     let path = std::fs::read_dir(stored.path()).unwrap().next().unwrap().unwrap().path();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(200).unwrap();
     let error = run(&filed, whole.path(), &Unobserved).unwrap_err();
-    assert!(matches!(error, FitError::Train(SamplesError::Unreadable(_))), "{error}");
+    assert!(matches!(error, Halted::Failed(FitError::Train(SamplesError::Unreadable(_)))), "{error}");
 }
 
 fn with_dropout(keep: f64, recipe: Recipe) -> Recipe {
@@ -280,7 +280,7 @@ fn a_resumed_training_with_input_dropout_gives_the_same_bytes_on_any_number_of_t
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             for &at in stops {
-                assert!(matches!(fit(&input, &Saboteur::new(at, How::Cancel)), Err(FitError::Cancelled)));
+                assert!(matches!(fit(&input, &Saboteur::new(at, How::Cancel)), Err(Halted::Stopped)));
             }
             fit(&input, &Unobserved).unwrap()
         })
@@ -309,7 +309,7 @@ fn a_loss_that_is_not_finite_says_where() {
     let recipe = Recipe { lr: 1e30, ..recipe(3, Augment::None) };
     let scratch = tempfile::tempdir().unwrap();
     let error = fit(&input(Arch::Cnn, &recipe, &train, &train, scratch.path()), &Unobserved).unwrap_err();
-    assert!(matches!(error, FitError::Diverged { epoch: 1, batch: 2..=4, .. }), "{error}");
+    assert!(matches!(error, Halted::Failed(FitError::Diverged { epoch: 1, batch: 2..=4, .. })), "{error}");
     assert!(error.to_string().contains("learning rate 1000000000000000000000000000000"), "{error}");
 }
 
@@ -362,13 +362,19 @@ fn what_is_no_training_is_refused() {
     let mut subsets = Subsets::new(144);
     (0..4).for_each(|_| subsets.push(&[1]));
     let masked = FitInput { train: Samples { images: &train, subsets: Some(&subsets) }, ..whole };
-    assert!(matches!(fit(&masked, &Unobserved), Err(FitError::AugmentedSubsets)));
+    assert!(matches!(fit(&masked, &Unobserved), Err(Halted::Failed(FitError::AugmentedSubsets))));
     let empty = Recipe { batch: 0, ..good.clone() };
-    assert!(matches!(fit(&FitInput { recipe: &empty, ..whole }, &Unobserved), Err(FitError::EmptyBatch)));
+    assert!(matches!(
+        fit(&FitInput { recipe: &empty, ..whole }, &Unobserved),
+        Err(Halted::Failed(FitError::EmptyBatch))
+    ));
     let fewer = ImageSet { classes: vec!["one".to_owned()], labels: vec![0; 4], ..train.clone() };
     assert!(matches!(
         fit(&FitInput { monitor: Samples::whole(&fewer), ..whole }, &Unobserved),
-        Err(FitError::OtherImages)
+        Err(Halted::Failed(FitError::OtherImages))
     ));
-    assert!(matches!(fit(&FitInput { arch: Arch::Vgg16, ..whole }, &Unobserved), Err(FitError::Arch(_))));
+    assert!(matches!(
+        fit(&FitInput { arch: Arch::Vgg16, ..whole }, &Unobserved),
+        Err(Halted::Failed(FitError::Arch(_)))
+    ));
 }
