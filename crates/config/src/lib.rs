@@ -1,10 +1,12 @@
 //! TOML text becomes a valid experiment, or every problem at once with its place in the file.
 //!
-//! The passes, in order: [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies
-//! `--set`, [`sweep`] reads the axes,
-//! [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions, [`kinds`] (with [`questions`]) read each variant,
-//! [`cross`] and [`join`] bring stages together, [`question`] reads tables and claims, [`figure`] figures. Passes report to one sink and
-//! go on; what follows from a reported problem is not reported again.
+//! The passes, in order:
+//! - [`document`] parses, [`extends`] lays a file over those that it builds on, [`overrides`] applies `--set`;
+//! - [`sweep`] reads the axes, [`catalog`] lists names, [`variants`] repeats each stage over the axes it mentions;
+//! - [`kinds`] (with [`questions`]) read each variant, [`cross`] and [`join`] bring stages together;
+//! - [`question`] reads tables and claims, [`figure`] figures.
+//!
+//! Passes report to one sink and go on; what follows from a reported problem is not reported again.
 
 #![expect(
     clippy::option_option,

@@ -1,7 +1,7 @@
 //! Photographs become images of one size, to the byte as torchvision's `Resize` and `CenterCrop` do it with Pillow.
 //!
-//! The shorter side becomes `resize` pixels and the longer one its share, rounded down; each output is a mean of the
-//! inputs under a triangle that widens with the reduction, first along rows and then along columns, both rounded to
+//! The shorter side becomes `resize` pixels and the longer one its share, rounded down. Each output is a mean of the
+//! inputs under a triangle that widens with the reduction. It is taken along rows and then along columns, both rounded to
 //! bytes (Pillow's `BILINEAR`, which weighs in whole numbers of 2^-22). Only what the crop shows is computed.
 
 use overinterp_spec::Photographs;

@@ -38,7 +38,7 @@ pub enum Fill {
     /// The byte 0 in every channel.
     Black,
     /// The image blurred: each channel's mean over the square of (2r+1) x (2r+1) pixels around it, as far as that lies
-    /// in the image, where r is an eighth of the shorter side, rounded down, and at least 1.
+    /// in the image. r is an eighth of the shorter side, rounded down, and at least 1.
     Blur,
     /// Bytes drawn uniformly, each channel by itself: those of an image depend on the seed, the half, and the image's
     /// number in it.

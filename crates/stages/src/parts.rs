@@ -1,7 +1,7 @@
 //! Long work on successive images, done in parts that outlive an interruption.
 //!
 //! A part lies in the step's scratch directory as its artifact would. Beside its files stands what it is a part of, what it
-//! took, and a hash of all that, so that one that a crash has cut off, or that another model or machine has made, is done again.
+//! took, and a hash of all that. One that a crash has cut off, or that another model or machine has made, is done again.
 
 use std::collections::BTreeMap;
 use std::error::Error;

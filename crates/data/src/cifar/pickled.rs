@@ -134,19 +134,36 @@ fn entry(pickle: &Pickle<'_>, key: &str, path: &Path) -> Result<Handle, DataErro
     })
 }
 
-/// The integers of a list, or of a one-dimensional array; otherwise what is wrong.
-fn integers(pickle: &Pickle<'_>, handle: Handle) -> Result<Vec<i128>, String> {
+/// Why something holds no integers.
+#[derive(Debug, thiserror::Error)]
+enum NoIntegers {
+    /// The pickle cannot be read there.
+    #[error(transparent)]
+    Pickle(#[from] Fault),
+    /// An array of something else.
+    #[error("expected integers, found numpy's type `{descr}` of shape {shape:?}")]
+    Array { descr: String, shape: Vec<usize> },
+    /// One of a list is something else.
+    #[error("that of image {image} is {found}, expected an integer")]
+    Item { image: usize, found: String },
+    /// One of a list is no label in any case.
+    #[error("that of image {image} is an integer of more than 16 bytes")]
+    Huge { image: usize },
+}
+
+/// The integers of a list, or of a one-dimensional array.
+fn integers(pickle: &Pickle<'_>, handle: Handle) -> Result<Vec<i128>, NoIntegers> {
     if pickle.is_array(handle) {
-        let array = pickle.array(handle).map_err(|fault| fault.to_string())?;
-        let found = || format!("expected integers, found numpy's type `{}` of shape {:?}", array.descr, array.shape);
+        let array = pickle.array(handle)?;
+        let found = || NoIntegers::Array { descr: array.descr.clone(), shape: array.shape.clone() };
         return elements(&array).filter(|_| array.shape.len() == 1).ok_or_else(found);
     }
-    let items = pickle.items(handle).map_err(|fault| fault.to_string())?;
+    let items = pickle.items(handle)?;
     let integers = items.iter().enumerate().map(|(image, &item)| {
-        let found = || format!("that of image {image} is {}, expected an integer", pickle.describe(item));
+        let found = || NoIntegers::Item { image, found: pickle.describe(item) };
         match pickle.value(item) {
             Value::Int(number) => Ok(*number),
-            Value::Huge => Err(format!("that of image {image} is an integer of more than 16 bytes")),
+            Value::Huge => Err(NoIntegers::Huge { image }),
             // An integer of numpy's.
             _ => pickle
                 .array(item)

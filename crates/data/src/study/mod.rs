@@ -2,7 +2,7 @@
 //!
 //! The sheet is CSV of `file,answer`, a class or nothing in each row. The key, which the people asked do not get, is CSV of
 //! `file,image,fraction,label,shown`: the image's number in its split, the share of its pixels that is shown, its true
-//! class, and a fingerprint of what is shown, by which the answers stay those to these subsets and no others.
+//! class, and a fingerprint of what is shown. By that the answers stay those to these subsets and no others.
 
 mod error;
 mod key;

@@ -16,20 +16,44 @@ pub(crate) trait Simd {
     type Vector: Copy;
 
     /// All lanes equal to `x`.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn splat(x: f32) -> Self::Vector;
     /// [`Self::LANES`] values from `from` on.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn load(from: *const f32) -> Self::Vector;
     /// Writes [`Self::LANES`] values from `to` on.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn store(to: *mut f32, x: Self::Vector);
     /// a b + c.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// a + b.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a - b.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `x`, but 0 where it is below 0; NaN stays.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn relu(x: Self::Vector) -> Self::Vector;
     /// `x` where `gate` is above 0, else 0.
+    ///
+    /// # Safety
+    /// As the trait says.
     unsafe fn gate(x: Self::Vector, gate: Self::Vector) -> Self::Vector;
 }
 

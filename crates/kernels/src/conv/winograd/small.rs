@@ -1,7 +1,7 @@
 //! The transforms of a map of 2x2 pixels, which is one tile: one vector of channels at a time.
 //!
-//! With a border of one zero a map's two pixels along an axis give two outputs by a 2x2 Toeplitz matrix of the three taps,
-//! y0 = w1 x0 + w2 x1 and y1 = w0 x0 + w1 x1. That takes three products and not four: w1 (x0 + x1), of which both outputs
+//! With a border of one zero a map's two pixels along an axis give two outputs by a 2x2 Toeplitz matrix of the three taps.
+//! These are y0 = w1 x0 + w2 x1 and y1 = w0 x0 + w1 x1. That takes three products and not four: w1 (x0 + x1), of which both outputs
 //! are made, (w2 - w1) x1 and (w0 - w1) x0. In both directions 9 products stand for 16.
 
 #![expect(clippy::inline_always, reason = "vector code must take on its caller's instruction set")]

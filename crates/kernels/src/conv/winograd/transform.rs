@@ -50,7 +50,7 @@ vectorised! {
 }
 
 /// The weights' transform of three taps to six places: at point p the polynomial of the taps over the product of p's
-/// differences to the other points (but 0 once), which is 2 p^2 (p^2 - q^2) with q = b at +-a and q = a at +-b.
+/// differences to the other points (but 0 once). That product is 2 p^2 (p^2 - q^2) with q = b at +-a and q = a at +-b.
 #[inline(always)]
 fn weights_axis(taps: &[[f32; LANES]; 3]) -> [[f32; LANES]; INPUTS] {
     let mut places = [[0.0; LANES]; INPUTS];
