@@ -16,12 +16,12 @@ use crate::gpu::inference::GpuInference;
 use crate::gpu::model::GpuModelError;
 use crate::gpu::scorer::GpuScorer;
 use crate::images::batches::SamplesError;
+use crate::images::kind::OtherImages;
 use crate::input_dropout::Use;
 use crate::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model};
 use overinterp_kernels::engine::Purpose;
 use overinterp_sis::Halted;
-use overinterp_spec::ImageShape;
 
 /// Why a model cannot be asked about images.
 #[derive(Debug, thiserror::Error)]
@@ -36,21 +36,8 @@ pub enum InferenceError {
     #[error(transparent)]
     Upload(#[from] GpuModelError),
     /// The images are not what the model was made for.
-    #[error(
-        "the model takes images of {}x{}x{} in {model_classes} classes, these are of {}x{}x{} in {image_classes}: \
-         name images of the kind that it was trained on",
-        model.height, model.width, model.channels, images.height, images.width, images.channels
-    )]
-    OtherImages {
-        /// What the model takes.
-        model: ImageShape,
-        /// The classes that it tells apart.
-        model_classes: usize,
-        /// What the images are.
-        images: ImageShape,
-        /// How many classes the images' set has.
-        image_classes: usize,
-    },
+    #[error(transparent)]
+    OtherImages(#[from] OtherImages),
 }
 
 /// What a model is to be asked for.

@@ -12,6 +12,7 @@ use crate::cpu::scorer::{argmax, probabilities, probability};
 use crate::finite::{NotFinite, first_not_finite};
 use crate::gpu::model::{GpuModel, GpuModelError};
 use crate::images::batches::{Levels, Samples, SamplesError};
+use crate::images::kind::{OtherImages, check_kind};
 use crate::images::views::Views;
 use crate::input_dropout::Use;
 use crate::observer::Observer;
@@ -36,18 +37,9 @@ pub enum PredictError {
     /// Images and subsets do not belong together.
     #[error(transparent)]
     Samples(#[from] SamplesError),
-    /// The images are not what the model was trained on.
-    #[error(
-        "the model tells {} classes of images of {}x{}x{} apart, the images are {}x{}x{} in {} classes",
-        .model.1, .model.0.height, .model.0.width, .model.0.channels,
-        .images.0.height, .images.0.width, .images.0.channels, .images.1
-    )]
-    OtherImages {
-        /// Shape and classes that the model takes.
-        model: (ImageShape, usize),
-        /// Shape and classes of the images.
-        images: (ImageShape, usize),
-    },
+    /// The images are not what the model was made for.
+    #[error(transparent)]
+    OtherImages(#[from] OtherImages),
     /// An architecture cannot take the images, or the weights do not belong to it.
     #[error(transparent)]
     Compile(#[from] CompileModelError),
@@ -143,10 +135,7 @@ pub fn logits(
 /// Checks that images are sound and of a model's kind.
 fn check(model: &Model, samples: Samples<'_>) -> Result<(), PredictError> {
     samples.check()?;
-    let images = (samples.images.shape, samples.images.classes.len());
-    if images != (model.shape, model.classes) {
-        return Err(PredictError::OtherImages { model: (model.shape, model.classes), images });
-    }
+    check_kind(model, samples.images)?;
     Ok(())
 }
 
@@ -353,7 +342,7 @@ mod tests {
         let error = predict(&model, Samples::whole(&two), &Device::Cpu, &Unobserved).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the model tells 3 classes of images of 8x8x1 apart, the images are 8x8x1 in 2 classes"
+            "the model takes images of 8x8x1 in 3 classes, these are of 8x8x1 in 2: name images of the kind that it was trained on"
         );
         model.networks[0].tensors.get_mut("linear.bias").unwrap().data[1] = f32::NAN;
         let error = predict(&model, Samples::whole(&images), &Device::Cpu, &Unobserved).unwrap_err();

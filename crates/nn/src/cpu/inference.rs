@@ -6,6 +6,7 @@ use crate::cpu::compiled_model::{CompiledModel, ModelWorkspace};
 use crate::cpu::model_passes::ModelPasses;
 use crate::cpu::pool::Pool;
 use crate::images::batches::{Levels, Samples};
+use crate::images::kind::check_kind;
 use crate::inference::InferenceError;
 use crate::input_dropout::Use;
 use crate::unanswered::Unanswered;
@@ -108,14 +109,7 @@ fn group_size(count: usize, together: usize, threads: usize) -> usize {
 pub(crate) fn checked<'a>(model: &Model, images: &'a ImageSet) -> Result<Samples<'a>, InferenceError> {
     let samples = Samples::whole(images);
     samples.check()?;
-    if (model.shape, model.classes) != (images.shape, images.classes.len()) {
-        return Err(InferenceError::OtherImages {
-            model: model.shape,
-            model_classes: model.classes,
-            images: images.shape,
-            image_classes: images.classes.len(),
-        });
-    }
+    check_kind(model, images)?;
     Ok(samples)
 }
 

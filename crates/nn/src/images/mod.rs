@@ -3,5 +3,6 @@
 pub mod appearance;
 pub(crate) mod augment;
 pub mod batches;
+pub mod kind;
 pub(crate) mod masked;
 pub(crate) mod views;
