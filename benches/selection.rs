@@ -46,7 +46,7 @@ fn measure(arch: Arch) {
         |purpose| Arc::new(compile(&graph, &tensors, Isa::detect(), purpose).expect("the tensors are the graph's"));
     let image: Vec<f32> = (0..shape.bytes()).map(|place| (place * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
 
-    let scores = program(Purpose::Scores);
+    let scores = program(if arch.scoring().is_first() { Purpose::Scores } else { Purpose::Candidates });
     let images = (WORK / scores.multiplications()).max(1) as usize;
     let model: CompiledModel = program(Purpose::WholeImages).into();
     let together = ModelPasses::together(&model);

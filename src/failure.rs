@@ -33,17 +33,24 @@ pub(crate) struct Failure {
     hints: Vec<String>,
     /// The error behind it, whose causes are told after the message.
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// Whether the message is printed as it is: it has headings of its own, perhaps in colours.
+    pub is_rendered: bool,
 }
 
 impl Failure {
     /// One without a cause.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new(), source: None }
+        Self { kind, message: message.into(), hints: Vec::new(), source: None, is_rendered: false }
     }
 
     /// An error for which the user can do something: usage, configuration, data.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// Problems of experiment files, each with its own heading and place.
+    pub fn problems(rendered: impl Into<String>) -> Self {
+        Self { is_rendered: true, ..Self::usage(rendered) }
     }
 
     /// Results of a stage that are wanted and not in the cache; `what` is not.
@@ -55,7 +62,7 @@ impl Failure {
     /// An error with every cause behind it.
     pub fn because(kind: Kind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
-        Self { message: error.to_string(), hints: Vec::new(), kind, source: Some(error) }
+        Self { message: error.to_string(), hints: Vec::new(), kind, source: Some(error), is_rendered: false }
     }
 
     /// The same with what to do next.

@@ -12,9 +12,9 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 /// Whether sequences that choose a colour or weight of letters stay.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colours {
-    /// None do.
+    /// No sequence stays.
     None,
-    /// Those that this program has written.
+    /// Those that choose a colour or weight stay.
     Kept,
 }
 

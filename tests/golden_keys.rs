@@ -255,6 +255,54 @@ fn the_key_of_every_stage_is_what_it_was() {
     assert!(changed.is_empty(), "{ADVICE}:\n{}", changed.join("\n"));
 }
 
+/// The keys of what rests on candidates of VGG16, whose scores are of the second version, and of what does not.
+#[test]
+fn the_keys_of_vgg16_are_what_they_were() {
+    const VGG16: [(&str, &str); 4] = [
+        ("full", "train-v1:319861563d94702a1b6aaf0d71b93716a330568eaeea19759455f72d12e13c3d"),
+        ("exact", "select-v1:f065f2d4ed7f9f107c6fb6f98444772a308941d38c06631cc314725a1300d94c"),
+        ("by-gradient", "select-v1:acff7f57f715171891995da87a55fa0b8e9209bcb9ada970c56afc17b4142044"),
+        ("all", "collection-v1:532399a636b206780902dc21f1a27b931d5271ed696985247a9ddaf364c92f57"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let data = repository().join("tests/fixtures/cifar/cifar10-python3-protocol2.tar.gz");
+    let file = folder.path().join("vgg16.toml");
+    let text = r#"name = "vgg16"
+[data.cifar]
+kind = "cifar10"
+root = "DATA"
+[stage.full]
+kind = "train"
+images = "cifar.train"
+arch = "vgg16"
+seed = 3
+recipe = { epochs = 1, batch = 16, lr = 0.05, momentum = 0.8, nesterov = false, weight-decay = 1e-3, augment = "none" }
+[stage.exact]
+kind = "select"
+model = "full"
+images = ["cifar.test"]
+method = { kind = "backward" }
+count = 1
+[stage.by-gradient]
+kind = "select"
+model = "full"
+images = ["cifar.test"]
+method = { kind = "batched-gradient", per-round = 16 }
+count = 1
+[stage.all]
+kind = "collection"
+model = "full"
+images = ["cifar.test"]
+threshold = 0.9
+count = 1
+"#;
+    std::fs::write(&file, text.replace("DATA", data.to_str().unwrap())).unwrap();
+    let plan = plan(&file);
+    let key = |stage: &str| steps(&plan).iter().find(|step| step["stage"] == stage).unwrap()["key"].as_str().unwrap();
+    let found: Vec<(&str, &str)> = VGG16.into_iter().map(|(stage, _)| (stage, key(stage))).collect();
+    assert_eq!(found, VGG16, "{ADVICE}");
+}
+
 #[test]
 fn the_quickstart_is_planned_with_a_key_for_every_step() {
     let plan = plan(&repository().join("experiments/quickstart.toml"));

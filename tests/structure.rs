@@ -128,6 +128,8 @@ const PRINTING: [&str; 6] = ["println!", "eprintln!", "print!", "eprint!", "dbg!
 struct Source {
     path: PathBuf,
     room: String,
+    /// Whether it lies in `src/`, and not in a crate of its own.
+    is_of_program: bool,
     /// Lines of code by number, counted from 1.
     lines: Vec<(usize, String)>,
 }
@@ -145,11 +147,17 @@ fn sources() -> Vec<Source> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let room = room(path.strip_prefix(root).unwrap());
+                let inside = path.strip_prefix(root).unwrap();
+                let (room, is_of_program) = (room(inside), inside.starts_with("src"));
                 let text = fs::read_to_string(&path).unwrap();
                 let code = |line: &str| line.split("//").next().unwrap_or_default().trim().to_owned();
                 let lines = text.lines().enumerate().map(|(index, line)| (index + 1, code(line)));
-                sources.push(Source { path, room, lines: lines.filter(|(_, line)| !line.is_empty()).collect() });
+                sources.push(Source {
+                    path,
+                    room,
+                    is_of_program,
+                    lines: lines.filter(|(_, line)| !line.is_empty()).collect(),
+                });
             }
         }
     }
@@ -174,8 +182,7 @@ impl Source {
     fn imports(&self) -> Vec<(usize, String)> {
         let program = match self.room.as_str() {
             "main" => Some("overinterp::"),
-            "cli" | "computed" | "exports" | "failure" | "forecast" | "gathering" | "pipeline" | "printable"
-            | "text" => Some("crate::"),
+            _ if self.is_of_program => Some("crate::"),
             _ => None,
         };
         let mut imports = Vec::new();

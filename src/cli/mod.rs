@@ -56,15 +56,12 @@ pub fn main() -> Status {
     match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
         Err(failure) => {
-            let (status, message) = (Status::from(failure.kind), failure.to_string());
-            // Problems of an experiment come with their own heading and colours.
-            if message.starts_with("\u{1b}[") {
-                output::to_stderr_coloured(&message);
-                return status;
+            if failure.is_rendered {
+                output::to_stderr_coloured(&failure.to_string());
+            } else {
+                errln!("error: {failure}");
             }
-            let heading = if message.starts_with("error") { "" } else { "error: " };
-            errln!("{heading}{message}");
-            status
+            Status::from(failure.kind)
         }
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn read(files: &[PathBuf], set: &[Override]) -> Result<Vec<Experiment
             Err(found) => problems.push(found.render(look)),
         }
     }
-    if problems.is_empty() { Ok(experiments) } else { Err(Failure::usage(problems.join("\n"))) }
+    if problems.is_empty() { Ok(experiments) } else { Err(Failure::problems(problems.join("\n"))) }
 }
 
 /// The data sets, with what is remembered of them beside the cache's steps.

@@ -37,7 +37,15 @@ impl Computed {
     /// # Errors
     /// When the cache cannot be read.
     pub fn load<A: Artifact>(&self, key: &Key<A>) -> Result<Option<A>, Failure> {
-        self.loader.read(key.step(), || self.label(key.step()), A::load)
+        self.load_step(key.step())
+    }
+
+    /// Loads the result of a step that makes such a one; `None` when it is absent or damaged.
+    ///
+    /// # Errors
+    /// As [`Computed::load`].
+    pub fn load_step<A: Artifact>(&self, key: &StepKey) -> Result<Option<A>, Failure> {
+        self.loader.read(key, || self.label(key), A::load)
     }
 
     /// The directory and the record of a step; `None` when it is absent or damaged.

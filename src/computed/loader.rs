@@ -88,3 +88,38 @@ impl Loader {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static HEARD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn hear(text: &str) {
+        HEARD.with_borrow_mut(|heard| heard.push(text.to_owned()));
+    }
+
+    #[test]
+    fn what_is_absent_is_left_out_in_silence_and_damage_is_named_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let loader = Loader::new(Store::open(cache.path()).unwrap(), hear);
+        let key: StepKey = serde_json::from_value(format!("mask-v1:{}", "0a".repeat(32)).into()).unwrap();
+        let label = || Some("subset seed=0".to_owned());
+        assert!(loader.read(&key, label, |_| Ok(())).unwrap().is_none());
+        assert!(loader.met().is_empty() && HEARD.with_borrow(Vec::is_empty));
+        // A folder with a file and no record.
+        let dir = loader.store.dir(&key);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("subsets.safetensors"), "half").unwrap();
+        for _ in 0..2 {
+            assert!(loader.read(&key, label, |_| Ok(())).unwrap().is_none());
+            assert!(loader.verified(&key, label).unwrap().is_none());
+        }
+        assert_eq!(loader.met().iter().collect::<Vec<_>>(), [&key]);
+        let expected = format!("damaged subset seed=0 ({key}): step.json is missing; {REPAIR}");
+        assert_eq!(HEARD.take(), [expected]);
+    }
+}

@@ -7,9 +7,11 @@ pub(crate) mod loader;
 pub(crate) mod names;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use overinterp_artifacts::ImageSet;
 use overinterp_config::experiment::Experiment;
-use overinterp_stages::Env;
+use overinterp_stages::{DataSplit, Env};
 use overinterp_workflow::store::Store;
 
 use crate::failure::Failure;
@@ -53,6 +55,14 @@ impl Computed {
             planned.plan = planned.plan.restricted(|label| stages.contains(&label.stage));
         }
         Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged, origins, contents })
+    }
+
+    /// The images of one half of a data set.
+    ///
+    /// # Errors
+    /// When they are absent or damaged.
+    pub fn images_of(&self, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
+        Ok(self.env.library.images(&data.source, data.split)?)
     }
 
     /// Where results are kept.

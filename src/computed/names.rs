@@ -27,3 +27,15 @@ pub(crate) fn suggestion(typed: &str, known: &[&str]) -> String {
         _ => format!("there are {}", known.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_told_first_where_one_is_near() {
+        let known = ["full", "ranking", "subset"];
+        assert_eq!(suggestion("rankng", &known), "did you mean `ranking`? there are full, ranking, subset");
+        assert_eq!(suggestion("zzz", &known), "there are full, ranking, subset");
+    }
+}

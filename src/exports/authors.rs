@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::pipeline::Outcome;
+use crate::pipeline::{Absent, Outcome};
 use overinterp_artifacts::{Evaluation, Model, Ranking, SisSet, exported};
 use overinterp_exchange::{GradientFile, Prediction, SelectionFile, SelectionNames, write_packed, write_predictions};
 use overinterp_spec::{Cell, Selection};
 use overinterp_stages::DataSplit;
 use overinterp_workflow::key::StepKey;
-use overinterp_workflow::stage::Artifact;
 
 use super::Export;
 use super::leftovers::{nothing_else, nothing_of, with_folders};
@@ -26,8 +25,6 @@ use crate::computed::files::selection_names;
 use crate::failure::{Failure, Kind};
 use crate::text;
 use crate::writing::{self, WriteError, create};
-
-type AnyError = Box<dyn Error + Send + Sync>;
 
 /// The rankings of one split at one cell, and the sufficient subsets found in them.
 struct RankedSplit<'a> {
@@ -77,20 +74,20 @@ pub(crate) fn write(export: &Export<'_>, into: &Path, packed: bool) -> Result<()
     let mut known = false;
     let splits = splits(computed, name, &mut written)?;
     let surveyed = splits.iter().map(|split| survey(computed, split, packed)).collect::<Result<Vec<_>, _>>();
-    let surveyed = surveyed.map_err(failed)?;
+    let surveyed = surveyed?;
     check_selections(&splits, &surveyed, into, packed)?;
     check_models(computed, name, into)?;
     check_predictions(computed, name, into)?;
     for (split, surveyed) in splits.iter().zip(&surveyed) {
         known = true;
-        write_split(computed, packed, into, split, surveyed, &mut written).map_err(failed)?;
+        write_split(export, packed, into, split, surveyed, &mut written)?;
     }
     known |= written.absent > 0;
     for outcome in results.models.iter().filter(|outcome| outcome.stage == *name) {
         known = true;
         match computed.load(&outcome.key)? {
             Some(model) => {
-                write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written).map_err(failed)?;
+                write_model(&folder(into, &outcome.cell), &model, outcome.key.step(), &mut written)?;
             }
             None => written.absent += 1,
         }
@@ -164,10 +161,10 @@ fn splits<'a>(computed: &'a Computed, name: &str, written: &mut Written) -> Resu
 
 /// Refuses selections that have no such form, before anything is written, and says of which images there are some. All
 /// shards of a split are of one method.
-fn survey(computed: &Computed, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, AnyError> {
+fn survey(computed: &Computed, split: &RankedSplit<'_>, packed: bool) -> Result<Surveyed, Failure> {
     let (mut images, mut whole, mut method) = (Vec::new(), true, None);
     for shard in &split.shards {
-        let Some(ranking) = load_shard(computed, shard)? else {
+        let Some(ranking) = computed.load_step::<Ranking>(shard)? else {
             whole = false;
             continue;
         };
@@ -178,13 +175,16 @@ fn survey(computed: &Computed, split: &RankedSplit<'_>, packed: bool) -> Result<
     }
     let names = match method {
         Some(Selection::BatchedGradient { .. }) if packed => {
-            return Err("only backward selections can be packed: leave `--packed` out".into());
+            return Err(Failure::usage("only backward selections can be packed").hint("leave `--packed` out"));
         }
         Some(Selection::Gradient { .. } | Selection::IntegratedGradients { .. } | Selection::Random { .. }) => {
-            return Err("the authors' files hold selections by `backward` and `batched-gradient` alone".into());
+            let failure =
+                Failure::usage("the authors' files hold selections by `backward` and `batched-gradient` alone");
+            return Err(failure.hint("leave `--layout` out to have others as the cache has them"));
         }
         Some(Selection::Backward | Selection::BatchedGradient { .. }) if !packed => {
-            selection_names(&computed.env.library, &split.data.source, split.data.split)?
+            selection_names(&computed.env.library, &split.data.source, split.data.split)
+                .map_err(|Absent(why)| Failure::usage(why))?
         }
         // The rows of a packed file go by numbers; of what is not in the cache nothing is written.
         Some(Selection::Backward | Selection::BatchedGradient { .. }) | None => SelectionNames::Numbers,
@@ -255,13 +255,14 @@ fn predictions_of(cell: &Path, images: &str) -> PathBuf {
 }
 
 fn write_split(
-    computed: &Computed,
+    export: &Export<'_>,
     packed: bool,
     into: &Path,
     split: &RankedSplit<'_>,
     surveyed: &Surveyed,
     written: &mut Written,
-) -> Result<(), AnyError> {
+) -> Result<(), Failure> {
+    let computed = export.computed;
     let (Surveyed { names, images, whole }, name) = (surveyed, split.name());
     let place = split.place(into, packed);
     let shape = match split.data.source.kind.image_shape() {
@@ -272,7 +273,7 @@ fn write_split(
     let mut predictions = Vec::new();
     written.insufficient += images.iter().filter(|(_, size)| size.is_none()).count();
     for shard in &split.shards {
-        let Some(ranking) = load_shard(computed, shard)? else {
+        let Some(ranking) = computed.load_step::<Ranking>(shard)? else {
             written.absent += 1;
             continue;
         };
@@ -295,18 +296,19 @@ fn write_split(
     }
     if packed && *whole {
         place.parent().map_or(Ok(()), create)?;
-        write_packed::<AnyError>(&place, size, images, |visit| {
+        write_packed::<Unwritten>(&place, size, images, |visit| {
             for shard in &split.shards {
-                let ranking = load_shard(computed, shard)?.ok_or("a shard has left the cache")?;
+                let ranking = computed.load_step::<Ranking>(shard)?.ok_or(Unwritten::Gone)?;
                 for index in 0..ranking.len() {
                     visit(ranking.order(index), ranking.curve(index).map_or(&[][..], |curve| curve.values))?;
                 }
             }
             Ok(())
         })
-        .map_err(|error| match error.downcast::<io::Error>() {
-            Ok(error) => WriteError::at(&place)(*error).into(),
-            Err(error) => error,
+        .map_err(|error| match error {
+            Unwritten::File(error) => WriteError::at(&place)(error).into(),
+            Unwritten::Failed(failure) => failure,
+            Unwritten::Gone => Failure::not_computed("a shard is no longer", export.file, export.name),
         })?;
     }
     if *whole || !packed {
@@ -316,14 +318,6 @@ fn write_split(
     writing::write(&path, write_predictions(&predictions).as_bytes())?;
     written.paths.push(path);
     Ok(())
-}
-
-fn load_shard(computed: &Computed, shard: &StepKey) -> Result<Option<Ranking>, AnyError> {
-    match computed.verified(shard) {
-        Ok(Some((dir, _))) => Ok(Some(Ranking::load(&dir)?)),
-        Ok(None) => Ok(None),
-        Err(failure) => Err(failure.to_string().into()),
-    }
 }
 
 /// The sufficient subset of an image; `None` where there is none.
@@ -338,7 +332,7 @@ fn write_selection(
     index: usize,
     [height, width]: [usize; 2],
     sis: Option<&SisSet>,
-) -> Result<(), AnyError> {
+) -> Result<(), Failure> {
     let sufficient: &[u32] = match sis {
         None => &[],
         Some(set) => match subset(set, ranking.first() + index) {
@@ -346,10 +340,12 @@ fn write_selection(
             None => return Ok(()),
         },
     };
-    let (order, curve) = (ranking.order(index), ranking.curve(index).ok_or("a random order has no values")?);
+    let (order, curve) =
+        (ranking.order(index), ranking.curve(index).ok_or_else(|| Failure::usage("a random order has no values"))?);
     if *ranking.method() == Selection::Backward {
         let values = curve.values.iter().copied().map(f64::from).collect();
-        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())?
+        SelectionFile::new(height, width, order.to_vec(), values, sufficient.to_vec())
+            .map_err(unfit)?
             .write(path)
             .map_err(WriteError::at(path))?;
         return Ok(());
@@ -362,17 +358,18 @@ fn write_selection(
     // Before each round: f of the fully masked image has no place in the file.
     let before = [curve.full].into_iter().chain(curve.values.iter().copied()).take(curve.values.len());
     let before = before.map(f64::from).collect();
-    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)?
+    GradientFile::new([height, width], curve.class, curve.full.into(), before, &rounds)
+        .map_err(unfit)?
         .write(path)
         .map_err(WriteError::at(path))?;
     Ok(())
 }
 
 /// Writes the weights of a model, each network of an ensemble in a folder of its own.
-fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), AnyError> {
+fn write_model(folder: &Path, model: &Model, key: &StepKey, written: &mut Written) -> Result<(), Failure> {
     for (folder, network) in model_folders(folder, model).iter().zip(&model.networks) {
         let path = checkpoint_file(folder);
-        writing::write(&path, &exported(model, network, &key.to_string())?)?;
+        writing::write(&path, &exported(model, network, &key.to_string()).map_err(unfit)?)?;
         written.paths.push(path);
     }
     Ok(())
@@ -399,8 +396,31 @@ fn folder(to: &Path, cell: &Cell) -> PathBuf {
     to.join(file_name(&cell.join(","), ""))
 }
 
-fn failed(error: Box<dyn Error + Send + Sync>) -> Failure {
+/// What has no form in the authors' files.
+fn unfit(error: impl Error + Send + Sync + 'static) -> Failure {
     Failure::because(Kind::Usage, error)
+}
+
+/// Why a packed file is not there.
+enum Unwritten {
+    /// It cannot be written.
+    File(io::Error),
+    /// What goes into it cannot be read.
+    Failed(Failure),
+    /// A shard has left the cache since it was looked at.
+    Gone,
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Failure> for Unwritten {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) fn write(export: &Export<'_>, into: &Path, seed: u32, cell: &[AxisVal
         );
     };
     let data = first.outcome.data.as_ref().ok_or_else(|| Failure::usage("the images of this stage are unknown"))?;
-    let images = export.images_of(data)?;
+    let images = export.computed.images_of(data)?;
     let available = sets.iter().map(|set| set.subsets.len()).min().unwrap_or(0).min(images.len());
     let count = export.images.unwrap_or(50);
     if count > available {

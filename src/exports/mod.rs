@@ -11,13 +11,8 @@ pub(crate) mod preprocessed;
 pub(crate) mod probabilities;
 
 use std::path::Path;
-use std::sync::Arc;
-
-use overinterp_artifacts::ImageSet;
-use overinterp_stages::DataSplit;
 
 use crate::computed::Computed;
-use crate::failure::Failure;
 
 /// What is exported, and who hears of it.
 pub(crate) struct Export<'a> {
@@ -48,10 +43,5 @@ impl Export<'_> {
 
     fn note(&self, text: &str) {
         (self.say)(Said::Note(text));
-    }
-
-    /// The images behind subsets.
-    fn images_of(&self, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
-        Ok(self.computed.env.library.images(&data.source, data.split)?)
     }
 }

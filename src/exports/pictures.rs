@@ -103,7 +103,7 @@ pub(crate) fn of_stage(export: &Export<'_>, into: &Path) -> Result<Vec<Pictured>
     }
     let count = export.images.unwrap_or(MOST_DRAWN);
     let pictured = sets.into_iter().map(|(name, data, set)| {
-        let images = export.images_of(data)?;
+        let images = export.computed.images_of(data)?;
         let numbers = set.numbers(&images).take(count).filter(|number| set.shows(*number));
         let files = numbers.map(|number| (number, format!("{number:05}.png"))).collect();
         Ok(Pictured { set, images, count: count.min(MOST_DRAWN), sheet: into.join(name), files })

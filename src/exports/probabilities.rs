@@ -81,7 +81,7 @@ pub(crate) fn write(export: &Export<'_>, forms: &[Form], due: &[Due<'_>]) -> Res
         let (Some(evaluation), Some(model)) = loaded else { continue };
         // Where there are subsets, they were there a moment ago.
         let Some(subsets) = subsets.map_or(Some(None), |subsets: Option<Subsets>| subsets.map(Some)) else { continue };
-        let images = export.images_of(&evaluated.shown.data)?;
+        let images = export.computed.images_of(&evaluated.shown.data)?;
         let samples = Samples { images: &images, subsets: subsets.as_ref() };
         let rows = all_probabilities(&model, samples, &export.computed.env.device, &Unobserved);
         let rows = unstopped(rows).map_err(|error| Failure::because(Kind::Stage, error))?;

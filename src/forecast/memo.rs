@@ -52,3 +52,24 @@ impl Memo {
         Ok(written.and_then(|text| bounded::replace(&path, &text)).map_err(WriteError::at(&path))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_understood_is_as_good_as_nothing() {
+        const MEMO: Memo =
+            Memo { name: "memo.json", most: 100, said: |file| format!("what {file} says is"), advice: "" };
+        let cache = tempfile::tempdir().unwrap();
+        let loaded = || MEMO.load::<Vec<u32>>(cache.path());
+        assert_eq!(loaded(), [0; 0]);
+        std::fs::create_dir(cache.path().join("v1")).unwrap();
+        MEMO.save(cache.path(), &[1, 2]).unwrap();
+        assert_eq!(loaded(), [1, 2]);
+        for text in ["[1, ", "{}", &format!("[{}1]", "1, ".repeat(100))] {
+            std::fs::write(cache.path().join("v1/memo.json"), text).unwrap();
+            assert_eq!(loaded(), [0; 0], "{text}");
+        }
+    }
+}

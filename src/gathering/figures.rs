@@ -1,7 +1,6 @@
 //! An experiment's figures, from what the cache holds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::pipeline::{Outcome, Results};
 use overinterp_artifacts::{Evaluation, ImageSet, SisSet, Subsets, UnreadableImage};
@@ -133,7 +132,7 @@ impl<'a> Gatherer<'a> {
         let mut rows = Vec::new();
         for (outcome, data) in chosen(&self.results.subsets, shown) {
             let Some(subsets) = self.load(outcome, tally)? else { continue };
-            let images = self.images_of(data)?;
+            let images = self.computed.images_of(data)?;
             let Some(model) = &shown.model else {
                 rows.push((data, outcome.cell.clone(), kept(&images, &subsets, None, count)?));
                 continue;
@@ -154,12 +153,8 @@ impl<'a> Gatherer<'a> {
         Ok(rows)
     }
 
-    fn images_of(&self, data: &DataSplit) -> Result<Arc<ImageSet>, Failure> {
-        Ok(self.computed.env.library.images(&data.source, data.split)?)
-    }
-
     fn block(&self, data: &DataSplit, rows: &[LabelledRow<'_>], count: usize) -> Result<Block, Failure> {
-        let images = self.images_of(data)?;
+        let images = self.computed.images_of(data)?;
         let mut numbers: Vec<usize> = rows.iter().flat_map(|row| row.subsets.keys().copied()).collect();
         numbers.sort_unstable();
         numbers.dedup();

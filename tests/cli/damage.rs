@@ -289,3 +289,29 @@ fn what_is_not_damaged_is_shown_all_the_same() {
     bench.ok("run tiny.toml");
     bench.ok("results tiny.toml");
 }
+
+/// Somebody moved an entry, or copied it: its record is that of another step.
+#[test]
+fn show_names_an_entry_that_has_the_record_of_another_step() {
+    let bench = Bench::new();
+    let events = bench.run("");
+    let dir = bench.step_dir("cache", &events, "full");
+    let other = dir.with_file_name("a".repeat(64));
+    let check = |case: &str| {
+        let said = bench.say("show train-v1:aaaaaaaa");
+        assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{case}: {}", said.err);
+        assert!(
+            said.err.contains("aaaaaaaa") && said.err.contains("step.json is that of another step"),
+            "{case}: {}",
+            said.err
+        );
+        assert!(said.err.contains("`overinterp run` sets it aside"), "{case}: {}", said.err);
+    };
+    fs::create_dir(&other).unwrap();
+    for (path, bytes) in files(&dir) {
+        fs::write(other.join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    check("copied");
+    fs::remove_dir_all(&dir).unwrap();
+    check("moved");
+}

@@ -33,7 +33,7 @@ impl<W: FnMut(Step) -> ControlFlow<()>, N: Fn() -> W + Sync> Finder for Selectin
 }
 
 impl Inference<'_> {
-    /// Selects images backwards, on a CPU one a thread, each with a watcher of its own, on another device as many in lockstep
+    /// Selects images backwards, on a CPU one a thread, each with a watcher of its own, on a GPU as many in lockstep
     /// as it pays, each such group with a watcher.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The door to a trained model: it is opened on a device, and asked about images.
 //!
-//! A CPU takes one image a thread, or a group; another device takes many images in lockstep or side by side. What is found
+//! A CPU takes one image a thread, or a group; a GPU takes many images in lockstep or side by side. What is found
 //! of them is a [`Finder`]'s or a [`GroupFinder`]'s to say, which need not know where that is computed.
 
 use std::ops::Range;
@@ -91,7 +91,7 @@ pub struct Inference<'a>(Place<'a>);
 enum Place<'a> {
     /// On the CPU.
     Cpu(CpuInference<'a>),
-    /// On another device, which serves every want.
+    /// On a GPU, which serves every want.
     Gpu(GpuInference<'a>),
 }
 

@@ -24,12 +24,12 @@ use overinterp_spec::ImageShape;
 /// Pixels of the images that a thread takes on; few, so that all have work to the end: 32 images of 32x32, one
 /// photograph.
 const PIXELS: usize = 1 << 15;
-/// Pixels of the images that a device computes side by side.
-const DEVICE_PIXELS: usize = 1 << 20;
+/// Pixels of the images that a GPU computes side by side.
+const GPU_PIXELS: usize = 1 << 20;
 /// The most images of a batch.
 const BATCH: usize = 32;
-/// The same on a device.
-const DEVICE_BATCH: usize = 1024;
+/// The same on a GPU.
+const GPU_BATCH: usize = 1024;
 
 /// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -148,12 +148,12 @@ pub(super) struct Predictor {
     by: By,
 }
 
-/// What computes the logits, on the CPU or on another device.
+/// What computes the logits, on the CPU or on a GPU.
 enum By {
     /// The fused engine, some images a thread.
     Engine(CompiledModel, Pool<ModelPasses>),
     /// Candle, one batch after the other.
-    Device(GpuModel),
+    Gpu(GpuModel),
 }
 
 impl Predictor {
@@ -168,7 +168,7 @@ impl Predictor {
         let by = if device.is_cpu() {
             By::Engine(CompiledModel::new(model, purpose)?, Pool::default())
         } else {
-            By::Device(GpuModel::new(model, device)?)
+            By::Gpu(GpuModel::new(model, device)?)
         };
         let shape = Views::of(model).shape(model.shape);
         Ok(Self { levels: Levels::of(model), shape, classes: model.classes, by })
@@ -207,7 +207,7 @@ impl Predictor {
             let input = samples.input(&self.levels, batch, None).map_err(PredictError::from)?;
             let logits = match &self.by {
                 By::Engine(model, idle) => on_engine(model, idle, batch, &input, self.shape),
-                By::Device(model) => on_device(model, batch, input, self.shape).map_err(|source| {
+                By::Gpu(model) => on_gpu(model, batch, input, self.shape).map_err(|source| {
                     let first = batch[0] as usize;
                     PredictError::Device { first, last: first + batch.len() - 1, source }
                 })?,
@@ -221,7 +221,7 @@ impl Predictor {
         let pixels = self.shape.pixels().max(1);
         let batches: Vec<Result<T, Halted<PredictError>>> = match &self.by {
             By::Engine(..) => indexes.par_chunks((PIXELS / pixels).clamp(1, BATCH)).map(batch).collect(),
-            By::Device(_) => indexes.chunks((DEVICE_PIXELS / pixels).clamp(1, DEVICE_BATCH)).map(batch).collect(),
+            By::Gpu(_) => indexes.chunks((GPU_PIXELS / pixels).clamp(1, GPU_BATCH)).map(batch).collect(),
         };
         // All before the first such image were asked about, so that it is the first on any number of threads.
         batches.into_iter().collect()
@@ -249,7 +249,7 @@ fn on_engine(
 }
 
 /// The logits of normalised images, all at once.
-fn on_device(model: &GpuModel, indexes: &[u32], input: Vec<f32>, shape: ImageShape) -> candle_core::Result<Vec<f32>> {
+fn on_gpu(model: &GpuModel, indexes: &[u32], input: Vec<f32>, shape: ImageShape) -> candle_core::Result<Vec<f32>> {
     let x = Tensor::from_vec(input, (indexes.len(), shape.height, shape.width, shape.channels), model.device())?;
     model.logits(&x, &model.draw(Use::Evaluation, indexes)?)?.flatten_all()?.to_vec1()
 }

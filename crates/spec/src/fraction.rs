@@ -13,7 +13,7 @@ pub struct Fraction(f64);
 pub struct FractionError(pub f64);
 
 impl Fraction {
-    /// The number of pixels kept of `pixels`: ceil(pixels x fraction) (paper section 3.2; 1024 at .05 is 52).
+    /// The number of pixels kept of `pixels`: ceil(pixels x fraction) (`docs/method.md`, section 5; 1024 at .05 is 52).
     ///
     /// The product is taken with a slack of 1e-9, so that .07 of 100 is 7 although .07 * 100.0 lies above 7.
     #[must_use]

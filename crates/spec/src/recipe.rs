@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::InputDropout;
 
-/// A training recipe: SGD with momentum and a learning rate that falls at milestones (paper section S1; the authors'
+/// A training recipe: SGD with momentum and a learning rate that falls at milestones (`docs/method.md`, section 2; the authors'
 /// values are in `experiments/shared/pixel_subsets.toml`) or that climbs and falls once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! `mask`: keeps the pixels that a ranking masks last (paper section 3.2).
+//! `mask`: keeps the pixels that a ranking masks last (`docs/method.md`, section 5).
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! `select`: ranks every pixel of every image (paper section 3.1).
+//! `select`: ranks every pixel of every image (`docs/method.md`, sections 3 and 7).
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;

@@ -104,7 +104,8 @@ fn write(export: &Export<'_>, arguments: &ExportArguments) -> Result<(), Failure
         return write_data(export, arguments, into);
     }
     if is_data {
-        return Err(Failure::usage(format!("`{}` is a data set: people are shown a `mask` stage", arguments.name)));
+        return Err(Failure::usage(format!("`{}` is a data set", arguments.name))
+            .hint("people are shown a `mask` stage: name one"));
     }
     probabilities::check(export, &forms)?;
     if arguments.human_study.is_none() && arguments.images.is_some() && !is_drawn(export, arguments) {

@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result<Status, Failure> {
     let (experiment, results) = (&session.experiments[0], &session.planned.results[0]);
     let answers = answers(&session, experiment, results)?;
     let figures = figures(&session, experiment, results)?;
-    let source =
-        merged(&arguments.file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))?;
+    let source = merged(&arguments.file, &arguments.experiment.set)
+        .map_err(|problems| Failure::problems(problems.to_string()))?;
     let (made, there) = made(&session, &view);
     let remarks = [answers.sufficient, answers.analyses, answers.answered].concat();
     let page = Page {

@@ -6,13 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use overinterp_workflow::key::StepKey;
-use overinterp_workflow::store::{Entry, Record, Store, StoreError};
+use overinterp_workflow::store::{Entry, Record};
 
 use crate::cli::args::{EventFormat, MachineArguments};
 use crate::cli::screen::contents::{self, Extent};
 use crate::cli::screen::json;
 use crate::cli::session::{open_cache, say_warning};
 use crate::cli::status::Status;
+use crate::computed::damage::{REPAIR, told};
 use crate::computed::loader::Loader;
 use crate::failure::Failure;
 use crate::text;
@@ -32,10 +33,9 @@ pub(crate) struct ShowArguments {
 
 pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     let loader = Loader::new(open_cache(&arguments.machine.cache)?, say_warning);
-    let key = find(&loader.store, &arguments.key)?;
+    let Some(key) = find(&loader, &arguments.key)? else { return Ok(Status::Stage) };
     let label = || None;
-    // It was there a moment ago, so that only damage keeps it from being shown; that has been told.
-    let Some((dir, record)) = loader.verified(&key, label)? else { return Ok(Status::Stage) };
+    let Some((dir, record)) = loader.verified(&key, label)? else { return left(&loader, &key) };
     if arguments.format == EventFormat::Json {
         json::line(&json!({"key": key.to_string(), "directory": dir, "record": *record}));
         return Ok(Status::Success);
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     let extent = if arguments.all { Extent::All } else { Extent::First };
     let files: Vec<&str> = record.files.keys().map(String::as_str).collect();
     let Some(shown) = loader.read(&key, label, |dir| contents::print(&files, dir, extent))? else {
-        return Ok(Status::Stage);
+        return left(&loader, &key);
     };
     if !shown {
         for file in record.files.keys() {
@@ -53,6 +53,15 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
         }
     }
     Ok(Status::Success)
+}
+
+/// How it ends where an entry cannot be shown: damage has been named, and what has gone since it was found is told.
+fn left(loader: &Loader, key: &StepKey) -> Result<Status, Failure> {
+    if loader.met().is_empty() {
+        let failure = Failure::usage(format!("{key} has just left the cache"));
+        return Err(failure.hint("`overinterp run` of its experiment computes it again"));
+    }
+    Ok(Status::Stage)
 }
 
 fn print_record(key: &StepKey, record: &Record) {
@@ -80,17 +89,18 @@ fn print_text_file(path: &Path, name: &str) {
     }
 }
 
-/// The step whose key begins as typed: `KIND-vN:DIGITS`, or the digits alone.
-fn find(store: &Store, typed: &str) -> Result<StepKey, Failure> {
+/// The step whose key begins as typed: `KIND-vN:DIGITS`, or the digits alone. None where its entry is damaged, which is told.
+fn find(loader: &Loader, typed: &str) -> Result<Option<StepKey>, Failure> {
     let (kind, digits) = match typed.split_once(':') {
         Some((name, digits)) => (Some(name.rsplit_once("-v").map_or(name, |(kind, _)| kind)), digits),
         None => (None, typed),
     };
-    let found = store.find_by_prefix(kind, digits).map_err(Failure::from)?;
+    let found = loader.store.find_by_prefix(kind, digits)?;
     match &found[..] {
-        [Entry { key: Ok(key), .. }] => Ok(key.clone()),
+        [Entry { key: Ok(key), .. }] => Ok(Some(key.clone())),
         [Entry { place, key: Err(damage) }] => {
-            Err(StoreError::Damaged { entry: place.clone(), damage: damage.to_string() }.into())
+            loader.warn(&told(place, &damage.to_string(), REPAIR));
+            Ok(None)
         }
         [] => {
             let failure = Failure::usage(format!("no step in the cache has a key that begins with {typed}"));
@@ -102,7 +112,8 @@ fn find(store: &Store, typed: &str) -> Result<StepKey, Failure> {
                 Err(damage) => format!("{place} (damaged: {damage})"),
             };
             let keys: Vec<String> = several.iter().map(name).collect();
-            Err(Failure::usage(format!("several keys begin with {typed}")).hint(keys.join(", ")))
+            let failure = Failure::usage(format!("several keys begin with {typed}"));
+            Err(failure.hint(format!("type more digits of {}", keys.join(", "))))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::direct::{DirectConv, Finish, Job};
-use super::geometry::{Area, ConvShape};
+use super::geometry::{ConvShape, Region};
 use super::winograd::{Tiles, WinogradConv};
 use crate::isa::Isa;
 
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// About how many products' time it takes to compute areas of the output: any of `rows` with any of `columns`.
+    /// About how many products' time it takes to compute regions of the output: any of `rows` with any of `columns`.
     ///
     /// What a tile's transforms cost was measured (`benches/NOTES.md`).
     #[must_use]
@@ -113,16 +113,16 @@ impl Convolution {
         }
     }
 
-    /// Multiplications that an area of the output takes, transforms left out.
+    /// Multiplications that a region of the output takes, transforms left out.
     #[must_use]
-    pub fn area_multiplications(&self, area: Area) -> u64 {
+    pub fn region_multiplications(&self, region: Region) -> u64 {
         match self {
-            Self::Direct(conv) => conv.shape().area_multiplications(area),
-            Self::Winograd(conv) => conv.area_multiplications(area),
+            Self::Direct(conv) => conv.shape().region_multiplications(region),
+            Self::Winograd(conv) => conv.region_multiplications(region),
         }
     }
 
-    /// How many rows pass over the weights when areas of the output are computed, any of `rows` with any of `columns`:
+    /// How many rows pass over the weights when regions of the output are computed, any of `rows` with any of `columns`:
     /// pixels, or tiles.
     #[must_use]
     pub fn weight_rows(&self, rows: &[Range<usize>], columns: &[Range<usize>]) -> usize {
@@ -146,10 +146,10 @@ impl Convolution {
         taps * self.shape().inputs * self.shape().outputs * size_of::<f32>()
     }
 
-    /// Computes each job's area, as [`DirectConv::apply`] does.
+    /// Computes each job's region, as [`DirectConv::apply`] does.
     ///
     /// # Panics
-    /// When an area, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
+    /// When a region, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
     pub fn apply(&self, input: &[f32], output: &mut [f32], addend: Option<&[f32]>, finish: Finish, jobs: &[Job]) {
         match self {
             Self::Direct(conv) => conv.apply(input, output, addend, finish, jobs),

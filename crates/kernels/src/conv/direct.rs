@@ -1,6 +1,6 @@
-//! Direct convolution of areas of one or many maps.
+//! Direct convolution of regions of one or many maps.
 
-use super::geometry::{Area, ConvShape, Segment, overlap, segments};
+use super::geometry::{ConvShape, Region, Segment, overlap, segments};
 use super::layout::Layout;
 use super::tile::{MAX_PIXELS, RawFinish, Tile};
 use super::weights::{Block, PackedWeights};
@@ -27,11 +27,11 @@ impl From<Finish<'_>> for RawFinish {
     }
 }
 
-/// An area of one map to compute, and where that map, its input and its addend lie.
+/// A region of one map to compute, and where that map, its input and its addend lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     /// The outputs to compute.
-    pub area: Area,
+    pub region: Region,
     /// Places of the input's pixels; all jobs of a call have one row length.
     pub input: Layout,
     /// Places of the output's pixels.
@@ -46,7 +46,7 @@ impl Job {
     pub fn whole(shape: &ConvShape) -> Self {
         let output = Layout::dense(shape.output[1], shape.outputs);
         Self {
-            area: Area::whole(shape.output),
+            region: Region::whole(shape.output),
             input: Layout::dense(shape.input[1], shape.inputs),
             output,
             addend: output,
@@ -57,7 +57,7 @@ impl Job {
 /// A convolution with packed weights, ready to be applied any number of times from any thread.
 ///
 /// Taps on the border of zeros are skipped, and every output sums bias, then taps row by row and channel by channel,
-/// then the addend, whatever the area, the tile or the other jobs: its bits depend on its own operands alone.
+/// then the addend, whatever the region, the tile or the other jobs: its bits depend on its own operands alone.
 #[derive(Clone, Debug)]
 pub struct DirectConv {
     shape: ConvShape,
@@ -96,13 +96,13 @@ impl DirectConv {
         &self.shape
     }
 
-    /// Computes each job's area: `output = finish(bias + weights * input + addend)`.
+    /// Computes each job's region: `output = finish(bias + weights * input + addend)`.
     ///
     /// `input`, `output` and `addend` are channels-last; each job says where its maps lie in them. What lies outside
-    /// the areas keeps its value.
+    /// the regions keeps its value.
     ///
     /// # Panics
-    /// When an area, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
+    /// When a region, or the input that it needs, lies outside its slice, or the jobs' inputs differ in row length.
     pub fn apply(&self, input: &[f32], output: &mut [f32], addend: Option<&[f32]>, finish: Finish, jobs: &[Job]) {
         let Some(first) = jobs.first() else { return };
         if let Finish::Gate(gate) = finish {
@@ -173,11 +173,11 @@ struct Taps<'a> {
 }
 
 impl Taps<'_> {
-    /// The part of an area that has these taps.
-    fn area(&self, area: Area) -> Area {
-        let rows = overlap(&self.rows.outputs, &area.rows());
-        let columns = overlap(&self.columns.outputs, &area.columns());
-        Area { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
+    /// The part of a region that has these taps.
+    fn region(&self, region: Region) -> Region {
+        let rows = overlap(&self.rows.outputs, &region.rows());
+        let columns = overlap(&self.columns.outputs, &region.columns());
+        Region { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
     }
 
     /// Contiguous input values per row of taps.
@@ -191,20 +191,20 @@ impl Taps<'_> {
 
     /// Adds the pixels of a job that have these taps, computing whenever there are many.
     fn gather(&self, job: &Job, pixels: &mut Pixels, maps: &mut Maps) {
-        let area = self.area(job.area);
-        if area.rows().is_empty() || area.columns().is_empty() {
+        let region = self.region(job.region);
+        if region.rows().is_empty() || region.columns().is_empty() {
             return;
         }
-        self.check(area, job, maps);
+        self.check(region, job, maps);
         let ConvShape { stride, inputs, .. } = self.conv.shape;
-        for y in area.rows() {
-            let at = |layout: &Layout| layout.at(y.cast_signed(), area.left.cast_signed()).cast_unsigned();
+        for y in region.rows() {
+            let at = |layout: &Layout| layout.at(y.cast_signed(), region.left.cast_signed()).cast_unsigned();
             let mut place = Place {
-                input: self.first_tap(&job.input, y, area.left),
+                input: self.first_tap(&job.input, y, region.left),
                 output: at(&job.output),
                 addend: at(&job.addend),
             };
-            for _ in area.columns() {
+            for _ in region.columns() {
                 if pixels.count == MANY {
                     self.compute(pixels, maps);
                 }
@@ -225,20 +225,23 @@ impl Taps<'_> {
     }
 
     /// Checks everything that [`Taps::compute`] relies on.
-    fn check(&self, area: Area, job: &Job, maps: &Maps) {
+    fn check(&self, region: Region, job: &Job, maps: &Maps) {
         let shape = &self.conv.shape;
-        job.output.check(area, shape.outputs, maps.output.len());
+        job.output.check(region, shape.outputs, maps.output.len());
         if let Some(addend) = maps.addend {
-            job.addend.check(area, shape.outputs, addend.len());
+            job.addend.check(region, shape.outputs, addend.len());
         }
         assert_eq!(job.input.row, self.input_row, "inputs of one call must have one row length");
         assert_eq!(job.input.pixel, shape.inputs, "an input's columns must follow one another");
         if !self.is_empty() {
-            let first = self.first_tap(&job.input, area.top, area.left);
-            let last = self.first_tap(&job.input, area.bottom - 1, area.right - 1);
+            let first = self.first_tap(&job.input, region.top, region.left);
+            let last = self.first_tap(&job.input, region.bottom - 1, region.right - 1);
             let end = last.saturating_add((self.rows.taps.len() - 1) * self.input_row + self.run());
             let length = maps.input.len();
-            assert!(first <= last && end <= length, "area {area:?} needs input outside its slice of {length} values");
+            assert!(
+                first <= last && end <= length,
+                "region {region:?} needs input outside its slice of {length} values"
+            );
         }
     }
 

@@ -55,20 +55,20 @@ impl ConvShape {
     /// Multiplications of the whole map, those with the border of zeros left out.
     #[must_use]
     pub fn multiplications(&self) -> u64 {
-        self.area_multiplications(Area::whole(self.output))
+        self.region_multiplications(Region::whole(self.output))
     }
 
-    /// Multiplications of an area of the output, those with the border of zeros left out.
+    /// Multiplications of a region of the output, those with the border of zeros left out.
     #[must_use]
-    pub fn area_multiplications(&self, area: Area) -> u64 {
-        let taps = self.taps(0, &area.rows()) * self.taps(1, &area.columns());
+    pub fn region_multiplications(&self, region: Region) -> u64 {
+        let taps = self.taps(0, &region.rows()) * self.taps(1, &region.columns());
         (taps * self.inputs * self.outputs) as u64
     }
 }
 
 /// A rectangle of a map: rows from `top` up to but not including `bottom`, columns likewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
+pub struct Region {
     /// The first row, counted from 0.
     pub top: usize,
     /// One past the last row.
@@ -79,7 +79,7 @@ pub struct Area {
     pub right: usize,
 }
 
-impl Area {
+impl Region {
     /// A whole map of that height and width.
     #[must_use]
     pub const fn whole([height, width]: [usize; 2]) -> Self {
@@ -131,7 +131,7 @@ pub(super) fn overlap(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Area, ConvShape, Segment, segments};
+    use super::{ConvShape, Region, Segment, segments};
 
     #[test]
     fn a_padded_3x3_kernel_loses_a_tap_at_each_edge() {
@@ -156,7 +156,7 @@ mod tests {
         // 8x8, 3x3, padding 1: (8 * 3 - 2)^2 taps.
         let shape = ConvShape::layer([8, 8], 2, 5, [3, 3], 1, [1, 1]);
         assert_eq!(shape.multiplications(), 22 * 22 * 10);
-        let corner = Area { top: 0, bottom: 1, left: 0, right: 2 };
-        assert_eq!(shape.area_multiplications(corner), 2 * (2 + 3) * 10);
+        let corner = Region { top: 0, bottom: 1, left: 0, right: 2 };
+        assert_eq!(shape.region_multiplications(corner), 2 * (2 + 3) * 10);
     }
 }

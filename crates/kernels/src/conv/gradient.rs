@@ -2,7 +2,7 @@
 
 use super::convolution::{Algorithm, Convolution};
 use super::direct::{Finish, Job};
-use super::geometry::{Area, ConvShape};
+use super::geometry::{ConvShape, Region};
 use super::layout::Layout;
 use crate::isa::Isa;
 
@@ -99,7 +99,7 @@ impl InputGradient {
                 .map(|image| {
                     let to = after(every_nth, image, self.shape.input[0] * row);
                     Job {
-                        area: Area::whole(conv.shape().output),
+                        region: Region::whole(conv.shape().output),
                         input: after(from, image, self.shape.output[0] * from.row),
                         output: to,
                         addend: to,

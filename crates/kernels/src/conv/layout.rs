@@ -1,6 +1,6 @@
 //! Where the pixels of a channels-last map lie in a slice.
 
-use super::geometry::Area;
+use super::geometry::Region;
 
 /// Places a map's pixel (y, x) at `origin + y * row + x * pixel`; its channels follow one another.
 ///
@@ -29,17 +29,17 @@ impl Layout {
         self.origin + y * self.row.cast_signed() + x * self.pixel.cast_signed()
     }
 
-    /// Checks that the pixels of an area lie in a slice of `length` values, each with `extent` values from its
+    /// Checks that the pixels of a region lie in a slice of `length` values, each with `extent` values from its
     /// place on.
     ///
     /// # Panics
     /// When they do not.
-    pub(super) fn check(&self, area: Area, extent: usize, length: usize) {
-        let first = self.at(area.top.cast_signed(), area.left.cast_signed());
-        let last = self.at(area.bottom.cast_signed() - 1, area.right.cast_signed() - 1);
+    pub(super) fn check(&self, region: Region, extent: usize, length: usize) {
+        let first = self.at(region.top.cast_signed(), region.left.cast_signed());
+        let last = self.at(region.bottom.cast_signed() - 1, region.right.cast_signed() - 1);
         assert!(
             first >= 0 && last + extent.cast_signed() <= length.cast_signed(),
-            "area {area:?} of layout {self:?} exceeds its slice of {length} values"
+            "region {region:?} of layout {self:?} exceeds its slice of {length} values"
         );
     }
 }

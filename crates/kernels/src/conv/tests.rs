@@ -1,7 +1,7 @@
-//! Every instruction set against the definition, on random shapes; any area against the whole.
+//! Every instruction set against the definition, on random shapes; any region against the whole.
 
 use super::{
-    Algorithm, Area, ConvShape, Convolution, DirectConv, Finish, InputGradient, Job, Layout, Tiles, reference,
+    Algorithm, ConvShape, Convolution, DirectConv, Finish, InputGradient, Job, Layout, Region, Tiles, reference,
 };
 use crate::isa::Isa;
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -71,14 +71,14 @@ proptest! {
     }
 
     #[test]
-    fn an_area_has_the_bits_of_the_whole(shape in prop_oneof![shapes(), winograd_shapes(), small_shapes()], seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
+    fn a_region_has_the_bits_of_the_whole(shape in prop_oneof![shapes(), winograd_shapes(), small_shapes()], seed: u64, cut in (0_usize..9, 0_usize..9, 1_usize..9, 1_usize..9)) {
         let [inputs, weights, outputs] = sizes(&shape);
         let (input, weights) = (random(seed, inputs), random(seed ^ 1, weights));
         let addend = random(seed ^ 2, outputs);
-        let area = {
+        let region = {
             let [height, width] = shape.output;
             let (top, left) = (cut.0 % height, cut.1 % width);
-            Area { top, bottom: (top + cut.2).min(height), left, right: (left + cut.3).min(width) }
+            Region { top, bottom: (top + cut.2).min(height), left, right: (left + cut.3).min(width) }
         };
         let algorithms = [Algorithm::Direct, Algorithm::Winograd, Algorithm::Small];
         for (isa, algorithm) in Isa::ALL.into_iter().flat_map(|isa| algorithms.map(|algorithm| (isa, algorithm))) {
@@ -91,10 +91,10 @@ proptest! {
             // Beside another job, so that tiles mix the two.
             let mut part = vec![f32::NAN; 2 * outputs];
             let elsewhere = Layout { origin: outputs.cast_signed(), ..Job::whole(&shape).output };
-            apply(&mut part, &[Job { area, ..Job::whole(&shape) }, Job { output: elsewhere, ..Job::whole(&shape) }]);
+            apply(&mut part, &[Job { region, ..Job::whole(&shape) }, Job { output: elsewhere, ..Job::whole(&shape) }]);
             for (place, value) in part[..outputs].iter().enumerate() {
                 let (y, x) = (place / shape.outputs / shape.output[1], place / shape.outputs % shape.output[1]);
-                let inside = area.rows().contains(&y) && area.columns().contains(&x);
+                let inside = region.rows().contains(&y) && region.columns().contains(&x);
                 let expected = if inside { whole[place] } else { f32::NAN };
                 prop_assert_eq!(value.to_bits(), expected.to_bits(), "{} {:?} at {}, {}", isa, algorithm, y, x);
             }
@@ -174,7 +174,7 @@ proptest! {
         for isa in Isa::ALL {
             let mut output = vec![f32::NAN; outputs];
             let conv = Convolution::new(isa, shape, &weights, Some(&bias), Algorithm::Small);
-            prop_assert_eq!(conv.area_multiplications(Area::whole([2, 2])), (9 * shape.inputs * shape.outputs) as u64);
+            prop_assert_eq!(conv.region_multiplications(Region::whole([2, 2])), (9 * shape.inputs * shape.outputs) as u64);
             conv.apply(&input, &mut output, None, Finish::Linear, &[Job::whole(&shape)]);
             prop_assert!(worst(&output, &expected, 4 * shape.inputs) < WINOGRAD, "{}", isa);
         }

@@ -189,7 +189,7 @@ impl ProgramBuilder {
 
     /// The algorithm of each layer: those that together take the least time for what the program is for.
     ///
-    /// A candidate's areas grow to whole tiles where Winograd's algorithm is used, and the layers after it pay for
+    /// A candidate's regions grow to whole tiles where Winograd's algorithm is used, and the layers after it pay for
     /// that. So, from the last layer to the first, it is used where that makes the whole cheaper.
     fn algorithms(&self) -> Vec<Algorithm> {
         let mut algorithms = vec![Algorithm::Direct; self.drafts.len()];

@@ -1,10 +1,10 @@
-//! What a layer computes, for areas of one or many maps.
+//! What a layer computes, for regions of one or many maps.
 
 use super::program::{Layer, Op};
 use crate::conv::{Finish, Job};
 
 impl Layer {
-    /// Computes each job's area: `output = relu(op(input) + addend)`; [`Op::Join`] has its second map as addend.
+    /// Computes each job's region: `output = relu(op(input) + addend)`; [`Op::Join`] has its second map as addend.
     ///
     /// `size` is the input's height and width; the jobs' layouts say where the maps lie.
     pub(super) fn compute(
@@ -111,7 +111,7 @@ impl Layer {
     }
 }
 
-/// The pixels of the input under a pooling area.
+/// The pixels of the input under a pooling window.
 pub(super) fn pool_taps(
     size: [usize; 2],
     kernel: usize,
@@ -129,8 +129,8 @@ pub(super) fn pool_taps(
 
 fn for_each_pixel(jobs: &[Job], mut compute: impl FnMut(&Job, isize, isize)) {
     for job in jobs {
-        for y in job.area.rows() {
-            for x in job.area.columns() {
+        for y in job.region.rows() {
+            for x in job.region.columns() {
                 compute(job, y.cast_signed(), x.cast_signed());
             }
         }

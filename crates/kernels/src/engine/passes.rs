@@ -72,7 +72,7 @@ impl Passes {
             let at = |map: MapId, image: usize| nth(program.maps[map.0], image);
             self.jobs.clear();
             self.jobs.extend((0..self.images).map(|image| Job {
-                area: whole(program.maps[map.0]),
+                region: whole(program.maps[map.0]),
                 input: at(layer.input, image),
                 output: at(map, image),
                 addend: at(layer.addend.unwrap_or(map), image),

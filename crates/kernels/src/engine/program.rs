@@ -2,7 +2,7 @@
 
 use super::slots::Slots;
 use super::spans::Spans;
-use crate::conv::{Area, Convolution, InputGradient};
+use crate::conv::{Convolution, InputGradient, Region};
 use crate::isa::Isa;
 
 /// What a program is compiled for.
@@ -136,8 +136,10 @@ impl Program {
     /// Multiplications that its convolutions carry out for the candidate that masks pixel (y, x), transforms left out.
     #[must_use]
     pub fn candidate_multiplications(&self, y: usize, x: usize) -> u64 {
-        let area = |layer: usize| self.spans.changed(MapId(layer + 1), y, x);
-        self.convolutions().filter_map(|(layer, conv)| area(layer).map(|area| conv.area_multiplications(area))).sum()
+        let region = |layer: usize| self.spans.changed(MapId(layer + 1), y, x);
+        self.convolutions()
+            .filter_map(|(layer, conv)| region(layer).map(|region| conv.region_multiplications(region)))
+            .sum()
     }
 
     /// The bytes of its convolutions' packed weights.
@@ -159,6 +161,6 @@ impl Program {
 }
 
 /// The whole of a map.
-pub(super) fn whole(shape: MapShape) -> Area {
-    Area::whole(shape.size())
+pub(super) fn whole(shape: MapShape) -> Region {
+    Region::whole(shape.size())
 }

@@ -27,9 +27,9 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Home {
     pub(super) slot: usize,
-    /// Values per row, padded to the widest area.
+    /// Values per row, padded to the widest region.
     pub(super) row: usize,
-    /// Values per candidate, padded to the highest area.
+    /// Values per candidate, padded to the highest region.
     pub(super) stride: usize,
     /// Candidates in the slot: those of the last layer that reads the map.
     pub(super) group: usize,

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::program::{MapId, MapShape};
-use crate::conv::{Area, ConvShape, Tiles};
+use crate::conv::{ConvShape, Region, Tiles};
 
 /// What a layer reads.
 #[derive(Clone, Debug)]
@@ -81,25 +81,25 @@ impl Spans {
         &self.axes[axis].changed[map.0]
     }
 
-    /// The area of a map that changes with pixel (y, x); none if it changes nothing there.
-    pub(super) fn changed(&self, map: MapId, y: usize, x: usize) -> Option<Area> {
-        let area = area(&self.axes[0].changed[map.0][y], &self.axes[1].changed[map.0][x]);
-        (!area.rows().is_empty() && !area.columns().is_empty()).then_some(area)
+    /// The region of a map that changes with pixel (y, x); none if it changes nothing there.
+    pub(super) fn changed(&self, map: MapId, y: usize, x: usize) -> Option<Region> {
+        let region = region(&self.axes[0].changed[map.0][y], &self.axes[1].changed[map.0][x]);
+        (!region.rows().is_empty() && !region.columns().is_empty()).then_some(region)
     }
 
-    /// The area of a map that a candidate for pixel (y, x) must have at hand.
-    pub(super) fn needed(&self, map: MapId, y: usize, x: usize) -> Area {
-        area(&self.axes[0].needed[map.0][y], &self.axes[1].needed[map.0][x])
+    /// The region of a map that a candidate for pixel (y, x) must have at hand.
+    pub(super) fn needed(&self, map: MapId, y: usize, x: usize) -> Region {
+        region(&self.axes[0].needed[map.0][y], &self.axes[1].needed[map.0][x])
     }
 
-    /// The height and width that hold any pixel's needed area.
+    /// The height and width that hold any pixel's needed region.
     pub(super) fn extent(&self, map: MapId) -> [usize; 2] {
         self.axes.each_ref().map(|axis| axis.needed[map.0].iter().map(ExactSizeIterator::len).max().unwrap_or(0))
     }
 }
 
-fn area(rows: &Range<usize>, columns: &Range<usize>) -> Area {
-    Area { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
+fn region(rows: &Range<usize>, columns: &Range<usize>) -> Region {
+    Region { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end }
 }
 
 impl Axis {

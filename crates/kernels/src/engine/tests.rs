@@ -471,7 +471,7 @@ fn an_images_bits_do_not_depend_on_what_passes_with_it() {
 }
 
 #[test]
-fn the_area_of_a_pixel_grows_by_the_kernel_and_stops_at_the_border() {
+fn the_region_of_a_pixel_grows_by_the_kernel_and_stops_at_the_border() {
     let (_, shape, steps) = networks().swap_remove(1);
     let program = Net::new(shape, steps, 7).program(Isa::Portable, Purpose::Scores);
     let changed = |map, y, x| program.spans.changed(MapId(map), y, x).map(|w| (w.rows(), w.columns()));

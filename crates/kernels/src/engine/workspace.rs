@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::forward::place;
 use super::program::{MapId, Program, whole};
 use super::slots::Home;
-use crate::conv::{Area, Job, Layout};
+use crate::conv::{Job, Layout, Region};
 
 /// The state of a program on one image, with every buffer that it will ever need; those that candidates pass through
 /// are there from the first candidates on.
@@ -17,7 +17,7 @@ pub struct Workspace {
     current: Vec<Vec<f32>>,
     /// For each slot, the candidates' parts of a map, one candidate after the other.
     slots: Vec<Vec<f32>>,
-    /// The areas that a layer is to compute.
+    /// The regions that a layer is to compute.
     jobs: Vec<Job>,
 }
 
@@ -155,14 +155,18 @@ impl Workspace {
         self.compute(&program, |map| Some(whole(program.maps[map.0])));
     }
 
-    /// Computes an area of each layer's current map in place.
-    fn compute(&mut self, program: &Program, area: impl Fn(MapId) -> Option<Area>) {
+    /// Computes a region of each layer's current map in place.
+    fn compute(&mut self, program: &Program, region: impl Fn(MapId) -> Option<Region>) {
         let dense = |map: MapId| Layout::dense(program.maps[map.0].width, program.maps[map.0].channels);
         for (index, layer) in program.layers.iter().enumerate() {
             let map = MapId(index + 1);
-            let Some(area) = area(map) else { continue };
-            let job =
-                Job { area, input: dense(layer.input), output: dense(map), addend: dense(layer.addend.unwrap_or(map)) };
+            let Some(region) = region(map) else { continue };
+            let job = Job {
+                region,
+                input: dense(layer.input),
+                output: dense(map),
+                addend: dense(layer.addend.unwrap_or(map)),
+            };
             let (earlier, later) = self.current.split_at_mut(map.0);
             let addend = layer.addend.map(|addend| earlier[addend.0].as_slice());
             let size = program.maps[layer.input.0].size();
@@ -209,9 +213,9 @@ impl Workspace {
             let (y, x) = position(program, *pixel);
             let part = |map| Part { program, map, candidate, y, x };
             part(map).copy_unchanged(&self.current[map.0], &mut output);
-            if let Some(area) = program.spans.changed(map, y, x) {
+            if let Some(region) = program.spans.changed(map, y, x) {
                 self.jobs.push(Job {
-                    area,
+                    region,
                     input: part(layer.input).layout(),
                     output: part(map).layout(),
                     addend: part(layer.addend.unwrap_or(map)).layout(),
@@ -241,13 +245,13 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn needed(&self) -> Area {
+    fn needed(&self) -> Region {
         self.program.spans.needed(self.map, self.y, self.x)
     }
 
     /// Where the map's pixels lie in the slot, as far as they are there.
     fn layout(&self) -> Layout {
-        let Area { top, left, .. } = self.needed();
+        let Region { top, left, .. } = self.needed();
         let Home { row, stride, group, .. } = self.program.slots.homes[self.map.0];
         let pixel = self.program.maps[self.map.0].channels;
         let start = self.candidate % group * stride;
@@ -261,22 +265,22 @@ impl Part<'_> {
             self.copy(needed, current, slot);
             return;
         };
-        self.copy(Area { bottom: changed.top, ..needed }, current, slot);
-        self.copy(Area { top: changed.bottom, ..needed }, current, slot);
-        let beside = Area { top: changed.top, bottom: changed.bottom, ..needed };
-        self.copy(Area { right: changed.left, ..beside }, current, slot);
-        self.copy(Area { left: changed.right, ..beside }, current, slot);
+        self.copy(Region { bottom: changed.top, ..needed }, current, slot);
+        self.copy(Region { top: changed.bottom, ..needed }, current, slot);
+        let beside = Region { top: changed.top, bottom: changed.bottom, ..needed };
+        self.copy(Region { right: changed.left, ..beside }, current, slot);
+        self.copy(Region { left: changed.right, ..beside }, current, slot);
     }
 
-    fn copy(&self, area: Area, current: &[f32], slot: &mut [f32]) {
+    fn copy(&self, region: Region, current: &[f32], slot: &mut [f32]) {
         let shape = self.program.maps[self.map.0];
         let (from, to) = (Layout::dense(shape.width, shape.channels), self.layout());
-        let values = area.columns().len() * shape.channels;
+        let values = region.columns().len() * shape.channels;
         if values == 0 {
             return;
         }
-        for y in area.rows() {
-            let at = |layout: &Layout| place(layout.at(y.cast_signed(), area.left.cast_signed()));
+        for y in region.rows() {
+            let at = |layout: &Layout| place(layout.at(y.cast_signed(), region.left.cast_signed()));
             slot[at(&to)..][..values].copy_from_slice(&current[at(&from)..][..values]);
         }
     }

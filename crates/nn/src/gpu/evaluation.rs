@@ -1,7 +1,7 @@
 //! A network at rest on any device: running statistics, no dropout, no gradient for its weights.
 //!
 //! Frozen weights cost no gradient, so a gradient with respect to the input is cheap. On the CPU the compiled engine
-//! is faster; this is what other devices use, and what the engine is tested against.
+//! is faster; this is what a GPU uses, and what the engine is tested against.
 
 use std::collections::{BTreeMap, BTreeSet};
 

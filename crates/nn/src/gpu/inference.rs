@@ -1,4 +1,4 @@
-//! A trained model at work on a candle device: on the candidates of many images in lockstep, or on many images side by side.
+//! A trained model at work on a GPU: on the candidates of many images in lockstep, or on many images side by side.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Training: a network learns from images, on a CPU by a tape, on another device through candle.
+//! Training: a network learns from images, on a CPU by a tape, on a GPU through candle.
 
 pub(crate) mod checkpoint;
 pub(crate) mod dropout;

@@ -1,4 +1,4 @@
-//! How the confidence in the predicted class falls while pixels are masked (paper section 4.1).
+//! How the confidence in the predicted class falls while pixels are masked (`docs/method.md`, section 8).
 
 use serde::Serialize;
 

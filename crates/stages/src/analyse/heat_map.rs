@@ -1,4 +1,4 @@
-//! Where subsets lie: the share of images that keep each pixel, in all and by true class (paper section 4.1), and how much
+//! Where subsets lie: the share of images that keep each pixel, in all and by true class, and how much
 //! of a subset lies in the border.
 
 use serde::Serialize;

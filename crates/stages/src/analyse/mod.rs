@@ -1,4 +1,4 @@
-//! What rankings, subsets and predictions have in common, from what earlier stages left (paper sections 4.1 to 4.3). Only
+//! What rankings, subsets and predictions have in common, from what earlier stages left. Only
 //! [`AnalyseDeletionInsertion`] asks a model. One question a stage, so that each has a version of its own.
 
 mod estimate;

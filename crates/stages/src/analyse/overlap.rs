@@ -1,4 +1,4 @@
-//! How far the subsets that two models select of the same images overlap (paper section 4.3).
+//! How far the subsets that two models select of the same images overlap.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
 //! How large sufficient input subsets are: of all images, of those that the model classifies as labelled, and of those
-//! that it does not (paper section 4.2).
+//! that it does not (`docs/method.md`, section 4).
 
 use serde::Serialize;
 

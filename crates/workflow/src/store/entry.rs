@@ -22,9 +22,6 @@ const LARGEST_RECORD: u64 = 64_000_000;
 /// A note holds one key.
 pub(super) const LARGEST_NOTE: u64 = 1_000;
 
-/// What is wrong with an entry that has the record of another.
-const OF_ANOTHER: &str = "step.json is that of another step";
-
 /// Why the record of an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
@@ -46,6 +43,9 @@ pub enum RecordFault {
     /// There is none.
     #[error("{RECORD} is missing")]
     Missing,
+    /// It is another entry's.
+    #[error("{RECORD} is that of another step")]
+    OfAnother,
     /// The entry is a file.
     #[error("it is not a directory with a record")]
     NoFolder,
@@ -103,7 +103,7 @@ impl Store {
         let dir = self.dir(key);
         let mut record = match self.read_record(&dir)? {
             Ok(record) if record.key == *key => record,
-            Ok(_) => return Ok(Lookup::Damaged(OF_ANOTHER.to_owned())),
+            Ok(_) => return Ok(Lookup::Damaged(RecordFault::OfAnother.to_string())),
             Err(fault) if is_entry(&dir)? => return Ok(Lookup::Damaged(fault.to_string())),
             Err(_) => return Ok(Lookup::Absent),
         };
@@ -124,7 +124,7 @@ impl Store {
                 let damage = self.compare(&dir, &mut record, scrutiny)?;
                 (Some(record), damage)
             }
-            Ok(_) => (None, Some(OF_ANOTHER.to_owned())),
+            Ok(_) => (None, Some(RecordFault::OfAnother.to_string())),
             Err(fault) => (None, dir.symlink_metadata().is_ok().then(|| fault.to_string())),
         };
         let mut strays = Vec::new();

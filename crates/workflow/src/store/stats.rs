@@ -114,8 +114,10 @@ impl Store {
         let mut found = Vec::new();
         for name in self.entries()? {
             if kind.is_none_or(|kind| kind == name.kind) && name.hash.starts_with(digits) {
-                let record = self.read_record(&self.dir_of(&name))?;
-                found.push(Entry { place: name.path(), key: record.map(|record| record.key) });
+                let dir = self.dir_of(&name);
+                let own = |record: super::Record| Some(record.key).filter(|key| self.dir(key) == dir);
+                let key = self.read_record(&dir)?.and_then(|record| own(record).ok_or(RecordFault::OfAnother));
+                found.push(Entry { place: name.path(), key });
             }
         }
         Ok(found)

@@ -76,7 +76,8 @@ fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
     let [file] = &arguments.files[..] else {
         return Err(Failure::usage("--format toml writes one experiment").hint("name one file"));
     };
-    overinterp_config::merged(file, &arguments.experiment.set).map_err(|problems| Failure::usage(problems.to_string()))
+    overinterp_config::merged(file, &arguments.experiment.set)
+        .map_err(|problems| Failure::problems(problems.to_string()))
 }
 
 fn as_json(session: &Session, schedule: &Schedule) -> Value {

@@ -2,14 +2,14 @@
 //! of 2x2 as a whole.
 //!
 //! A tile of 4x4 takes 36 multiplications per pair of channels instead of 144, and two transforms that cost about as much
-//! as four hundred per channel. Tiles lie on a grid that starts at output (0, 0), whatever the area, so an output's bits
+//! as four hundred per channel. Tiles lie on a grid that starts at output (0, 0), whatever the region, so an output's bits
 //! depend on its own inputs alone; they differ from direct convolution's by rounding.
 
 mod small;
 pub(crate) mod transform;
 
 use super::direct::{Finish, Job};
-use super::geometry::{Area, ConvShape};
+use super::geometry::{ConvShape, Region};
 use super::tile::{MAX_PIXELS, Product, RawFinish};
 use super::weights::PackedWeights;
 use crate::isa::Isa;
@@ -151,8 +151,8 @@ impl WinogradConv {
         self.tiles
     }
 
-    pub(super) fn area_multiplications(&self, area: Area) -> u64 {
-        let tiles = self.tiles.span(&area.rows()).len() * self.tiles.span(&area.columns()).len();
+    pub(super) fn region_multiplications(&self, region: Region) -> u64 {
+        let tiles = self.tiles.span(&region.rows()).len() * self.tiles.span(&region.columns()).len();
         (tiles * self.tiles.places() * self.shape.inputs * self.shape.outputs) as u64
     }
 
@@ -171,7 +171,7 @@ impl WinogradConv {
         self.batch * self.weights.padded_outputs() + GAP
     }
 
-    /// Computes each job's area, as [`super::DirectConv::apply`] does.
+    /// Computes each job's region, as [`super::DirectConv::apply`] does.
     pub(super) fn apply(
         &self,
         input: &[f32],
@@ -205,8 +205,8 @@ impl WinogradConv {
         let mut count = 0;
         for (index, job) in jobs.iter().enumerate() {
             self.check(job, input.len(), output.len(), addend.map(<[f32]>::len));
-            for y in self.tiles.span(&job.area.rows()) {
-                for x in self.tiles.span(&job.area.columns()) {
+            for y in self.tiles.span(&job.region.rows()) {
+                for x in self.tiles.span(&job.region.columns()) {
                     if count == self.batch {
                         self.compute(scratch, input, output, addend, finish, jobs, &tiles[..count]);
                         count = 0;
@@ -219,24 +219,24 @@ impl WinogradConv {
         self.compute(scratch, input, output, addend, finish, jobs, &tiles[..count]);
     }
 
-    /// Checks that a job's area and the inputs under its tiles lie in their slices.
+    /// Checks that a job's region and the inputs under its tiles lie in their slices.
     fn check(&self, job: &Job, input: usize, output: usize, addend: Option<usize>) {
         let shape = &self.shape;
         assert!(
-            job.area.bottom <= shape.output[0] && job.area.right <= shape.output[1],
-            "area {:?} exceeds the map {shape:?}",
-            job.area
+            job.region.bottom <= shape.output[0] && job.region.right <= shape.output[1],
+            "region {:?} exceeds the map {shape:?}",
+            job.region
         );
-        if job.area.rows().is_empty() || job.area.columns().is_empty() {
+        if job.region.rows().is_empty() || job.region.columns().is_empty() {
             return;
         }
-        job.output.check(job.area, shape.outputs, output);
+        job.output.check(job.region, shape.outputs, output);
         if let Some(addend) = addend {
-            job.addend.check(job.area, shape.outputs, addend);
+            job.addend.check(job.region, shape.outputs, addend);
         }
-        let (rows, columns) = (self.read(0, &job.area.rows()), self.read(1, &job.area.columns()));
+        let (rows, columns) = (self.read(0, &job.region.rows()), self.read(1, &job.region.columns()));
         if !rows.is_empty() && !columns.is_empty() {
-            let under = Area { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end };
+            let under = Region { top: rows.start, bottom: rows.end, left: columns.start, right: columns.end };
             job.input.check(under, shape.inputs, input);
         }
     }
@@ -277,7 +277,7 @@ impl WinogradConv {
         }
         self.multiply(transformed, products, tiles.len());
         for (row, tile) in tiles.iter().enumerate() {
-            let Job { area, output: to, addend: added, .. } = &jobs[tile.job];
+            let Job { region, output: to, addend: added, .. } = &jobs[tile.job];
             let outputs = self.tiles.outputs();
             let (y, x) = ((tile.y * outputs).cast_signed(), (tile.x * outputs).cast_signed());
             let operands = OutputTile {
@@ -285,8 +285,8 @@ impl WinogradConv {
                 place: self.output_place(),
                 channels: self.shape.outputs,
                 bias: self.bias.as_ptr(),
-                rows: wanted(&area.rows(), tile.y, outputs),
-                columns: wanted(&area.columns(), tile.x, outputs),
+                rows: wanted(&region.rows(), tile.y, outputs),
+                columns: wanted(&region.columns(), tile.x, outputs),
                 output: output.as_mut_ptr().wrapping_offset(to.at(y, x)),
                 output_row: to.row,
                 output_pixel: to.pixel,
@@ -298,7 +298,7 @@ impl WinogradConv {
                     Finish::Linear | Finish::Relu => RawFinish::from(finish),
                 },
             };
-            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the area to be in the output and
+            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the region to be in the output and
             // the addend, and a gate to be as long as the output; `products` holds `batch` rows at each place.
             unsafe { (self.output.output)(&operands) };
         }
@@ -354,10 +354,10 @@ struct Tile {
     x: usize,
 }
 
-/// Which of a tile's outputs along an axis lie in a job's area.
-fn wanted(area: &Range<usize>, tile: usize, outputs: usize) -> Range<usize> {
+/// Which of a tile's outputs along an axis lie in a job's region.
+fn wanted(region: &Range<usize>, tile: usize, outputs: usize) -> Range<usize> {
     let first = tile * outputs;
-    area.start.max(first) - first..area.end.min(first + outputs) - first
+    region.start.max(first) - first..region.end.min(first + outputs) - first
 }
 
 thread_local! {

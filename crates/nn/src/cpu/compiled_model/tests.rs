@@ -13,7 +13,7 @@ use crate::init::initial_tensors;
 use crate::observer::Unobserved;
 use crate::predict;
 use overinterp_artifacts::{ImageSet, Network};
-use overinterp_sis::{Alone, Exhaustive, Scorer, back_select, watch_nothing};
+use overinterp_sis::{Alone, Exhaustive, Scorer, back_select, back_select_among, watch_nothing};
 use overinterp_spec::{Arch, Fraction, ImageShape, Normalise, Seed};
 
 const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
@@ -39,7 +39,7 @@ fn mixed() -> Model {
 }
 
 fn workspace(model: &Model) -> ModelWorkspace {
-    ModelWorkspace::new(&CompiledModel::new(model, Purpose::Scores).unwrap())
+    ModelWorkspace::new(&CompiledModel::new(model, Purpose::Candidates).unwrap())
 }
 
 fn image() -> Vec<f32> {
@@ -331,4 +331,59 @@ fn predictions_of_many_images_are_those_of_each_on_either_path() {
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let alone = one.install(|| predict::logits(&model, samples, &Device::Cpu, &Unobserved).unwrap());
     assert_eq!(alone, logits, "the number of threads changes no bit");
+}
+
+/// Its last maps are of 2x2, which candidates go through in nine products. So it is asked at the size that it is made for, alone
+/// and beside a network that has no such maps, of some pixels only.
+#[test]
+fn candidates_of_vgg16_have_the_bits_of_whole_passes_and_the_short_way_those_of_the_exhaustive() {
+    let shape = ImageShape { height: 32, width: 32, channels: 3 };
+    let network = |arch: Arch| {
+        let mut tensors = initial_tensors(&arch::build(arch, shape, 4).unwrap(), Seed(5));
+        let last = tensors.keys().filter(|name| name.ends_with("linear.weight") || name.ends_with("classifier.weight"));
+        let last: Vec<String> = last.cloned().collect();
+        assert_eq!(last.len(), 1, "{arch}: {last:?}");
+        tensors.get_mut(&last[0]).unwrap().data.iter_mut().for_each(|value| *value *= 3000.0);
+        let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
+        Network { arch, normalise, input_dropout: None, tensors, log: Vec::new() }
+    };
+    let image = formula::images(1, shape);
+    let pixels = [0, 31, 32, 65, 500, 511, 700, 992, 1023];
+    for archs in [vec![Arch::Vgg16], vec![Arch::Vgg16, Arch::Resnet20]] {
+        let model = Model { shape, classes: 4, networks: archs.iter().copied().map(network).collect() };
+        let compiled = CompiledModel::new(&model, Purpose::Candidates).unwrap();
+        let (mut asked, mut whole) = (ModelWorkspace::new(&compiled), ModelWorkspace::new(&compiled));
+        asked.set_image(&image);
+        asked.mask(64);
+        let mut logits = vec![f32::NAN; pixels.len() * 4];
+        asked.candidates(&pixels, &mut logits);
+        for (pixel, logits) in pixels.iter().zip(logits.chunks(4)) {
+            whole.set_image(&masked(&image, &[64, *pixel]));
+            assert_eq!(whole.logits(), logits, "{archs:?}, pixel {pixel}");
+        }
+        let short =
+            back_select_among(&mut NetworkScorer::new(&mut asked, 0, &image).unwrap(), pixels.to_vec(), watch_nothing);
+        let mut every = Exhaustive(NetworkScorer::new(&mut whole, 0, &image).unwrap());
+        let every = back_select_among(&mut every, pixels.to_vec(), watch_nothing).unwrap();
+        let short = short.unwrap();
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!((&short.order, bits(&short.values)), (&every.order, bits(&every.values)), "{archs:?}");
+    }
+}
+
+/// Only an architecture whose candidates are scored by a later version has another program for them.
+#[test]
+fn candidates_have_a_program_of_their_own_where_the_architecture_says_so() {
+    let shape = ImageShape { height: 32, width: 32, channels: 3 };
+    let products = |arch: Arch, purpose| {
+        let tensors = initial_tensors(&arch::build(arch, shape, 4).unwrap(), Seed(5));
+        let normalise = Normalise { mean: vec![127.5; 3], std: vec![60.0; 3] };
+        let network = Network { arch, normalise, input_dropout: None, tensors, log: Vec::new() };
+        let compiled = CompiledModel::new(&Model { shape, classes: 4, networks: vec![network] }, purpose).unwrap();
+        compiled.members()[0].program.candidate_multiplications(9, 9)
+    };
+    for arch in [Arch::Resnet20, Arch::Vgg16] {
+        let fewer = products(arch, Purpose::Candidates) < products(arch, Purpose::Scores);
+        assert_eq!(fewer, !arch.scoring().is_first(), "{arch}");
+    }
 }
