@@ -1,7 +1,7 @@
 //! Exact selection of whole images, which stops at the ceiling, beside the exhaustive one:
-//! `cargo bench --bench whole_images -- COUNT [ARCH [CHECKPOINT CIFAR10]]`.
+//! `cargo bench --bench whole_images -- COUNT [ARCH [MODEL_FILE CIFAR10]]`.
 //!
-//! With a checkpoint (of networks that expect ImageNet's usual normalisation) the first COUNT test images in the folder
+//! With a model file (of networks that expect ImageNet's usual normalisation) the first COUNT test images in the folder
 //! CIFAR10 are selected; without one, made-up images by a network with fresh weights, which is never sure. Both ways take
 //! turns, one batch of images after the other, on as many threads as there are; what they find must be the same to the bit.
 //! `RAYON_NUM_THREADS` sets their number.
@@ -39,13 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => Arch::Resnet20,
     };
     let (model, images) = match &arguments[2.min(arguments.len())..] {
-        [checkpoint, folder, ..] => real(arch, Path::new(checkpoint), Path::new(folder), count)?,
+        [weights, folder, ..] => real(arch, Path::new(weights), Path::new(folder), count)?,
         _ => made_up(arch, count)?,
     };
     measure(&model, &images, count)
 }
 
-fn real(arch: Arch, checkpoint: &Path, folder: &Path, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn Error>> {
+fn real(arch: Arch, weights: &Path, folder: &Path, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn Error>> {
     let source = DataSource {
         name: "cifar10".to_owned(),
         cell: Cell::default(),
@@ -55,12 +55,12 @@ fn real(arch: Arch, checkpoint: &Path, folder: &Path, count: usize) -> Result<(M
         corrupted: None,
     };
     let images = Library::new(None).images(&source, Split::Test)?;
-    let bytes = std::fs::read(checkpoint)?;
+    let bytes = std::fs::read(weights)?;
     let graph = arch::build(arch, images.shape, images.classes.len())?;
     let parameters = graph.parameters().iter();
     let expected: Vec<(String, Vec<usize>)> =
         parameters.map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
-    let mut file = ModelFile::parse(checkpoint, &bytes)?;
+    let mut file = ModelFile::parse(weights, &bytes)?;
     let fitting = file.fit(&Architecture { expected: &expected, left_out: arch::left_out(arch) }, None)?;
     let tensors = file.gather(&fitting)?;
     let normalise = Normalise::of_unit_range(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);

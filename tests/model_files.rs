@@ -1,4 +1,4 @@
-//! Checkpoints that PyTorch wrote (`fixtures/checkpoints/make.py`) are read to the values of its formula.
+//! model files that PyTorch wrote (`fixtures/checkpoints/make.py`) are read to the values of its formula.
 
 use std::collections::BTreeMap;
 use std::error::Error;

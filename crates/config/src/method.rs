@@ -8,7 +8,7 @@ use super::read::{Item, Reader};
 /// `method` of a selection, whatever its kind.
 pub(super) const METHOD: &[Field] = &[KIND, PER_ROUND, NOISE, STEPS_FIELD, PER_STEP_FIELD, SEEDS_FIELD];
 
-const KIND: Field = one_of("kind", "Which", "\"backward\"", || METHODS.map(|(name, _)| name).to_vec());
+const KIND: Field = one_of("kind", "Which", "\"backward\"", || MethodKind::ALL.map(|(name, _)| name).to_vec());
 const PER_ROUND: Field =
     whole("per-round", "For `batched-gradient`: pixels masked at a time", "16").depends("`batched-gradient` needs it");
 const NOISE: Field = number("noise", "For `batched-gradient`: the variance of noise on what is masked", "0.0").or("0");
@@ -40,13 +40,17 @@ enum MethodKind {
     Random,
 }
 
-const METHODS: [(&str, MethodKind); 5] = [
-    ("backward", MethodKind::Backward),
-    ("batched-gradient", MethodKind::BatchedGradient),
-    ("gradient", MethodKind::Gradient),
-    ("integrated-gradients", MethodKind::IntegratedGradients),
-    ("random", MethodKind::Random),
-];
+overinterp_spec::named! {
+    pairs
+    /// Every method with its name in TOML.
+    MethodKind {
+        Backward = "backward",
+        BatchedGradient = "batched-gradient",
+        Gradient = "gradient",
+        IntegratedGradients = "integrated-gradients",
+        Random = "random",
+    }
+}
 
 /// Seeds of the authors' random subsets (paper code, `RandomState(1234)` and `RandomState(5678)`).
 const AUTHORS_SEEDS: RandomSeeds = RandomSeeds { train: Some(1234), test: Some(5678) };
@@ -61,7 +65,7 @@ pub(super) fn method(item: &Item<'_>) -> Option<Selection> {
     let Some(kind) = item.node.get("kind") else {
         return item.table(METHOD)?.required("kind").and(None);
     };
-    let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("methods", &METHODS)?;
+    let kind = Item::new(kind, format!("{}.kind", item.path), item.sink()).choice("methods", &MethodKind::ALL)?;
     match kind {
         MethodKind::Backward => item.table(BACKWARD).map(|_| Selection::Backward),
         MethodKind::BatchedGradient => {

@@ -91,23 +91,19 @@ pub enum Provenance {
     Own,
 }
 
-impl Provenance {
+overinterp_spec::named! {
+    pairs
     /// Every provenance with its name in files.
-    const ALL: [(&'static str, Self); 5] = [
-        ("official", Self::Official),
-        ("unchecked", Self::Unchecked),
-        ("excerpt", Self::Excerpt),
-        ("unofficial", Self::Unofficial),
-        ("own", Self::Own),
-    ];
-
-    /// One word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        // In the order of the variants.
-        Self::ALL[self as usize].0
+    Provenance {
+        Official = "official",
+        Unchecked = "unchecked",
+        Excerpt = "excerpt",
+        Unofficial = "unofficial",
+        Own = "own",
     }
+}
 
+impl Provenance {
     /// The provenance of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -154,7 +154,7 @@ mod tests {
         file.gather(&fitting).map(|tensors| tensors.len())
     }
 
-    /// Every committed checkpoint that can be read.
+    /// Every committed model file that can be read.
     fn sound() -> Vec<(PathBuf, Vec<u8>)> {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/fixtures/checkpoints");
         let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());

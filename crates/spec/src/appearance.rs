@@ -1,5 +1,6 @@
 //! What images show where a subset keeps pixels, and where it masks them.
 
+use crate::named;
 use serde::{Deserialize, Serialize};
 
 use super::{Seed, Split};
@@ -68,10 +69,13 @@ impl Appearance {
     }
 }
 
-impl Content {
+named! {
+    pairs
     /// Every kind of content with its name in TOML.
-    pub const ALL: [(&'static str, Self); 2] = [("pixels", Self::Pixels), ("mask-only", Self::MaskOnly)];
+    Content { Pixels = "pixels", MaskOnly = "mask-only" }
+}
 
+impl Content {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
     fn is_default(&self) -> bool {
         *self == Self::default()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ImageShape;
-use super::named::named;
+use crate::named;
 
 /// The version of how candidates of an architecture are scored on a CPU: their bits differ from version to version, so
 /// those after the first stand in the keys of steps that rest on them.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::named::named;
+use crate::named;
 
 /// A way in which images are spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,6 @@
 //! Which images an experiment names.
 
+use crate::named;
 use std::path::PathBuf;
 
 use super::{Cell, Corrupted, ImageShape, Split};
@@ -48,32 +49,21 @@ impl Photographs {
     pub const IMAGENET: Self = Self { resize: 256, crop: 224, unreadable: Unreadable::Refuse };
 }
 
-impl DataKind {
+named! {
+    pairs
     /// Every kind with its name in TOML.
-    pub const ALL: [(&'static str, Self); 7] = [
-        ("cifar10", Self::Cifar10),
-        ("cifar100", Self::Cifar100),
-        ("cifar10-c", Self::Cifar10C),
-        ("fashion-mnist", Self::FashionMnist),
-        ("mnist", Self::Mnist),
-        ("folder", Self::Folder),
-        ("image-folder", Self::ImageFolder(Photographs::IMAGENET)),
-    ];
-
-    /// The name used in TOML.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "cifar10",
-            Self::Cifar100 => "cifar100",
-            Self::Cifar10C => "cifar10-c",
-            Self::FashionMnist => "fashion-mnist",
-            Self::Mnist => "mnist",
-            Self::Folder => "folder",
-            Self::ImageFolder(_) => "image-folder",
-        }
+    DataKind {
+        Cifar10 = "cifar10",
+        Cifar100 = "cifar100",
+        Cifar10C = "cifar10-c",
+        FashionMnist = "fashion-mnist",
+        Mnist = "mnist",
+        Folder = "folder",
+        ImageFolder(Photographs::IMAGENET) = "image-folder",
     }
+}
 
+impl DataKind {
     /// The shape of every image; none where only the files tell.
     #[must_use]
     pub const fn image_shape(self) -> Option<ImageShape> {

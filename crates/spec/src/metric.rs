@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::named::named;
+use crate::named;
 
 /// Hands every question to a macro, in the order in which messages list them: its documentation and `module::Type`.
 ///

@@ -1,6 +1,8 @@
 //! Names of variants, each written once.
 
-/// Gives an enum `ALL`, its variants, and `name`, each one's name in TOML. With `pairs` in front `ALL` has the names, too.
+/// Gives an enum `ALL`, its variants, and `name`, each one's name in files. With `pairs` in front `ALL` has the names, too. A variant
+/// that holds something stands there with a value of it, and any value has its name.
+#[macro_export]
 macro_rules! named {
     ($(#[$of_all:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
         impl $type {
@@ -8,27 +10,26 @@ macro_rules! named {
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
         }
 
-        named!(names $type { $($variant = $name),+ });
+        $crate::named!(names $type { $($variant = $name),+ });
     };
-    (pairs $(#[$of_all:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+    (pairs $(#[$of_all:meta])* $type:ident { $($variant:ident $(($value:expr))? = $name:literal),+ $(,)? }) => {
         impl $type {
             $(#[$of_all])*
-            pub const ALL: [(&'static str, Self); [$($name),+].len()] = [$(($name, Self::$variant)),+];
+            pub const ALL: [(&'static str, Self); [$($name),+].len()] = [$(($name, Self::$variant $(($value))?)),+];
         }
 
-        named!(names $type { $($variant = $name),+ });
+        $crate::named!(names $type { $($variant $(($value))? = $name),+ });
     };
-    (names $type:ident { $($variant:ident = $name:literal),+ }) => {
+    (names $type:ident { $($variant:ident $(($value:expr))? = $name:literal),+ }) => {
         impl $type {
-            /// Its name in TOML.
+            /// Its name in files.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $name),+
+                    $(Self::$variant $(($crate::named!(any $value)))? => $name),+
                 }
             }
         }
     };
+    (any $value:expr) => { _ };
 }
-
-pub(crate) use named;

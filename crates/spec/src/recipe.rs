@@ -1,5 +1,6 @@
 //! How a network is trained.
 
+use crate::named;
 use serde::{Deserialize, Serialize};
 
 use super::InputDropout;
@@ -81,9 +82,10 @@ pub enum Augment {
     CropFlip,
 }
 
-impl Augment {
+named! {
+    pairs
     /// Every kind of augmentation with its name in TOML.
-    pub const ALL: [(&'static str, Self); 2] = [("none", Self::None), ("crop-flip", Self::CropFlip)];
+    Augment { None = "none", CropFlip = "crop-flip" }
 }
 
 impl Recipe {
