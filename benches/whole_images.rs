@@ -17,12 +17,11 @@ use overinterp_artifacts::{ImageSet, Model, Network};
 use overinterp_data::Library;
 use overinterp_exchange::{Architecture, ModelFile};
 use overinterp_nn::arch;
-use overinterp_nn::cpu::scorer::NetworkScorer;
-use overinterp_nn::gpu::scorer::GpuScorer;
+use overinterp_nn::image_scorer::{Ceiling, ImageScorer};
 use overinterp_nn::inference::{Finder, Inference, Wanted};
 use overinterp_nn::init::initial_tensors;
 use overinterp_nn::unanswered::Unanswered;
-use overinterp_sis::{BackSelection, Effort, Exhaustive, Halted, back_select, watch_nothing};
+use overinterp_sis::{BackSelection, Effort, Halted, watch_nothing};
 use overinterp_spec::{Arch, Cell, DataKind, DataSource, Limit, Normalise, Seed, Split};
 
 /// Images that one way selects before the other has its turn: many, as images differ in what they take, and a thread that has no
@@ -85,23 +84,13 @@ fn made_up(arch: Arch, count: usize) -> Result<(Model, Arc<ImageSet>), Box<dyn E
 }
 
 /// How images are selected.
-enum Way {
-    Short,
-    Exhaustive,
-}
+struct Way(Ceiling);
 
 impl Finder for Way {
     type Found = BackSelection;
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<BackSelection, Halted<Unanswered>> {
-        match self {
-            Self::Short => back_select(scorer, watch_nothing),
-            Self::Exhaustive => back_select(&mut Exhaustive(scorer), watch_nothing),
-        }
-    }
-
-    fn of_images(&self, _: &mut GpuScorer<'_>) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
-        unreachable!("the CPU takes one image a thread")
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<BackSelection>, Halted<Unanswered>> {
+        scorer.select(self.0, watch_nothing)
     }
 }
 
@@ -115,8 +104,8 @@ fn measure(model: &Model, images: &ImageSet, count: usize) -> Result<(), Box<dyn
     let (mut taken, mut total, mut ratios) = ([Duration::ZERO; 2], Effort::default(), Vec::new());
     for first in (0..count).step_by(TURN) {
         let turn = first..count.min(first + TURN);
-        let (short, short_time) = select(turn.clone(), Way::Short)?;
-        let (whole, whole_time) = select(turn, Way::Exhaustive)?;
+        let (short, short_time) = select(turn.clone(), Way(Ceiling::Used))?;
+        let (whole, whole_time) = select(turn, Way(Ceiling::Ignored))?;
         taken[0] += short_time;
         taken[1] += whole_time;
         for (place, (short, whole)) in short.iter().zip(&whole).enumerate() {

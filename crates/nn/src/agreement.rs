@@ -2,12 +2,11 @@
 
 use std::ops::{ControlFlow, Range};
 
-use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::GpuScorer;
+use crate::image_scorer::{ImageScorer, Said};
 use crate::inference::{Finder, Inference};
 use crate::unanswered::Unanswered;
 pub use overinterp_sis::{Agreement, Reference, Worst};
-use overinterp_sis::{Alone, Halted, Step, agreement};
+use overinterp_sis::{Halted, Step};
 
 /// How a model and a reference stand to each other on one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,14 +34,9 @@ impl<'r, R: Fn(usize) -> Reference<'r> + Sync, C: Fn() -> bool + Sync> Comparing
 impl<'r, R: Fn(usize) -> Reference<'r> + Sync, C: Fn() -> bool + Sync> Finder for Comparing<R, C> {
     type Found = ComparedImage;
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<ComparedImage, Halted<Unanswered>> {
-        let agreement = agreement(scorer, (self.reference)(scorer.number()), |step| self.watch(step))?;
-        Ok(ComparedImage { class: scorer.class(), full: scorer.full(), agreement })
-    }
-
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
-        let (number, class, full) = (scorer.numbers()[0] as usize, scorer.classes()[0], scorer.full()[0]);
-        let agreement = agreement(&mut Alone(scorer), (self.reference)(number), |step| self.watch(step))?;
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<ComparedImage>, Halted<Unanswered>> {
+        let Said { number, class, full } = scorer.said()[0];
+        let agreement = scorer.compare((self.reference)(number), |step| self.watch(step))?;
         Ok(vec![ComparedImage { class, full, agreement }])
     }
 

@@ -5,12 +5,11 @@ use std::ops::{ControlFlow, Range};
 
 use candle_core::Device;
 
-use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::GpuScorer;
+use crate::image_scorer::{Ceiling, ImageScorer};
 use crate::inference::{Finder, Inference, InferenceError, Wanted};
 use crate::unanswered::Unanswered;
 use overinterp_artifacts::{Effort, ImageSet, Model};
-use overinterp_sis::{BackSelection, Halted, Step, back_select, back_select_in_lockstep};
+use overinterp_sis::{BackSelection, Halted, Step};
 
 /// One image's selection, and the class that f is the probability of.
 pub type Selected = (usize, BackSelection);
@@ -21,14 +20,9 @@ struct Selecting<N>(N);
 impl<W: FnMut(Step) -> ControlFlow<()>, N: Fn() -> W + Sync> Finder for Selecting<N> {
     type Found = Selected;
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<Selected, Halted<Unanswered>> {
-        let selection = back_select(scorer, (self.0)())?;
-        Ok((scorer.class(), selection))
-    }
-
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Selected>, Halted<Unanswered>> {
-        let selections = back_select_in_lockstep(scorer, (self.0)())?;
-        Ok(scorer.classes().iter().copied().zip(selections).collect())
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<Selected>, Halted<Unanswered>> {
+        let selections = scorer.select(Ceiling::Used, (self.0)())?;
+        Ok(scorer.said().into_iter().map(|said| said.class).zip(selections).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cpu::model_passes::Group;
 use crate::cpu::scorer::NetworkScorer;
 use crate::gpu::inference::GpuInference;
 use crate::gpu::model::GpuModelError;
-use crate::gpu::scorer::GpuScorer;
+use crate::image_scorer::ImageScorer;
 use crate::images::batches::SamplesError;
 use crate::images::kind::OtherImages;
 use crate::input_dropout::Use;
@@ -54,17 +54,11 @@ pub trait Finder: Sync {
     /// What is found of one.
     type Found: Send;
 
-    /// Finds it by the scorer of an image, of which nothing is masked.
+    /// Finds it by a scorer of one image or of several, one for each in their order.
     ///
     /// # Errors
     /// When it was stopped, or the model does not answer.
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<Self::Found, Halted<Unanswered>>;
-
-    /// Finds it by a scorer of several images in lockstep, of which nothing is masked, one for each in their order.
-    ///
-    /// # Errors
-    /// As of [`Finder::of_image`].
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<Self::Found>, Halted<Unanswered>>;
 
     /// How many images may go in lockstep.
     fn at_most(&self) -> usize {
@@ -118,9 +112,10 @@ impl<'a> Inference<'a> {
     pub fn find<F: Finder>(&self, indexes: Range<usize>, finder: &F) -> Result<Vec<F::Found>, Halted<Unanswered>> {
         let inference = match &self.0 {
             Place::Cpu(inference) => {
-                return inference.for_each(indexes, |workspace, index, image| {
-                    finder.of_image(&mut NetworkScorer::new(workspace, index, image)?)
+                let found = inference.for_each(indexes, |workspace, index, image| {
+                    finder.of_images(&mut NetworkScorer::new(workspace, index, image)?)
                 });
+                return Ok(found?.into_iter().flatten().collect());
             }
             Place::Gpu(inference) => inference,
         };

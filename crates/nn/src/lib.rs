@@ -15,6 +15,7 @@ pub mod gpu;
 pub mod graph;
 #[cfg(test)]
 mod group_tests;
+pub mod image_scorer;
 pub mod images;
 pub mod inference;
 pub mod init;

@@ -4,16 +4,14 @@
 //! depends. Networks and images are got ready before the clock starts, as a stage does once.
 
 use std::hint::black_box;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
 use crate::arch::{self, ArchError};
 use crate::cpu::group_scorer::ImageGroup;
-use crate::cpu::scorer::NetworkScorer;
-use crate::gpu::scorer::GpuScorer;
 use crate::graph::Graph;
+use crate::image_scorer::ImageScorer;
 use crate::images::batches::{Levels, Samples, SamplesError};
 use crate::images::masked::MaskedImages;
 use crate::inference::{Finder, GroupFinder, Inference, InferenceError, Wanted};
@@ -30,7 +28,7 @@ use overinterp_artifacts::{ImageSet, Model, Network};
 use overinterp_kernels::engine::Purpose;
 use overinterp_kernels::isa::Isa;
 use overinterp_kernels::ops::MapShape;
-use overinterp_sis::{Candidate, Halted, LockstepScorer, RandomState, Scorer, random_order, unstopped};
+use overinterp_sis::{Halted, RandomState, random_order, unstopped};
 use overinterp_spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
@@ -263,32 +261,17 @@ struct Scoring<'a> {
 impl Finder for Scoring<'_> {
     type Found = f64;
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<f64, Halted<Unanswered>> {
-        let image = scorer.image();
-        let rate = sampled(self.subject.budget, &self.order, |masked, candidates, scores| {
-            scorer.show(&self.subject.masked(image, masked));
-            timed_scores(scorer, candidates, scores)
-        })?;
-        Ok(rate)
-    }
-
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<f64>, Halted<Unanswered>> {
-        let numbers = scorer.numbers().to_vec();
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<f64>, Halted<Unanswered>> {
+        let numbers: Vec<u32> = scorer.said().iter().map(|said| said.number as u32).collect();
         let image = Samples::whole(&self.subject.images).input(&self.subject.levels, &numbers[..1], None);
         let image = image.map_err(Unanswered::from)?;
-        let mut score = |masked: &[u32], candidates: &[u32], _: &mut [f32]| {
-            scorer.show(&self.subject.masked(&image, masked).repeat(numbers.len()))?;
-            let of = |input: usize| candidates.iter().map(move |&feature| Candidate { input: input as u32, feature });
-            let candidates: Vec<Candidate> = (0..numbers.len()).flat_map(of).collect();
-            let mut scores = vec![0.0; candidates.len()];
-            let start = Instant::now();
-            unstopped(scorer.candidates(&candidates, &mut scores, &mut || ControlFlow::Continue(())))?;
-            black_box(scores);
-            Ok(start.elapsed())
-        };
-        // A device gets ready once, which would weigh too much in a sample of a selection.
-        sampled(Duration::ZERO, &self.order, &mut score)?;
-        let rate = sampled(self.subject.budget, &self.order, &mut score)?;
+        let mut time =
+            |masked: &[u32], candidates: &[u32]| scorer.time(&self.subject.masked(&image, masked), candidates);
+        if S::IN_LOCKSTEP {
+            // A GPU gets ready once, which would weigh too much in a sample of a selection.
+            sampled(Duration::ZERO, &self.order, &mut time)?;
+        }
+        let rate = sampled(self.subject.budget, &self.order, &mut time)?;
         Ok(vec![rate; numbers.len()])
     }
 }
@@ -306,15 +289,14 @@ impl GroupFinder for Rounds {
     }
 }
 
-/// Candidates a second over the course of a selection, of which a few steps are taken: `score` is given what is masked
+/// Candidates a second over the course of a selection, of which a few steps are taken: `time` is given what is masked
 /// by then, and candidates.
 fn sampled(
     budget: Duration,
     order: &[u32],
-    mut score: impl FnMut(&[u32], &[u32], &mut [f32]) -> Result<Duration, Unanswered>,
+    mut time: impl FnMut(&[u32], &[u32]) -> Result<Duration, Unanswered>,
 ) -> Result<f64, Unanswered> {
     let (mut candidates, mut taken) = (0, Duration::ZERO);
-    let mut scores = vec![0.0; CANDIDATES];
     for round in 0.. {
         // Every stage has its share, however small the budget.
         if candidates > 0 && taken >= budget {
@@ -327,23 +309,11 @@ fn sampled(
             let mut wanted: Vec<u32> =
                 left.iter().cycle().skip(first).take(CANDIDATES.min(left.len())).copied().collect();
             wanted.sort_unstable();
-            taken += score(masked, &wanted, &mut scores[..wanted.len()])?;
+            taken += time(masked, &wanted)?;
             candidates += wanted.len();
         }
     }
     unreachable!("every step takes time")
-}
-
-/// The time to score candidates and to mask the first of them, which a step of selection does.
-fn timed_scores<S: Scorer>(scorer: &mut S, candidates: &[u32], scores: &mut [f32]) -> Result<Duration, S::Error> {
-    let start = Instant::now();
-    scorer.candidates(candidates, scores)?;
-    let scored = start.elapsed();
-    // A selection of d pixels masks d times for d (d + 1) / 2 candidates: here each has its share.
-    let start = Instant::now();
-    scorer.mask(candidates[0])?;
-    black_box(scores);
-    Ok(scored + start.elapsed() * 2 * candidates.len() as u32 / (scorer.features() as u32 + 1))
 }
 
 /// The time of a gradient round: masking a pixel of each image, and asking for the gradients.
@@ -399,8 +369,7 @@ mod tests {
     fn a_selection_is_sampled_all_along() {
         let order: Vec<u32> = (0..64).collect();
         let mut seen = Vec::new();
-        let rate = sampled(Duration::from_millis(4), &order, |masked, candidates, scores| {
-            assert_eq!(candidates.len(), scores.len());
+        let rate = sampled(Duration::from_millis(4), &order, |masked, candidates| {
             assert!(candidates.is_sorted());
             seen.push((masked.len(), candidates.len()));
             Ok(Duration::from_millis(1))

@@ -259,7 +259,10 @@ mod tests {
         #[test]
         fn a_selection_in_lockstep_is_what_it_is_alone((rows, bound) in rows()) {
             let found = back_select_in_lockstep(&mut Arrays::new(plateaus, &rows, bound), watch_nothing).unwrap();
-            for (row, found) in rows.iter().zip(found) {
+            let mut arrays = Arrays::new(plateaus, &rows, bound);
+            let every = back_select_in_lockstep(&mut Exhaustive(&mut arrays), watch_nothing).unwrap();
+            for (row, (found, every)) in rows.iter().zip(found.into_iter().zip(every)) {
+                prop_assert_eq!((bits(&every), every.effort.evaluated), (bits(&found), found.effort.exhaustive));
                 let mut alone = MaskedArray::new(plateaus, row).bounded(bound);
                 let mut whole = Exhaustive(alone.clone());
                 let (alone, whole) =

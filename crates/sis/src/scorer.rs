@@ -202,6 +202,43 @@ pub trait LockstepScorer {
     fn bound(&self) -> Bound;
 }
 
+impl<S: LockstepScorer> LockstepScorer for Exhaustive<&mut S> {
+    type Error = S::Error;
+
+    fn inputs(&self) -> usize {
+        self.0.inputs()
+    }
+
+    fn features(&self) -> usize {
+        self.0.features()
+    }
+
+    fn values(&mut self, inputs: &[u32], values: &mut [f32]) -> Result<(), S::Error> {
+        self.0.values(inputs, values)
+    }
+
+    fn candidates(
+        &mut self,
+        candidates: &[Candidate],
+        scores: &mut [f32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<(), Halted<S::Error>> {
+        self.0.candidates(candidates, scores, go_on)
+    }
+
+    fn mask(&mut self, features: &[Candidate]) -> Result<(), S::Error> {
+        self.0.mask(features)
+    }
+
+    fn restart(&mut self, input: u32) -> Result<(), S::Error> {
+        self.0.restart(input)
+    }
+
+    fn bound(&self) -> Bound {
+        Bound::UNKNOWN
+    }
+}
+
 /// A feature of an input, which may be masked next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {

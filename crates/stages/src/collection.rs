@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use overinterp_artifacts::{CollectionEnding, CollectionMember, Collections, Effort, ImageCollection, Model};
-use overinterp_nn::cpu::scorer::NetworkScorer;
 use overinterp_nn::exact::noted;
-use overinterp_nn::gpu::scorer::GpuScorer;
+use overinterp_nn::image_scorer::ImageScorer;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::unanswered::Unanswered;
-use overinterp_sis::{Collection, Ending, Halted, Member, collection, collections_in_lockstep};
+use overinterp_sis::{Collection, Ending, Halted, Member};
 use overinterp_spec::Scoring;
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::stage::{Context, Stage, StageError};
@@ -77,20 +76,10 @@ struct Collecting<'a> {
 impl Finder for Collecting<'_> {
     type Found = Found;
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<Found, Halted<Unanswered>> {
-        let restart = |scorer: &mut NetworkScorer<'_>| {
-            scorer.restart();
-            Ok(())
-        };
-        let found = collection(scorer, restart, self.threshold, self.finding.watch())?;
-        self.finding.add(1);
-        Ok(stored(scorer.class(), found))
-    }
-
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<Found>, Halted<Unanswered>> {
-        let found = collections_in_lockstep(scorer, self.threshold, self.finding.watch())?;
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<Found>, Halted<Unanswered>> {
+        let found = scorer.collect(self.threshold, self.finding.watch())?;
         self.finding.add(found.len());
-        Ok(scorer.classes().iter().zip(found).map(|(&class, found)| stored(class, found)).collect())
+        Ok(scorer.said().into_iter().zip(found).map(|(said, found)| stored(said.class, found)).collect())
     }
 }
 

@@ -12,9 +12,9 @@ use overinterp_artifacts::{Curve, ImageSet, Model, Pixels, Ranking, Subsets};
 use overinterp_exchange::{
     ExchangeError, GradientFile, PackedFile, PackedSelection, Prediction, Predictions, SelectionFile,
 };
-use overinterp_nn::cpu::scorer::{NetworkScorer, probability};
+use overinterp_nn::cpu::scorer::probability;
 use overinterp_nn::finite::NotFinite;
-use overinterp_nn::gpu::scorer::GpuScorer;
+use overinterp_nn::image_scorer::ImageScorer;
 use overinterp_nn::images::batches::Samples;
 use overinterp_nn::inference::{Finder, Wanted};
 use overinterp_nn::predict::{PredictError, logits};
@@ -79,14 +79,9 @@ impl Predicting<'_> {
 impl Finder for Predicting<'_> {
     type Found = (u16, f32);
 
-    fn of_image(&self, scorer: &mut NetworkScorer<'_>) -> Result<(u16, f32), Halted<Unanswered>> {
+    fn of_images<S: ImageScorer>(&self, scorer: &mut S) -> Result<Vec<(u16, f32)>, Halted<Unanswered>> {
         self.go_on()?;
-        Ok((scorer.class() as u16, scorer.full()))
-    }
-
-    fn of_images(&self, scorer: &mut GpuScorer<'_>) -> Result<Vec<(u16, f32)>, Halted<Unanswered>> {
-        self.go_on()?;
-        Ok(scorer.classes().iter().map(|&class| class as u16).zip(scorer.full().iter().copied()).collect())
+        Ok(scorer.said().iter().map(|said| (said.class as u16, said.full)).collect())
     }
 }
 

@@ -108,11 +108,6 @@ impl<'w> NetworkScorer<'w> {
         self.number
     }
 
-    /// The normalised image.
-    pub(crate) const fn image(&self) -> &'w [f32] {
-        self.image
-    }
-
     /// The class that is predicted on the full image.
     #[must_use]
     pub const fn class(&self) -> usize {
