@@ -12,7 +12,7 @@ use overinterp_kernels::engine::{Program, Purpose};
 use overinterp_kernels::isa::Isa;
 use overinterp_nn::arch;
 use overinterp_nn::cpu::compile::compile;
-use overinterp_nn::cpu::compiled_model::{CompiledModel, ModelWorkspace};
+use overinterp_nn::cpu::compiled_model::{CompiledModel, ModelWorkspace, for_candidates};
 use overinterp_nn::cpu::group_scorer::GroupScorer;
 use overinterp_nn::cpu::model_passes::{Group, ModelPasses};
 use overinterp_nn::cpu::scorer::NetworkScorer;
@@ -46,7 +46,7 @@ fn measure(arch: Arch) {
         |purpose| Arc::new(compile(&graph, &tensors, Isa::detect(), purpose).expect("the tensors are the graph's"));
     let image: Vec<f32> = (0..shape.bytes()).map(|place| (place * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
 
-    let scores = program(if arch.scoring().is_first() { Purpose::Scores } else { Purpose::Candidates });
+    let scores = program(for_candidates(arch));
     let images = (WORK / scores.multiplications()).max(1) as usize;
     let model: CompiledModel = program(Purpose::WholeImages).into();
     let together = ModelPasses::together(&model);

@@ -62,7 +62,7 @@ impl Computed {
     /// # Errors
     /// When the cache cannot be read.
     pub fn name_damage(&self) -> Result<(), Failure> {
-        self.name_damage_in(&View::of_entries(&self.planned.plan, &self.loader.store)?);
+        self.name_damage_in(&View::of_entries(&self.planned.plan, self.store())?);
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Computed {
     /// # Errors
     /// As [`Computed::name_damage`].
     pub fn view(&self) -> Result<View, Failure> {
-        let view = View::of(&self.planned.plan, &self.loader.store)?;
+        let view = View::of(&self.planned.plan, self.store())?;
         self.name_damage_in(&view);
         Ok(view)
     }

@@ -39,15 +39,23 @@ impl Loader {
         read: impl FnOnce(&Path) -> Result<T, ArtifactError>,
     ) -> Result<Option<T>, Failure> {
         let Some((dir, _)) = self.verified(key, &label)? else { return Ok(None) };
-        match read(&dir) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) => {
-                // A run takes it for sound: its bytes are as they were written.
-                let fate = format!("remove {}, and `overinterp run` computes it again", dir.display());
-                self.damaged(key, label, &chain(&error), &fate);
-                Ok(None)
-            }
-        }
+        Ok(self.read_verified(key, label, &dir, read))
+    }
+
+    /// The same of a directory that [`Loader::verified`] has given.
+    pub fn read_verified<T>(
+        &self,
+        key: &StepKey,
+        label: impl Fn() -> Option<String>,
+        dir: &Path,
+        read: impl FnOnce(&Path) -> Result<T, ArtifactError>,
+    ) -> Option<T> {
+        let failed = |error: ArtifactError| {
+            // A run takes it for sound: its bytes are as they were written.
+            let fate = format!("remove {}, and `overinterp run` computes it again", dir.display());
+            self.damaged(key, label, &chain(&error), &fate);
+        };
+        read(dir).map_err(failed).ok()
     }
 
     /// The directory and the record of a step; `None` when it is absent or damaged.

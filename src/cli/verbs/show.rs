@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     let loader = Loader::new(open_cache(&arguments.machine.cache)?, say_warning);
     let Some(key) = find(&loader, &arguments.key)? else { return Ok(Status::Stage) };
     let label = || None;
-    let Some((dir, record)) = loader.verified(&key, label)? else { return left(&loader, &key) };
+    let Some((dir, record)) = loader.verified(&key, label)? else { return missed(&loader, &key) };
     if arguments.format == EventFormat::Json {
         json::line(&json!({"key": key.to_string(), "directory": dir, "record": *record}));
         return Ok(Status::Success);
@@ -44,9 +44,8 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
     outln!("  in       {}", dir.display());
     let extent = if arguments.all { Extent::All } else { Extent::First };
     let files: Vec<&str> = record.files.keys().map(String::as_str).collect();
-    let Some(shown) = loader.read(&key, label, |dir| contents::print(&files, dir, extent))? else {
-        return left(&loader, &key);
-    };
+    let print = |dir: &Path| contents::print(&files, dir, extent);
+    let Some(shown) = loader.read_verified(&key, label, &dir, print) else { return Ok(Status::Stage) };
     if !shown {
         for file in record.files.keys() {
             print_text_file(&dir.join(file), file);
@@ -56,7 +55,7 @@ pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
 }
 
 /// How it ends where an entry cannot be shown: damage has been named, and what has gone since it was found is told.
-fn left(loader: &Loader, key: &StepKey) -> Result<Status, Failure> {
+fn missed(loader: &Loader, key: &StepKey) -> Result<Status, Failure> {
     if loader.met().is_empty() {
         let failure = Failure::usage(format!("{key} has just left the cache"));
         return Err(failure.hint("`overinterp run` of its experiment computes it again"));

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::outer_product::{Pair, Product};
 use super::shape::ConvShape;
 use crate::conv::simd::{Portable, Simd};
-use crate::conv::winograd::transform::{INPUTS, InputTile, OUTPUTS, PLACES, Transforms};
+use crate::conv::winograd::transform::{INPUTS, InputTile, OUTPUTS, PLACES, transforms};
 use crate::isa::Isa;
 use crate::vectorised::vectorised;
 
@@ -74,7 +74,7 @@ impl WeightTiles {
         let pairs: [Pair; TILES] = std::array::from_fn(|tile| Pair { x: tile * input_row, y: tile * output_row });
         let [row_panel, column_panel] = [rows.len(), columns.len()].map(|count| if count == 8 { 8 } else { 16 });
         let product = Product::new(self.isa, row_panel, column_panel, columns.len());
-        let transform = Transforms::new(self.isa, rows.len());
+        let transform = transforms(self.isa, rows.len());
 
         let across = [output.height.div_ceil(OUTPUTS), output.width.div_ceil(OUTPUTS)];
         let per_image = across[0] * across[1];
@@ -98,7 +98,7 @@ impl WeightTiles {
                     output: inputs[tile * input_row..].as_mut_ptr(),
                     place: input_place,
                 };
-                // SAFETY: `Transforms::new` fits machine and channels; the pixels inside the ranges are in the image; every
+                // SAFETY: `transforms` fits machine and channels; the pixels inside the ranges are in the image; every
                 // place holds `TILES` rows.
                 unsafe { (transform.input)(&operands) };
                 let from = &gradient[image * output.image()..][..output.image()];

@@ -15,7 +15,7 @@ use crate::input_dropout::{Use, draw, drop_pixels, keeps_all};
 use overinterp_artifacts::Model;
 use overinterp_kernels::engine::{MapShape, Program, Purpose, SetAside, Workspace};
 use overinterp_kernels::isa::Isa;
-use overinterp_spec::{Scoring, SeededDropout};
+use overinterp_spec::{Arch, SeededDropout};
 
 /// Why a model cannot be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,14 @@ pub(crate) struct CompiledNetwork {
     pub(crate) view: View,
 }
 
+/// What a network of that architecture is compiled for, to score candidates by the version that its [`Scoring`] names.
+///
+/// [`Scoring`]: overinterp_spec::Scoring
+#[must_use]
+pub const fn for_candidates(arch: Arch) -> Purpose {
+    if arch.scoring().is_first() { Purpose::Scores } else { Purpose::Candidates }
+}
+
 impl CompiledModel {
     /// Compiles every network of `model`.
     ///
@@ -59,10 +67,7 @@ impl CompiledModel {
         let mut members = Vec::new();
         for network in &model.networks {
             let graph = arch::build(network.arch, model.shape, model.classes)?;
-            let purpose = match (purpose, network.arch.scoring()) {
-                (Purpose::Candidates, Scoring::FIRST) => Purpose::Scores,
-                (purpose, _) => purpose,
-            };
+            let purpose = if purpose == Purpose::Candidates { for_candidates(network.arch) } else { purpose };
             let program = Arc::new(compile(&graph, &network.tensors, Isa::detect(), purpose)?);
             let dropout = network.input_dropout.filter(|dropout| !keeps_all(dropout.keep));
             members.push(CompiledNetwork { program, dropout, view: views.of_network(network) });

@@ -81,7 +81,7 @@ impl Tiles {
     /// The fastest transforms that can take so many channels: a multiple of eight.
     fn transforms(self, isa: Isa, channels: usize) -> &'static Transforms {
         match self {
-            Self::FourByFour => Transforms::new(isa, channels),
+            Self::FourByFour => transform::transforms(isa, channels),
             Self::WholeMap => small::transforms(isa, channels),
         }
     }
@@ -271,7 +271,7 @@ impl WinogradConv {
                 output: transformed[row * self.shape.inputs..].as_mut_ptr(),
                 place: self.input_place(),
             };
-            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the pixels inside the map to be in
+            // SAFETY: `Tiles::transforms` fits machine and channels; `check` has seen the pixels inside the map to be in
             // the input; `transformed` holds `batch` rows at each place.
             unsafe { (self.input.input)(&operands) };
         }
@@ -298,7 +298,7 @@ impl WinogradConv {
                     Finish::Linear | Finish::Relu => RawFinish::from(finish),
                 },
             };
-            // SAFETY: `Transforms::new` fits machine and channels; `check` has seen the region to be in the output and
+            // SAFETY: `Tiles::transforms` fits machine and channels; `check` has seen the region to be in the output and
             // the addend, and a gate to be as long as the output; `products` holds `batch` rows at each place.
             unsafe { (self.output.output)(&operands) };
         }

@@ -6,9 +6,8 @@
 
 #![expect(clippy::inline_always, reason = "vector code must take on its caller's instruction set")]
 
-use super::transform::{InputTile, MOST_LANES, OutputTile, TAPS, Transforms};
+use super::transform::{InputTile, MOST_LANES, OutputAxis, OutputTile, TAPS, Transforms, finished, instances};
 use crate::conv::simd::{Portable, Simd};
-use crate::conv::tile::finish_vector;
 use crate::isa::Isa;
 
 /// Rows and columns of outputs.
@@ -39,13 +38,14 @@ fn weights_axis([first, second, third]: [f32; 3]) -> [f32; AXIS] {
 }
 
 /// From the products of x0, x0 + x1 and x1 to the two outputs.
-///
-/// # Safety
-/// The machine must have the instruction set of `S`.
-#[inline(always)]
-unsafe fn output_axis<S: Simd>(m: [S::Vector; AXIS]) -> [S::Vector; OUTPUTS] {
-    // SAFETY: the caller vouches for the instruction set.
-    unsafe { [S::add(m[1], m[2]), S::add(m[1], m[0])] }
+enum WholeMap {}
+
+impl OutputAxis<AXIS, OUTPUTS> for WholeMap {
+    #[inline(always)]
+    unsafe fn outputs<S: Simd>(m: [S::Vector; AXIS]) -> [S::Vector; OUTPUTS] {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { [S::add(m[1], m[2]), S::add(m[1], m[0])] }
+    }
 }
 
 // No closures below: they would not take on the instruction set of the function that they are written in.
@@ -81,101 +81,7 @@ unsafe fn input<S: Simd>(tile: &InputTile) {
 #[inline(always)]
 unsafe fn output<S: Simd>(tile: &OutputTile) {
     // SAFETY: the caller vouches for the instruction set and the places.
-    unsafe {
-        let zero = S::splat(0.0);
-        let mut channel = 0;
-        while channel < tile.channels {
-            let mut columns = [[zero; OUTPUTS]; AXIS];
-            for (column, outputs) in columns.iter_mut().enumerate() {
-                let mut values = [zero; AXIS];
-                for (row, value) in values.iter_mut().enumerate() {
-                    *value = S::load(tile.products.add((row * AXIS + column) * tile.place + channel));
-                }
-                *outputs = output_axis::<S>(values);
-            }
-            let bias = S::load(tile.bias.add(channel));
-            for row in tile.rows.clone() {
-                let outputs = output_axis::<S>([columns[0][row], columns[1][row], columns[2][row]]);
-                for column in tile.columns.clone() {
-                    let addend = if tile.addend.is_null() {
-                        tile.addend
-                    } else {
-                        tile.addend.wrapping_add(row * tile.addend_row + column * tile.addend_pixel + channel)
-                    };
-                    let place = row * tile.output_row + column * tile.output_pixel + channel;
-                    let value = finish_vector::<S>(S::add(outputs[column], bias), addend, tile.finish, place);
-                    S::store(tile.output.wrapping_add(place), value);
-                }
-            }
-            channel += S::LANES;
-        }
-    }
+    unsafe { finished::<S, WholeMap, AXIS, OUTPUTS>(tile) }
 }
 
-/// The fastest transforms that can take so many channels: a multiple of eight.
-pub(super) fn transforms(isa: Isa, channels: usize) -> &'static Transforms {
-    match (isa.or_portable(), channels.is_multiple_of(16)) {
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, true) => &x86::AVX512,
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Avx2, _) => &x86::AVX2,
-        _ => &PORTABLE,
-    }
-}
-
-/// # Safety
-/// As for [`input`], of any instruction set.
-unsafe fn portable_input(tile: &InputTile) {
-    // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
-    unsafe { input::<Portable>(tile) }
-}
-
-/// # Safety
-/// As for [`output`], of any instruction set.
-unsafe fn portable_output(tile: &OutputTile) {
-    // SAFETY: as above.
-    unsafe { output::<Portable>(tile) }
-}
-
-static PORTABLE: Transforms = Transforms { input: portable_input, output: portable_output };
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{InputTile, OutputTile, Transforms, input, output};
-    use crate::conv::simd::{Avx2, Avx512};
-
-    /// # Safety
-    /// The machine must have AVX2 and FMA. Otherwise as for [`input`].
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2_input(tile: &InputTile) {
-        // SAFETY: this function has the instruction set; the rest is the caller's word.
-        unsafe { input::<Avx2>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX2 and FMA. Otherwise as for [`output`].
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2_output(tile: &OutputTile) {
-        // SAFETY: as above.
-        unsafe { output::<Avx2>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX-512. Otherwise as for [`input`].
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn avx512_input(tile: &InputTile) {
-        // SAFETY: as above.
-        unsafe { input::<Avx512>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX-512. Otherwise as for [`output`].
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn avx512_output(tile: &OutputTile) {
-        // SAFETY: as above.
-        unsafe { output::<Avx512>(tile) }
-    }
-
-    pub(super) static AVX2: Transforms = Transforms { input: avx2_input, output: avx2_output };
-    pub(super) static AVX512: Transforms = Transforms { input: avx512_input, output: avx512_output };
-}
+instances!(input, output);

@@ -116,17 +116,87 @@ pub(crate) struct Transforms {
     pub(super) output: unsafe fn(&OutputTile),
 }
 
-impl Transforms {
-    /// The fastest ones that can take so many channels: a multiple of eight.
-    pub(crate) fn new(isa: Isa, channels: usize) -> &'static Self {
-        match (isa.or_portable(), channels.is_multiple_of(16)) {
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, true) => &x86::AVX512,
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512 | Isa::Avx2, _) => &x86::AVX2,
-            _ => &PORTABLE,
+/// Compiles `$input` and `$output`, which are generic over vectors, for each instruction set, and chooses among them.
+macro_rules! instances {
+    ($input:ident, $output:ident) => {
+        /// The fastest transforms that can take so many channels: a multiple of eight.
+        pub(crate) fn transforms(isa: Isa, channels: usize) -> &'static Transforms {
+            match (isa.or_portable(), channels.is_multiple_of(16)) {
+                #[cfg(target_arch = "x86_64")]
+                (Isa::Avx512, true) => &x86::AVX512,
+                #[cfg(target_arch = "x86_64")]
+                (Isa::Avx512 | Isa::Avx2, _) => &x86::AVX2,
+                _ => &PORTABLE,
+            }
         }
-    }
+
+        /// # Safety
+        /// As for the input transform, of any instruction set.
+        unsafe fn portable_input(tile: &InputTile) {
+            // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
+            unsafe { $input::<Portable>(tile) }
+        }
+
+        /// # Safety
+        /// As for the output transform, of any instruction set.
+        unsafe fn portable_output(tile: &OutputTile) {
+            // SAFETY: as above.
+            unsafe { $output::<Portable>(tile) }
+        }
+
+        static PORTABLE: Transforms = Transforms { input: portable_input, output: portable_output };
+
+        #[cfg(target_arch = "x86_64")]
+        mod x86 {
+            use super::{InputTile, OutputTile, Transforms, $input, $output};
+            use crate::conv::simd::{Avx2, Avx512};
+
+            /// # Safety
+            /// The machine must have AVX2 and FMA. Otherwise as for the input transform.
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2_input(tile: &InputTile) {
+                // SAFETY: this function has the instruction set; the rest is the caller's word.
+                unsafe { $input::<Avx2>(tile) }
+            }
+
+            /// # Safety
+            /// The machine must have AVX2 and FMA. Otherwise as for the output transform.
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2_output(tile: &OutputTile) {
+                // SAFETY: as above.
+                unsafe { $output::<Avx2>(tile) }
+            }
+
+            /// # Safety
+            /// The machine must have AVX-512. Otherwise as for the input transform.
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            unsafe fn avx512_input(tile: &InputTile) {
+                // SAFETY: as above.
+                unsafe { $input::<Avx512>(tile) }
+            }
+
+            /// # Safety
+            /// The machine must have AVX-512. Otherwise as for the output transform.
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            unsafe fn avx512_output(tile: &OutputTile) {
+                // SAFETY: as above.
+                unsafe { $output::<Avx512>(tile) }
+            }
+
+            pub(super) static AVX2: Transforms = Transforms { input: avx2_input, output: avx2_output };
+            pub(super) static AVX512: Transforms = Transforms { input: avx512_input, output: avx512_output };
+        }
+    };
+}
+
+pub(super) use instances;
+instances!(input, output);
+
+/// From places along one axis to outputs: what tells one tiling's output transform from another's.
+pub(super) trait OutputAxis<const PLACES: usize, const OUTPUTS: usize> {
+    /// # Safety
+    /// The machine must have the instruction set of `S`.
+    unsafe fn outputs<S: Simd>(places: [S::Vector; PLACES]) -> [S::Vector; OUTPUTS];
 }
 
 /// From six values along one axis to six places.
@@ -154,22 +224,23 @@ unsafe fn input_axis<S: Simd>(d: [S::Vector; INPUTS]) -> [S::Vector; INPUTS] {
 }
 
 /// From six places along one axis to four outputs.
-///
-/// # Safety
-/// The machine must have the instruction set of `S`.
-#[inline(always)]
-unsafe fn output_axis<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; OUTPUTS] {
-    // SAFETY: the caller vouches for the instruction set.
-    unsafe {
-        let (even_a, odd_a) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
-        let (even_b, odd_b) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
-        let zero = S::splat(0.0);
-        [
-            S::add(m[0], S::add(even_a, even_b)),
-            S::multiply_add(S::splat(A), odd_a, S::multiply_add(S::splat(B), odd_b, zero)),
-            S::multiply_add(S::splat(A * A), even_a, S::multiply_add(S::splat(B * B), even_b, zero)),
-            S::multiply_add(S::splat(A * A * A), odd_a, S::multiply_add(S::splat(B * B * B), odd_b, m[5])),
-        ]
+enum FourByFour {}
+
+impl OutputAxis<INPUTS, OUTPUTS> for FourByFour {
+    #[inline(always)]
+    unsafe fn outputs<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; OUTPUTS] {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe {
+            let (even_a, odd_a) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
+            let (even_b, odd_b) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
+            let zero = S::splat(0.0);
+            [
+                S::add(m[0], S::add(even_a, even_b)),
+                S::multiply_add(S::splat(A), odd_a, S::multiply_add(S::splat(B), odd_b, zero)),
+                S::multiply_add(S::splat(A * A), even_a, S::multiply_add(S::splat(B * B), even_b, zero)),
+                S::multiply_add(S::splat(A * A * A), odd_a, S::multiply_add(S::splat(B * B * B), odd_b, m[5])),
+            ]
+        }
     }
 }
 
@@ -216,25 +287,37 @@ unsafe fn input<S: Simd>(tile: &InputTile) {
 #[inline(always)]
 unsafe fn output<S: Simd>(tile: &OutputTile) {
     // SAFETY: the caller vouches for the instruction set and the places.
+    unsafe { finished::<S, FourByFour, INPUTS, OUTPUTS>(tile) }
+}
+
+/// Transforms a tile of `PLACES` by `PLACES` products back to `OUTPUTS` by `OUTPUTS` outputs, finishes and stores those wanted.
+///
+/// # Safety
+/// The machine must have the instruction set of `S`. What the pointers of [`OutputTile`] say must be readable or writable.
+#[inline(always)]
+pub(super) unsafe fn finished<S: Simd, T: OutputAxis<PLACES, OUTPUTS>, const PLACES: usize, const OUTPUTS: usize>(
+    tile: &OutputTile,
+) {
+    // SAFETY: the caller vouches for the instruction set and the places.
     unsafe {
         let zero = S::splat(0.0);
         let mut channel = 0;
         while channel < tile.channels {
-            let mut columns = [[zero; OUTPUTS]; INPUTS];
+            let mut columns = [[zero; OUTPUTS]; PLACES];
             for (column, outputs) in columns.iter_mut().enumerate() {
-                let mut values = [zero; INPUTS];
+                let mut values = [zero; PLACES];
                 for (row, value) in values.iter_mut().enumerate() {
-                    *value = S::load(tile.products.add((row * INPUTS + column) * tile.place + channel));
+                    *value = S::load(tile.products.add((row * PLACES + column) * tile.place + channel));
                 }
-                *outputs = output_axis::<S>(values);
+                *outputs = T::outputs::<S>(values);
             }
             let bias = S::load(tile.bias.add(channel));
             for row in tile.rows.clone() {
-                let mut values = [zero; INPUTS];
+                let mut values = [zero; PLACES];
                 for (value, column) in values.iter_mut().zip(&columns) {
                     *value = column[row];
                 }
-                let outputs = output_axis::<S>(values);
+                let outputs = T::outputs::<S>(values);
                 for column in tile.columns.clone() {
                     let addend = if tile.addend.is_null() {
                         tile.addend
@@ -251,66 +334,9 @@ unsafe fn output<S: Simd>(tile: &OutputTile) {
     }
 }
 
-/// # Safety
-/// What the pointers of [`InputTile`] say must be readable or writable.
-unsafe fn portable_input(tile: &InputTile) {
-    // SAFETY: the portable vectors need no instruction set; the rest is the caller's word.
-    unsafe { input::<Portable>(tile) }
-}
-
-/// # Safety
-/// What the pointers of [`OutputTile`] say must be readable or writable.
-unsafe fn portable_output(tile: &OutputTile) {
-    // SAFETY: as above.
-    unsafe { output::<Portable>(tile) }
-}
-
-static PORTABLE: Transforms = Transforms { input: portable_input, output: portable_output };
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{InputTile, OutputTile, Transforms, input, output};
-    use crate::conv::simd::{Avx2, Avx512};
-
-    /// # Safety
-    /// The machine must have AVX2 and FMA. What the pointers of [`InputTile`] say must be readable or writable.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2_input(tile: &InputTile) {
-        // SAFETY: this function has the instruction set; the rest is the caller's word.
-        unsafe { input::<Avx2>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX2 and FMA. What the pointers of [`OutputTile`] say must be readable or writable.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2_output(tile: &OutputTile) {
-        // SAFETY: as above.
-        unsafe { output::<Avx2>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX-512. What the pointers of [`InputTile`] say must be readable or writable.
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn avx512_input(tile: &InputTile) {
-        // SAFETY: as above.
-        unsafe { input::<Avx512>(tile) }
-    }
-
-    /// # Safety
-    /// The machine must have AVX-512. What the pointers of [`OutputTile`] say must be readable or writable.
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn avx512_output(tile: &OutputTile) {
-        // SAFETY: as above.
-        unsafe { output::<Avx512>(tile) }
-    }
-
-    pub(super) static AVX2: Transforms = Transforms { input: avx2_input, output: avx2_output };
-    pub(super) static AVX512: Transforms = Transforms { input: avx512_input, output: avx512_output };
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{INPUTS, LANES, OUTPUTS, input_axis, output_axis, weights_axis};
+    use super::{FourByFour, INPUTS, LANES, OUTPUTS, OutputAxis, input_axis, weights_axis};
     use crate::conv::simd::{Portable, Simd};
 
     #[test]
@@ -322,7 +348,7 @@ mod tests {
             let places = input_axis::<Portable>(values.map(|value| Portable::splat(value)));
             let weights = weights_axis(&taps.map(|tap| [tap as f32; LANES])).map(|place| place[0]);
             let products: [[f32; 8]; INPUTS] = std::array::from_fn(|place| places[place].map(|x| x * weights[place]));
-            output_axis::<Portable>(products).map(|output| output[0])
+            FourByFour::outputs::<Portable>(products).map(|output| output[0])
         };
         for (place, output) in outputs.into_iter().enumerate() {
             let expected: f64 = (0..3).map(|tap| taps[tap] * f64::from(values[place + tap])).sum();

@@ -14,7 +14,7 @@ use crate::observer::Unobserved;
 use crate::predict;
 use overinterp_artifacts::{ImageSet, Network};
 use overinterp_sis::{Alone, Exhaustive, Scorer, back_select, back_select_among, watch_nothing};
-use overinterp_spec::{Arch, Fraction, ImageShape, Normalise, Seed};
+use overinterp_spec::{Fraction, ImageShape, Normalise, Seed};
 
 const SHAPE: ImageShape = ImageShape { height: 6, width: 6, channels: 3 };
 
