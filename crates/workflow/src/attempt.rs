@@ -1,4 +1,4 @@
-//! One step of a run, from its lock to its entry in the cache.
+//! One step of a run, from its claim to its entry in the cache.
 
 use std::any::Any;
 use std::error::Error;
@@ -6,8 +6,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::board::Reason;
 use super::cancel::CANCELLED;
 use super::event::{Event, Status};
 use super::executor::{Outcome, Run};
@@ -15,11 +16,15 @@ use super::key::StepKey;
 use super::plan::{Step, StepId};
 use super::schedule::Why;
 use super::stage::{Context, Host, Progress, StageError};
-use super::store::{Draft, Lock, Lookup, Made, Record, Scrutiny, Store, StoreError, cause_of};
+use super::store::{Difference, Draft, Lookup, Made, Maker, Record, Scrutiny, Store, StoreError, Stored, cause_of};
+use super::workers::{Claim, Claiming};
 use overinterp_foreign::bounded::{Needs, Shortage};
 
 /// How often a step whose inputs get damaged under its hands is begun anew.
 const TRIES: usize = 3;
+
+/// Between two looks at an input that is damaged and that another computes.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// Brings one step to its end.
 pub(super) struct Attempt<'a, 'run, E> {
@@ -37,6 +42,12 @@ struct Failure {
     shortage: Option<Shortage>,
 }
 
+impl Failure {
+    fn skipped(why: String) -> Self {
+        Self { status: Status::Skipped, why, seconds: 0.0, shortage: None }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let shortage = match error {
@@ -47,10 +58,18 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// What came of a step.
+enum Found {
+    Result(Status, Arc<Record>, f64),
+    Left(Reason),
+}
+
 /// How a stage ended that was run.
 enum Ended {
     With(Arc<Record>, f64),
     InputDamaged(StepId),
+    /// Another has taken the step over.
+    Lost,
 }
 
 impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
@@ -58,51 +77,79 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         Self { run, id, step: run.plan.step(id) }
     }
 
-    /// Takes the result from the cache, or computes it.
+    /// Takes the result from the cache, computes it, or leaves it to who has claimed it.
     pub(super) fn perform(&self) -> Outcome {
         if let Some(record) = self.run.foreseen(self.id) {
             let seconds = record.seconds;
             return Outcome::Result { status: Status::Cached, record, seconds };
         }
-        self.redo()
+        self.ended(self.find_or_compute())
     }
 
-    /// The same without trust in what was cached when the run began.
+    /// The same without trust in what was cached when the run began; waits where another has claimed it.
     fn redo(&self) -> Outcome {
-        let ended = self.find_or_compute();
+        loop {
+            match self.ended(self.find_or_compute()) {
+                Outcome::Left(_) => std::thread::sleep(WAIT),
+                ended => return ended,
+            }
+        }
+    }
+
+    fn ended(&self, ended: Result<Found, Failure>) -> Outcome {
         if let Some(shortage) = ended.as_ref().err().and_then(|failure| failure.shortage) {
             let _ = self.run.shortage.set(shortage); // The first one is told.
         }
         match ended {
-            Ok((status, record, seconds)) => Outcome::Result { status, record, seconds },
+            Ok(Found::Result(status, record, seconds)) => Outcome::Result { status, record, seconds },
+            Ok(Found::Left(reason)) => Outcome::Left(reason),
             Err(Failure { status, why, seconds, .. }) => Outcome::Nothing { status, why, seconds },
         }
     }
 
-    fn find_or_compute(&self) -> Result<(Status, Arc<Record>, f64), Failure> {
+    fn find_or_compute(&self) -> Result<Found, Failure> {
         if let Some(shortage) = self.run.shortage.get() {
             let why = format!("{}, so that nothing more is begun", shortage.name());
-            return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
+            return Err(Failure::skipped(why));
         }
-        let cancelled = || Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds: 0.0, shortage: None };
-        if self.run.cancel.is_cancelled() {
-            return Err(cancelled());
+        if let Some(why) = self.run.stopped() {
+            return Err(Failure::skipped(why.to_owned()));
         }
-        let lock = self.lock()?.ok_or_else(cancelled)?;
+        if let Some(record) = self.published()? {
+            let seconds = record.seconds;
+            return Ok(Found::Result(Status::Cached, record, seconds));
+        }
+        if !self.run.takes(self.key().kind()) {
+            self.not_failed_elsewhere()?;
+            return Ok(Found::Left(Reason::OtherKind));
+        }
+        if !self.run.has_time_for(self.id) {
+            return Ok(Found::Left(Reason::NoTime));
+        }
+        let claim = match self.store().claim(self.key(), &self.step.label().to_string())? {
+            Claiming::Held(claim) => claim,
+            Claiming::By(holder) => return Ok(Found::Left(Reason::By(holder))),
+        };
         for _ in 0..TRIES {
-            if let Some(record) = self.find(&lock)? {
+            if let Some(record) = self.find(&claim)? {
                 let seconds = record.seconds;
-                return Ok((Status::Cached, record, seconds));
+                return Ok(Found::Result(Status::Cached, record, seconds));
             }
-            match self.compute(&lock)? {
-                Ended::With(record, seconds) => return Ok((Status::Ran, record, seconds)),
+            self.not_failed_elsewhere()?;
+            match self.compute(&claim)? {
+                Ended::With(record, seconds) => return Ok(Found::Result(Status::Ran, record, seconds)),
+                Ended::Lost => {
+                    drop(claim);
+                    // Whoever has it now is found out by asking.
+                    return self.find_or_compute();
+                }
                 Ended::InputDamaged(input) => {
                     let outcome = Attempt::new(self.run, input).redo();
                     let repaired = matches!(outcome, Outcome::Result { .. });
                     self.run.finish(input, outcome);
                     if !repaired {
                         let why = format!("input {} failed", self.run.plan.step(input));
-                        return Err(Failure { status: Status::Skipped, why, seconds: 0.0, shortage: None });
+                        return Err(Failure::skipped(why));
                     }
                 }
             }
@@ -111,28 +158,38 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         Err(Failure { status: Status::Failed, why, seconds: 0.0, shortage: None })
     }
 
-    /// Takes the step's lock; `None` when the run is cancelled while it waits.
-    fn lock(&self) -> Result<Option<Lock>, StoreError> {
-        let mut told = false;
-        self.run.store.lock(self.key(), &mut || {
-            if !told {
-                self.log("waiting: another run is computing this step");
-                told = true;
+    /// The result that another worker may have put into the cache since the run began.
+    fn published(&self) -> Result<Option<Arc<Record>>, StoreError> {
+        if matches!(self.run.forecast(self.id).why(), Some(Why::Damaged(_))) {
+            return Ok(None);
+        }
+        match self.store().look(self.key(), Scrutiny::Times)? {
+            Lookup::Intact(record) if record.inputs == self.run.contents(self.id) => Ok(Some(record)),
+            _ => Ok(None),
+        }
+    }
+
+    /// An error where another worker of the same run has found that the step fails.
+    fn not_failed_elsewhere(&self) -> Result<(), Failure> {
+        match self.store().failure_since(self.key(), self.run.since)? {
+            None => Ok(()),
+            Some(notice) => {
+                let why = format!("it failed on {}: {}", notice.by, notice.why);
+                Err(Failure { status: Status::Failed, why, seconds: 0.0, shortage: None })
             }
-            !self.run.cancel.is_cancelled()
-        })
+        }
     }
 
     /// The result from the cache: the step's own, which another run may have made by now, or that of another
     /// step which computed the same from the same bytes.
-    fn find(&self, lock: &Lock) -> Result<Option<Arc<Record>>, StoreError> {
+    fn find(&self, claim: &Claim<'_>) -> Result<Option<Arc<Record>>, StoreError> {
         let (store, key, contents) = (self.store(), self.key(), self.run.contents(self.id));
         let suspect = matches!(self.run.forecast(self.id).why(), Some(Why::Damaged(_)));
         match store.look(key, if suspect { Scrutiny::Bytes } else { Scrutiny::Times })? {
             Lookup::Intact(record) if record.inputs == contents => return Ok(Some(record)),
             Lookup::Intact(_) => self.warn("an input was made anew and holds other bytes than before"),
             Lookup::Damaged(damage) => {
-                let aside = store.set_aside(key.kind(), key.hash(), lock)?;
+                let aside = store.set_aside(key.kind(), key.hash(), claim)?;
                 self.warn(&format!("damaged in the cache: {damage}; set aside as {}", aside.display()));
             }
             Lookup::Absent => {}
@@ -151,25 +208,26 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             taken_from: Some(same.key.clone()),
             notes: self.run.plan.stage(self.id).notes(),
         };
-        store.take_over(&same, draft, lock)
+        store.take_over(&same, draft, claim)
     }
 
     /// Runs the stage and stores what it produced.
-    fn compute(&self, lock: &Lock) -> Result<Ended, Failure> {
+    fn compute(&self, claim: &Claim<'_>) -> Result<Ended, Failure> {
         let (store, key, inputs) = (self.store(), self.key(), self.run.contents(self.id));
         let why = self.run.forecast(self.id).why();
         (self.run.observer)(Event::Started { id: self.id, step: self.step, why });
         let scratch = store.start_scratch(key)?;
-        let private = store.start_entry(key, lock)?;
-        let guest = Guest { attempt: self, damaged: Mutex::new(None), before: Mutex::new(0.0) };
+        let private = store.start_entry(key, claim)?;
+        let guest = Guest { attempt: self, claim, damaged: Mutex::new(None), before: Mutex::new(0.0) };
         let context = Context { env: self.run.env, host: &guest, scratch: &scratch };
         let start = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| self.run.plan.stage(self.id).run_into(&context, &private)));
         let seconds = start.elapsed().as_secs_f64();
         let failure = match ended {
             Ok(Ok(())) => None,
-            Ok(Err(StageError::Cancelled)) if self.run.cancel.is_cancelled() => {
-                Some(Failure { status: Status::Skipped, why: CANCELLED.to_owned(), seconds, shortage: None })
+            Ok(Err(StageError::Cancelled)) if guest.cancelled() => {
+                let why = self.run.stopped().unwrap_or(CANCELLED).to_owned();
+                Some(Failure { seconds, ..Failure::skipped(why) })
             }
             Ok(Err(error)) => {
                 let (shortage, mut why) = match &error {
@@ -195,7 +253,15 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             let _ = fs::remove_dir_all(&private);
             return match guest.damaged() {
                 Some(input) => Ok(Ended::InputDamaged(input)),
-                None => Err(failure),
+                // Whatever it failed of: who has the step now may have taken its files away.
+                None if claim.is_lost() && self.run.stopped().is_none() => Ok(Ended::Lost),
+                None => {
+                    // Where there is no room, another may have some.
+                    if failure.status == Status::Failed && failure.shortage.is_none() {
+                        store.note_failure(key, &failure.why);
+                    }
+                    Err(failure)
+                }
             };
         }
         let made = Made::now(self.run.maker);
@@ -203,11 +269,17 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let notes = self.run.plan.stage(self.id).notes();
         let whole = guest.before() + seconds;
         let draft = Draft { manifest, inputs, labels, seconds: whole, made, taken_from: None, notes };
-        let record = store.finish_entry(&private, draft, lock).inspect_err(|_| {
+        let Stored { record, difference } = store.finish_entry(&private, draft, claim).inspect_err(|_| {
             let _ = fs::remove_dir_all(&private);
         })?;
-        // The result is there, whatever becomes of the checkpoints; garbage collection finds them.
-        let _ = store.drop_scratch(key);
+        if let Some(difference) = difference {
+            self.warn(&told(&difference));
+        }
+        store.forget_failure(key);
+        if !claim.is_lost() {
+            // The result is there, whatever becomes of the checkpoints; garbage collection finds them.
+            let _ = store.drop_scratch(key);
+        }
         Ok(Ended::With(record, seconds))
     }
 
@@ -231,6 +303,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
 /// What a running stage sees of the executor.
 struct Guest<'a, 'run, E> {
     attempt: &'a Attempt<'a, 'run, E>,
+    claim: &'a Claim<'a>,
     damaged: Mutex<Option<StepId>>,
     /// Seconds of interrupted runs, from which the step goes on.
     before: Mutex<f64>,
@@ -270,11 +343,12 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
     }
 
     fn cancelled(&self) -> bool {
-        self.attempt.run.cancel.is_cancelled()
+        self.attempt.run.stopped().is_some() || self.claim.is_lost()
     }
 
     fn progress(&self, progress: Progress<'_>) {
         let Attempt { run, id, step } = *self.attempt;
+        run.store.workers().note(&Store::flat_name(step.identity()), &progress);
         (run.observer)(Event::Progress { id, step, progress });
     }
 
@@ -285,6 +359,22 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
     fn spent_before(&self, seconds: f64) {
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) += seconds.max(0.0);
     }
+}
+
+/// That a step is not deterministic, and where that showed.
+fn told(difference: &Difference) -> String {
+    let Difference { files, kept, other, aside } = difference;
+    let made = |made: &Made| {
+        let Maker { program, host, device } = &made.by;
+        format!("{program} on {host} ({device}) at {}", made.date)
+    };
+    format!(
+        "it is not deterministic: two workers computed it from the same inputs, and {} differ: {}, which is kept, and {}, set aside as {}",
+        files.join(", "),
+        made(kept),
+        made(other),
+        aside.display()
+    )
 }
 
 /// An error's text with those of all its causes.

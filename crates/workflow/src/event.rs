@@ -8,6 +8,7 @@ use super::plan::{Step, StepId};
 use super::schedule::{Schedule, Why};
 use super::stage::Progress;
 use super::view::View;
+use super::workers::Holder;
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +86,17 @@ pub enum Event<'a> {
         step: &'a Step,
         /// The line to show: what it found, or which part of a stopped run it goes on from.
         line: &'a str,
+    },
+    /// Nothing is ready but what others have: the run waits for them. Comes for each such step, again and again.
+    Waiting {
+        /// Its place in the plan.
+        id: StepId,
+        /// What is waited for, as the plan has it.
+        step: &'a Step,
+        /// Who works on it; `None` where nobody does that is known, and this worker does not take it.
+        holder: Option<&'a Holder>,
+        /// Whether it has not been told before that this one is waited for.
+        is_new: bool,
     },
     /// A step is done with. Comes once for each step of the plan, and once more for an input that turned out to
     /// be damaged while a dependant loaded it, and was recomputed.

@@ -1,30 +1,73 @@
 //! Runs a plan: inputs before dependants, what is cached not at all, and what fails takes only its dependants
-//! with it.
+//! with it. Any number of processes may run the same plan: each takes what no other has, and waits for one only when nothing
+//! else is ready.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
-use super::cancel::Cancel;
+use super::board::{Board, Reason};
+use super::cancel::{CANCELLED, Cancel, IDLE, OUT_OF_TIME};
 use super::event::{Event, Status, Summary};
 use super::key::{ContentHash, StepKey};
+use super::notices::StoreTime;
 use super::plan::{Plan, StepId};
 use super::schedule::{Forecast, Schedule, Why};
-use super::store::{Lookup, Maker, Record, Scrutiny, Store, StoreError};
+use super::store::{Elsewhere, Lookup, Maker, Record, Scrutiny, Store, StoreError};
+use super::urgency::ranks;
 use super::view::View;
 use overinterp_foreign::bounded::Shortage;
 
+/// Lets better estimates take the place of those that earlier runs suggest.
+pub type Estimator<'a> = &'a (dyn Fn(Schedule, &View) -> Schedule + Sync);
+
 /// How a plan is to be run. Nothing of it changes a result.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
+#[derive(Clone)]
+pub struct RunOptions<'a> {
     /// How many steps may run at a time; 0 counts as 1.
     pub jobs: usize,
     /// Whether anything may run.
     pub mode: RunMode,
     /// What is recorded with each result.
     pub maker: Maker,
+    /// What other workers on the cache are told of this one, such as `run experiments/quickstart.toml`.
+    pub doing: String,
+    /// What the order of the steps goes by, and what a limit of time does.
+    pub estimator: Option<Estimator<'a>>,
+    /// Which part of the plan this worker takes.
+    pub share: Share,
+}
+
+impl RunOptions<'_> {
+    /// One step after the other, and all of them.
+    #[must_use]
+    pub fn new(maker: Maker) -> Self {
+        Self { jobs: 1, mode: RunMode::Normal, maker, doing: String::new(), estimator: None, share: Share::default() }
+    }
+}
+
+/// Which part of a plan a worker takes; the rest is left to others.
+#[derive(Clone, Debug, Default)]
+pub struct Share {
+    /// The kinds of steps that it takes; all of them if there is none.
+    pub only: BTreeSet<String>,
+    /// When it must end.
+    pub limit: Option<Limit>,
+    /// It ends when there was nothing to do for so long.
+    pub idle: Option<Duration>,
+    /// Steps that have failed since then, here or elsewhere, are not tried again; if not given, since the run began.
+    pub failures_since: Option<StoreTime>,
+}
+
+/// When a worker must end.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// The moment.
+    pub until: Instant,
+    /// Whether it also takes a step that cannot end by then, for another to go on from what it leaves.
+    pub partly: bool,
 }
 
 /// Whether anything may run.
@@ -75,7 +118,7 @@ pub fn run<E: Sync>(
     plan: &Plan<E>,
     store: &Store,
     env: &E,
-    options: &RunOptions,
+    options: &RunOptions<'_>,
     observer: &(dyn Fn(Event<'_>) + Sync),
     cancel: &Cancel,
 ) -> Result<Summary, RunError> {
@@ -85,6 +128,10 @@ pub fn run<E: Sync>(
         return Err(RunError::MissingData(missing.into_iter().map(str::to_owned).collect()));
     }
     let (view, schedule) = survey(plan, store)?;
+    let schedule = match options.estimator {
+        Some(better) if schedule.to_run() > 0 => better(schedule, &view),
+        _ => schedule,
+    };
     if options.mode == RunMode::Frozen && schedule.to_run() > 0 {
         let reason = |id| schedule.step(id).forecast.why().map(|why| (format!("{}: {why}", plan.step(id)), why));
         let (damaged, other): (Vec<_>, Vec<_>) =
@@ -96,7 +143,7 @@ pub fn run<E: Sync>(
     // Before anything is told: a cache that cannot be written to is found out at once.
     let to_run = plan.steps().filter(|(id, _)| !schedule.step(*id).forecast.is_cached());
     let kinds: BTreeSet<&str> = to_run.map(|(_, step)| step.manifest().kind()).collect();
-    let _in_use = if kinds.is_empty() { None } else { Some(store.begin(&kinds)?) };
+    let _at_work = if kinds.is_empty() { None } else { Some(store.begin(&kinds, &options.doing)?) };
     observer(Event::Planned { schedule: &schedule, view: &view });
     let run = Run {
         plan,
@@ -106,23 +153,34 @@ pub fn run<E: Sync>(
         observer,
         cancel,
         shortage: OnceLock::new(),
+        share: &options.share,
+        given_up: OnceLock::new(),
+        since: options.share.failures_since.or_else(|| store.workers().time()).unwrap_or(StoreTime(0.0)),
+        board: Mutex::new(Board::of(plan, ranks(plan, &schedule))),
+        changed: Condvar::new(),
+        over: (Mutex::new(false), Condvar::new()),
         view,
         schedule,
-        board: Mutex::new(Board::of(plan)),
-        changed: Condvar::new(),
     };
     run.settle_cached();
     if run.board().left > 0 {
         thread::scope(|scope| {
-            for _ in 0..options.jobs.max(1) {
-                scope.spawn(|| run.work());
-            }
+            scope.spawn(|| run.keep_beating());
+            thread::scope(|scope| {
+                for _ in 0..options.jobs.max(1) {
+                    scope.spawn(|| run.work());
+                }
+            });
+            run.end_beating();
         });
     }
     let summary = run.board().summary(start.elapsed().as_secs_f64());
     observer(Event::Done { summary: &summary });
     Ok(summary)
 }
+
+/// A worker that waits for others finds out within so long that it is to stop.
+const RESPONSE: Duration = Duration::from_millis(100);
 
 /// Looks at the cache and schedules the plan. Of each cached step that one which must run will load, every byte
 /// is verified now, so that damage to it is repaired before it is used.
@@ -168,10 +226,17 @@ pub(super) struct Run<'a, E> {
     pub(super) cancel: &'a Cancel,
     /// Set when there is no room left: nothing more is begun, since nothing could be kept.
     pub(super) shortage: OnceLock<Shortage>,
+    pub(super) share: &'a Share,
+    /// Set when this worker ends before the plan does.
+    given_up: OnceLock<&'static str>,
+    /// Steps that failed after this are not tried again.
+    pub(super) since: StoreTime,
     view: View,
     schedule: Schedule,
     board: Mutex<Board>,
     changed: Condvar,
+    /// Whether all is done, for the thread that gives signs of life.
+    over: (Mutex<bool>, Condvar),
 }
 
 /// How one step ended.
@@ -180,58 +245,8 @@ pub(super) enum Outcome {
     Result { status: Status, record: Arc<Record>, seconds: f64 },
     /// Without a result: it failed or was skipped, and `why` says the reason.
     Nothing { status: Status, why: String, seconds: f64 },
-}
-
-/// Where each step stands.
-struct Board {
-    /// Inputs that are not done yet.
-    waiting_for: Vec<usize>,
-    ready: BTreeSet<StepId>,
-    running: BTreeSet<StepId>,
-    ended: Vec<Option<Status>>,
-    results: BTreeMap<StepId, Arc<Record>>,
-    left: usize,
-}
-
-impl Board {
-    fn of<E>(plan: &Plan<E>) -> Self {
-        let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
-        let ready = plan.steps().map(|(id, _)| id).filter(|id| plan.inputs(*id).len() == 0).collect();
-        Self {
-            waiting_for,
-            ready,
-            running: BTreeSet::new(),
-            ended: vec![None; plan.len()],
-            results: BTreeMap::new(),
-            left: plan.len(),
-        }
-    }
-
-    fn summary(&self, seconds: f64) -> Summary {
-        let count = |status| self.ended.iter().filter(|&&ended| ended == Some(status)).count();
-        Summary {
-            ran: count(Status::Ran),
-            cached: count(Status::Cached),
-            failed: count(Status::Failed),
-            skipped: count(Status::Skipped),
-            seconds,
-        }
-    }
-
-    /// Notes the end of a step and makes ready what waited for it alone.
-    fn end<E>(&mut self, plan: &Plan<E>, id: StepId, status: Status) {
-        self.running.remove(&id);
-        if self.ended[id.index()].replace(status).is_some() {
-            return;
-        }
-        self.left -= 1;
-        for dependant in plan.dependants(id) {
-            self.waiting_for[dependant.index()] -= 1;
-            if self.waiting_for[dependant.index()] == 0 && self.ended[dependant.index()].is_none() {
-                self.ready.insert(dependant);
-            }
-        }
-    }
+    /// It is left to others for now.
+    Left(Reason),
 }
 
 impl<E: Sync> Run<'_, E> {
@@ -244,9 +259,9 @@ impl<E: Sync> Run<'_, E> {
     /// thread starts and without writing anything.
     fn settle_cached(&self) {
         for (id, _) in self.plan.steps() {
-            let ready = self.board().ready.contains(&id);
+            let ready = self.board().is_ready(id);
             if ready && let Some(record) = self.foreseen(id) {
-                self.board().ready.remove(&id);
+                self.board().unready(id);
                 let seconds = record.seconds;
                 self.finish(id, Outcome::Result { status: Status::Cached, record, seconds });
             }
@@ -282,25 +297,160 @@ impl<E: Sync> Run<'_, E> {
         }
     }
 
-    /// The next ready step; waits while others run that may make one ready.
+    /// The next ready step; waits while others run that may make one ready, here or elsewhere.
     fn next(&self) -> Option<StepId> {
         let mut board = self.board();
         loop {
             if board.left == 0 {
                 return None;
             }
-            if let Some(id) = board.ready.pop_first() {
-                board.running.insert(id);
+            if self.stopped().is_some() || self.shortage.get().is_some() || self.has_nothing_to_come(&mut board) {
+                board.take_back();
+            }
+            if board.elsewhere.is_due() {
+                drop(board);
+                self.look_elsewhere();
+                board = self.board();
+            }
+            if let Some(id) = board.take() {
+                board.elsewhere.idle_since = None;
                 return Some(id);
             }
-            board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board = if board.elsewhere.steps.is_empty() {
+                self.changed.wait(board).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.tell_waiting(&mut board);
+                let pause = board.elsewhere.until_due().clamp(Duration::from_millis(1), RESPONSE);
+                self.changed.wait_timeout(board, pause).unwrap_or_else(PoisonError::into_inner).0
+            };
         }
+    }
+
+    /// Whether all that is left was left to others, and none of it will be done by this worker: it has no time for it, or has
+    /// waited for as long as it may.
+    fn has_nothing_to_come(&self, board: &mut Board) -> bool {
+        if !board.running.is_empty() || !board.has_nothing_ready() {
+            return false;
+        }
+        let idle = *board.elsewhere.idle_since.get_or_insert_with(Instant::now);
+        let reasons = || board.elsewhere.steps.values().map(|(reason, _)| reason);
+        let over = self.share.idle.is_some_and(|most| idle.elapsed() >= most);
+        let nothing = over || reasons().next().is_some() && reasons().all(|reason| *reason == Reason::NoTime);
+        if nothing {
+            let _ = self.given_up.set(if over { IDLE } else { OUT_OF_TIME });
+        }
+        nothing
+    }
+
+    /// Finds out what has become of the steps that were left to others.
+    fn look_elsewhere(&self) {
+        let steps: Vec<StepId> = self.board().elsewhere.steps.keys().copied().collect();
+        let keys: Vec<&StepKey> = steps.iter().map(|id| self.plan.step(*id).identity()).collect();
+        let began = Instant::now();
+        // What cannot be looked at now is looked at again.
+        let found = self.store.elsewhere(&keys, self.since).unwrap_or_default();
+        let mut board = self.board();
+        let mut any = false;
+        for (id, key) in steps.into_iter().zip(keys) {
+            let Some((reason, _)) = board.elsewhere.steps.get(&id) else { continue };
+            match found.get(key) {
+                Some(Elsewhere::Ended) => {}
+                Some(Elsewhere::Free) if matches!(reason, Reason::By(_)) => {}
+                Some(Elsewhere::By(holder)) if matches!(reason, Reason::By(_)) => {
+                    board.leave(id, Reason::By(holder.clone()));
+                    continue;
+                }
+                _ => continue,
+            }
+            any = true;
+            board.elsewhere.steps.remove(&id);
+            board.make_ready(id);
+        }
+        board.elsewhere.looked(began.elapsed(), any);
+    }
+
+    /// Another worker took a step first: what others have of the most urgent ones is left to them, without asking for each.
+    fn leave_what_others_have(&self) {
+        const MANY: usize = 512;
+        let steps = self.board().most_urgent(MANY);
+        let keys: Vec<&StepKey> = steps.iter().map(|id| self.plan.step(*id).identity()).collect();
+        let Ok(found) = self.store.elsewhere(&keys, self.since) else { return };
+        let mut board = self.board();
+        for (id, key) in steps.into_iter().zip(keys) {
+            if let Some(Elsewhere::By(holder)) = found.get(key)
+                && board.is_ready(id)
+            {
+                board.leave(id, Reason::By(holder.clone()));
+            }
+        }
+    }
+
+    /// Tells, once nothing else is to do, for whom this worker waits.
+    fn tell_waiting(&self, board: &mut Board) {
+        if !board.running.is_empty() {
+            return;
+        }
+        for (id, (reason, told)) in &mut board.elsewhere.steps {
+            let is_new = !std::mem::replace(told, true);
+            let step = self.plan.step(*id);
+            let holder = match reason {
+                Reason::By(holder) => Some(&**holder),
+                Reason::OtherKind | Reason::NoTime => None,
+            };
+            (self.observer)(Event::Waiting { id: *id, step, holder, is_new });
+        }
+    }
+
+    /// Gives signs of life until all is done.
+    fn keep_beating(&self) {
+        let beat = self.store.workers().patience().beat;
+        let mut over = self.over.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*over {
+            over = self.over.1.wait_timeout(over, beat).unwrap_or_else(PoisonError::into_inner).0;
+            if !*over {
+                // One that fails is as one that came late.
+                let _ = self.store.workers().beat();
+            }
+        }
+    }
+
+    fn end_beating(&self) {
+        *self.over.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.over.1.notify_all();
+    }
+
+    /// Why nothing more is to be done, if so.
+    pub(super) fn stopped(&self) -> Option<&'static str> {
+        if self.cancel.is_cancelled() {
+            return Some(CANCELLED);
+        }
+        let is_over = self.share.limit.is_some_and(|limit| limit.until <= Instant::now());
+        if is_over { Some(OUT_OF_TIME) } else { self.given_up.get().copied() }
+    }
+
+    /// Whether this worker takes steps of a kind.
+    pub(super) fn takes(&self, kind: &str) -> bool {
+        self.share.only.is_empty() || self.share.only.contains(kind)
+    }
+
+    /// Whether a step can end before this worker must, as far as that is known.
+    pub(super) fn has_time_for(&self, id: StepId) -> bool {
+        let Some(limit) = self.share.limit.filter(|limit| !limit.partly) else { return true };
+        let left = limit.until.saturating_duration_since(Instant::now()).as_secs_f64();
+        self.schedule.step(id).estimate.is_none_or(|estimate| estimate.seconds <= left)
     }
 
     /// Tells how a step ended, then lets its dependants go on, or skips them.
     pub(super) fn finish(&self, id: StepId, outcome: Outcome) {
         let step = self.plan.step(id);
         match outcome {
+            Outcome::Left(reason) => {
+                let collided = matches!(reason, Reason::By(_));
+                self.board().leave(id, reason);
+                if collided {
+                    self.leave_what_others_have();
+                }
+            }
             Outcome::Result { status, record, seconds } => {
                 (self.observer)(Event::Finished { id, step, status, seconds, error: None });
                 let mut board = self.board();
@@ -313,32 +463,13 @@ impl<E: Sync> Run<'_, E> {
                     Status::Failed => format!("input {step} failed"),
                     _ => why,
                 };
-                for dependant in self.end_without_result(id, status) {
+                let skipped = self.board().end_without_result(self.plan, id, status);
+                for dependant in skipped {
                     let (step, status) = (self.plan.step(dependant), Status::Skipped);
                     (self.observer)(Event::Finished { id: dependant, step, status, seconds: 0.0, error: Some(&why) });
                 }
             }
         }
         self.changed.notify_all();
-    }
-
-    /// Ends a step and, as skipped, all that depends on it; gives the latter in the plan's order.
-    fn end_without_result(&self, id: StepId, status: Status) -> BTreeSet<StepId> {
-        let mut board = self.board();
-        let mut skipped = BTreeSet::new();
-        let mut without = vec![id];
-        while let Some(next) = without.pop() {
-            // One that runs although an input is lost has loaded it before, and ends by itself.
-            let waiting = |step: &StepId| board.ended[step.index()].is_none() && !board.running.contains(step);
-            let dependants: Vec<StepId> = self.plan.dependants(next).filter(waiting).collect();
-            for dependant in dependants {
-                board.end(self.plan, dependant, Status::Skipped);
-                skipped.insert(dependant);
-                without.push(dependant);
-            }
-        }
-        board.end(self.plan, id, status);
-        board.ready.retain(|ready| !skipped.contains(ready));
-        skipped
     }
 }

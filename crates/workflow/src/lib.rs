@@ -4,6 +4,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attempt;
+mod board;
 pub mod cancel;
 pub mod change;
 pub mod event;
@@ -13,11 +14,14 @@ pub mod key;
 mod label;
 pub mod manifest;
 mod neighbours;
+pub mod notices;
 pub mod plan;
 pub mod schedule;
 pub mod stage;
 pub mod store;
+mod urgency;
 pub mod view;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cancel::Cancel;
 use super::event::{Event, Status, Summary};
-use super::executor::{RunError, RunMode, RunOptions, run};
+use super::executor::{RunError, RunOptions, run};
 use super::key::{Key, StepKey};
 use super::plan::{Label, Plan};
 use super::stage::{Artifact, ArtifactError, Context, Stage, StageError};
@@ -188,9 +188,9 @@ impl Told {
 }
 
 /// One job, recorded as made by the tests.
-pub fn options() -> RunOptions {
+pub fn options() -> RunOptions<'static> {
     let maker = Maker { program: "tests 1.0".to_owned(), host: "bench".to_owned(), device: "cpu".to_owned() };
-    RunOptions { jobs: 1, mode: RunMode::Normal, maker }
+    RunOptions::new(maker)
 }
 
 impl Lab {
@@ -219,7 +219,7 @@ impl Lab {
         &self,
         plan: &Plan<Bench>,
         bench: &Bench,
-        options: &RunOptions,
+        options: &RunOptions<'_>,
         cancel: &Cancel,
     ) -> Result<Told, RunError> {
         let (finished, warnings) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));

@@ -32,6 +32,19 @@ pub(crate) fn event(event: &Event<'_>) {
             }
             line(&value);
         }
+        Event::Waiting { step, holder, is_new: true, .. } => {
+            line(&json!({
+                "event": "waiting",
+                "stage": step.label().stage,
+                "cell": step.label().cell,
+                "part": step.label().part,
+                "shard": shard(step.label()),
+                "key": step.key().map(ToString::to_string),
+                "worker": holder.map(|holder| &holder.id),
+                "presence": holder.map(|holder| &holder.presence),
+                "working": holder.map(|holder| &holder.working),
+            }));
+        }
         Event::Warning { step, message } => {
             line(&json!({"event": "warning", "stage": step.label().stage, "message": message}));
         }

@@ -45,6 +45,8 @@ struct Board {
     begun: Option<Instant>,
     told: Instant,
     running: BTreeMap<StepId, Running>,
+    /// For what, and for whom, the run waits while nothing runs.
+    waiting: BTreeMap<StepId, String>,
     remaining: Remaining,
     cancel: Cancel,
     /// Steps that failed, each with the reason.
@@ -75,6 +77,7 @@ impl Progress {
             begun: None,
             told: Instant::now(),
             running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             remaining: Remaining::default(),
             cancel: cancel.clone(),
             failed: Vec::new(),
@@ -119,6 +122,14 @@ impl Progress {
                     self.say(&line);
                 }
             }
+            Event::Waiting { id, step, holder, is_new } => {
+                let who = holder.map_or_else(|| "nobody works on it".to_owned(), |holder| format!("by {holder}"));
+                let told = format!("{}, {who}", step.label());
+                let again = self.board().wait_for(*id, &told);
+                if !quiet && (*is_new || again && self.plain) {
+                    self.say(&format!("waiting {told}"));
+                }
+            }
             Event::Log { step, line, .. } if !quiet => self.say(&format!("        {}: {line}", step.label())),
             Event::Planned { .. } | Event::Log { .. } => {}
             Event::Finished { id, step, status, seconds, error } => {
@@ -161,6 +172,7 @@ impl Progress {
             let first = board.begun.is_none();
             let begun = *board.begun.get_or_insert_with(Instant::now);
             board.remaining.start(id.index(), begun.elapsed().as_secs_f64());
+            board.waiting.clear();
             let (label, bar, since) = (printable(label).into_owned(), bar.clone(), Instant::now());
             board.running.insert(id, Running { label, bar, since, unit: String::new(), done: 0, total: 0, way: None });
             first
@@ -177,6 +189,7 @@ impl Progress {
         let running = {
             let mut board = self.board();
             board.ended += 1;
+            board.waiting.remove(&id);
             board.remaining.end(id.index(), ran);
             board.running.remove(&id)
         };
@@ -239,6 +252,16 @@ impl Board {
         Some(format!("        {label}: {come}; {steps}"))
     }
 
+    /// Notes for what the run waits; whether it is time to say so again.
+    fn wait_for(&mut self, id: StepId, told: &str) -> bool {
+        self.waiting.insert(id, printable(told).into_owned());
+        let again = self.told.elapsed() >= LONG_INTERVAL;
+        if again {
+            self.told = Instant::now();
+        }
+        again
+    }
+
     fn skip(&mut self, label: String, why: &str) {
         match self.skipped.iter_mut().find(|(known, ..)| known == why) {
             Some((.., count)) => *count += 1,
@@ -266,6 +289,12 @@ impl Board {
 
     /// The line of the whole run in `width` columns.
     fn total_line(&self, width: usize) -> String {
+        if let Some(waiting) = self.waiting.values().next().filter(|_| self.running.is_empty()) {
+            let more =
+                if self.waiting.len() > 1 { format!(" and {} more", self.waiting.len() - 1) } else { String::new() };
+            let (ended, steps) = (self.ended, self.steps);
+            return shortened(&format!("{ended}/{steps} steps, waiting for {waiting}{more}"), width);
+        }
         let (now, left) = (self.now(), self.remaining.left(self.now()));
         let share = if left.all && now + left.seconds > 0.0 {
             now / (now + left.seconds)
@@ -388,6 +417,7 @@ mod tests {
             begun: None,
             told: Instant::now(),
             running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             remaining: Remaining::default(),
             cancel: Cancel::default(),
             failed: Vec::new(),

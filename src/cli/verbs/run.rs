@@ -6,6 +6,7 @@ use clap::Args;
 use overinterp_workflow::cancel::Cancel;
 use overinterp_workflow::event::{Event, Summary};
 use overinterp_workflow::executor::{RunError, RunMode, RunOptions, run as execute};
+use overinterp_workflow::view::View;
 
 use crate::cli::args::{EventFormat, ExperimentArguments};
 use crate::cli::screen::interrupt::stop_on_interrupt;
@@ -43,10 +44,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;
 
+    let estimator = |schedule, view: &View| rates::estimated(schedule, view, &session);
     let options = RunOptions {
         jobs: usize::from(arguments.jobs),
         mode: if arguments.frozen { RunMode::Frozen } else { RunMode::Normal },
-        maker: session.maker(),
+        doing: doing("run", &arguments.files),
+        estimator: Some(&estimator),
+        ..RunOptions::new(session.maker())
     };
     if !arguments.frozen {
         session.say_what_computes();
@@ -98,6 +102,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     } else {
         Status::Success
     }))
+}
+
+/// What other processes on the cache are told: `run experiments/quickstart.toml`.
+pub(crate) fn doing(verb: &str, files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    format!("{verb} {}", files.join(" "))
 }
 
 fn closing(summary: &Summary) -> String {

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use super::error::{Doing as _, READ};
 use super::places::EntryName;
+use super::publish::Stored;
 use super::record::{Draft, FileRecord, Record};
-use super::{Lock, Store, StoreError, count, files};
+use super::{Store, StoreError, count, files};
 use crate::key::StepKey;
+use crate::workers::{Claim, Claiming};
 use overinterp_foreign::bounded::{Needs, lacking};
 use overinterp_foreign::file_state::FileState;
 
@@ -200,7 +202,9 @@ impl Store {
     /// Notes the files' new states, so that they need not be hashed again. A cache that cannot be written to
     /// stays as it is.
     fn note_times(&self, dir: &Path, record: &Record) {
-        let Ok(Some(_lock)) = self.lock(&record.key, &mut || false) else { return };
+        let Ok(_at_work) = self.join("look", false) else { return };
+        let label = record.labels.first().map(ToString::to_string).unwrap_or_default();
+        let Ok(Claiming::Held(_claim)) = self.claim(&record.key, &label) else { return };
         let Ok(text) = record.to_text() else { return };
         let private = self.private(&record.key);
         if files::write_synced(&private, text.as_bytes()).is_ok() {
@@ -208,9 +212,8 @@ impl Store {
         }
     }
 
-    /// Makes the empty private directory in which the holder of a step's lock builds its entry. What an
-    /// interrupted run left there goes.
-    pub(crate) fn start_entry(&self, key: &StepKey, _lock: &Lock) -> Result<PathBuf, StoreError> {
+    /// Makes the empty private directory in which whoever has claimed a step builds its entry.
+    pub(crate) fn start_entry(&self, key: &StepKey, _claim: &Claim<'_>) -> Result<PathBuf, StoreError> {
         let private = self.private(key);
         files::remove(&private).doing("remove", &private)?;
         fs::create_dir_all(&private).doing("create", &private)?;
@@ -219,7 +222,7 @@ impl Store {
 
     /// Makes a built directory the step's entry, replacing the one that is there: all files are on the disk
     /// before it has its name.
-    pub(crate) fn finish_entry(&self, private: &Path, draft: Draft, lock: &Lock) -> Result<Arc<Record>, StoreError> {
+    pub(crate) fn finish_entry(&self, private: &Path, draft: Draft, claim: &Claim<'_>) -> Result<Stored, StoreError> {
         let mut records = BTreeMap::new();
         for (name, metadata) in files::list(private).doing(READ, private)? {
             let path = private.join(&name);
@@ -239,17 +242,10 @@ impl Store {
         files::write_synced(&path, text.as_bytes()).doing("write", &path)?;
         files::sync_dir(private).doing("write", private)?;
 
-        let dir = self.dir(&record.key);
-        if dir.symlink_metadata().is_ok() {
-            self.discard(&record.key, lock)?;
-        }
-        let parent = dir.parent().unwrap_or(&self.base);
-        self.make_dir(parent)?;
-        fs::rename(private, &dir).doing("write", &dir)?;
-        files::sync_dir(parent).doing("write", parent)?;
+        let stored = self.publish(private, record, claim)?;
         // The entry is complete: a note that cannot be written, as on a full disk, takes nothing from it.
-        let _ = self.note_content(&record);
-        Ok(Arc::new(record))
+        let _ = self.note_content(&stored.record);
+        Ok(stored)
     }
 
     /// Notes which step computed the record's content key, for early cutoff. A note lost in a crash costs one
@@ -291,9 +287,9 @@ impl Store {
         &self,
         from: &Record,
         draft: Draft,
-        lock: &Lock,
+        claim: &Claim<'_>,
     ) -> Result<Option<Arc<Record>>, StoreError> {
-        let (source, private) = (self.dir(&from.key), self.start_entry(&draft.manifest.key(), lock)?);
+        let (source, private) = (self.dir(&from.key), self.start_entry(&draft.manifest.key(), claim)?);
         for (name, file) in &from.files {
             let (path, linked) = (source.join(name), private.join(name));
             let copied = files::link_or_copy(&path, &linked).is_ok();
@@ -303,30 +299,42 @@ impl Store {
                 return Ok(None);
             }
         }
-        self.finish_entry(&private, draft, lock).map(Some)
+        self.finish_entry(&private, draft, claim).map(|stored| Some(stored.record))
     }
 
     /// Moves a damaged entry out of the way, for the user to look at, and says where to.
-    pub(crate) fn set_aside(&self, kind: &str, hash: &str, _lock: &Lock) -> Result<PathBuf, StoreError> {
-        let (dir, damaged) = (self.base.join("steps").join(kind).join(hash), self.base.join("damaged"));
+    pub(crate) fn set_aside(&self, kind: &str, hash: &str, claim: &Claim<'_>) -> Result<PathBuf, StoreError> {
+        self.set_aside_from(&self.base.join("steps").join(kind).join(hash), kind, hash, claim)
+    }
+
+    /// The same of one that lies in `dir`.
+    pub(super) fn set_aside_from(
+        &self,
+        dir: &Path,
+        kind: &str,
+        hash: &str,
+        _claim: &Claim<'_>,
+    ) -> Result<PathBuf, StoreError> {
+        let damaged = self.base.join("damaged");
         let mut count = 1;
         let mut aside = damaged.join(format!("{kind}-{hash}-{count}"));
         while aside.symlink_metadata().is_ok() {
             count += 1;
             aside = damaged.join(format!("{kind}-{hash}-{count}"));
         }
-        fs::rename(&dir, &aside).doing("move aside", &dir)?;
+        fs::rename(dir, &aside).doing("move aside", dir)?;
         Ok(aside)
     }
 
     /// Removes an entry: first its name, then its files, so that no half of it is ever found. One in which somebody put a
     /// folder is set aside with it.
-    pub(super) fn discard(&self, key: &StepKey, lock: &Lock) -> Result<(), StoreError> {
+    pub(super) fn discard(&self, key: &StepKey, claim: &Claim<'_>) -> Result<(), StoreError> {
         let dir = self.dir(key);
         if files::is_folder(&dir) && !files::folders(&dir).doing(READ, &dir)?.is_empty() {
-            return self.set_aside(key.kind(), key.hash(), lock).map(drop);
+            return self.set_aside(key.kind(), key.hash(), claim).map(drop);
         }
-        let going = self.base.join("tmp").join(format!("{}.going", Self::flat_name(key)));
+        let id = self.workers.id().unwrap_or_default();
+        let going = self.base.join("tmp").join(format!("{}.{id}.going", Self::flat_name(key)));
         files::remove(&going).doing("remove", &going)?;
         fs::rename(&dir, &going).doing("remove", &dir)?;
         files::remove(&going).doing("remove", &going)

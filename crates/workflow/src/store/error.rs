@@ -83,10 +83,12 @@ pub enum StoreError {
         source: ArtifactError,
     },
     /// Garbage collection while a run uses the cache.
-    #[error("a run is using the cache at {}: collect garbage when it has ended", path.display())]
+    #[error("a run is using the cache at {} ({by}): collect garbage when it has ended", path.display())]
     InUse {
         /// The directory that is in use, `CACHE/v1`.
         path: PathBuf,
+        /// The machine and the process of the run.
+        by: String,
     },
 }
 

@@ -98,6 +98,17 @@ pub(super) fn list_behind(dir: &Path) -> io::Result<BTreeMap<String, Metadata>> 
     Ok(names)
 }
 
+/// The names in a directory, without a look at what has them; none when there is no such directory, and none behind a link.
+pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
+    if is_link(dir) {
+        return Ok(Vec::new());
+    }
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+    }
+}
+
 /// Removes a file or a directory with all that is in it; nothing to remove is fine.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {

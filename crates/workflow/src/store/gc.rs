@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::entry::{Inspected, LARGEST_NOTE, RECORD, Scrutiny};
 use super::error::{Doing as _, READ};
-use super::lock::{Lock, Mode};
 use super::places::{EntryName, GARBAGE, is_hash};
 use super::record::{Record, now};
 use super::stats::Pile;
 use super::verify::Damage;
-use super::{Store, StoreError, files};
+use super::{AtWork, FAILURES, Store, StoreError, WAIT, files};
 use crate::key::StepKey;
 use crate::manifest::Manifest;
+use crate::workers::{CLAIMS, State, WORKERS};
 
 /// Whether garbage goes or is only listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,12 +165,27 @@ impl Store {
         Ok(found)
     }
 
-    /// Holds off runs; an error when there is one.
-    fn alone(&self) -> Result<Lock, StoreError> {
-        let path = self.base.join("in-use");
-        Lock::try_take(&path, Mode::Exclusive)
-            .doing("lock", &path)?
-            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })
+    /// Says that nobody else may work until the result is dropped; an error when somebody does.
+    fn alone(&self) -> Result<AtWork<'_>, StoreError> {
+        for part in [WORKERS, "tmp"] {
+            let dir = self.base.join(part);
+            fs::create_dir_all(&dir).doing("create", &dir)?;
+        }
+        let in_use = |by: String| StoreError::InUse { path: self.base.clone(), by };
+        if self.workers().is_at_work() {
+            return Err(in_use("this process".to_owned()));
+        }
+        let alone = self.join("collect garbage", true)?;
+        loop {
+            let others = self.others()?;
+            let there = others.iter().find_map(|(_, presence, state)| presence.as_ref().filter(|_| state.is_there()));
+            match there {
+                None if others.iter().all(|(_, _, state)| *state != State::Quiet) => return Ok(alone),
+                // Whether they have gone shows within moments.
+                None => std::thread::sleep(WAIT),
+                Some(presence) => return Err(in_use(presence.name())),
+            }
+        }
     }
 
     /// Every record, and the entries that have none. What is damaged, and what lies in entries and is
@@ -248,7 +263,7 @@ impl Store {
         files::remove(&path).doing("remove", &path)
     }
 
-    /// Removes the notes for early cutoff that lead to removed steps, and locks that nobody holds.
+    /// Removes the notes for early cutoff that lead to removed steps, and what workers have left that are no more.
     fn drop_dead_notes(
         &self,
         records: &BTreeMap<StepKey, Record>,
@@ -270,8 +285,8 @@ impl Store {
                 }
             }
         }
-        for path in self.own("locks")? {
-            drop(Lock::try_take(&path, Mode::Exclusive).doing("lock", &path)?);
+        for path in self.own(CLAIMS)?.into_iter().chain(self.own(FAILURES)?) {
+            files::remove(&path).doing("remove", &path)?;
         }
         Ok(())
     }
@@ -281,7 +296,7 @@ impl Store {
     /// # Errors
     /// When the cache cannot be written to.
     pub fn pin(&self, key: &StepKey) -> Result<(), StoreError> {
-        let _in_use = self.begin(&BTreeSet::new())?;
+        let _at_work = self.begin(&BTreeSet::new(), "pin a step")?;
         let path = self.base.join("pins").join(Self::flat_name(key));
         files::write_synced(&path, key.to_string().as_bytes()).doing("write", &path)
     }

@@ -5,17 +5,21 @@
 //! CACHE/v1/contents/KIND/HASH    content key -> the step that computed it (early cutoff)
 //! CACHE/v1/partial/KIND/HASH/    scratch of a step that has not finished; outlives interruptions
 //! CACHE/v1/damaged/              entries set aside because a file was changed or missing
-//! CACHE/v1/locks/  tmp/  pins/   one lock a running step; private directories; steps that gc must keep
+//! CACHE/v1/workers/  claims/     who works here; who has which step
+//! CACHE/v1/failures/             steps that failed, so that no other worker of the same run repeats them
+//! CACHE/v1/tmp/  pins/           private files and directories; steps that gc must keep
 //! ```
 //!
 //! What else lies there is none of it: `places.rs` tells one from the other.
 
+mod elsewhere;
 mod entry;
 mod error;
+mod failures;
 mod files;
 mod gc;
-mod lock;
 mod places;
+mod publish;
 mod record;
 mod stats;
 mod verify;
@@ -28,14 +32,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::key::{Key, StepKey};
+use super::notices::{FolderNotices, NOTICE};
 use super::stage::Artifact;
+use super::workers::{AtWork, CLAIMS, Claiming, Patience, Presence, State, WORKERS, Workers};
+pub(crate) use elsewhere::Elsewhere;
 pub(crate) use entry::Scrutiny;
 pub use entry::{Lookup, RecordFault};
 use error::{Doing as _, READ};
 pub use error::{StoreError, cause_of};
 pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};
-pub(crate) use lock::Lock;
-use lock::Mode;
+pub(crate) use publish::{Difference, Stored};
 pub(crate) use record::Draft;
 #[cfg(test)]
 pub(crate) use record::tests::record as record_of;
@@ -48,17 +54,21 @@ pub use verify::{Damage, Verification};
 pub struct Store {
     /// The version's directory, `CACHE/v1`.
     base: PathBuf,
+    workers: Workers,
     records_read: AtomicU64,
     files_hashed: AtomicU64,
 }
 
 /// The directories of a cache.
-const PARTS: [&str; 7] = ["steps", "contents", "partial", "damaged", "locks", "tmp", "pins"];
+const PARTS: [&str; 9] = ["steps", "contents", "partial", "damaged", WORKERS, CLAIMS, FAILURES, "tmp", "pins"];
+
+/// Where it is noted that a step failed.
+const FAILURES: &str = "failures";
 
 /// With what the names begin by which a run tries whether it may write.
 const PROBE: &str = "probe-";
 
-/// How often a run that waits for another's step looks again.
+/// How often whoever waits for another looks again.
 const WAIT: Duration = Duration::from_millis(50);
 
 impl Store {
@@ -80,7 +90,9 @@ impl Store {
         if let Some(path) = std::iter::once(base.clone()).chain(parts).find(|path| files::is_link(path)) {
             return Err(StoreError::Link { path });
         }
-        Ok(Self { base, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
+        let notices = Arc::new(FolderNotices::new(base.clone()));
+        let workers = Workers::new(notices, Patience::default());
+        Ok(Self { base, workers, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
     }
 
     /// Whether there is a cache, as far as it goes: something has been remembered there.
@@ -122,17 +134,64 @@ impl Store {
         A::load(&dir).map_err(|source| StoreError::Artifact { key: key.step().clone(), source })
     }
 
-    /// Makes the cache ready to be written to, and holds off garbage collection for as long as the result lives. Steps of
-    /// `kinds` are to be written.
-    pub(crate) fn begin(&self, kinds: &BTreeSet<&str>) -> Result<Lock, StoreError> {
+    /// The same with another patience for workers that are silent.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        let notices = Arc::new(FolderNotices::new(self.base.clone()));
+        self.workers = Workers::new(notices, patience);
+        self
+    }
+
+    /// The workers on this cache.
+    pub(crate) const fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Makes the cache ready to be written to, and says that this process does `doing`, which holds off garbage collection
+    /// for as long as the result lives. Steps of `kinds` are to be written.
+    pub(crate) fn begin(&self, kinds: &BTreeSet<&str>, doing: &str) -> Result<AtWork<'_>, StoreError> {
         for name in PARTS {
             let dir = self.base.join(name);
             fs::create_dir_all(&dir).doing("create", &dir)?;
         }
-        let in_use = Self::wait_for(&self.base.join("in-use"), Mode::Shared, &mut || true)?
-            .ok_or_else(|| StoreError::InUse { path: self.base.clone() })?;
+        let at_work = self.join(doing, false)?;
+        // Collecting takes moments, unless the collector has died.
+        while self.others()?.iter().any(|(_, presence, state)| is_collecting(presence.as_ref(), *state)) {
+            std::thread::sleep(WAIT);
+        }
+        self.sweep()?;
         self.try_moves(kinds)?;
-        Ok(in_use)
+        Ok(at_work)
+    }
+
+    /// Removes what workers have left that are no more.
+    fn sweep(&self) -> Result<(), StoreError> {
+        let (claims, tmp) = (self.base.join(CLAIMS), self.base.join("tmp"));
+        self.workers.sweep().doing("sweep", &claims)?;
+        let there: BTreeSet<String> = self.others()?.into_iter().map(|(id, ..)| id).chain(self.workers.id()).collect();
+        for (name, metadata) in files::list(&tmp).doing(READ, &tmp)? {
+            let left = match places::worker_of(&name) {
+                Some(id) => !there.contains(id),
+                None => name.starts_with(NOTICE) && self.workers.is_older_than_silence(files::modified(&metadata)),
+            };
+            if left {
+                let path = tmp.join(name);
+                files::remove(&path).doing("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that this process does something with the cache, until the result is dropped.
+    fn join(&self, doing: &str, alone: bool) -> Result<AtWork<'_>, StoreError> {
+        let dir = self.base.join(WORKERS);
+        self.workers.join(doing, alone).doing("write to", &dir)
+    }
+
+    /// Every other process that does something with the cache.
+    fn others(&self) -> Result<Vec<(String, Option<Presence>, State)>, StoreError> {
+        let dir = self.base.join(WORKERS);
+        self.workers.others().doing(READ, &dir)
     }
 
     /// Finds out now whether a finished step can be moved to its place, and not after hours of work. Others may own some
@@ -142,7 +201,7 @@ impl Store {
         // Of a name that no other run has, on whatever machine; it goes when it is dropped.
         let from = tempfile::Builder::new().prefix(PROBE).tempfile_in(&tmp).doing("write", &tmp)?.into_temp_path();
         let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let parts = ["steps", "contents", "partial", "damaged", "locks"].map(|part| self.base.join(part));
+        let parts = ["steps", "contents", "partial", "damaged", CLAIMS].map(|part| self.base.join(part));
         let of_kinds = kinds.iter().flat_map(|kind| ["steps", "partial"].map(|part| self.base.join(part).join(kind)));
         for part in parts.into_iter().chain(of_kinds.filter(|dir| dir.is_dir() && !files::is_link(dir))) {
             let to = part.join(format!(".{name}"));
@@ -161,36 +220,29 @@ impl Store {
         fs::create_dir_all(dir).doing("create", dir)
     }
 
-    /// Takes a step's lock, waiting while another run holds it; `waiting` is asked now and again whether to go
-    /// on, and `None` is the result when it says no.
-    pub(crate) fn lock(&self, key: &StepKey, waiting: &mut dyn FnMut() -> bool) -> Result<Option<Lock>, StoreError> {
-        Self::wait_for(&self.lock_path(key.kind(), key.hash()), Mode::Exclusive, waiting)
+    /// Claims a step, whose label other workers are told.
+    pub(crate) fn claim(&self, key: &StepKey, label: &str) -> Result<Claiming<'_>, StoreError> {
+        self.claim_named(&Self::flat_name(key), label)
     }
 
-    fn wait_for(path: &Path, mode: Mode, waiting: &mut dyn FnMut() -> bool) -> Result<Option<Lock>, StoreError> {
-        loop {
-            match Lock::try_take(path, mode).doing("lock", path)? {
-                Some(lock) => return Ok(Some(lock)),
-                None if !waiting() => return Ok(None),
-                None => std::thread::sleep(WAIT),
-            }
-        }
+    /// The same of a step that is known by the kind of its key and the hash alone.
+    fn claim_named(&self, step: &str, label: &str) -> Result<Claiming<'_>, StoreError> {
+        let dir = self.base.join(CLAIMS);
+        self.workers.claim(step, label).doing("claim a step in", &dir)
     }
 
-    fn lock_path(&self, kind: &str, hash: &str) -> PathBuf {
-        self.base.join("locks").join(format!("{kind}-{hash}"))
-    }
-
-    /// The private directory in which the holder of a step's lock builds the entry.
+    /// The private directory in which whoever has claimed a step builds the entry.
     fn private(&self, key: &StepKey) -> PathBuf {
-        self.base.join("tmp").join(Self::flat_name(key))
+        // Should two ever work on one step, they do not meet here.
+        let id = self.workers.id().unwrap_or_default();
+        self.base.join("tmp").join(format!("{}.{id}", Self::flat_name(key)))
     }
 
     fn content_path(&self, content_key: &StepKey) -> PathBuf {
         self.base.join("contents").join(content_key.kind()).join(content_key.hash())
     }
 
-    fn flat_name(key: &StepKey) -> String {
+    pub(crate) fn flat_name(key: &StepKey) -> String {
         format!("{}-{}", key.kind(), key.hash())
     }
 
@@ -199,6 +251,11 @@ impl Store {
     pub(crate) fn work(&self) -> (u64, u64) {
         (self.records_read.load(Ordering::Relaxed), self.files_hashed.load(Ordering::Relaxed))
     }
+}
+
+/// Whether a process that is there collects garbage.
+fn is_collecting(presence: Option<&Presence>, state: State) -> bool {
+    matches!(state, State::There | State::Quiet) && presence.is_some_and(|presence| presence.alone)
 }
 
 /// Counts one unit of work.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::entry::is_entry;
 use super::error::{Doing as _, READ};
-use super::{PARTS, PROBE, Store, StoreError, files};
+use super::{FAILURES, PARTS, PROBE, Store, StoreError, files};
+use crate::notices::NOTICE;
+use crate::workers::{CLAIMS, WORKERS};
 
 /// What lies in a cache beside its parts: the version's directory, and what tells people what the folder is for.
 const IN_ROOT: [&str; 2] = ["v1", "README.md"];
-/// What lies beside the parts: the lock on the whole, and what is remembered of data and of this machine.
-const IN_BASE: [&str; 4] = ["in-use", "data-index.json", "first-images.json", "rates.json"];
+/// What lies beside the parts: the locks of earlier versions, and what is remembered of data and of this machine.
+const IN_BASE: [&str; 5] = ["in-use", "locks", "data-index.json", "first-images.json", "rates.json"];
 /// The parts in which every kind has a folder.
 const BY_KIND: [&str; 3] = ["steps", "contents", "partial"];
 /// In `tmp`, what is on its way out.
@@ -97,14 +99,15 @@ fn is_own(part: &str, dir: &Path, name: &str, metadata: &Metadata) -> bool {
     }
     match part {
         part if BY_KIND.contains(&part) => metadata.is_dir(),
-        "locks" | "pins" => is_flat(name) && !metadata.is_dir(),
+        CLAIMS | FAILURES | "pins" => is_flat(name) && !metadata.is_dir(),
+        WORKERS => is_worker(name) && !metadata.is_dir(),
         "damaged" => {
             let counted = name.rsplit_once('-').filter(|(_, count)| count.parse::<usize>().is_ok());
             counted.is_some_and(|(name, _)| is_flat(name)) && is_entry(&dir.join(name)).unwrap_or(true)
         }
         _ => {
-            let going = name.strip_suffix(".going").unwrap_or(name);
-            name == GARBAGE || name.starts_with(PROBE) || is_flat(going)
+            let begins = [PROBE, NOTICE].iter().any(|begin| name.starts_with(begin));
+            name == GARBAGE || begins || is_flat(name) || worker_of(name).is_some()
         }
     }
 }
@@ -117,6 +120,18 @@ fn is_step(part: &str, dir: &Path, name: &str, metadata: &Metadata) -> bool {
         _ => is_hash(name),
     };
     is_one || name.starts_with(&format!(".{PROBE}"))
+}
+
+/// Of what a worker has in `tmp`, `KIND-HASH.WORKER` or `KIND-HASH.WORKER.going`, the worker.
+pub(super) fn worker_of(name: &str) -> Option<&str> {
+    let (step, worker) = name.strip_suffix(".going").unwrap_or(name).split_once('.')?;
+    (is_flat(step) && is_worker(worker)).then_some(worker)
+}
+
+/// Whether the cache itself names workers like that.
+fn is_worker(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    name.split('-').count() >= 3 && name.bytes().all(is_plain)
 }
 
 /// Whether a name can be that of an entry, or of a note of one.

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::entry::{Inspected, Scrutiny};
-use super::error::{Doing as _, READ};
-use super::lock::{Lock, Mode};
+use super::error::READ;
 use super::places::EntryName;
 use super::{Store, StoreError};
+use crate::workers::Claiming;
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -99,11 +99,11 @@ impl Store {
 
     /// Sets a damaged entry aside; `None` for a step that is being computed right now, and so about to be replaced.
     fn put_away(&self, name: &EntryName) -> Result<Option<PathBuf>, StoreError> {
-        let _in_use = self.begin(&[name.kind.as_str()].into())?;
-        let lock_path = self.lock_path(&name.kind, &name.hash);
-        let Some(lock) = Lock::try_take(&lock_path, Mode::Exclusive).doing("lock", &lock_path)? else {
-            return Ok(None);
-        };
-        self.set_aside(&name.kind, &name.hash, &lock).map(Some)
+        let _at_work = self.begin(&[name.kind.as_str()].into(), "verify the cache")?;
+        let step = format!("{}-{}", name.kind, name.hash);
+        match self.claim_named(&step, "damaged")? {
+            Claiming::By(_) => Ok(None),
+            Claiming::Held(claim) => self.set_aside(&name.kind, &name.hash, &claim).map(Some),
+        }
     }
 }

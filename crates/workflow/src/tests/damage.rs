@@ -209,18 +209,19 @@ fn what_a_crash_leaves_behind_is_never_a_hit() {
     let (plan, [a, ..]) = diamond(1.0);
     lab.run(&plan, &bench);
     bench.take();
-    // A crash before the rename: a private directory, complete but for its record, and a lock file.
+    // A crash before the rename: a private directory, complete but for its record, and a claim.
     let entry = lab.store.dir(a.step());
-    let name = format!("give-{}", a.step().hash());
+    let claim = format!("give-{}", a.step().hash());
+    let name = format!("{claim}.host-1-abcdef01");
     fs::rename(&entry, lab.base().join("tmp").join(&name)).unwrap();
     fs::remove_file(lab.base().join("tmp").join(&name).join("step.json")).unwrap();
     fs::write(lab.base().join("tmp").join(&name).join("number.txt"), "99").unwrap();
-    fs::write(lab.base().join("locks").join(&name), "").unwrap();
+    fs::write(lab.base().join("claims").join(&claim), "host-1-abcdef01").unwrap();
     assert_eq!(lab.run(&plan, &bench).counts(), [1, 3, 0, 0]);
     assert_eq!(bench.take(), ["give 1 a"]);
     assert_eq!(lab.store.load(&a).unwrap(), Number(1));
     assert!(files_in(&lab.base().join("tmp")).is_empty());
-    assert!(files_in(&lab.base().join("locks")).is_empty());
+    assert!(files_in(&lab.base().join("claims")).is_empty());
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn untouched(home: &Path) {
 #[test]
 fn collecting_and_verifying_leave_what_links_lead_to() {
     let hash = "0".repeat(64);
-    let names = ["steps/x", "partial/x", "contents/x", "damaged/x", "tmp/x", "locks/x", "pins/x"].map(str::to_owned);
+    let names = ["steps/x", "partial/x", "contents/x", "damaged/x", "tmp/x", "claims/x", "pins/x"].map(str::to_owned);
     let entries = ["steps", "partial", "contents"].map(|part| format!("{part}/give/{hash}"));
     for name in names.into_iter().chain(entries) {
         let (lab, (_dir, home)) = (Lab::new(), home());
@@ -48,7 +48,7 @@ fn collecting_and_verifying_leave_what_links_lead_to() {
 
 #[test]
 fn a_linked_part_of_a_cache_is_refused_and_a_linked_cache_works() {
-    for part in ["", "steps", "partial", "locks", "tmp", "contents", "damaged", "pins"] {
+    for part in ["", "steps", "partial", "claims", "tmp", "contents", "damaged", "pins"] {
         let (dir, (_home, home)) = (tempfile::tempdir().unwrap(), home());
         let link = if part.is_empty() { dir.path().join("v1") } else { dir.path().join("v1").join(part) };
         fs::create_dir_all(link.parent().unwrap()).unwrap();
@@ -130,7 +130,7 @@ fn stray_files_are_passed_over_and_listed() {
         "contents/.DS_Store",
         "contents/sum/desktop.ini",
         "pins/.DS_Store",
-        "locks/._x",
+        "claims/._x",
         "tmp/.nfs0001",
         "damaged/notes.txt",
     ]

@@ -6,3 +6,4 @@ mod housekeeping;
 mod links;
 mod running;
 mod scheduling;
+mod sharing;

@@ -165,17 +165,13 @@ fn a_run_waits_for_another_process_that_holds_a_step() {
     let entry = lab.store.dir(a.step());
     let away = lab.base().join("tmp/away");
     fs::rename(&entry, &away).unwrap();
-    // `flock` of util-linux holds the step's lock as another run would, puts the entry there, and lets go.
-    let lock = lab.base().join("locks").join(format!("give-{}", a.step().hash()));
-    let script = format!("echo held; sleep 0.3; mv '{}' '{}'", away.display(), entry.display());
-    let mut other = std::process::Command::new("flock")
-        .arg(&lock)
-        .args(["sh", "-c", &script])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(other.stdout.take().unwrap()), &mut line).unwrap();
+    // Another process has claimed the step, puts the entry there, and lets go.
+    let claim = lab.base().join("claims").join(format!("give-{}", a.step().hash()));
+    let worker = lab.base().join("workers/elsewhere-1-abcdef01");
+    let script = format!("sleep 0.3; mv '{}' '{}'; rm '{}'", away.display(), entry.display(), claim.display());
+    let mut other = std::process::Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    fs::write(&worker, "").unwrap();
+    fs::write(&claim, "elsewhere-1-abcdef01").unwrap();
     let bench = Bench::default();
     let told = lab.run(&plan, &bench);
     assert!(other.wait().unwrap().success());
@@ -215,7 +211,7 @@ fn a_stage_that_loads_what_it_did_not_declare_fails() {
 fn a_cache_that_cannot_be_written_to_stops_the_run_before_anything_is_told() {
     let lab = Lab::new();
     fs::create_dir_all(lab.base()).unwrap();
-    fs::write(lab.base().join("locks"), "").unwrap();
+    fs::write(lab.base().join("claims"), "").unwrap();
     let told = AtomicUsize::new(0);
     let observer = |_: crate::event::Event<'_>| {
         told.fetch_add(1, Ordering::Relaxed);
@@ -223,6 +219,6 @@ fn a_cache_that_cannot_be_written_to_stops_the_run_before_anything_is_told() {
     let (plan, _) = diamond(1.0);
     let run = crate::executor::run(&plan, &lab.store, &Bench::default(), &options(), &observer, &Cancel::default());
     let error = run.unwrap_err().to_string();
-    assert!(error.contains("locks is not a directory: remove it"), "{error}");
+    assert!(error.contains("claims is not a directory: remove it"), "{error}");
     assert_eq!(told.load(Ordering::Relaxed), 0);
 }

@@ -1,0 +1,199 @@
+//! Where each step of a run stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event::{Status, Summary};
+use super::plan::{Plan, StepId};
+use super::store::Record;
+use super::workers::Holder;
+
+/// Between two looks at what others work on, at first and at most.
+const SOON: Duration = Duration::from_millis(20);
+const LATE: Duration = Duration::from_secs(1);
+
+/// Where each step stands.
+pub(crate) struct Board {
+    /// Inputs that are not done yet.
+    waiting_for: Vec<usize>,
+    /// Steps whose inputs are there, by their rank.
+    ready: BTreeSet<(usize, StepId)>,
+    ranks: Vec<usize>,
+    pub running: BTreeSet<StepId>,
+    ended: Vec<Option<Status>>,
+    pub results: BTreeMap<StepId, Arc<Record>>,
+    pub left: usize,
+    pub elsewhere: Away,
+}
+
+/// Steps that are ready and left to others for now.
+pub(crate) struct Away {
+    /// Why each is left to others, and whether that was told.
+    pub steps: BTreeMap<StepId, (Reason, bool)>,
+    /// When others were last looked at.
+    looked: Instant,
+    /// How long the next look is put off.
+    pause: Duration,
+    /// Since when there has been nothing to do.
+    pub idle_since: Option<Instant>,
+}
+
+/// Why a step is left to others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reason {
+    /// Another works on it.
+    By(Box<Holder>),
+    /// It is of a kind that this worker does not take.
+    OtherKind,
+    /// It cannot end before this worker must.
+    NoTime,
+}
+
+impl Reason {
+    /// Whether the same worker has the step, or nobody.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::By(one), Self::By(other)) => one.id == other.id,
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl Away {
+    /// Whether it is time to look again.
+    pub fn is_due(&self) -> bool {
+        !self.steps.is_empty() && self.looked.elapsed() >= self.pause
+    }
+
+    /// How long until then.
+    pub fn until_due(&self) -> Duration {
+        self.pause.saturating_sub(self.looked.elapsed())
+    }
+
+    /// A look that took `cost` has found something, or nothing.
+    pub fn looked(&mut self, cost: Duration, found: bool) {
+        self.looked = Instant::now();
+        let next = if found { SOON } else { (self.pause * 3 / 2).min(LATE) };
+        // A look at a slow store is not all that is done.
+        self.pause = next.max(cost * 10);
+    }
+}
+
+impl Board {
+    /// Nothing has run; `ranks` says which step is taken first.
+    pub fn of<E>(plan: &Plan<E>, ranks: Vec<usize>) -> Self {
+        let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
+        let first = plan.steps().map(|(id, _)| id).filter(|id| waiting_for[id.index()] == 0);
+        let ready = first.map(|id| (ranks[id.index()], id)).collect();
+        let elsewhere = Away { steps: BTreeMap::new(), looked: Instant::now(), pause: SOON, idle_since: None };
+        Self {
+            waiting_for,
+            ready,
+            ranks,
+            running: BTreeSet::new(),
+            ended: vec![None; plan.len()],
+            results: BTreeMap::new(),
+            left: plan.len(),
+            elsewhere,
+        }
+    }
+
+    pub fn summary(&self, seconds: f64) -> Summary {
+        let count = |status| self.ended.iter().filter(|&&ended| ended == Some(status)).count();
+        Summary {
+            ran: count(Status::Ran),
+            cached: count(Status::Cached),
+            failed: count(Status::Failed),
+            skipped: count(Status::Skipped),
+            seconds,
+        }
+    }
+
+    pub fn is_ready(&self, id: StepId) -> bool {
+        self.ready.contains(&(self.ranks[id.index()], id))
+    }
+
+    /// Takes a step out of those that are ready.
+    pub fn unready(&mut self, id: StepId) {
+        self.ready.remove(&(self.ranks[id.index()], id));
+    }
+
+    pub fn make_ready(&mut self, id: StepId) {
+        self.ready.insert((self.ranks[id.index()], id));
+    }
+
+    /// Takes the most urgent step that is ready.
+    pub fn take(&mut self) -> Option<StepId> {
+        let (_, id) = self.ready.pop_first()?;
+        self.running.insert(id);
+        Some(id)
+    }
+
+    pub fn has_nothing_ready(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// The most urgent steps that are ready.
+    pub fn most_urgent(&self, count: usize) -> Vec<StepId> {
+        self.ready.iter().take(count).map(|(_, id)| *id).collect()
+    }
+
+    /// Leaves a step that was taken, or is ready, to others.
+    pub fn leave(&mut self, id: StepId, reason: Reason) {
+        self.running.remove(&id);
+        self.unready(id);
+        let before = self.elsewhere.steps.get(&id);
+        let told = before.is_some_and(|(before, told)| *told && before.is_same(&reason));
+        self.elsewhere.steps.insert(id, (reason, told));
+    }
+
+    /// Takes back every step that was left to others.
+    pub fn take_back(&mut self) {
+        for id in std::mem::take(&mut self.elsewhere.steps).into_keys() {
+            self.make_ready(id);
+        }
+    }
+
+    /// Whether a step has ended.
+    fn has_ended(&self, id: StepId) -> bool {
+        self.ended[id.index()].is_some()
+    }
+
+    /// Notes the end of a step and makes ready what waited for it alone.
+    pub fn end<E>(&mut self, plan: &Plan<E>, id: StepId, status: Status) {
+        self.running.remove(&id);
+        self.elsewhere.steps.remove(&id);
+        if self.ended[id.index()].replace(status).is_some() {
+            return;
+        }
+        self.left -= 1;
+        for dependant in plan.dependants(id) {
+            self.waiting_for[dependant.index()] -= 1;
+            if self.waiting_for[dependant.index()] == 0 && self.ended[dependant.index()].is_none() {
+                self.make_ready(dependant);
+            }
+        }
+    }
+
+    /// Ends a step and, as skipped, all that depends on it; gives the latter in the plan's order.
+    pub fn end_without_result<E>(&mut self, plan: &Plan<E>, id: StepId, status: Status) -> BTreeSet<StepId> {
+        let mut skipped = BTreeSet::new();
+        let mut without = vec![id];
+        while let Some(next) = without.pop() {
+            // One that runs although an input is lost has loaded it before, and ends by itself.
+            let waiting = |step: &StepId| !self.has_ended(*step) && !self.running.contains(step);
+            let dependants: Vec<StepId> = plan.dependants(next).filter(waiting).collect();
+            for dependant in dependants {
+                self.end(plan, dependant, Status::Skipped);
+                skipped.insert(dependant);
+                without.push(dependant);
+            }
+        }
+        self.end(plan, id, status);
+        for step in &skipped {
+            self.unready(*step);
+        }
+        skipped
+    }
+}
