@@ -1,5 +1,7 @@
 //! The values of one axis: a list or a range.
 
+use std::collections::BTreeMap;
+
 use overinterp_spec::AxisValue;
 
 use super::document::{Node, Value};
@@ -15,6 +17,38 @@ pub(super) fn same_value(a: &AxisValue, b: &AxisValue) -> bool {
             number.total_cmp(&(*whole as f64)).is_eq()
         }
         _ => a == b,
+    }
+}
+
+/// Where values stand in a list, found without comparing with each of them; of values that are one, the first counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Positions {
+    exact: BTreeMap<AxisValue, usize>,
+    /// The whole ones, as the numbers that they are.
+    whole: BTreeMap<AxisValue, usize>,
+}
+
+impl Positions {
+    /// Notes that `value` stands at `position`.
+    pub fn note(&mut self, value: &AxisValue, position: usize) {
+        self.exact.entry(value.clone()).or_insert(position);
+        if let AxisValue::Int(whole) = value {
+            self.whole.entry(AxisValue::Float(*whole as f64)).or_insert(position);
+        }
+    }
+
+    /// The first position of what is the [`same_value`].
+    pub fn find(&self, value: &AxisValue) -> Option<usize> {
+        let exact = self.exact.get(value).copied();
+        let (first, second) = match *value {
+            // Only a zero without a sign is the whole one.
+            AxisValue::Int(whole) => (self.exact.get(&AxisValue::Float(whole as f64)), None),
+            // The two zeros among numbers are one.
+            AxisValue::Float(zero) if zero == 0.0 => (self.whole.get(value), self.exact.get(&AxisValue::Float(-zero))),
+            AxisValue::Float(_) => (self.whole.get(value), None),
+            AxisValue::Text(_) => (None, None),
+        };
+        exact.into_iter().chain(first.copied()).chain(second.copied()).min()
     }
 }
 
@@ -59,6 +93,7 @@ pub(super) fn read_axis(item: &Item<'_>) -> Vec<(AxisValue, Place)> {
 
 fn read_list(item: &Item<'_>) -> Vec<(AxisValue, Place)> {
     let mut values: Vec<(AxisValue, Place)> = Vec::new();
+    let mut positions = Positions::default();
     let mut sound = true;
     let items = item.list().unwrap_or_default();
     if items.is_empty() {
@@ -70,10 +105,11 @@ fn read_list(item: &Item<'_>) -> Vec<(AxisValue, Place)> {
             sound = false;
             continue;
         };
-        if let Some((_, first)) = values.iter().find(|(other, _)| same_value(other, &value)) {
+        if let Some(first) = positions.find(&value) {
             let problem = item.problem(format!("repeats the value {value}"));
-            item.sink().report(problem.note(*first, "first here"));
+            item.sink().report(problem.note(values[first].1, "first here"));
         } else {
+            positions.note(&value, values.len());
             values.push((value, item.node.place));
         }
     }
@@ -116,4 +152,37 @@ fn read_range(item: &Item<'_>) -> Option<Vec<(AxisValue, Place)>> {
             .map(|value| (AxisValue::Float(value), place))
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_those_that_a_comparison_with_each_value_finds() {
+        let all = [
+            AxisValue::Int(0),
+            AxisValue::Int(1),
+            AxisValue::Float(0.0),
+            AxisValue::Float(-0.0),
+            AxisValue::Float(1.0),
+            AxisValue::Float(1.5),
+            AxisValue::Int(9_007_199_254_740_993),
+            AxisValue::Float(9_007_199_254_740_992.0),
+            AxisValue::Int(9_007_199_254_740_992),
+            AxisValue::Text("1".to_owned()),
+        ];
+        for turn in 0..all.len() {
+            let mut list = all.to_vec();
+            list.rotate_left(turn);
+            for length in 0..=list.len() {
+                let mut positions = Positions::default();
+                list[..length].iter().enumerate().for_each(|(position, value)| positions.note(value, position));
+                for value in &all {
+                    let compared = list[..length].iter().position(|own| same_value(own, value));
+                    assert_eq!(positions.find(value), compared, "{value:?} in {:?}", &list[..length]);
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use overinterp_spec::{AxisValue, Cell};
 
-use super::axis::{axis_value, read_axis, same_value};
+use super::axis::{Positions, axis_value, read_axis, same_value};
 use super::catalog::check_name;
 use super::document::{Entry, Node, Value};
 use super::experiment::Axis;
@@ -35,6 +35,7 @@ type Point = BTreeMap<usize, usize>;
 struct SweepAxis {
     name: String,
     values: Vec<(AxisValue, Place)>,
+    positions: Positions,
     /// How many of the values stand in the axis' own list; the others come from `include`.
     listed: usize,
 }
@@ -52,7 +53,7 @@ impl Sweep {
         for entry in axes {
             check_name(entry, "an axis", item.sink());
             let values = read_axis(&Item::new(&entry.node, format!("sweep.{}", entry.key), item.sink()));
-            sweep.axes.push(SweepAxis { name: entry.key.clone(), listed: values.len(), values });
+            sweep.axes.push(SweepAxis::new(entry.key.clone(), values));
         }
         for rule in ["zip", "exclude", "include"] {
             if let Some(entry) = rules.iter().find(|entry| entry.key == rule) {
@@ -109,8 +110,9 @@ impl Sweep {
     /// Reports a value that the axis has nowhere.
     pub fn check_value(&self, name: &str, value: &AxisValue, item: &Item<'_>) -> Option<()> {
         let Some(axis) = self.index(name).map(|index| &self.axes[index]) else { return Some(()) };
-        let is_written = self.written.get(name).is_some_and(|values| values.iter().any(|own| same_value(own, value)));
-        if axis.values.is_empty() || axis.position(value).is_some() || is_written {
+        let is_written =
+            || self.written.get(name).is_some_and(|values| values.iter().any(|own| same_value(own, value)));
+        if axis.values.is_empty() || axis.position(value).is_some() || is_written() {
             return Some(());
         }
         let problem = item.problem(format!("cannot be {}, which the axis `{name}` does not have", shown(value)));
@@ -298,10 +300,8 @@ impl Sweep {
             }
             let mut point = Point::new();
             for (axis, value, node) in cell {
-                let position = self.axes[axis].position(&value).unwrap_or_else(|| {
-                    self.axes[axis].values.push((value, node.place));
-                    self.axes[axis].values.len() - 1
-                });
+                let axis_of_value = &mut self.axes[axis];
+                let position = axis_of_value.position(&value).unwrap_or_else(|| axis_of_value.push(value, node.place));
                 point.insert(axis, position);
             }
             self.includes.push(point);
@@ -341,8 +341,7 @@ impl Sweep {
             item.sink().report(problem.help("shorten its axes, or let some advance together with `zip`"));
             *self = Self { axes: std::mem::take(&mut self.axes), ..Self::default() };
             for axis in &mut self.axes {
-                axis.values.clear();
-                axis.listed = 0;
+                *axis = SweepAxis::new(std::mem::take(&mut axis.name), Vec::new());
             }
             return;
         }
@@ -384,8 +383,25 @@ fn values_by_axis(sweeps: &[Node]) -> BTreeMap<String, Vec<AxisValue>> {
 }
 
 impl SweepAxis {
+    /// An axis with its own list of values.
+    fn new(name: String, values: Vec<(AxisValue, Place)>) -> Self {
+        let mut positions = Positions::default();
+        for (position, (value, _)) in values.iter().enumerate() {
+            positions.note(value, position);
+        }
+        Self { name, listed: values.len(), values, positions }
+    }
+
     fn position(&self, value: &AxisValue) -> Option<usize> {
-        self.values.iter().position(|(own, _)| same_value(own, value))
+        self.positions.find(value)
+    }
+
+    /// Adds a value, and gives its position.
+    fn push(&mut self, value: AxisValue, place: Place) -> usize {
+        let position = self.values.len();
+        self.positions.note(&value, position);
+        self.values.push((value, place));
+        position
     }
 }
 
