@@ -85,7 +85,7 @@ fn hashed(text: &str) -> String {
 /// The manifest as a text without what follows from data: equal for a step whose data are there and for the same step
 /// while they are absent. What an input is called says `name`; `None` if it does not know one.
 fn outline(manifest: &Manifest, name: &mut dyn FnMut(&StepKey) -> Option<String>) -> Option<String> {
-    let mut settings = manifest.settings().clone();
+    let mut settings = manifest.settings();
     blank(&mut settings, name)?;
     Some(format!("{} {} {}", manifest.kind(), manifest.version(), canonical(&settings)))
 }

@@ -286,7 +286,7 @@ impl<E: Sync> Run<'_, E> {
     pub(super) fn contents(&self, id: StepId) -> BTreeMap<StepKey, ContentHash> {
         let board = self.board();
         let inputs = self.plan.inputs(id).filter_map(|input| board.results.get(&input));
-        inputs.map(|record| (record.key.clone(), record.content.clone())).collect()
+        inputs.map(|record| (record.key.clone(), record.content)).collect()
     }
 
     /// Takes one ready step after the other until none is left.

@@ -1,5 +1,7 @@
 //! The identity of a step.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,16 +12,44 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Shown as `train-v1:9f2c...` with all 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepKey {
-    kind: String,
+    /// Borrowed from the stage, where the key is that of a plan's step.
+    kind: Cow<'static, str>,
     version: u32,
-    hash: String,
+    hash: Digits,
+}
+
+/// The 64 hexadecimal digits of a hash, in place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Digits([u8; 64]);
+
+impl Digits {
+    fn of(hash: blake3::Hash) -> Self {
+        let mut digits = [b'0'; 64];
+        digits.copy_from_slice(hash.to_hex().as_bytes());
+        Self(digits)
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default() // They are digits.
+    }
+}
+
+impl fmt::Debug for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl StepKey {
     /// The key of the step of that kind and version whose canonical manifest is `manifest`.
     #[must_use]
     pub fn of(kind: &str, version: u32, manifest: &str) -> Self {
-        Self { kind: kind.to_owned(), version, hash: blake3::hash(manifest.as_bytes()).to_hex().to_string() }
+        Self::new(kind.to_owned().into(), version, blake3::hash(manifest.as_bytes()))
+    }
+
+    /// The key of that hash.
+    pub(crate) fn new(kind: Cow<'static, str>, version: u32, hash: blake3::Hash) -> Self {
+        Self { kind, version, hash: Digits::of(hash) }
     }
 
     /// The stage kind, such as `train`.
@@ -37,13 +67,18 @@ impl StepKey {
     /// The 64 hexadecimal digits of the manifest's hash.
     #[must_use]
     pub fn hash(&self) -> &str {
-        &self.hash
+        self.hash.as_str()
     }
 
     /// The key with as many digits as people need: `train-v1:9f2c1ab0`.
     #[must_use]
     pub fn short(&self) -> String {
-        format!("{}-v{}:{}", self.kind, self.version, &self.hash[..8])
+        format!("{}-v{}:{}", self.kind, self.version, &self.hash()[..8])
+    }
+
+    /// Whether bytes may be a key, told without reading them: most texts are not.
+    pub(crate) fn is_like(text: &[u8]) -> bool {
+        text.len() > 68 && text[text.len() - 65] == b':'
     }
 
     /// Whether a text can name a stage kind: lower-case letters, digits and `-`, so that it can name a folder.
@@ -55,7 +90,7 @@ impl StepKey {
 
 impl fmt::Display for StepKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-v{}:{}", self.kind, self.version, self.hash)
+        write!(f, "{}-v{}:{}", self.kind, self.version, self.hash())
     }
 }
 
@@ -70,7 +105,9 @@ impl std::str::FromStr for StepKey {
         if !Self::is_kind(kind) || !is_hash(hash) {
             return Err(malformed());
         }
-        Ok(Self { kind: kind.to_owned(), version, hash: hash.to_owned() })
+        let mut digits = [b'0'; 64];
+        digits.copy_from_slice(hash.as_bytes());
+        Ok(Self { kind: kind.to_owned().into(), version, hash: Digits(digits) })
     }
 }
 
@@ -97,19 +134,37 @@ impl<'de> Deserialize<'de> for StepKey {
 }
 
 /// The BLAKE3 of what a step produced: of one file, or of all its files with their names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ContentHash(String);
+pub struct ContentHash(blake3::Hash);
 
 impl ContentHash {
-    pub(crate) fn new(hash: blake3::Hash) -> Self {
-        Self(hash.to_hex().to_string())
+    pub(crate) const fn new(hash: blake3::Hash) -> Self {
+        Self(hash)
+    }
+}
+
+impl PartialOrd for ContentHash {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ContentHash {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_bytes().cmp(other.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
     }
 }
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.to_hex())
     }
 }
 
@@ -117,13 +172,14 @@ impl TryFrom<String> for ContentHash {
     type Error = ParseHashError;
 
     fn try_from(text: String) -> Result<Self, ParseHashError> {
-        if is_hash(&text) { Ok(Self(text)) } else { Err(ParseHashError(text)) }
+        let lower = is_hash(&text).then(|| blake3::Hash::from_hex(&text).ok()).flatten();
+        lower.map(Self).ok_or(ParseHashError(text))
     }
 }
 
 impl From<ContentHash> for String {
     fn from(hash: ContentHash) -> Self {
-        hash.0
+        hash.to_string()
     }
 }
 

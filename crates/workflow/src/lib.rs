@@ -6,6 +6,7 @@
 mod attempt;
 mod board;
 pub mod cancel;
+mod canonical;
 pub mod change;
 pub mod event;
 pub mod executor;

@@ -170,8 +170,9 @@ impl<E> Plan<E> {
         }
         assert!(StepKey::is_kind(S::KIND), "stage kind '{}' is not made of lower-case letters, digits, '-'", S::KIND);
         let keys = manifest.inputs();
+        let declared = stage.inputs();
         assert!(
-            keys.iter().collect::<BTreeSet<_>>() == stage.inputs().iter().collect::<BTreeSet<_>>(),
+            keys == declared || keys.iter().collect::<BTreeSet<_>>() == declared.iter().collect::<BTreeSet<_>>(),
             "the inputs of stage '{}' are not the keys in its manifest",
             S::KIND
         );

@@ -208,7 +208,7 @@ impl Schedule {
         for input in plan.inputs(id) {
             let key = plan.step(input).identity();
             if let (Forecast::Cached, Lookup::Intact(record)) = (self.forecast_of(input), view.entry(key)) {
-                contents.insert(key.clone(), record.content.clone());
+                contents.insert(key.clone(), record.content);
             }
         }
         contents

@@ -62,7 +62,7 @@ pub enum StoreError {
     #[error("{key} is not in the cache: run its experiment first")]
     Absent {
         /// The key of the step that was asked for.
-        key: StepKey,
+        key: Box<StepKey>,
     },
     /// A damaged entry was asked for.
     #[error(
@@ -78,7 +78,7 @@ pub enum StoreError {
     #[error("cannot load {key} from the cache")]
     Artifact {
         /// The key of the step whose result was to be loaded.
-        key: StepKey,
+        key: Box<StepKey>,
         /// Which of its files could not be loaded, and why.
         source: ArtifactError,
     },

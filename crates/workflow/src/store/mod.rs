@@ -120,7 +120,7 @@ impl Store {
     pub fn verified(&self, key: &StepKey) -> Result<(PathBuf, Arc<Record>), StoreError> {
         match self.look(key, Scrutiny::Bytes)? {
             Lookup::Intact(record) => Ok((self.dir(key), record)),
-            Lookup::Absent => Err(StoreError::Absent { key: key.clone() }),
+            Lookup::Absent => Err(StoreError::Absent { key: Box::new(key.clone()) }),
             Lookup::Damaged(damage) => Err(StoreError::Damaged { entry: key.to_string(), damage }),
         }
     }
@@ -131,7 +131,7 @@ impl Store {
     /// As [`Store::verified`], and when the artifact cannot read its files.
     pub fn load<A: Artifact>(&self, key: &Key<A>) -> Result<A, StoreError> {
         let (dir, _) = self.verified(key.step())?;
-        A::load(&dir).map_err(|source| StoreError::Artifact { key: key.step().clone(), source })
+        A::load(&dir).map_err(|source| StoreError::Artifact { key: Box::new(key.step().clone()), source })
     }
 
     /// The same with another patience for workers that are silent.

@@ -156,7 +156,7 @@ impl Record {
     /// The manifest; `None` only when another version wrote it in another form.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
-        Manifest::from_value(&serde_json::from_str(&self.manifest).ok()?)
+        Manifest::from_text(&self.manifest)
     }
 
     /// The size of all files.
@@ -194,7 +194,7 @@ impl Draft {
         Record {
             key: self.manifest.key(),
             content_key: self.manifest.content_key(&self.inputs),
-            manifest: self.manifest.canonical(),
+            manifest: self.manifest.canonical().to_owned(),
             inputs: self.inputs,
             content: ContentHash::new(hasher.finalize()),
             files,

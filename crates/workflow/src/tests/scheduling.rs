@@ -165,7 +165,7 @@ fn wide(edit: i64) -> (Plan<Bench>, Vec<Record>) {
     let mut records: Vec<Record> = Vec::new();
     for (id, step) in plan.steps() {
         let inputs = plan.inputs(id).map(|input| &records[input.index()]);
-        let inputs = inputs.map(|record| (record.key.clone(), record.content.clone())).collect();
+        let inputs = inputs.map(|record| (record.key.clone(), record.content)).collect();
         records.push(crate::store::record_of(step.manifest().clone(), inputs, step.label().clone()));
     }
     (plan, records)
