@@ -75,7 +75,7 @@ impl Store {
             return Ok(Stored { record: theirs, difference: None });
         }
         let names = theirs.files.keys().chain(ours.files.keys());
-        let hash = |record: &Record, name: &str| record.files.get(name).map(|file| file.hash.clone());
+        let hash = |record: &Record, name: &str| record.files.get(name).map(|file| file.hash);
         let mut files: Vec<String> = names.filter(|name| hash(&theirs, name) != hash(ours, name)).cloned().collect();
         files.sort();
         files.dedup();
