@@ -6,6 +6,7 @@ use std::path::Path;
 
 use overinterp_artifacts::UnreadableImage;
 use overinterp_data::DataError;
+use overinterp_remote::RemoteError;
 use overinterp_workflow::store::StoreError;
 
 /// What kind of error it is, which decides the exit code.
@@ -85,6 +86,18 @@ impl From<StoreError> for Failure {
         let kind = match error {
             StoreError::Damaged { .. } | StoreError::Artifact { .. } => Kind::Stage,
             _ => Kind::Usage,
+        };
+        Self::because(kind, error)
+    }
+}
+
+impl From<RemoteError> for Failure {
+    /// A remote that cannot be used, or on which something is damaged.
+    fn from(error: RemoteError) -> Self {
+        let kind = match error {
+            RemoteError::Damaged { .. } | RemoteError::DamagedHere { .. } | RemoteError::Differs { .. } => Kind::Stage,
+            RemoteError::Location { .. } | RemoteError::Request { .. } | RemoteError::Claimed { .. } => Kind::Usage,
+            RemoteError::Store(error) => return error.into(),
         };
         Self::because(kind, error)
     }

@@ -7,13 +7,14 @@
 mod screen;
 
 mod args;
+mod remote;
 mod session;
 mod status;
 mod verbs;
 
 use clap::{CommandFactory, Parser};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
 pub use status::Status;
@@ -125,19 +126,23 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
 
 /// Logs to standard error what `--log`, or else `RUST_LOG`, asks for; warnings if neither does.
 fn start_log(filter: Option<&str>) -> Result<(), Failure> {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
     let filter = match filter {
         Some(text) => {
             EnvFilter::try_new(text).map_err(|error| Failure::usage(format!("cannot use --log {text}: {error}")))?
         }
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| output::Log)
         .log_internal_errors(false)
         .with_ansi(terminal::colours())
-        .with_target(false)
-        .init();
-    Ok(())
+        .with_target(false);
+    // Whatever is asked for: libraries that log requests would log who signs them.
+    let discreet = filter_fn(|metadata| !overinterp_remote::tells_secrets(metadata.target()));
+    let log = tracing_subscriber::registry().with(lines.with_filter(filter.and(discreet)));
+    // Not `init`, which would also listen to what libraries tell the older `log`, whose targets no filter sees.
+    tracing::subscriber::set_global_default(log).map_err(|error| Failure::because(Kind::Internal, error))
 }

@@ -145,6 +145,7 @@ impl Bench {
             .args(line.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")
+            .env_remove("OVERINTERP_REMOTE")
             .timeout(PATIENCE)
             .output()
             .unwrap();

@@ -21,6 +21,7 @@ mod models;
 mod normalisation;
 mod photographs;
 mod refusals;
+mod remote;
 mod report;
 mod results;
 mod runs;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::pipeline::{Unresolved, plan};
 use overinterp_config::{Experiment, Override};
+use overinterp_remote::Pushing;
 use overinterp_workflow::key::StepKey;
 use overinterp_workflow::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 
@@ -17,6 +18,7 @@ use crate::cli::screen::json;
 use crate::cli::session;
 use crate::cli::session::{WithoutCache, open_cache};
 use crate::cli::status::Status;
+use crate::cli::verbs::transfer::{self, TransferArguments};
 use crate::computed::damage;
 use crate::computed::files::KnownFiles;
 use crate::failure::Failure;
@@ -53,6 +55,19 @@ pub(crate) enum CacheVerb {
         #[command(flatten)]
         common: CacheCommon,
     },
+    /// Puts the finished steps of experiments on a remote that has them not.
+    Push {
+        #[command(flatten)]
+        transfer: TransferArguments,
+        /// Writes every step again, to mend what is damaged there.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Gets the steps of experiments from a remote that the cache has not.
+    Pull {
+        #[command(flatten)]
+        transfer: TransferArguments,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +88,10 @@ pub(crate) fn run(verb: CacheVerb) -> Result<Status, Failure> {
             let mode = if dry_run { GcMode::DryRun } else { GcMode::Remove };
             collect(files, &set, mode, &common)
         }
+        CacheVerb::Push { transfer, replace } => {
+            transfer::push(transfer, if replace { Pushing::Replace } else { Pushing::New })
+        }
+        CacheVerb::Pull { transfer } => transfer::pull(transfer),
     }
 }
 
@@ -215,23 +234,23 @@ fn described(removal: &Removal) -> String {
 
 /// What experiments need of a cache.
 #[derive(Default)]
-struct Needs {
-    keys: BTreeSet<StepKey>,
+pub(crate) struct Needs {
+    pub keys: BTreeSet<StepKey>,
     /// The steps without a key.
-    unresolved: Unresolved,
-    absent: Vec<Absent>,
+    pub unresolved: Unresolved,
+    pub absent: Vec<Absent>,
 }
 
 /// An experiment some of whose data are absent.
 #[derive(Serialize)]
-struct Absent {
+pub(crate) struct Absent {
     file: PathBuf,
     /// Which, where they were looked for, and how to get them.
     data: Vec<String>,
 }
 
 /// What the steps of `experiments` need. Each is planned by itself, so that it is known whose data are absent.
-fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
+pub(crate) fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
     let library = session::library(&common.cache, WithoutCache::Leave);
     let known = KnownFiles::new(&library);
     let mut needs = Needs::default();
@@ -245,6 +264,13 @@ fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
         }
     }
     needs
+}
+
+/// Says whose steps cannot be told by their keys.
+pub(crate) fn tell_absent(absent: &[Absent]) {
+    for Absent { file, data } in absent {
+        errln!("steps of {} have no keys while data are absent: {}", file.display(), data.join("; "));
+    }
 }
 
 fn committed_experiments() -> Result<Vec<PathBuf>, Failure> {

@@ -13,3 +13,4 @@ pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod transfer;

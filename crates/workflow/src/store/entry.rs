@@ -236,7 +236,16 @@ impl Store {
             let hash = files::hash_file(&path).doing(READ, &path)?;
             records.insert(name, FileRecord { bytes: metadata.len(), hash, state: FileState::of(&metadata).number() });
         }
-        let record = draft.with_files(records);
+        self.publish_files(private, draft.with_files(records), claim)
+    }
+
+    /// The same of a directory whose files are on the disk and known.
+    pub(super) fn publish_files(
+        &self,
+        private: &Path,
+        record: Record,
+        claim: &Claim<'_>,
+    ) -> Result<Stored, StoreError> {
         let path = private.join(RECORD);
         let text = record.to_text().map_err(std::io::Error::from).doing("write", &path)?;
         files::write_synced(&path, text.as_bytes()).doing("write", &path)?;

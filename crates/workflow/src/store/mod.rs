@@ -12,6 +12,7 @@
 //!
 //! What else lies there is none of it: `places.rs` tells one from the other.
 
+mod arrival;
 mod elsewhere;
 mod entry;
 mod error;
@@ -35,6 +36,7 @@ use super::key::{Key, StepKey};
 use super::notices::{FolderNotices, NOTICE};
 use super::stage::Artifact;
 use super::workers::{AtWork, CLAIMS, Claiming, Patience, Presence, State, WORKERS, Workers};
+pub use arrival::{Arrival, ArrivalError, Arrivals, ArrivingFile, Departure};
 pub(crate) use elsewhere::Elsewhere;
 pub(crate) use entry::Scrutiny;
 pub use entry::{Lookup, RecordFault};

@@ -1,0 +1,35 @@
+//! The remote that a verb was given, by `--remote` or by the environment.
+
+use std::env;
+
+use clap::Args;
+
+use overinterp_remote::Remote;
+
+use crate::failure::Failure;
+
+/// The environment's variable that stands for `--remote`.
+const VARIABLE: &str = "OVERINTERP_REMOTE";
+
+// The variable is read here and not by clap, which would print its value in help and in errors.
+#[derive(Debug, Args)]
+pub(crate) struct RemoteArguments {
+    /// Where finished steps are shared: `s3://BUCKET/FOLDER`, `gs://...`, `az://...` or `file:///...` (also
+    /// `OVERINTERP_REMOTE`). Credentials come from the environment.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+}
+
+impl RemoteArguments {
+    /// The remote; `None` where neither names one.
+    pub fn if_given(&self) -> Result<Option<Remote>, Failure> {
+        let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).filter(|url| !url.is_empty());
+        url.map(|url| Remote::open(&url).map_err(Failure::from)).transpose()
+    }
+
+    /// The remote, for verbs that need one.
+    pub fn open(&self) -> Result<Remote, Failure> {
+        let missing = || Failure::usage("no remote is named").hint(format!("add --remote URL, or set {VARIABLE}"));
+        self.if_given()?.ok_or_else(missing)
+    }
+}
