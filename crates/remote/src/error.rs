@@ -40,7 +40,7 @@ pub enum RemoteError {
         /// The remote.
         remote: String,
         /// The step.
-        key: StepKey,
+        key: Box<StepKey>,
         /// What is wrong with what.
         damage: String,
     },
@@ -52,7 +52,7 @@ pub enum RemoteError {
         /// The remote.
         remote: String,
         /// The step.
-        key: StepKey,
+        key: Box<StepKey>,
         /// Who made what the remote holds, and who what this cache holds.
         makers: String,
     },
@@ -62,7 +62,7 @@ pub enum RemoteError {
     )]
     DamagedHere {
         /// The step.
-        key: StepKey,
+        key: Box<StepKey>,
         /// What is wrong with which file.
         damage: String,
     },
@@ -70,7 +70,7 @@ pub enum RemoteError {
     #[error("{key} is not taken in: {by} works on it")]
     Claimed {
         /// The step.
-        key: StepKey,
+        key: Box<StepKey>,
         /// The worker.
         by: String,
     },
@@ -131,8 +131,10 @@ impl RemoteError {
     /// What arrived is not what was put there, or cannot be kept here.
     pub(crate) fn arrival(remote: &str, key: &StepKey, error: ArrivalError) -> Self {
         match error {
-            ArrivalError::Damaged(damage) => Self::Damaged { remote: remote.to_owned(), key: key.clone(), damage },
-            ArrivalError::Claimed(holder) => Self::Claimed { key: key.clone(), by: holder.to_string() },
+            ArrivalError::Damaged(damage) => {
+                Self::Damaged { remote: remote.to_owned(), key: Box::new(key.clone()), damage }
+            }
+            ArrivalError::Claimed(holder) => Self::Claimed { key: Box::new(key.clone()), by: holder.to_string() },
             ArrivalError::Store(error) => Self::Store(error),
         }
     }

@@ -97,7 +97,11 @@ impl Remote {
             match self.fetch(&path, key, &mut file).await {
                 Err(error) if error.is_absent() => {
                     let damage = format!("file {name} is missing");
-                    return Err(RemoteError::Damaged { remote: self.name().to_owned(), key: key.clone(), damage });
+                    return Err(RemoteError::Damaged {
+                        remote: self.name().to_owned(),
+                        key: Box::new(key.clone()),
+                        damage,
+                    });
                 }
                 fetched => fetched?,
             }

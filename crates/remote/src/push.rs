@@ -78,12 +78,12 @@ impl Remote {
             Some(theirs) if theirs.content == record.content && theirs.inputs == record.inputs => Ok(Pushed::There),
             Some(theirs) => Err(RemoteError::Differs {
                 remote: self.name().to_owned(),
-                key: key.clone(),
+                key: Box::new(key.clone()),
                 makers: format!("there by {}, here by {}", maker(&theirs.made.by), maker(&record.made.by)),
             }),
             None => {
                 let damage = "its record is cut off or was changed".to_owned();
-                Err(RemoteError::Damaged { remote: self.name().to_owned(), key: key.clone(), damage })
+                Err(RemoteError::Damaged { remote: self.name().to_owned(), key: Box::new(key.clone()), damage })
             }
         }
     }
@@ -98,7 +98,7 @@ impl Remote {
         pushing: Pushing,
     ) -> Result<(), RemoteError> {
         let path = self.path(["v1", "files", key.kind(), key.hash(), &file.hash.to_string()]);
-        let damaged = |damage: String| RemoteError::DamagedHere { key: key.clone(), damage };
+        let damaged = |damage: String| RemoteError::DamagedHere { key: Box::new(key.clone()), damage };
         if file.bytes <= PART as u64 {
             let bytes = std::fs::read(local).map_err(|error| damaged(format!("file {name}: {error}")))?;
             if !is_hash_of(&blake3::hash(&bytes), &file.hash) {
