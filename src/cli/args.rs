@@ -19,6 +19,7 @@ use crate::cli::verbs::report::ReportArguments;
 use crate::cli::verbs::results::ResultsArguments;
 use crate::cli::verbs::run::RunArguments;
 use crate::cli::verbs::show::ShowArguments;
+use crate::cli::verbs::work::WorkArguments;
 
 /// Reproduces, from TOML files, that image classifiers overinterpret.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Computes what of an experiment is not in the cache, and prints its tables and claims.
     Run(RunArguments),
+    /// Computes beside others on the same cache what none of them has taken, and prints no tables.
+    Work(WorkArguments),
     /// Says which steps would run, and why.
     Plan(PlanArguments),
     /// Shows what a stage's keys are made of, and how they differ from the nearest in the cache.
@@ -62,7 +65,7 @@ pub(crate) enum Verb {
 }
 
 /// An experiment and how it is looked at.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ExperimentArguments {
     /// Changes a value of the file: `--set stage.full.recipe.epochs=2`; VALUE is TOML.
     #[arg(long, value_name = "PATH=VALUE")]
@@ -75,7 +78,7 @@ pub(crate) struct ExperimentArguments {
 }
 
 /// Where things are kept and computed. None of it changes a result's key.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArguments {
     /// Where finished steps are kept.
     #[arg(long, value_name = "DIR", default_value = "cache")]

@@ -8,6 +8,8 @@ mod screen;
 
 mod args;
 mod remote;
+mod computing;
+mod gpus;
 mod session;
 mod status;
 mod verbs;
@@ -19,7 +21,7 @@ use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
 pub use status::Status;
 use verbs::{
-    bench, cache, compare_selection, completions, data, doctor, explain, export, plan, report, results, run, show,
+    bench, cache, compare_selection, completions, data, doctor, explain, export, plan, report, results, run, show, work,
 };
 
 /// All that may be typed, which a page of the docs is made of.
@@ -109,6 +111,7 @@ fn path_to<'a>(program: &'a clap::Command, typed: &str, words: impl Iterator<Ite
 fn dispatch(verb: Verb) -> Result<Status, Failure> {
     match verb {
         Verb::Run(arguments) => run::run(&arguments),
+        Verb::Work(arguments) => work::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Results(arguments) => results::run(&arguments),

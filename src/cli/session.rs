@@ -63,6 +63,15 @@ impl Session {
         Ok(Self { computed, passed_over })
     }
 
+    /// Reads and plans the files again that another session was made of, on its device.
+    pub fn reopen(files: &[PathBuf], arguments: &ExperimentArguments, before: &Self) -> Result<Self, Failure> {
+        let cache = &arguments.machine.cache;
+        let experiments = read(files, &arguments.set)?;
+        let env = Env { device: before.env.device.clone(), library: library(cache, WithoutCache::Make) };
+        let computed = Computed::plan(experiments, cache, env, &arguments.stage, say_warning)?;
+        Ok(Self { computed, passed_over: None })
+    }
+
     /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.
     pub fn ended(&self, status: Status) -> Status {
         let hides = matches!(status, Status::Success | Status::Usage);

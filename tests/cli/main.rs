@@ -26,3 +26,4 @@ mod report;
 mod results;
 mod runs;
 mod strange_files;
+mod workers;

@@ -23,7 +23,7 @@ mod train;
 pub use analyse::*;
 pub use collection::Collect;
 pub use ensemble::Ensemble;
-pub use env::Env;
+pub use env::{Env, ON_DEVICE};
 pub use evaluate::Evaluate;
 pub use human::Human;
 pub use images::{DataSplit, Images, Range};

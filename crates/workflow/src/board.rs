@@ -23,7 +23,10 @@ pub(crate) struct Board {
     pub running: BTreeSet<StepId>,
     ended: Vec<Option<Status>>,
     pub results: BTreeMap<StepId, Arc<Record>>,
-    pub left: usize,
+    left: usize,
+    /// Which steps are of kinds that this worker takes, and how many of them have not ended.
+    mine: Vec<bool>,
+    mine_left: usize,
     pub elsewhere: Away,
 }
 
@@ -81,8 +84,9 @@ impl Away {
 }
 
 impl Board {
-    /// Nothing has run; `ranks` says which step is taken first.
-    pub fn of<E>(plan: &Plan<E>, ranks: Vec<usize>) -> Self {
+    /// Nothing has run; `ranks` says which step is taken first, and `takes` which kinds are taken at all.
+    pub fn of<E>(plan: &Plan<E>, ranks: Vec<usize>, takes: impl Fn(&str) -> bool) -> Self {
+        let mine: Vec<bool> = plan.steps().map(|(_, step)| takes(step.manifest().kind())).collect();
         let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
         let first = plan.steps().map(|(id, _)| id).filter(|id| waiting_for[id.index()] == 0);
         let ready = first.map(|id| (ranks[id.index()], id)).collect();
@@ -95,6 +99,8 @@ impl Board {
             ended: vec![None; plan.len()],
             results: BTreeMap::new(),
             left: plan.len(),
+            mine_left: mine.iter().filter(|mine| **mine).count(),
+            mine,
             elsewhere,
         }
     }
@@ -106,8 +112,14 @@ impl Board {
             cached: count(Status::Cached),
             failed: count(Status::Failed),
             skipped: count(Status::Skipped),
+            left: self.left,
             seconds,
         }
+    }
+
+    /// Whether this worker has done its part.
+    pub const fn is_done(&self) -> bool {
+        self.mine_left == 0
     }
 
     pub fn is_ready(&self, id: StepId) -> bool {
@@ -168,6 +180,7 @@ impl Board {
             return;
         }
         self.left -= 1;
+        self.mine_left -= usize::from(self.mine[id.index()]);
         for dependant in plan.dependants(id) {
             self.waiting_for[dependant.index()] -= 1;
             if self.waiting_for[dependant.index()] == 0 && self.ended[dependant.index()].is_none() {

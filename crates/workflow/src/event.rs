@@ -35,7 +35,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// How many steps ended how. The four counts add up to the steps of the plan.
+/// How many steps ended how. The first five counts add up to the steps of the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// Steps that were computed.
@@ -46,6 +46,8 @@ pub struct Summary {
     pub failed: usize,
     /// Steps that were not run, because an input failed or the run was cancelled.
     pub skipped: usize,
+    /// Steps of kinds that this worker leaves to others, and that have not ended when it has done its part.
+    pub left: usize,
     /// Wall-clock time of the whole run.
     pub seconds: f64,
 }

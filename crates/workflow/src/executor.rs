@@ -51,14 +51,37 @@ impl RunOptions<'_> {
 /// Which part of a plan a worker takes; the rest is left to others.
 #[derive(Clone, Debug, Default)]
 pub struct Share {
-    /// The kinds of steps that it takes; all of them if there is none.
-    pub only: BTreeSet<String>,
+    /// The kinds of steps that it takes.
+    pub takes: Takes,
     /// When it must end.
     pub limit: Option<Limit>,
     /// It ends when there was nothing to do for so long.
     pub idle: Option<Duration>,
     /// Steps that have failed since then, here or elsewhere, are not tried again; if not given, since the run began.
     pub failures_since: Option<StoreTime>,
+}
+
+/// Kinds of steps that a worker takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Takes {
+    /// Every kind.
+    #[default]
+    All,
+    /// These.
+    Only(BTreeSet<String>),
+    /// All but these.
+    AllBut(BTreeSet<String>),
+}
+
+impl Takes {
+    /// Whether steps of a kind are taken.
+    fn includes(&self, kind: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(kinds) => kinds.contains(kind),
+            Self::AllBut(kinds) => !kinds.contains(kind),
+        }
+    }
 }
 
 /// When a worker must end.
@@ -156,14 +179,14 @@ pub fn run<E: Sync>(
         share: &options.share,
         given_up: OnceLock::new(),
         since: options.share.failures_since.or_else(|| store.workers().time()).unwrap_or(StoreTime(0.0)),
-        board: Mutex::new(Board::of(plan, ranks(plan, &schedule))),
+        board: Mutex::new(Board::of(plan, ranks(plan, &schedule), |kind| options.share.takes.includes(kind))),
         changed: Condvar::new(),
         over: (Mutex::new(false), Condvar::new()),
         view,
         schedule,
     };
     run.settle_cached();
-    if run.board().left > 0 {
+    if !run.board().is_done() {
         thread::scope(|scope| {
             scope.spawn(|| run.keep_beating());
             thread::scope(|scope| {
@@ -301,7 +324,7 @@ impl<E: Sync> Run<'_, E> {
     fn next(&self) -> Option<StepId> {
         let mut board = self.board();
         loop {
-            if board.left == 0 {
+            if board.is_done() {
                 return None;
             }
             if self.stopped().is_some() || self.shortage.get().is_some() || self.has_nothing_to_come(&mut board) {
@@ -430,7 +453,7 @@ impl<E: Sync> Run<'_, E> {
 
     /// Whether this worker takes steps of a kind.
     pub(super) fn takes(&self, kind: &str) -> bool {
-        self.share.only.is_empty() || self.share.only.contains(kind)
+        self.share.takes.includes(kind)
     }
 
     /// Whether a step can end before this worker must, as far as that is known.

@@ -66,10 +66,15 @@ pub(crate) fn claim(experiment: &str, claim: &CheckedClaim) {
 
 /// The last line of every run.
 pub(crate) fn summary(summary: &Summary) {
-    let Summary { ran, cached, failed, skipped, seconds } = summary;
-    line(&json!({
+    let Summary { ran, cached, failed, skipped, left, seconds } = summary;
+    let mut value = json!({
         "event": "run", "ran": ran, "cached": cached, "failed": failed, "skipped": skipped, "seconds": rounded(*seconds),
-    }));
+    });
+    // Only of a worker that leaves kinds of steps to others.
+    if *left > 0 {
+        value["left"] = json!(left);
+    }
+    line(&value);
 }
 
 /// `[i, n]`, or null.

@@ -152,6 +152,11 @@ impl Progress {
         }
     }
 
+    /// Shows a line that another process said.
+    pub fn tell(&self, line: &str) {
+        self.say(line);
+    }
+
     /// Takes the bars away.
     pub fn clear(&self) {
         self.steps.finish_and_clear();

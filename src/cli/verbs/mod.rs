@@ -14,3 +14,4 @@ pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod transfer;
+pub(crate) mod work;

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::key::{Key, StepKey};
-use super::notices::{FolderNotices, NOTICE};
+use super::notices::{FolderNotices, NOTICE, StoreTime};
 use super::stage::Artifact;
 use super::workers::{AtWork, CLAIMS, Claiming, Patience, Presence, State, WORKERS, Workers};
 pub use arrival::{Arrival, ArrivalError, Arrivals, ArrivingFile, Departure};
@@ -164,6 +164,19 @@ impl Store {
         self.sweep()?;
         self.try_moves(kinds)?;
         Ok(at_work)
+    }
+
+    /// The time by the clock of whatever keeps the cache, which must be there to be written to.
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub fn time(&self, doing: &str) -> Result<StoreTime, StoreError> {
+        for name in [WORKERS, "tmp"] {
+            let dir = self.base.join(name);
+            fs::create_dir_all(&dir).doing("create", &dir)?;
+        }
+        let _at_work = self.join(doing, false)?;
+        Ok(self.workers.time().unwrap_or(StoreTime(0.0)))
     }
 
     /// Removes what workers have left that are no more.

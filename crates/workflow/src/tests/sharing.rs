@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::cancel::Cancel;
 use crate::event::Event;
-use crate::executor::{Limit, RunOptions, Share, run};
+use crate::executor::{Limit, RunOptions, Share, Takes, run};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::schedule::{Basis, Estimate, Schedule};
@@ -268,8 +268,10 @@ fn workers_of_different_kinds_share_a_plan() {
     let lab = Lab::new();
     let (plan, _) = diamond(1.0);
     let (gives, sums) = (Bench::default(), Bench::default());
-    let only =
-        |kind: &str| RunOptions { share: Share { only: [kind.to_owned()].into(), ..Share::default() }, ..options() };
+    let only = |kind: &str| RunOptions {
+        share: Share { takes: Takes::Only([kind.to_owned()].into()), ..Share::default() },
+        ..options()
+    };
     thread::scope(|scope| {
         let one = scope.spawn(|| run_telling(&store(&lab), &plan, &gives, &only("give")).0);
         let other = scope.spawn(|| run_telling(&store(&lab), &plan, &sums, &only("sum")).0);
@@ -283,7 +285,11 @@ fn workers_of_different_kinds_share_a_plan() {
 fn a_worker_without_work_gives_up_when_it_has_waited_long_enough() {
     let lab = Lab::new();
     let (plan, _) = diamond(1.0);
-    let share = Share { only: ["sum".to_owned()].into(), idle: Some(Duration::from_millis(200)), ..Share::default() };
+    let share = Share {
+        takes: Takes::Only(["sum".to_owned()].into()),
+        idle: Some(Duration::from_millis(200)),
+        ..Share::default()
+    };
     let bench = Bench::default();
     let (counts, told) = run_telling(&lab.store, &plan, &bench, &RunOptions { share, ..options() });
     assert_eq!((counts, bench.take()), ([0, 0, 0, 4], Vec::new()));

@@ -1,0 +1,86 @@
+//! Computing what a cache lacks of planned experiments, and showing how it goes: what `run` and `work` share.
+
+use std::path::PathBuf;
+
+use overinterp_workflow::cancel::Cancel;
+use overinterp_workflow::event::{Event, Summary};
+use overinterp_workflow::executor::{RunError, RunMode, RunOptions, Share, run as execute};
+use overinterp_workflow::view::View;
+
+use crate::cli::screen::json;
+use crate::cli::screen::progress::Progress;
+use crate::cli::session::Session;
+use crate::failure::{Failure, Kind};
+use crate::forecast::rates;
+use crate::text;
+
+/// How a session's plan is computed.
+pub(crate) struct Computing<'a> {
+    /// What others on the cache are told.
+    pub doing: &'a str,
+    /// Steps that run at a time.
+    pub jobs: u16,
+    pub mode: RunMode,
+    pub share: &'a Share,
+    /// Whether standard output has one object a line.
+    pub json: bool,
+}
+
+/// `run experiments/quickstart.toml`.
+pub(crate) fn doing(verb: &str, files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    format!("{verb} {}", files.join(" "))
+}
+
+impl Computing<'_> {
+    /// Computes, until all is done or `cancel` is set.
+    pub fn compute(&self, session: &Session, progress: &Progress, cancel: &Cancel) -> Result<Summary, RunError> {
+        let estimator = |schedule, view: &View| rates::estimated(schedule, view, session);
+        let options = RunOptions {
+            jobs: usize::from(self.jobs),
+            mode: self.mode,
+            doing: self.doing.to_owned(),
+            estimator: Some(&estimator),
+            share: self.share.clone(),
+            ..RunOptions::new(session.maker())
+        };
+        let observer = |event: Event<'_>| {
+            if self.json {
+                json::event(&event);
+            }
+            if let Event::Planned { schedule, view } = event {
+                progress.expect(rates::expected(schedule, view, session), usize::from(self.jobs), self.json);
+            }
+            progress.show(&event, self.json);
+        };
+        let outcome = execute(&session.planned.plan, session.store(), &session.env, &options, &observer, cancel);
+        progress.clear();
+        outcome
+    }
+}
+
+/// `ran 12, cached 3 in 41 s`.
+pub(crate) fn closing(summary: &Summary) -> String {
+    let Summary { ran, cached, failed, skipped, left, seconds } = summary;
+    let wrong = if failed + skipped > 0 { format!(", failed {failed}, skipped {skipped}") } else { String::new() };
+    let others = if *left > 0 { format!(", left {left} to others") } else { String::new() };
+    let nothing = if ran + failed + skipped + left == 0 { ": nothing was to do" } else { "" };
+    format!("ran {ran}, cached {cached}{wrong}{others} in {}{nothing}", text::duration(*seconds))
+}
+
+/// A run that could not begin: what stands in the way, and, in JSON, still the closing line.
+pub(crate) fn refused(session: &Session, error: RunError, json: bool) -> Failure {
+    let steps = session.planned.plan.len();
+    let (kind, to_run) = match &error {
+        RunError::MissingData(_) if !session.damaged.is_empty() => (Kind::Stage, steps),
+        RunError::Frozen { damaged, would_run, .. } => {
+            (if *damaged > 0 { Kind::Stage } else { Kind::Frozen }, would_run.len())
+        }
+        RunError::MissingData(_) | RunError::Store(_) => (Kind::Usage, steps),
+    };
+    if json {
+        json::error(&error);
+        json::summary(&Summary { cached: steps - to_run, skipped: to_run, ..Summary::default() });
+    }
+    Failure::because(kind, error)
+}
