@@ -19,6 +19,7 @@ use crate::cli::args::ExperimentArguments;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::Session;
+use crate::cli::status::Status;
 use crate::failure::{Failure, Kind};
 use crate::text;
 
@@ -32,7 +33,7 @@ pub(crate) fn beside_gpus(experiment: &ExperimentArguments) -> (ExperimentArgume
     let mut beside = experiment.clone();
     "cpu".clone_into(&mut beside.machine.device);
     let takes = Takes::AllBut(ON_DEVICE.map(str::to_owned).into());
-    (beside, Share { takes, ..Share::default() })
+    (beside, Share { takes, to_the_end: true, ..Share::default() })
 }
 
 /// Workers on GPUs of this machine.
@@ -44,6 +45,9 @@ pub(crate) struct GpuWorkers<'a> {
     /// Whether standard output has one object a line.
     pub json: bool,
 }
+
+/// How a worker ends that has done its part, with failed steps or without.
+const HAS_WORKED: [Option<i32>; 2] = [Some(Status::Success as i32), Some(Status::Stage as i32)];
 
 /// A worker on a GPU.
 struct GpuWorker {
@@ -67,8 +71,13 @@ impl GpuWorkers<'_> {
     ) -> Result<Result<Summary, RunError>, Failure> {
         let (done, by_gpus) = (AtomicBool::new(false), AtomicUsize::new(0));
         let mut workers = Vec::new();
-        for gpu in self.gpus {
-            workers.push(self.start(*gpu).inspect_err(|_| {
+        let plan = &session.planned.plan;
+        let in_plan = |kind: &&str| plan.steps().any(|(_, step)| step.manifest().kind() == *kind);
+        let kinds: Vec<&str> = ON_DEVICE.into_iter().filter(in_plan).collect();
+        // Where no step needs a GPU there is nothing for them to do.
+        let gpus = if kinds.is_empty() { &[] } else { self.gpus };
+        for gpu in gpus {
+            workers.push(self.start(*gpu, &kinds).inspect_err(|_| {
                 workers.iter().for_each(terminate);
             })?);
         }
@@ -97,14 +106,12 @@ impl GpuWorkers<'_> {
     }
 
     /// Starts a worker that sees one GPU alone.
-    fn start(&self, gpu: u16) -> Result<GpuWorker, Failure> {
+    fn start(&self, gpu: u16, kinds: &[&str]) -> Result<GpuWorker, Failure> {
         let failed = |error: std::io::Error| Failure::because(Kind::Internal, error);
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         let ExperimentArguments { set, stage, machine } = self.experiment;
         command.arg("work").args(self.files).args(["--until-done", "--format", "json"]);
-        for kind in ON_DEVICE {
-            command.args(["--only", kind]);
-        }
+        command.args(kinds.iter().flat_map(|kind| ["--only", kind]));
         command.args(set.iter().flat_map(|set| ["--set", set.text()]));
         command.args(stage.iter().flat_map(|stage| ["--stage", stage]));
         command.arg("--cache").arg(&machine.cache);
@@ -163,7 +170,9 @@ fn watch(mut workers: Vec<GpuWorker>, progress: &Progress, cancel: &Cancel, done
             stopped = true;
             workers.iter().filter(|worker| worker.ended.is_none()).for_each(terminate);
         }
-        if all_ended && alone_since.get_or_insert_with(Instant::now).elapsed() > GRACE {
+        let worked = |worker: &GpuWorker| worker.ended.is_some_and(|status| HAS_WORKED.contains(&status.code()));
+        let grace = if workers.iter().any(worked) { GRACE } else { Duration::ZERO };
+        if !workers.is_empty() && all_ended && alone_since.get_or_insert_with(Instant::now).elapsed() > grace {
             cancel.cancel();
             while !done.load(Ordering::Relaxed) {
                 thread::sleep(LOOK);

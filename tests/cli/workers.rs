@@ -37,13 +37,13 @@ fn ran(events: &Events) -> BTreeSet<String> {
 }
 
 /// The content of every step in a cache, by its place.
-fn contents(cache: &Path) -> BTreeSet<(String, Value)> {
+fn contents(cache: &Path) -> BTreeSet<(String, String)> {
     let folders = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let steps = folders(&cache.join("v1/steps")).into_iter().flat_map(|kind| folders(&kind));
     steps
         .map(|step| {
             let record: Value = serde_json::from_slice(&fs::read(step.join("step.json")).unwrap()).unwrap();
-            (step.file_name().unwrap().to_string_lossy().into_owned(), record["content"].clone())
+            (step.file_name().unwrap().to_string_lossy().into_owned(), record["content"].to_string())
         })
         .collect()
 }

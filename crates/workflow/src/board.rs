@@ -24,7 +24,7 @@ pub(crate) struct Board {
     ended: Vec<Option<Status>>,
     pub results: BTreeMap<StepId, Arc<Record>>,
     left: usize,
-    /// Which steps are of kinds that this worker takes, and how many of them have not ended.
+    /// For the end of which steps this worker waits, and how many of them have not ended.
     mine: Vec<bool>,
     mine_left: usize,
     pub elsewhere: Away,
@@ -84,9 +84,9 @@ impl Away {
 }
 
 impl Board {
-    /// Nothing has run; `ranks` says which step is taken first, and `takes` which kinds are taken at all.
-    pub fn of<E>(plan: &Plan<E>, ranks: Vec<usize>, takes: impl Fn(&str) -> bool) -> Self {
-        let mine: Vec<bool> = plan.steps().map(|(_, step)| takes(step.manifest().kind())).collect();
+    /// Nothing has run; `ranks` says which step is taken first, and `concerns` of which kinds this worker waits for the end.
+    pub fn of<E>(plan: &Plan<E>, ranks: Vec<usize>, concerns: impl Fn(&str) -> bool) -> Self {
+        let mine: Vec<bool> = plan.steps().map(|(_, step)| concerns(step.manifest().kind())).collect();
         let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
         let first = plan.steps().map(|(id, _)| id).filter(|id| waiting_for[id.index()] == 0);
         let ready = first.map(|id| (ranks[id.index()], id)).collect();

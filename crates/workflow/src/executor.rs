@@ -53,6 +53,8 @@ impl RunOptions<'_> {
 pub struct Share {
     /// The kinds of steps that it takes.
     pub takes: Takes,
+    /// Whether it also waits for steps of kinds that it does not take, until the whole plan is done.
+    pub to_the_end: bool,
     /// When it must end.
     pub limit: Option<Limit>,
     /// It ends when there was nothing to do for so long.
@@ -179,7 +181,9 @@ pub fn run<E: Sync>(
         share: &options.share,
         given_up: OnceLock::new(),
         since: options.share.failures_since.or_else(|| store.workers().time()).unwrap_or(StoreTime(0.0)),
-        board: Mutex::new(Board::of(plan, ranks(plan, &schedule), |kind| options.share.takes.includes(kind))),
+        board: Mutex::new(Board::of(plan, ranks(plan, &schedule), |kind| {
+            options.share.to_the_end || options.share.takes.includes(kind)
+        })),
         changed: Condvar::new(),
         over: (Mutex::new(false), Condvar::new()),
         view,

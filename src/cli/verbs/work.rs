@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
             [] => Takes::All,
             only => Takes::Only(only.iter().cloned().collect()),
         },
+        to_the_end: false,
         limit: until.map(|until| Limit { until, partly: arguments.partly }),
         idle: arguments.idle,
         // What fails from now on is not tried again, by whichever worker.
