@@ -7,9 +7,9 @@
 mod screen;
 
 mod args;
-mod remote;
 mod computing;
 mod gpus;
+mod remote;
 mod session;
 mod status;
 mod verbs;
