@@ -254,7 +254,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             return match guest.damaged() {
                 Some(input) => Ok(Ended::InputDamaged(input)),
                 // Whatever it failed of: who has the step now may have taken its files away.
-                None if claim.is_lost() && self.run.stopped().is_none() => Ok(Ended::Lost),
+                None if self.is_lost(claim) => Ok(Ended::Lost),
                 None => {
                     // Where there is no room, another may have some.
                     if failure.status == Status::Failed && failure.shortage.is_none() {
@@ -269,9 +269,13 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let notes = self.run.plan.stage(self.id).notes();
         let whole = guest.before() + seconds;
         let draft = Draft { manifest, inputs, labels, seconds: whole, made, taken_from: None, notes };
-        let Stored { record, difference } = store.finish_entry(&private, draft, claim).inspect_err(|_| {
-            let _ = fs::remove_dir_all(&private);
-        })?;
+        let Stored { record, difference } = match store.finish_entry(&private, draft, claim) {
+            Ok(stored) => stored,
+            Err(error) => {
+                let _ = fs::remove_dir_all(&private);
+                return if self.is_lost(claim) { Ok(Ended::Lost) } else { Err(error.into()) };
+            }
+        };
         if let Some(difference) = difference {
             self.warn(&told(&difference));
         }
@@ -281,6 +285,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             let _ = store.drop_scratch(key);
         }
         Ok(Ended::With(record, seconds))
+    }
+
+    /// Whether another has the step by now, which may be why something of this one fails.
+    fn is_lost(&self, claim: &Claim<'_>) -> bool {
+        self.run.stopped().is_none() && claim.is_lost_by_now()
     }
 
     fn key(&self) -> &StepKey {

@@ -199,6 +199,33 @@ fn a_worker_whose_step_was_taken_over_leaves_it_to_the_other() {
     assert_eq!((counts, tries.load(Ordering::Relaxed)), ([1, 0, 0, 0], 2));
 }
 
+/// As when it was stopped for a while, and goes on in the middle of writing.
+#[test]
+fn a_worker_that_was_taken_for_gone_and_whose_files_were_swept_goes_on() {
+    let lab = Lab::new();
+    let mut plan = Plan::<Bench>::new();
+    let one = plan.add(give(1, ""), label("one"));
+    let (base, tries) = (lab.base(), AtomicUsize::new(0));
+    let claim_path = base.join("claims").join(format!("give-{}", one.step().hash()));
+    let bench = Bench::with(move |_, _| {
+        let turn = tries.fetch_add(1, Ordering::Relaxed);
+        // Between two signs of life, of which no other comes so soon.
+        if turn < 2 {
+            fs::remove_file(&claim_path).unwrap();
+            for part in ["workers", "tmp"] {
+                for entry in fs::read_dir(base.join(part)).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+                }
+            }
+        }
+        // The stage notices, or the store does when it stores what the stage made.
+        if turn == 0 { Err(StageError::failed("its files have gone")) } else { Ok(()) }
+    });
+    let (counts, told) = run_telling(&lab.store, &plan, &bench, &options());
+    assert_eq!((counts, told), ([1, 0, 0, 0], Vec::new()));
+}
+
 #[test]
 fn two_workers_that_compute_a_step_differently_are_both_named() {
     let lab = Lab::new();

@@ -131,6 +131,13 @@ impl Claim<'_> {
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
+
+    /// The same, found out now and not at the last sign of life.
+    pub fn is_lost_by_now(&self) -> bool {
+        // What cannot be asked is as it was.
+        let _ = self.workers.beat();
+        self.is_lost()
+    }
 }
 
 impl Drop for Claim<'_> {
