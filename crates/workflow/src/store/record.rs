@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::RECORD;
 use crate::key::{ContentHash, StepKey};
 use crate::manifest::Manifest;
 use crate::plan::Label;
@@ -110,6 +111,13 @@ pub(super) enum RecordError {
     Form(serde_json::Error),
     #[error("it is that of another step")]
     Key,
+    #[error("it lists the file {0:?}, which is no name of one")]
+    Name(String),
+}
+
+/// Whether a record may list a file of that name: one that lies beside it and nowhere else.
+fn is_name(name: &str) -> bool {
+    !name.contains(['/', '\\', '\0']) && !["", ".", "..", RECORD].contains(&name)
 }
 
 const BEFORE_MANIFEST: &str = "{\n  \"manifest\": ";
@@ -144,7 +152,10 @@ impl Record {
         if StepKey::of(record.key.kind(), record.key.version(), manifest) != record.key {
             return Err(RecordError::Key);
         }
-        Ok(record)
+        match record.files.keys().find(|name| !is_name(name)) {
+            Some(name) => Err(RecordError::Name(name.clone())),
+            None => Ok(record),
+        }
     }
 
     /// The manifest's canonical text.
@@ -248,6 +259,16 @@ pub(crate) mod tests {
             let changed = String::from_utf8(bytes).unwrap();
             assert!(Record::from_text(&changed).is_err(), "byte {index}");
             assert!(Record::from_text(&text[..index]).is_err(), "first {index} bytes");
+        }
+    }
+
+    #[test]
+    fn files_of_a_record_lie_beside_it() {
+        for name in ["../empty", "/etc/hostname", "below/empty", "..", "", RECORD, "a\\b"] {
+            let mut record = sample();
+            record.files = [(name.to_owned(), record.files["empty"].clone())].into();
+            let read = Record::from_text(&record.to_text().unwrap());
+            assert!(matches!(&read, Err(RecordError::Name(found)) if found == name), "{name}: {read:?}");
         }
     }
 
