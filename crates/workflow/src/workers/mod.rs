@@ -50,10 +50,15 @@ impl Patience {
     }
 }
 
+/// The variable that has the seconds after which a silent worker is taken for gone: the same for all on one store.
+pub const SILENT_AFTER: &str = "OVERINTERP_SILENT_AFTER";
+
 impl Default for Patience {
-    /// A minute. Attributes of files on network file systems may be as old as that, but for those of files that are opened.
+    /// A minute, or what [`SILENT_AFTER`] says. Attributes of files on network file systems may be as old as a minute, but for
+    /// those of files that are opened.
     fn default() -> Self {
-        Self::of(Duration::from_secs(60))
+        let seconds = std::env::var(SILENT_AFTER).ok().and_then(|text| text.parse().ok());
+        Self::of(Duration::from_secs_f64(seconds.filter(|seconds| (0.1..=86_400.0).contains(seconds)).unwrap_or(60.0)))
     }
 }
 
