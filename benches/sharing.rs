@@ -202,10 +202,17 @@ fn simulate(cluster: &Cluster, seed: u64) -> (f64, f64, usize) {
     let Patience { beat, silent } = Patience::default();
     let until_gone = (silent + beat * 2).as_secs_f64();
     while done < SHARDS {
+        let there = there_since.iter().filter(|since| since.is_some()).count();
+        let mut waiting = BTreeSet::new();
         while !ready.is_empty()
             && let Some(worker) = idle.pop_first()
-            && let Some(shard) = ready.pop_first()
         {
+            // The program leaves the last steps to faster workers.
+            if speed(worker) < 1.0 && ready.len() < there {
+                waiting.insert(worker);
+                continue;
+            }
+            let Some(shard) = ready.pop_first() else { break };
             let takes = CLAIM + left[shard] / speed(worker);
             let dies = -dies_after * (1.0 - uniform(&mut random)).ln();
             if dies < takes {
@@ -216,6 +223,7 @@ fn simulate(cluster: &Cluster, seed: u64) -> (f64, f64, usize) {
                 agenda.add(now + takes, Event::Done { worker });
             }
         }
+        idle.append(&mut waiting);
         let Some((time, event)) = agenda.next() else { break };
         now = time;
         match event {

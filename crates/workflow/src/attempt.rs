@@ -126,9 +126,12 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         if !self.run.has_time_for(self.id) {
             return Ok(Found::Left(Reason::NoTime));
         }
+        if let Some(usual) = self.run.leaves_to_faster(self.id) {
+            return Ok(Found::Left(Reason::Slow(Instant::now() + usual)));
+        }
         let claim = match self.store().claim(self.key(), &self.step.label().to_string())? {
             Claiming::Held(claim) => claim,
-            Claiming::By(holder) => return Ok(Found::Left(Reason::By(holder))),
+            Claiming::By(holder) => return Ok(Found::Left(Reason::By(Some(holder)))),
         };
         for _ in 0..TRIES {
             if let Some(record) = self.find(&claim)? {
@@ -280,6 +283,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             self.warn(&told(&difference));
         }
         store.forget_failure(key);
+        store.workers().note_pace(key.kind(), seconds);
         if !claim.is_lost() {
             // The result is there, whatever becomes of the checkpoints; garbage collection finds them.
             let _ = store.drop_scratch(key);

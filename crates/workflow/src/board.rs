@@ -28,6 +28,8 @@ pub(crate) struct Board {
     mine: Vec<bool>,
     mine_left: usize,
     pub elsewhere: Away,
+    /// Steps that were left to faster workers in vain.
+    pub insisted: BTreeSet<StepId>,
 }
 
 /// Steps that are ready and left to others for now.
@@ -45,8 +47,10 @@ pub(crate) struct Away {
 /// Why a step is left to others.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reason {
-    /// Another works on it.
-    By(Box<Holder>),
+    /// Another works on it; which one is not known before the next look.
+    By(Option<Box<Holder>>),
+    /// Faster workers will be done with it sooner, unless it is still there then.
+    Slow(Instant),
     /// It is of a kind that this worker does not take.
     OtherKind,
     /// It cannot end before this worker must.
@@ -57,7 +61,9 @@ impl Reason {
     /// Whether the same worker has the step, or nobody.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::By(one), Self::By(other)) => one.id == other.id,
+            (Self::By(one), Self::By(other)) => {
+                one.as_ref().map(|holder| &holder.id) == other.as_ref().map(|holder| &holder.id)
+            }
             (one, other) => one == other,
         }
     }
@@ -102,6 +108,7 @@ impl Board {
             mine_left: mine.iter().filter(|mine| **mine).count(),
             mine,
             elsewhere,
+            insisted: BTreeSet::new(),
         }
     }
 
@@ -144,6 +151,11 @@ impl Board {
 
     pub fn has_nothing_ready(&self) -> bool {
         self.ready.is_empty()
+    }
+
+    /// How many steps are ready.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// The most urgent steps that are ready.

@@ -383,8 +383,11 @@ impl<E: Sync> Run<'_, E> {
             match found.get(key) {
                 Some(Elsewhere::Ended) => {}
                 Some(Elsewhere::Free) if matches!(reason, Reason::By(_)) => {}
-                Some(Elsewhere::By(holder)) if matches!(reason, Reason::By(_)) => {
-                    board.leave(id, Reason::By(holder.clone()));
+                Some(Elsewhere::Free) if matches!(reason, Reason::Slow(until) if *until <= began) => {
+                    board.insisted.insert(id);
+                }
+                Some(Elsewhere::By(holder)) if matches!(reason, Reason::By(_) | Reason::Slow(_)) => {
+                    board.leave(id, Reason::By(Some(holder.clone())));
                     continue;
                 }
                 _ => continue,
@@ -401,15 +404,30 @@ impl<E: Sync> Run<'_, E> {
         const MANY: usize = 512;
         let steps = self.board().most_urgent(MANY);
         let keys: Vec<&StepKey> = steps.iter().map(|id| self.plan.step(*id).identity()).collect();
-        let Ok(found) = self.store.elsewhere(&keys, self.since) else { return };
+        let Ok(claimed) = self.store.claimed(&keys) else { return };
         let mut board = self.board();
         for (id, key) in steps.into_iter().zip(keys) {
-            if let Some(Elsewhere::By(holder)) = found.get(key)
-                && board.is_ready(id)
-            {
-                board.leave(id, Reason::By(holder.clone()));
+            if claimed.contains(key) && board.is_ready(id) {
+                board.leave(id, Reason::By(None));
             }
         }
+    }
+
+    /// How long a step is left to faster workers, where only few are ready and this worker is slow.
+    pub(super) fn leaves_to_faster(&self, id: StepId) -> Option<Duration> {
+        /// No plan is spread over so many workers.
+        const MANY: usize = 4096;
+        let ready = {
+            let board = self.board();
+            if board.insisted.contains(&id) {
+                return None;
+            }
+            board.ready() + 1
+        };
+        if ready > MANY {
+            return None;
+        }
+        self.store.workers().better_left(self.plan.step(id).manifest().kind(), ready)
     }
 
     /// Tells, once nothing else is to do, for whom this worker waits.
@@ -418,12 +436,14 @@ impl<E: Sync> Run<'_, E> {
             return;
         }
         for (id, (reason, told)) in &mut board.elsewhere.steps {
+            let holder = match reason {
+                Reason::By(Some(holder)) => Some(&**holder),
+                Reason::OtherKind | Reason::NoTime => None,
+                // Who has it is not known yet, or somebody soon will.
+                Reason::By(None) | Reason::Slow(_) => continue,
+            };
             let is_new = !std::mem::replace(told, true);
             let step = self.plan.step(*id);
-            let holder = match reason {
-                Reason::By(holder) => Some(&**holder),
-                Reason::OtherKind | Reason::NoTime => None,
-            };
             (self.observer)(Event::Waiting { id: *id, step, holder, is_new });
         }
     }

@@ -141,6 +141,17 @@ impl Notices for FolderNotices {
         read(&self.path(place))
     }
 
+    fn names(&self, folder: &'static str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.base.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names: Vec<String> = names.collect::<io::Result<_>>()?;
+        names.sort();
+        Ok(names)
+    }
+
     fn rest(&self) {
         if let Some((_, file)) = self.original.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // One that stays is swept away.

@@ -88,6 +88,14 @@ pub trait Notices: fmt::Debug + Send + Sync {
     /// As [`Notices::get`].
     fn list(&self, folder: &'static str) -> io::Result<Vec<(String, StoreTime)>>;
 
+    /// The names in a folder in ascending order, without a look at the notices.
+    ///
+    /// # Errors
+    /// As [`Notices::get`].
+    fn names(&self, folder: &'static str) -> io::Result<Vec<String>> {
+        Ok(self.list(folder)?.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// Gives up what was kept for the next notice: this process leaves.
     fn rest(&self) {}
 }

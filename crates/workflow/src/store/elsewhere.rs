@@ -1,6 +1,7 @@
 //! What has become of steps that this worker leaves to others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use super::error::{Doing as _, READ};
 use super::{CLAIMS, Store, StoreError, files};
@@ -26,11 +27,20 @@ impl Store {
         keys: &[&'k StepKey],
         since: StoreTime,
     ) -> Result<BTreeMap<&'k StepKey, Elsewhere>, StoreError> {
+        /// A few steps are looked for one by one.
+        const FEW: usize = 64;
         let kinds: BTreeSet<&str> = keys.iter().map(|key| key.kind()).collect();
         let mut ended: BTreeSet<String> = self.failed_since(since)?.into_iter().collect();
         for kind in kinds {
             let dir = self.base.join("steps").join(kind);
-            ended.extend(files::names(&dir).doing(READ, &dir)?.into_iter().map(|hash| format!("{kind}-{hash}")));
+            if keys.len() > FEW {
+                ended.extend(files::names(&dir).doing(READ, &dir)?.into_iter().map(|hash| format!("{kind}-{hash}")));
+                continue;
+            }
+            // A client of a file server may remember that a name was not there, until the folder is opened anew.
+            let _ = fs::File::open(&dir);
+            let there = keys.iter().filter(|key| key.kind() == kind && self.dir(key).symlink_metadata().is_ok());
+            ended.extend(there.map(|key| Self::flat_name(key)));
         }
         let names: Vec<String> = keys.iter().map(|key| Self::flat_name(key)).collect();
         let claims = self.base.join(CLAIMS);
@@ -42,5 +52,13 @@ impl Store {
             None => Elsewhere::Free,
         };
         Ok(keys.iter().copied().zip(names.iter().map(state)).collect())
+    }
+
+    /// Which of these steps are claimed, by whomever.
+    pub(crate) fn claimed<'k>(&self, keys: &[&'k StepKey]) -> Result<BTreeSet<&'k StepKey>, StoreError> {
+        let names: BTreeMap<String, &'k StepKey> = keys.iter().map(|key| (Self::flat_name(key), *key)).collect();
+        let claims = self.base.join(CLAIMS);
+        let claimed = self.workers.claimed(names.keys().map(String::as_str)).doing(READ, &claims)?;
+        Ok(claimed.into_iter().filter_map(|name| names.get(name).copied()).collect())
     }
 }

@@ -18,7 +18,7 @@ use crate::stage::StageError;
 use crate::store::Store;
 use crate::toys::{Bench, Draw, Lab, Number, diamond, give, label, options, sum};
 use crate::view::View;
-use crate::workers::{Machine, Patience, Presence};
+use crate::workers::{Machine, Pace, Patience, Presence};
 
 /// A worker is taken for gone within tenths of a second.
 const PATIENCE: Duration = Duration::from_millis(240);
@@ -39,6 +39,7 @@ fn presence_elsewhere() -> Presence {
         alone: false,
         seconds: 1.0,
         steps: Vec::new(),
+        paces: BTreeMap::new(),
     }
 }
 
@@ -419,4 +420,34 @@ fn many_workers_compute_each_step_once() {
     });
     assert_eq!(ran, plan.len());
     assert_eq!(benches.iter().map(|bench| bench.take().len()).sum::<usize>(), plan.len());
+}
+
+#[test]
+fn a_slow_worker_leaves_the_last_steps_to_faster_ones_unless_they_stay() {
+    let lab = Lab::new();
+    let mut plan = Plan::<Bench>::new();
+    for value in 0..4 {
+        plan.add(give(value, ""), label("give"));
+    }
+    // Another is a hundred times as fast at such steps, and does nothing.
+    fs::create_dir_all(lab.base().join("workers")).unwrap();
+    let fast = Pace { steps: 9, seconds: 0.001 };
+    let paces = [("give".to_owned(), fast)].into();
+    hang_up(&lab, "gpu3-4711-abcdef01", &Presence { paces, ..presence_elsewhere() });
+    let bench = Bench::with(|_, _| {
+        thread::sleep(Duration::from_millis(100));
+        Ok(())
+    });
+    let (counts, told) = run_telling(&lab.store, &plan, &bench, &options());
+    assert_eq!((counts, told), ([4, 0, 0, 0], Vec::new()));
+
+    let workers = lab.store.workers();
+    let _at_work = lab.store.begin(&BTreeSet::new(), "test").unwrap();
+    assert_eq!(workers.better_left("give", 1), None, "nothing is known of its pace yet");
+    for _ in 0..2 {
+        workers.note_pace("give", 0.1);
+    }
+    assert_eq!(workers.better_left("give", 1), Some(Duration::from_millis(1)));
+    assert_eq!(workers.better_left("give", 2), None, "there is enough for all");
+    assert_eq!(workers.better_left("sum", 1), None);
 }

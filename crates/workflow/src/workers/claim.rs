@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::{CLAIMS, Mine, Presence, State, Workers, Working, place_of as place_of_worker};
+use super::{CLAIMS, Mine, Presence, State, Workers, Working};
 use crate::notices::Place;
 
 /// A step that is this worker's until it is dropped.
@@ -99,9 +99,7 @@ impl Workers {
 
     /// The worker of that id and what it says of a step.
     fn holder(&self, id: String, step: &str) -> io::Result<(Holder, State)> {
-        let notice = self.notices.get(place_of_worker(&id))?;
-        let state = self.judge(&id, notice.as_ref());
-        let presence: Option<Presence> = notice.and_then(|notice| serde_json::from_str(&notice.text).ok());
+        let (presence, state) = self.look_at(&id)?;
         let working = presence.as_ref().and_then(|there| there.steps.iter().find(|working| working.step == step));
         let working = working.cloned();
         Ok((Holder { id, presence, working }, state))
@@ -109,11 +107,10 @@ impl Workers {
 
     /// Which of `steps` others have claimed that are still there.
     pub fn held_by_others<'s>(&self, steps: impl Iterator<Item = &'s str>) -> io::Result<BTreeMap<&'s str, Holder>> {
-        let (mine, names) = (self.id(), self.notices.list(CLAIMS)?);
+        let mine = self.id();
         let mut held = BTreeMap::new();
-        for step in steps {
-            if names.binary_search_by(|(name, _)| name.as_str().cmp(step)).is_ok()
-                && let Some(notice) = self.notices.get(place_of(step))?
+        for step in self.claimed(steps)? {
+            if let Some(notice) = self.notices.get(place_of(step))?
                 && Some(&notice.text) != mine.as_ref()
             {
                 let (holder, state) = self.holder(notice.text, step)?;
@@ -123,6 +120,12 @@ impl Workers {
             }
         }
         Ok(held)
+    }
+
+    /// Which of `steps` are claimed, by whomever.
+    pub fn claimed<'s>(&self, steps: impl Iterator<Item = &'s str>) -> io::Result<Vec<&'s str>> {
+        let names = self.notices.names(CLAIMS)?;
+        Ok(steps.filter(|step| names.binary_search_by(|name| name.as_str().cmp(step)).is_ok()).collect())
     }
 }
 

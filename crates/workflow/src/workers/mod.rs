@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use claim::Holder;
 pub(crate) use claim::{Claim, Claiming};
-pub use presence::{HowFar, Machine, Presence, Working};
+pub use presence::{HowFar, Machine, Pace, Presence, Working};
 
 use crate::notices::{Notice, Notices, Place, StoreTime};
 use crate::stage::Progress;
@@ -114,6 +114,8 @@ pub(crate) struct Workers {
     joining: Mutex<()>,
     beating: Mutex<()>,
     seen: Mutex<BTreeMap<String, Seen>>,
+    /// What was found of other workers of late.
+    looked: Mutex<BTreeMap<String, (Instant, Option<Presence>, State)>>,
 }
 
 /// What this worker knows of itself.
@@ -147,6 +149,11 @@ struct Seen {
     written: StoreTime,
     since: Instant,
 }
+
+/// After so many steps a worker knows how fast it is.
+const ENOUGH: u32 = 2;
+/// One that takes so many times as long as the others leaves the last steps to them.
+const SLOW: f64 = 1.5;
 
 /// A random word of eight letters and digits.
 pub(crate) fn random() -> String {
@@ -192,6 +199,7 @@ impl Workers {
             joining: Mutex::new(()),
             beating: Mutex::new(()),
             seen: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -314,6 +322,49 @@ impl Workers {
             others.push((id, presence, state));
         }
         Ok(others)
+    }
+
+    /// What another worker last said of itself, and whether it is still there. Whoever asks often is told what was found of
+    /// late.
+    fn look_at(&self, id: &str) -> io::Result<(Option<Presence>, State)> {
+        let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, presence, state)) = looked().get(id)
+            && when.elapsed() < self.patience.beat / 8
+        {
+            return Ok((presence.clone(), *state));
+        }
+        let notice = self.notices.get(place_of(id))?;
+        let state = self.judge(id, notice.as_ref());
+        let presence: Option<Presence> = notice.and_then(|notice| serde_json::from_str(&notice.text).ok());
+        looked().insert(id.to_owned(), (Instant::now(), presence.clone(), state));
+        Ok((presence, state))
+    }
+
+    /// Notes what a step of a kind took this worker.
+    pub fn note_pace(&self, kind: &str, seconds: f64) {
+        if let Some(me) = self.me().as_mut() {
+            let pace = me.presence.paces.entry(kind.to_owned()).or_default();
+            pace.seconds = (pace.seconds * f64::from(pace.steps) + seconds) / f64::from(pace.steps + 1);
+            pace.steps += 1;
+        }
+    }
+
+    /// When this worker is so much slower than the others at steps of a kind, of which only `ready` are left, that they are
+    /// done sooner without it: what one takes another. `None` otherwise.
+    pub fn better_left(&self, kind: &str, ready: usize) -> Option<Duration> {
+        let mine = self.me().as_ref()?.presence.paces.get(kind).copied()?;
+        let others = self.others().ok()?;
+        let there = others.into_iter().filter(|(_, _, state)| state.is_there());
+        let paces: Vec<Option<Pace>> =
+            there.map(|(_, presence, _)| presence.and_then(|presence| presence.paces.get(kind).copied())).collect();
+        if ready > paces.len() {
+            return None;
+        }
+        let mut seconds: Vec<f64> = paces.into_iter().flatten().map(|pace| pace.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        let usual = *seconds.get(seconds.len() / 2)?;
+        let is_slow = mine.steps >= ENOUGH && mine.seconds > SLOW * usual;
+        is_slow.then(|| Duration::from_secs_f64(usual.clamp(0.0, 86_400.0)))
     }
 
     /// Whether a worker is still there, of which `notice` is the presence.

@@ -1,5 +1,6 @@
 //! What a worker says of itself: who it is, and what it works on.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
@@ -25,6 +26,19 @@ pub struct Presence {
     pub seconds: f64,
     /// The steps that it works on.
     pub steps: Vec<Working>,
+    /// For each kind of step how many it has computed, and their seconds in the mean.
+    #[serde(default)]
+    pub paces: BTreeMap<String, Pace>,
+}
+
+/// How fast a worker is at steps of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pace {
+    /// How many it has computed.
+    pub steps: u32,
+    /// Seconds of one, in the mean.
+    pub seconds: f64,
 }
 
 /// A step that a worker works on.
@@ -90,7 +104,7 @@ impl Presence {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         let began = beginning_of(pid).unwrap_or_default();
         let (machine, doing) = (Machine::here(), doing.to_owned());
-        Self { host, pid, machine, began, doing, alone, seconds: 0.0, steps: Vec::new() }
+        Self { host, pid, machine, began, doing, alone, seconds: 0.0, steps: Vec::new(), paces: BTreeMap::new() }
     }
 
     /// Whether the process is known to have ended: it was on this machine, and is no more.
