@@ -115,7 +115,7 @@ pub(crate) struct Workers {
     beating: Mutex<()>,
     seen: Mutex<BTreeMap<String, Seen>>,
     /// What was found of other workers of late.
-    looked: Mutex<BTreeMap<String, (Instant, Option<Presence>, State)>>,
+    looked: Mutex<BTreeMap<String, Looked>>,
 }
 
 /// What this worker knows of itself.
@@ -141,6 +141,14 @@ struct Mine {
     progress: Option<HowFar>,
     version: String,
     lost: Arc<AtomicBool>,
+}
+
+/// What was found of another worker.
+#[derive(Debug)]
+struct Looked {
+    when: Instant,
+    presence: Option<Presence>,
+    state: State,
 }
 
 /// When another worker's last sign of life was first seen.
@@ -328,7 +336,7 @@ impl Workers {
     /// late.
     fn look_at(&self, id: &str) -> io::Result<(Option<Presence>, State)> {
         let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, presence, state)) = looked().get(id)
+        if let Some(Looked { when, presence, state }) = looked().get(id)
             && when.elapsed() < self.patience.beat / 8
         {
             return Ok((presence.clone(), *state));
@@ -336,7 +344,7 @@ impl Workers {
         let notice = self.notices.get(place_of(id))?;
         let state = self.judge(id, notice.as_ref());
         let presence: Option<Presence> = notice.and_then(|notice| serde_json::from_str(&notice.text).ok());
-        looked().insert(id.to_owned(), (Instant::now(), presence.clone(), state));
+        looked().insert(id.to_owned(), Looked { when: Instant::now(), presence: presence.clone(), state });
         Ok((presence, state))
     }
 
