@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::cli::args::ExperimentArguments;
+use crate::cli::remote::RemoteArguments;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::Session;
@@ -42,6 +43,7 @@ pub(crate) struct GpuWorkers<'a> {
     pub gpus: &'a [u16],
     pub files: &'a [PathBuf],
     pub experiment: &'a ExperimentArguments,
+    pub remote: &'a RemoteArguments,
     /// Whether standard output has one object a line.
     pub json: bool,
 }
@@ -122,6 +124,7 @@ impl GpuWorkers<'_> {
             command.arg("--threads").arg(threads.to_string());
         }
         command.env("CUDA_VISIBLE_DEVICES", gpu.to_string());
+        self.remote.hand_on(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(failed)?;
         Ok(GpuWorker { gpu, child, ended: None })

@@ -11,6 +11,7 @@ mod computing;
 mod gpus;
 mod remote;
 mod session;
+mod sharing;
 mod status;
 mod verbs;
 

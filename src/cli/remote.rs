@@ -1,6 +1,7 @@
 //! The remote that a verb was given, by `--remote` or by the environment.
 
 use std::env;
+use std::process::Command;
 
 use clap::Args;
 
@@ -25,6 +26,13 @@ impl RemoteArguments {
     pub fn if_given(&self) -> Result<Option<Remote>, Failure> {
         let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).filter(|url| !url.is_empty());
         url.map(|url| Remote::open(&url).map_err(Failure::from)).transpose()
+    }
+
+    /// Hands the remote on to a process of this program.
+    pub fn hand_on(&self, command: &mut Command) {
+        if let Some(url) = &self.remote {
+            command.env(VARIABLE, url);
+        }
     }
 
     /// The remote, for verbs that need one.

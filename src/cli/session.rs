@@ -72,6 +72,11 @@ impl Session {
         Ok(Self { computed, passed_over: None })
     }
 
+    /// Its cache, to share it.
+    pub const fn store_mut(&mut self) -> &mut Store {
+        self.computed.store_mut()
+    }
+
     /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.
     pub fn ended(&self, status: Status) -> Status {
         let hides = matches!(status, Status::Success | Status::Usage);

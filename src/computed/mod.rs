@@ -69,4 +69,9 @@ impl Computed {
     pub const fn store(&self) -> &Store {
         &self.loader.store
     }
+
+    /// The same, to share it.
+    pub const fn store_mut(&mut self) -> &mut Store {
+        &mut self.loader.store
+    }
 }

@@ -16,10 +16,12 @@
 
 mod error;
 mod location;
+mod notices;
 mod objects;
 mod pull;
 mod push;
 mod scrub;
+mod sharing;
 
 #[cfg(test)]
 mod faulty;
@@ -27,7 +29,9 @@ mod faulty;
 mod tests;
 
 pub use error::{Cause, RemoteError};
+pub use notices::SharedNotices;
 pub use objects::{Persistence, Remote, Told};
 pub use pull::Pulled;
 pub use push::{Pushed, Pushing};
 pub use scrub::{scrubbed, tells_secrets};
+pub use sharing::{Came, Sharing};

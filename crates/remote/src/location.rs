@@ -18,7 +18,7 @@ use crate::scrub::scrubbed;
 const FORMS: &str = "write s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER or file:///FOLDER";
 
 /// A connection that is not there after so long is none.
-const CONNECT: &str = "5 seconds";
+const CONNECT: &str = "3 seconds";
 /// A server that says nothing for so long is gone.
 const SILENCE: &str = "30 seconds";
 /// A request that is not through after so long is begun anew; parts of files are cut so that slow lines manage.
@@ -36,7 +36,7 @@ pub(crate) struct Location {
 fn retries() -> RetryConfig {
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 };
-    RetryConfig { backoff, max_retries: 4, retry_timeout: Duration::from_secs(60) }
+    RetryConfig { backoff, max_retries: 3, retry_timeout: Duration::from_secs(60) }
 }
 
 impl Location {

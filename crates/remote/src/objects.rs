@@ -29,7 +29,7 @@ pub struct Persistence {
 
 impl Default for Persistence {
     fn default() -> Self {
-        Self { tries: 3, pause: Duration::from_millis(500), rest: Duration::from_secs(30) }
+        Self { tries: 2, pause: Duration::from_millis(500), rest: Duration::from_secs(30) }
     }
 }
 
@@ -51,6 +51,15 @@ pub struct Remote {
     failed: Mutex<Option<(Instant, String)>>,
     /// Steps of which the remote turned out to hold damaged bytes.
     pub(crate) damaged: Mutex<BTreeSet<StepKey>>,
+}
+
+/// Whether a remote is there.
+enum Health {
+    Answering,
+    /// It was not a moment ago, and nothing is asked of it.
+    Resting(String),
+    /// It was not, and this request finds out whether it is again. All others wait for that.
+    Tried,
 }
 
 impl Remote {
@@ -187,11 +196,13 @@ impl Remote {
     where
         F: Future<Output = object_store::Result<T>>,
     {
-        if let Some(why) = self.resting() {
-            return Err(self.failure(doing, path, why, Cause::Unavailable));
+        let (mut pause, mut tries) = (self.persistence.pause, 1);
+        match self.health() {
+            Health::Resting(why) => return Err(self.failure(doing, path, why, Cause::Unavailable)),
+            // Once, so that nobody waits long for what is still gone.
+            Health::Tried => tries = self.persistence.tries,
+            Health::Answering => {}
         }
-        let mut pause = self.persistence.pause;
-        let mut tries = 1;
         loop {
             let error = match once().await {
                 Ok(value) => {
@@ -215,12 +226,16 @@ impl Remote {
         }
     }
 
-    /// Why nothing is asked for the moment.
-    fn resting(&self) -> Option<String> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (when, why) = failed.as_ref()?;
+    /// Whether anything is to be asked for the moment.
+    fn health(&self) -> Health {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((when, why)) = failed.as_mut() else { return Health::Answering };
         let ago = when.elapsed();
-        (ago < self.persistence.rest).then(|| format!("it did not answer {} s ago ({why})", ago.as_secs()))
+        if ago < self.persistence.rest {
+            return Health::Resting(format!("it did not answer {} s ago ({why})", ago.as_secs()));
+        }
+        *when = Instant::now();
+        Health::Tried
     }
 
     pub(crate) fn answered(&self) {

@@ -11,15 +11,18 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use overinterp_workflow::cancel::Cancel;
+use overinterp_workflow::depot::Depot as _;
 use overinterp_workflow::executor::{RunOptions, run};
 use overinterp_workflow::key::{Key, StepKey};
+use overinterp_workflow::notices::{FolderNotices, Notices as _, Place};
 use overinterp_workflow::plan::{Label, Plan};
 use overinterp_workflow::stage::{Artifact, ArtifactError, Context, Stage, StageError};
 use overinterp_workflow::store::{Departure, Maker, Store};
+use overinterp_workflow::workers::Patience;
 use serde::Serialize;
 
 use crate::faulty::{Faults, Faulty};
-use crate::{Persistence, Pulled, Pushed, Pushing, Remote, RemoteError};
+use crate::{Persistence, Pulled, Pushed, Pushing, Remote, RemoteError, SharedNotices, Sharing};
 
 /// What a step of the tests makes: a small file, an empty one and, where asked for, a large one.
 struct Files {
@@ -81,6 +84,13 @@ struct Cache {
 fn cache(count: usize, large: usize, who: &str) -> Cache {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
+    let (plan, keys) = plan(count, large);
+    let maker = Maker { program: "test".into(), host: who.into(), device: "cpu".into() };
+    run(&plan, &store, &who.to_owned(), &RunOptions::new(maker), &|_| (), &Cancel::default()).unwrap();
+    Cache { dir, store, keys }
+}
+
+fn plan(count: usize, large: usize) -> (Plan<String>, Vec<StepKey>) {
     let mut plan = Plan::<String>::new();
     let mut before: Option<Key<Files>> = None;
     let mut keys = Vec::new();
@@ -90,10 +100,7 @@ fn cache(count: usize, large: usize, who: &str) -> Cache {
         keys.push(key.step().clone());
         before = (number % 2 == 0).then_some(key);
     }
-    let maker = Maker { program: "test".into(), host: who.into(), device: "cpu".into() };
-    let options = RunOptions::new(maker);
-    run(&plan, &store, &who.to_owned(), &options, &|_| (), &Cancel::default()).unwrap();
-    Cache { dir, store, keys }
+    (plan, keys)
 }
 
 fn empty() -> Cache {
@@ -368,4 +375,158 @@ fn a_folder_is_a_remote_like_any_other() {
         assert_eq!(there.bytes(key), here.bytes(key));
     }
     assert!(matches!(there.pull(&remote, &StepKey::of("make", 1, "{}")), Ok(Pulled::Absent)));
+}
+
+/// Workers on one remote, each with a folder of its own.
+fn board(objects: Arc<dyn ObjectStore>) -> (SharedNotices, Arc<Faults>, tempfile::TempDir) {
+    let (remote, faults) = remote_over(objects);
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["workers", "claims", "failures", "tmp"] {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+    }
+    (SharedNotices::new(Arc::new(remote), FolderNotices::new(dir.path().to_owned())), faults, dir)
+}
+
+const CLAIM: Place<'static> = Place { folder: "claims", name: "make-0a" };
+
+#[test]
+fn one_of_many_claims_and_one_of_many_takes_over() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let boards: Vec<_> = (0..6).map(|_| board(Arc::clone(&objects))).collect();
+    let count = |claim: &(dyn Fn(usize) -> bool + Sync)| -> usize {
+        std::thread::scope(|scope| {
+            let tries: Vec<_> = (0..6).map(|who| scope.spawn(move || claim(who))).collect();
+            tries.into_iter().map(|one| usize::from(one.join().unwrap())).sum()
+        })
+    };
+    assert_eq!(count(&|who| boards[who].0.put_new(CLAIM, &format!("worker {who}")).unwrap().is_some()), 1);
+    let held = boards[0].0.get(CLAIM).unwrap().unwrap();
+    assert!(held.written.0 > 0.0, "the remote's clock");
+    assert_eq!(count(&|who| boards[who].0.replace(CLAIM, &held.version, &format!("heir {who}")).unwrap().is_some()), 1);
+    let heir = boards[1].0.get(CLAIM).unwrap().unwrap();
+    assert!(heir.text.starts_with("heir") && heir.version != held.version);
+    boards[2].0.remove(CLAIM, &held.version).unwrap();
+    assert_eq!(boards[3].0.get(CLAIM).unwrap().unwrap().text, heir.text, "another version stays");
+    boards[2].0.remove(CLAIM, &heir.version).unwrap();
+    assert_eq!(boards[3].0.get(CLAIM).unwrap(), None);
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_still_ones_own() {
+    let (board, faults, _dir) = board(Arc::new(InMemory::new()));
+    faults.lost_answers.store(1, Ordering::SeqCst);
+    // The first try was done, its answer lost; the second finds its own text.
+    let put = board.put_new(CLAIM, "mine");
+    faults.lost_answers.store(0, Ordering::SeqCst);
+    assert!(put.unwrap().is_some());
+    assert_eq!(board.put_new(CLAIM, "yours").unwrap(), None);
+}
+
+#[test]
+fn cut_off_from_the_remote_a_worker_claims_in_its_own_folder_and_loses_nothing_that_it_held() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let ((one, faults, _dir), (other, _, _other_dir)) = (board(Arc::clone(&objects)), board(objects));
+    let held = one.put_new(CLAIM, "one").unwrap().unwrap();
+    faults.gone.store(true, Ordering::SeqCst);
+    assert_eq!(one.get(CLAIM).unwrap().unwrap().version, held, "as far as it knows");
+    let next = Place { folder: "claims", name: "make-0b" };
+    let here = one.put_new(next, "one").unwrap().unwrap();
+    assert_eq!(one.get(next).unwrap().unwrap().version, here);
+    assert_eq!(one.put_new(next, "another").unwrap(), None);
+    assert!(one.put(Place { folder: "workers", name: "a-1-b" }, "here").is_ok());
+    assert_eq!(one.list("workers").unwrap().len(), 1);
+    one.remove(next, &here).unwrap();
+    assert_eq!(other.get(next).unwrap(), None);
+    assert_eq!(other.get(CLAIM).unwrap().unwrap().text, "one");
+}
+
+#[test]
+fn who_shares_a_remote_is_seen_by_who_uses_the_cache_without_it() {
+    let (board, _, dir) = board(Arc::new(InMemory::new()));
+    let place = Place { folder: "workers", name: "a-1-b" };
+    let version = board.put(place, "here").unwrap();
+    let alone = FolderNotices::new(dir.path().to_owned());
+    assert_eq!(alone.get(place).unwrap().unwrap().text, "here");
+    assert_eq!(board.list("workers").unwrap().len(), 1, "it counts once");
+    board.remove(place, &version).unwrap();
+    assert_eq!((alone.get(place).unwrap(), board.get(place).unwrap()), (None, None));
+}
+
+/// Runs the plan of `cache` in an empty cache that shares `remote`.
+fn run_sharing(remote: Remote, count: usize, who: &str) -> (Cache, Arc<Sharing>, overinterp_workflow::event::Summary) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let remote = Arc::new(remote);
+    let sharing = Arc::new(Sharing::new(Arc::clone(&remote)));
+    let depot: Arc<Sharing> = Arc::clone(&sharing);
+    store.share(depot, |folder| Arc::new(SharedNotices::new(remote, folder)), Patience::default());
+    let (plan, keys) = plan(count, 0);
+    let maker = Maker { program: "test".into(), host: who.into(), device: "cpu".into() };
+    let summary = run(&plan, &store, &who.to_owned(), &RunOptions::new(maker), &|_| (), &Cancel::default()).unwrap();
+    (Cache { dir, store, keys }, sharing, summary)
+}
+
+#[test]
+fn a_run_reads_through_and_writes_through() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (one, sharing, summary) = run_sharing(remote_over(Arc::clone(&objects)).0, 6, "a");
+    assert_eq!((summary.ran, sharing.came().pushed, sharing.came().left.len()), (6, 6, 0));
+    let (other, sharing, summary) = run_sharing(remote_over(objects).0, 6, "b");
+    assert_eq!((summary.ran, summary.cached, sharing.came().fetched), (0, 6, 6));
+    assert!(one.keys.iter().all(|key| one.bytes(key) == other.bytes(key)));
+}
+
+#[test]
+fn a_run_goes_on_when_its_remote_vanishes_and_says_what_is_not_there() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (remote, faults) = remote_over(Arc::clone(&objects));
+    faults.gone_after.store(30, Ordering::SeqCst);
+    let (one, sharing, summary) = run_sharing(remote, 12, "a");
+    assert_eq!((summary.ran, summary.failed), (12, 0));
+    let came = sharing.came();
+    assert!(!came.left.is_empty() && came.pushed < 12, "{came:?}");
+    assert_eq!(came.problems.iter().filter(|problem| problem.contains("no route to host")).count(), 1, "{came:?}");
+    let (again, _) = remote_over(objects);
+    assert!(one.push_all(&again).iter().all(Result::is_ok));
+    assert_eq!(again.finished(["make"]).unwrap().len(), 12);
+}
+
+#[test]
+fn a_run_goes_on_while_every_third_request_fails() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (remote, faults) = remote_over(Arc::clone(&objects));
+    faults.every.store(3, Ordering::SeqCst);
+    let (_, _, summary) = run_sharing(remote, 6, "a");
+    assert_eq!((summary.ran, summary.failed), (6, 0));
+}
+
+#[test]
+fn damage_on_the_remote_is_computed_anew_and_mended_by_a_run() {
+    let (remote, _, objects) = remote();
+    let here = cache(2, 0, "a");
+    here.push_all(&remote);
+    let hash = here.departure(0).record.files["small.txt"].hash.to_string();
+    let path = objects_with(&remote, &hash).remove(0);
+    remote.wait(objects.put(&path, PutPayload::from_static(b"1 a"))).unwrap();
+    let (there, sharing, summary) = run_sharing(remote, 2, "a");
+    assert_eq!((summary.ran, summary.cached), (1, 1));
+    assert!(sharing.came().problems[0].contains("but damaged"), "{:?}", sharing.came());
+    assert_eq!(there.bytes(&here.keys[0]), here.bytes(&here.keys[0]));
+    let (mended, _) = remote_over(objects);
+    assert!(matches!(empty().pull(&mended, &here.keys[0]), Ok(Pulled::Got(_))));
+}
+
+#[test]
+fn checkpoints_go_to_the_remote_and_come_back_whole() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let key = StepKey::of("make", 1, "{}");
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(here.path().join("parts")).unwrap();
+    fs::write(here.path().join("epoch-3"), "weights").unwrap();
+    fs::write(here.path().join("parts/7"), "part").unwrap();
+    let sharing = || Sharing::new(Arc::new(remote_over(Arc::clone(&objects)).0));
+    sharing().offer_unfinished(&key, here.path());
+    sharing().fetch_unfinished(&key, there.path());
+    assert_eq!(fs::read_to_string(there.path().join("epoch-3")).unwrap(), "weights");
+    assert_eq!(fs::read_to_string(there.path().join("parts/7")).unwrap(), "part");
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         if let Some(usual) = self.run.leaves_to_faster(self.id) {
             return Ok(Found::Left(Reason::Slow(Instant::now() + usual)));
         }
-        let claim = match self.store().claim(self.key(), &self.step.label().to_string())? {
+        let claim = match self.run.store.claim(self.key(), &self.step.label().to_string())? {
             Claiming::Held(claim) => claim,
             Claiming::By(holder) => return Ok(Found::Left(Reason::By(Some(holder)))),
         };
@@ -140,7 +140,12 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             }
             self.not_failed_elsewhere()?;
             match self.compute(&claim)? {
-                Ended::With(record, seconds) => return Ok(Found::Result(Status::Ran, record, seconds)),
+                Ended::With(record, seconds) => {
+                    if self.store().depot().is_some() {
+                        self.run.departures.push(claim, self.key().clone());
+                    }
+                    return Ok(Found::Result(Status::Ran, record, seconds));
+                }
                 Ended::Lost => {
                     drop(claim);
                     // Whoever has it now is found out by asking.
@@ -197,6 +202,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             }
             Lookup::Absent => {}
         }
+        if let Some(depot) = store.depot()
+            && let Some(record) = depot.fetch(&store.arrivals_by(claim), key, &contents)
+        {
+            return Ok(Some(record));
+        }
         if contents.is_empty() {
             return Ok(None);
         }
@@ -220,12 +230,17 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         let why = self.run.forecast(self.id).why();
         (self.run.observer)(Event::Started { id: self.id, step: self.step, why });
         let scratch = store.start_scratch(key)?;
+        if let Some(depot) = store.depot().filter(|_| is_empty(&scratch)) {
+            depot.fetch_unfinished(key, &scratch);
+        }
         let private = store.start_entry(key, claim)?;
+        self.run.unfinished().insert(key.clone(), scratch.clone());
         let guest = Guest { attempt: self, claim, damaged: Mutex::new(None), before: Mutex::new(0.0) };
         let context = Context { env: self.run.env, host: &guest, scratch: &scratch };
         let start = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| self.run.plan.stage(self.id).run_into(&context, &private)));
         let seconds = start.elapsed().as_secs_f64();
+        self.run.unfinished().remove(key);
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(StageError::Cancelled)) if guest.cancelled() => {
@@ -250,6 +265,9 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             }
         };
         if let Some(failure) = failure {
+            if let Some(depot) = store.depot().filter(|_| !is_empty(&scratch) && !claim.is_lost()) {
+                depot.offer_unfinished(key, &scratch);
+            }
             // Checkpoints stay, an empty scratch directory does not. A private directory that cannot be removed
             // now is removed when the step next begins.
             let _ = fs::remove_dir(&scratch);
@@ -311,6 +329,11 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
     fn log(&self, line: &str) {
         (self.run.observer)(Event::Log { id: self.id, step: self.step, line });
     }
+}
+
+/// Whether a step has left nothing to go on from.
+fn is_empty(scratch: &Path) -> bool {
+    fs::read_dir(scratch).map_or(true, |mut entries| entries.next().is_none())
 }
 
 /// What a running stage sees of the executor.

@@ -3,6 +3,7 @@
 //! else is ready.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use super::board::{Board, Reason};
 use super::cancel::{CANCELLED, Cancel, IDLE, OUT_OF_TIME};
+use super::depot::Departures;
 use super::event::{Event, Status, Summary};
 use super::key::{ContentHash, StepKey};
 use super::notices::StoreTime;
@@ -186,6 +188,9 @@ pub fn run<E: Sync>(
         })),
         changed: Condvar::new(),
         over: (Mutex::new(false), Condvar::new()),
+        departures: Departures::default(),
+        unfinished: Mutex::default(),
+        kept: (Mutex::new(false), Condvar::new()),
         view,
         schedule,
     };
@@ -194,9 +199,17 @@ pub fn run<E: Sync>(
         thread::scope(|scope| {
             scope.spawn(|| run.keep_beating());
             thread::scope(|scope| {
-                for _ in 0..options.jobs.max(1) {
-                    scope.spawn(|| run.work());
+                if store.depot().is_some() {
+                    (0..SENDERS).for_each(|_| drop(scope.spawn(|| run.send_away())));
+                    scope.spawn(|| run.keep_unfinished());
                 }
+                thread::scope(|scope| {
+                    for _ in 0..options.jobs.max(1) {
+                        scope.spawn(|| run.work());
+                    }
+                });
+                run.departures.close();
+                run.end_keeping();
             });
             run.end_beating();
         });
@@ -205,6 +218,12 @@ pub fn run<E: Sync>(
     observer(Event::Done { summary: &summary });
     Ok(summary)
 }
+
+/// So many finished steps go to a depot at a time.
+const SENDERS: usize = 4;
+
+/// Checkpoints of steps that run go to a depot that often.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(180);
 
 /// A worker that waits for others finds out within so long that it is to stop.
 const RESPONSE: Duration = Duration::from_millis(100);
@@ -264,6 +283,11 @@ pub(super) struct Run<'a, E> {
     changed: Condvar,
     /// Whether all is done, for the thread that gives signs of life.
     over: (Mutex<bool>, Condvar),
+    /// What is on its way to where other machines find it.
+    pub(super) departures: Departures<'a>,
+    unfinished: Mutex<BTreeMap<StepKey, PathBuf>>,
+    /// Whether no step runs any more, for the thread that keeps checkpoints.
+    kept: (Mutex<bool>, Condvar),
 }
 
 /// How one step ended.
@@ -446,6 +470,39 @@ impl<E: Sync> Run<'_, E> {
             let step = self.plan.step(*id);
             (self.observer)(Event::Waiting { id: *id, step, holder, is_new });
         }
+    }
+
+    /// Sends finished steps to the depot, each claimed until it is there.
+    fn send_away(&self) {
+        while let Some((claim, key)) = self.departures.next() {
+            if let Some(depot) = self.store.depot() {
+                depot.offer(self.store, &key);
+            }
+            drop(claim);
+        }
+    }
+
+    /// Sends the checkpoints of steps that run to the depot now and again, for whoever may have to go on from them.
+    fn keep_unfinished(&self) {
+        let mut over = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*over {
+            over = self.kept.1.wait_timeout(over, BETWEEN_CHECKPOINTS).unwrap_or_else(PoisonError::into_inner).0;
+            if !*over && let Some(depot) = self.store.depot() {
+                for (key, scratch) in self.unfinished().clone() {
+                    depot.offer_unfinished(&key, &scratch);
+                }
+            }
+        }
+    }
+
+    fn end_keeping(&self) {
+        *self.kept.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.kept.1.notify_all();
+    }
+
+    /// The steps that run here, with where each keeps its checkpoints.
+    pub(super) fn unfinished(&self) -> MutexGuard<'_, BTreeMap<StepKey, PathBuf>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives signs of life until all is done.

@@ -8,6 +8,7 @@ mod board;
 pub mod cancel;
 mod canonical;
 pub mod change;
+pub mod depot;
 pub mod event;
 pub mod executor;
 pub mod explain;

@@ -9,10 +9,12 @@ use overinterp_workflow::executor::{RunMode, Share};
 use crate::cli::args::{EventFormat, ExperimentArguments};
 use crate::cli::computing::{Computing, closing, doing, refused};
 use crate::cli::gpus::{GpuWorkers, beside_gpus};
+use crate::cli::remote::RemoteArguments;
 use crate::cli::screen::interrupt::stop_on_interrupt;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::{Session, WithoutCache};
+use crate::cli::sharing::Shared;
 use crate::cli::status::Status;
 use crate::cli::verbs::results::print_human;
 use crate::failure::Failure;
@@ -25,6 +27,8 @@ pub(crate) struct RunArguments {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
+    #[command(flatten)]
+    pub remote: RemoteArguments,
     /// Steps that run at a time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: u16,
@@ -46,10 +50,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     } else {
         beside_gpus(&arguments.experiment)
     };
-    let session = Session::open_or(without_cache, &arguments.files, &experiment)?;
+    let shared = Shared::of(&arguments.remote)?;
+    let mut session = Session::open_or(without_cache, &arguments.files, &experiment)?;
     let json = arguments.format == EventFormat::Json;
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;
+    if let Some(shared) = &shared {
+        shared.begin(&mut session, &cancel)?;
+    }
     if !arguments.frozen && arguments.gpus.is_empty() {
         session.say_what_computes();
     }
@@ -61,8 +69,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         share: &share,
         json,
     };
-    let workers =
-        GpuWorkers { gpus: &arguments.gpus, files: &arguments.files, experiment: &arguments.experiment, json };
+    let workers = GpuWorkers {
+        gpus: &arguments.gpus,
+        files: &arguments.files,
+        experiment: &arguments.experiment,
+        remote: &arguments.remote,
+        json,
+    };
     let summary = workers.beside(&session, &progress, &cancel, || computing.compute(&session, &progress, &cancel))?;
     let summary = summary.map_err(|error| refused(&session, error, json))?;
 
@@ -82,6 +95,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         errln!("");
     }
     progress.tell_failures();
+    if let Some(shared) = &shared {
+        shared.tell(&arguments.files);
+    }
     if !json {
         errln!("{}", closing(&summary));
     }

@@ -12,10 +12,12 @@ use overinterp_workflow::executor::{Limit, RunMode, Share, Takes};
 
 use crate::cli::args::{EventFormat, ExperimentArguments};
 use crate::cli::computing::{Computing, closing, doing, refused};
+use crate::cli::remote::RemoteArguments;
 use crate::cli::screen::interrupt::stop_on_interrupt;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::{Session, WithoutCache};
+use crate::cli::sharing::Shared;
 use crate::cli::status::Status;
 use crate::failure::Failure;
 use crate::text;
@@ -27,6 +29,8 @@ pub(crate) struct WorkArguments {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
+    #[command(flatten)]
+    pub remote: RemoteArguments,
     /// Ends when all is done; if not given, it looks again and again whether there is more to do, in edited files too.
     #[arg(long)]
     pub until_done: bool,
@@ -64,6 +68,10 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
     let mut session = Session::open_or(WithoutCache::Make, &arguments.files, &arguments.experiment)?;
     check_kinds(&session, &arguments.only)?;
     stop_on_interrupt(&cancel)?;
+    let shared = Shared::of(&arguments.remote)?;
+    if let Some(shared) = &shared {
+        shared.begin(&mut session, &cancel)?;
+    }
     session.say_what_computes();
     let doing = doing("work", &arguments.files);
     let share = Share {
@@ -103,7 +111,12 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         }
         // Edited files may ask for more, and what is wrong with them may be mended yet.
         match Session::reopen(&arguments.files, &arguments.experiment, &session) {
-            Ok(anew) => (session, problem) = (anew, String::new()),
+            Ok(anew) => {
+                (session, problem) = (anew, String::new());
+                if let Some(shared) = &shared {
+                    shared.begin(&mut session, &cancel)?;
+                }
+            }
             Err(failure) if failure.to_string() != problem => {
                 problem = failure.to_string();
                 errln!("{problem}\ngoing on with the files as they were");
@@ -112,6 +125,9 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         }
     }
     total.seconds = began.elapsed().as_secs_f64();
+    if let Some(shared) = &shared {
+        shared.tell(&arguments.files);
+    }
     if json {
         json::summary(&total);
     } else {

@@ -47,8 +47,10 @@ pub enum ArrivalError {
 #[derive(Debug)]
 pub struct Arrivals<'a> {
     store: &'a Store,
-    /// That this process works on the cache.
-    _at_work: AtWork<'a>,
+    /// That this process works on the cache, where nothing else says so.
+    _at_work: Option<AtWork<'a>>,
+    /// The claim on the only step that comes in, where there is one already.
+    claim: Option<&'a Claim<'a>>,
 }
 
 /// A step that is coming in. Dropped before it is finished, it leaves nothing.
@@ -56,9 +58,25 @@ pub struct Arrivals<'a> {
 pub struct Arrival<'a> {
     store: &'a Store,
     record: Record,
-    claim: Claim<'a>,
+    claim: Held<'a>,
     private: Private,
     arrived: BTreeMap<String, FileRecord>,
+}
+
+/// The claim on a step that is coming in.
+#[derive(Debug)]
+enum Held<'a> {
+    Own(Claim<'a>),
+    Given(&'a Claim<'a>),
+}
+
+impl Held<'_> {
+    const fn get(&self) -> &Claim<'_> {
+        match self {
+            Self::Own(claim) => claim,
+            Self::Given(claim) => claim,
+        }
+    }
 }
 
 /// A private directory, which goes with what is in it.
@@ -100,7 +118,12 @@ impl Store {
         doing: &str,
     ) -> Result<Arrivals<'_>, StoreError> {
         let at_work = self.begin(&kinds.into_iter().collect(), doing)?;
-        Ok(Arrivals { store: self, _at_work: at_work })
+        Ok(Arrivals { store: self, _at_work: Some(at_work), claim: None })
+    }
+
+    /// The same of a cache that is at work, for the step that was claimed.
+    pub(crate) const fn arrivals_by<'a>(&'a self, claim: &'a Claim<'a>) -> Arrivals<'a> {
+        Arrivals { store: self, _at_work: None, claim: Some(claim) }
     }
 }
 
@@ -124,11 +147,14 @@ impl<'a> Arrivals<'a> {
     /// # Errors
     /// When another works on the step, or the cache cannot be written to.
     pub fn step(&'a self, record: Record) -> Result<Arrival<'a>, ArrivalError> {
-        let claim = match self.store.claim(&record.key, &label(&record))? {
-            Claiming::Held(claim) => claim,
-            Claiming::By(holder) => return Err(ArrivalError::Claimed(holder)),
+        let claim = match self.claim {
+            Some(claim) => Held::Given(claim),
+            None => match self.store.claim(&record.key, &label(&record))? {
+                Claiming::Held(claim) => Held::Own(claim),
+                Claiming::By(holder) => return Err(ArrivalError::Claimed(holder)),
+            },
         };
-        let private = Private(self.store.start_entry(&record.key, &claim)?);
+        let private = Private(self.store.start_entry(&record.key, claim.get())?);
         Ok(Arrival { store: self.store, record, claim, private, arrived: BTreeMap::new() })
     }
 }
@@ -181,7 +207,7 @@ impl Arrival<'_> {
             return Err(ArrivalError::Damaged(format!("file {name} is missing")));
         }
         record.files = arrived;
-        let (key, claim) = (record.key.clone(), &claim);
+        let (key, claim) = (record.key.clone(), claim.get());
         match store.look(&key, Scrutiny::Times)? {
             Lookup::Intact(there) if there.inputs == record.inputs => return Ok(there),
             Lookup::Damaged(_) => {

@@ -32,8 +32,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::depot::Depot;
 use super::key::{Key, StepKey};
-use super::notices::{FolderNotices, NOTICE, StoreTime};
+use super::notices::{FolderNotices, NOTICE, Notices, StoreTime};
 use super::stage::Artifact;
 use super::workers::{AtWork, CLAIMS, Claiming, Patience, Presence, State, WORKERS, Workers};
 pub use arrival::{Arrival, ArrivalError, Arrivals, ArrivingFile, Departure};
@@ -57,6 +58,7 @@ pub struct Store {
     /// The version's directory, `CACHE/v1`.
     base: PathBuf,
     workers: Workers,
+    depot: Option<Arc<dyn Depot>>,
     records_read: AtomicU64,
     files_hashed: AtomicU64,
 }
@@ -94,7 +96,7 @@ impl Store {
         }
         let notices = Arc::new(FolderNotices::new(base.clone()));
         let workers = Workers::new(notices, Patience::default());
-        Ok(Self { base, workers, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
+        Ok(Self { base, workers, depot: None, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
     }
 
     /// Whether there is a cache, as far as it goes: something has been remembered there.
@@ -142,6 +144,23 @@ impl Store {
         let notices = Arc::new(FolderNotices::new(self.base.clone()));
         self.workers = Workers::new(notices, patience);
         self
+    }
+
+    /// Lets other machines find what is finished here, and shares the notices of all who do so; `notices` makes these of
+    /// those in the cache's own folder.
+    pub fn share(
+        &mut self,
+        depot: Arc<dyn Depot>,
+        notices: impl FnOnce(FolderNotices) -> Arc<dyn Notices>,
+        patience: Patience,
+    ) {
+        self.workers = Workers::new(notices(FolderNotices::new(self.base.clone())), patience);
+        self.depot = Some(depot);
+    }
+
+    /// Where other machines find what is finished here.
+    pub(crate) fn depot(&self) -> Option<&dyn Depot> {
+        self.depot.as_deref()
     }
 
     /// The workers on this cache.
