@@ -27,13 +27,18 @@ impl Shared {
         Ok(remote.map(|remote| Self { sharing: Arc::new(Sharing::new(Arc::clone(&remote))), remote }))
     }
 
-    /// Shares the cache of `session`, and brings what of its plan is on the remote. A remote that does not answer stops
+    /// Brings what of the plan of `session` is on the remote, and then shares its cache. A remote that does not answer stops
     /// nothing.
     pub fn begin(&self, session: &mut Session, cancel: &Cancel) -> Result<(), Failure> {
+        self.fetch(session, cancel)?;
         let notices = Arc::clone(&self.remote);
         let depot = Arc::clone(&self.sharing);
         let shared = |folder| Arc::new(SharedNotices::new(notices, folder)) as _;
         session.store_mut().share(depot, shared, Patience::default());
+        Ok(())
+    }
+
+    fn fetch(&self, session: &Session, cancel: &Cancel) -> Result<(), Failure> {
         let mut wanted: Vec<StepKey> = Vec::new();
         for key in session.planned.plan.keys() {
             if session.store().departure(&key).map_err(Failure::from)?.is_none() {

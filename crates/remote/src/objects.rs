@@ -94,9 +94,12 @@ impl Remote {
         &self.name
     }
 
-    /// Waits for something to be done.
+    /// Waits for something to be done. What is waited for may itself look into the cache, whose notices are here, too.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        match tokio::runtime::Handle::try_current() {
+            Ok(_) => tokio::task::block_in_place(|| self.runtime.handle().block_on(future)),
+            Err(_) => self.runtime.block_on(future),
+        }
     }
 
     /// A place in the remote.

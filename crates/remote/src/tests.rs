@@ -477,6 +477,24 @@ fn a_run_reads_through_and_writes_through() {
 }
 
 #[test]
+fn a_cache_that_is_shared_takes_steps_in_by_claims_on_the_remote() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (one, ..) = run_sharing(remote_over(Arc::clone(&objects)).0, 4, "a");
+    let mut there = empty();
+    let remote = Arc::new(remote_over(objects).0);
+    let depot = Arc::new(Sharing::new(Arc::clone(&remote)));
+    let board = Arc::clone(&remote);
+    there.store.share(depot, |folder| Arc::new(SharedNotices::new(board, folder)), Patience::default());
+    let mut got = 0;
+    remote.pull_steps(&there.store, &one.keys, &mut |_, pulled| {
+        assert!(matches!(pulled, Ok(Pulled::Got(_))));
+        got += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((got, objects_with(&remote, "/claims/").len()), (4, 0));
+}
+
+#[test]
 fn a_run_goes_on_when_its_remote_vanishes_and_says_what_is_not_there() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (remote, faults) = remote_over(Arc::clone(&objects));
