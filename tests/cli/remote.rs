@@ -111,3 +111,31 @@ fn a_verb_that_needs_a_remote_says_how_to_name_one() {
     let pushed = bench.say_by(&["env", &url, env!("CARGO_BIN_EXE_overinterp")], "cache push tiny.toml --cache one");
     assert_eq!(pushed.code, Some(0), "{}", pushed.err);
 }
+
+#[test]
+fn a_run_takes_from_the_remote_what_is_there_and_leaves_what_it_made() {
+    let bench = Bench::new();
+    let first = bench.run(&format!("--cache one {}", remote(&bench)));
+    assert_eq!(first.total("ran"), STEPS);
+    let second = bench.ok(&format!("run tiny.toml --cache two {}", remote(&bench)));
+    assert!(second.err.contains(&format!("fetched {STEPS} steps")), "{}", second.err);
+    assert!(second.err.contains(&format!("ran 0, cached {STEPS}")), "{}", second.err);
+    assert_eq!(results(&bench.path("two/v1/steps")), results(&bench.path("one/v1/steps")));
+    for left in ["claims", "workers"] {
+        let there = fs::read_dir(bench.path("shared/v1").join(left)).map_or(0, Iterator::count);
+        assert_eq!(there, 0, "{left}");
+    }
+}
+
+#[test]
+fn a_remote_that_does_not_answer_stops_no_run() {
+    let bench = Bench::new();
+    let nobody = [("AWS_ENDPOINT", "http://127.0.0.1:9")];
+    let said = with_secrets(&bench, "run tiny.toml --cache one --remote s3://bucket/folder", &nobody);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("going on without the remote"), "{}", said.err);
+    let left =
+        format!("{STEPS} finished steps not pushed: `overinterp cache push tiny.toml --remote s3://bucket/folder`");
+    assert!(said.err.contains(&left), "{}", said.err);
+    assert_eq!(bench.run("--cache one").total("cached"), STEPS);
+}
