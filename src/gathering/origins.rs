@@ -22,8 +22,8 @@ pub(crate) fn made(computed: &Computed, view: &View) -> (Vec<MadeBy>, usize) {
     for (_, step) in computed.planned.plan.steps() {
         let Lookup::Intact(record) = view.entry(step.identity()) else { continue };
         there += 1;
-        let Maker { program, host, device } = &record.made.by;
-        let date = &record.made.date;
+        let Maker { program, host, device } = &*record.by;
+        let date = &record.date();
         let (made, seconds) = makers.entry((program, host, device)).or_insert_with(|| {
             let (program, host, device) = (program.clone(), host.clone(), device.clone());
             let dates = (date.clone(), date.clone());
@@ -37,7 +37,7 @@ pub(crate) fn made(computed: &Computed, view: &View) -> (Vec<MadeBy>, usize) {
         if *date > made.dates.1 {
             made.dates.1.clone_from(date);
         }
-        if record.taken_from.is_none() {
+        if !record.is_shared {
             *seconds += record.seconds;
         }
     }

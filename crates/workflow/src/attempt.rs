@@ -16,7 +16,9 @@ use super::key::StepKey;
 use super::plan::{Step, StepId};
 use super::schedule::Why;
 use super::stage::{Context, Host, Progress, StageError};
-use super::store::{Difference, Draft, Lookup, Made, Maker, Record, Scrutiny, Store, StoreError, Stored, cause_of};
+use super::store::{
+    Difference, Draft, Kept, Lookup, Made, Maker, Record, Scrutiny, Store, StoreError, Stored, cause_of,
+};
 use super::workers::{Claim, Claiming};
 use overinterp_foreign::bounded::{Needs, Shortage};
 
@@ -101,7 +103,9 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             let _ = self.run.shortage.set(shortage); // The first one is told.
         }
         match ended {
-            Ok(Found::Result(status, record, seconds)) => Outcome::Result { status, record, seconds },
+            Ok(Found::Result(status, record, seconds)) => {
+                Outcome::Result { status, record: Arc::new(Kept::of(&record)), seconds }
+            }
             Ok(Found::Left(reason)) => Outcome::Left(reason),
             Err(Failure { status, why, seconds, .. }) => Outcome::Nothing { status, why, seconds },
         }

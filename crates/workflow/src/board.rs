@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{Status, Summary};
 use super::plan::{Plan, StepId};
-use super::store::Record;
+use super::store::Kept;
 use super::workers::Holder;
 
 /// Between two looks at what others work on, at first and at most.
@@ -22,7 +22,7 @@ pub(crate) struct Board {
     ranks: Vec<usize>,
     pub running: BTreeSet<StepId>,
     ended: Vec<Option<Status>>,
-    pub results: BTreeMap<StepId, Arc<Record>>,
+    pub results: BTreeMap<StepId, Arc<Kept>>,
     left: usize,
     /// For the end of which steps this worker waits, and how many of them have not ended.
     mine: Vec<bool>,

@@ -17,7 +17,7 @@ use super::key::{ContentHash, StepKey};
 use super::notices::StoreTime;
 use super::plan::{Plan, StepId};
 use super::schedule::{Forecast, Schedule, Why};
-use super::store::{Elsewhere, Lookup, Maker, Record, Scrutiny, Store, StoreError};
+use super::store::{Elsewhere, Kept, Lookup, Maker, Scrutiny, Store, StoreError};
 use super::urgency::ranks;
 use super::view::View;
 use overinterp_foreign::bounded::Shortage;
@@ -293,7 +293,7 @@ pub(super) struct Run<'a, E> {
 /// How one step ended.
 pub(super) enum Outcome {
     /// With a result.
-    Result { status: Status, record: Arc<Record>, seconds: f64 },
+    Result { status: Status, record: Arc<Kept>, seconds: f64 },
     /// Without a result: it failed or was skipped, and `why` says the reason.
     Nothing { status: Status, why: String, seconds: f64 },
     /// It is left to others for now.
@@ -320,9 +320,9 @@ impl<E: Sync> Run<'_, E> {
     }
 
     /// The record of a step that was cached when the run began, if its inputs still hold what it was made from.
-    pub(super) fn foreseen(&self, id: StepId) -> Option<Arc<Record>> {
-        match (self.forecast(id), self.view.entry(self.plan.step(id).identity())) {
-            (Forecast::Cached, Lookup::Intact(record)) if record.inputs == self.contents(id) => {
+    pub(super) fn foreseen(&self, id: StepId) -> Option<Arc<Kept>> {
+        match (self.forecast(id), self.view.at(id, self.plan.step(id).identity())) {
+            (Forecast::Cached, Lookup::Intact(record)) if record.was_made_from(&self.contents(id)) => {
                 Some(Arc::clone(record))
             }
             _ => None,

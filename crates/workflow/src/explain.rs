@@ -65,7 +65,7 @@ pub fn explain<E>(
             (near.changes.len(), sibling, std::cmp::Reverse(near.record.made.unix_seconds))
         });
     let record = match view.entry(step.identity()) {
-        Lookup::Intact(record) => Some(Arc::clone(record)),
+        Lookup::Intact(kept) => store.record(&kept.key)?,
         Lookup::Absent | Lookup::Damaged(_) => None,
     };
     Ok(Explanation {

@@ -70,6 +70,11 @@ impl StepKey {
         self.hash.as_str()
     }
 
+    /// The hash of the manifest.
+    pub(crate) fn hash_bytes(&self) -> blake3::Hash {
+        blake3::Hash::from_hex(self.hash.0).unwrap_or(blake3::Hash::from_bytes([0; 32])) // They are digits.
+    }
+
     /// The key with as many digits as people need: `train-v1:9f2c1ab0`.
     #[must_use]
     pub fn short(&self) -> String {
@@ -141,6 +146,14 @@ pub struct ContentHash(blake3::Hash);
 impl ContentHash {
     pub(crate) const fn new(hash: blake3::Hash) -> Self {
         Self(hash)
+    }
+
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(blake3::Hash::from_bytes(bytes))
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 }
 

@@ -7,7 +7,7 @@ use super::change::Change;
 use super::key::{ContentHash, StepKey};
 use super::neighbours::Neighbours;
 use super::plan::{Plan, Step, StepId};
-use super::store::Lookup;
+use super::store::{Kept, Lookup};
 use super::view::View;
 
 /// What is expected of one step.
@@ -173,19 +173,15 @@ impl Schedule {
         id: StepId,
         input_root: Option<StepId>,
     ) -> Forecast {
-        let (step, inputs) = (plan.step(id), plan.inputs(id).len());
+        let step = plan.step(id);
         if let Some(why) = step.absent() {
             return Forecast::Run(Why::DataAbsent(why.to_owned()));
         }
-        let contents = self.contents(plan, view, id);
-        let why = match view.entry(step.identity()) {
-            Lookup::Intact(record) => {
-                let stale = |key: &&StepKey| record.inputs.get(*key) != contents.get(*key);
-                match contents.keys().find(stale).and_then(|key| plan.find(key)) {
-                    None => return Forecast::Cached,
-                    Some(input) => Why::InputDiffers(plan.step(input).to_string()),
-                }
-            }
+        let why = match view.at(id, step.identity()) {
+            Lookup::Intact(kept) => match self.stale_input(plan, view, id, kept) {
+                None => return Forecast::Cached,
+                Some(input) => Why::InputDiffers(plan.step(input).to_string()),
+            },
             Lookup::Damaged(damage) => Why::Damaged(damage.clone()),
             Lookup::Absent => match input_root {
                 Some(root) => Why::Input(plan.step(root).to_string()),
@@ -194,6 +190,7 @@ impl Schedule {
                     .map_or(Why::NeverRun, |(record, changes)| Why::Changed { from: record.key.clone(), changes }),
             },
         };
+        let (contents, inputs) = (self.contents(plan, view, id), plan.inputs(id).len());
         let may_be_cut_off = if contents.len() < inputs {
             neighbours.has_shape(step.manifest())
         } else {
@@ -202,16 +199,27 @@ impl Schedule {
         if may_be_cut_off { Forecast::Maybe(why) } else { Forecast::Run(why) }
     }
 
+    /// The first in the order of keys of the cached inputs that do not hold what a step was made from.
+    fn stale_input<E>(&self, plan: &Plan<E>, view: &View, id: StepId, kept: &Kept) -> Option<StepId> {
+        let stale = |input: &StepId| match self.cached_as(plan, view, *input) {
+            Some(now) => kept.held_by(&now.key) != Some(now.content),
+            None => false,
+        };
+        plan.inputs(id).filter(stale).min_by_key(|input| plan.step(*input).identity())
+    }
+
+    /// What the cache holds of a step that is not to run.
+    fn cached_as<'v, E>(&self, plan: &Plan<E>, view: &'v View, id: StepId) -> Option<&'v Kept> {
+        match (self.forecast_of(id), view.at(id, plan.step(id).identity())) {
+            (Forecast::Cached, Lookup::Intact(kept)) => Some(kept),
+            _ => None,
+        }
+    }
+
     /// What those inputs hold that are cached.
     fn contents<E>(&self, plan: &Plan<E>, view: &View, id: StepId) -> BTreeMap<StepKey, ContentHash> {
-        let mut contents = BTreeMap::new();
-        for input in plan.inputs(id) {
-            let key = plan.step(input).identity();
-            if let (Forecast::Cached, Lookup::Intact(record)) = (self.forecast_of(input), view.entry(key)) {
-                contents.insert(key.clone(), record.content);
-            }
-        }
-        contents
+        let cached = plan.inputs(id).filter_map(|input| self.cached_as(plan, view, input));
+        cached.map(|kept| (kept.key.clone(), kept.content)).collect()
     }
 
     /// What is expected of each step, in the plan's order.

@@ -53,13 +53,13 @@ pub enum RecordFault {
     NoFolder,
 }
 
-/// What the cache holds of a step.
+/// What the cache holds of a step; `R` is what is known of one that is sound.
 #[derive(Clone, Debug)]
-pub enum Lookup {
+pub enum Lookup<R = Arc<Record>> {
     /// It has no entry there, sound or damaged.
     Absent,
     /// All of it, as it was written.
-    Intact(Arc<Record>),
+    Intact(R),
     /// Something that must not be used; the text says what is wrong.
     Damaged(String),
 }
@@ -347,6 +347,12 @@ impl Store {
         files::remove(&going).doing("remove", &going)?;
         fs::rename(&dir, &going).doing("remove", &dir)?;
         files::remove(&going).doing("remove", &going)
+    }
+
+    /// The record of a step; `None` where there is none that can be read.
+    pub(crate) fn record(&self, key: &StepKey) -> Result<Option<Arc<Record>>, StoreError> {
+        let record = self.read_record(&self.dir(key))?.ok();
+        Ok(record.filter(|record| record.key == *key).map(Arc::new))
     }
 
     /// Every readable record of a kind. `known` gives those that need not be read again.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -14,6 +14,27 @@ pub(super) fn hash_file(path: &Path) -> io::Result<ContentHash> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(bounded::open_in_place(path)?)?;
     Ok(ContentHash::new(hasher.finalize()))
+}
+
+/// The same of a file that is known to be a plain one of so many bytes; a small one is read at once.
+pub(super) fn hash_of(path: &Path, bytes: u64) -> io::Result<ContentHash> {
+    const SMALL: u64 = 1 << 20;
+    let mut file = File::open(path)?;
+    if bytes > SMALL {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        return Ok(ContentHash::new(hasher.finalize()));
+    }
+    // A byte more than there should be, to find out whether there are more.
+    let mut content = vec![0; bytes as usize + 1];
+    let mut filled = 0;
+    while (filled as u64) < bytes {
+        match file.read(&mut content[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(ContentHash::new(blake3::hash(&content[..filled])))
 }
 
 /// The bytes of a small file of the cache's own; `None` where there is something else than a plain file of at most

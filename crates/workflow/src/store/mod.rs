@@ -1,6 +1,7 @@
 //! The cache: finished steps in directories of their own, each complete from the moment it exists.
 //!
 //! ```text
+//! CACHE/v1/index                 what records say, in one file; without it they are read
 //! CACHE/v1/steps/KIND/HASH/      a step's files, and step.json, written last
 //! CACHE/v1/contents/KIND/HASH    content key -> the step that computed it (early cutoff)
 //! CACHE/v1/partial/KIND/HASH/    scratch of a step that has not finished; outlives interruptions
@@ -19,6 +20,9 @@ mod error;
 mod failures;
 mod files;
 mod gc;
+mod glance;
+mod index;
+mod kept;
 mod places;
 mod publish;
 mod record;
@@ -44,6 +48,7 @@ pub use entry::{Lookup, RecordFault};
 use error::{Doing as _, READ};
 pub use error::{StoreError, cause_of};
 pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};
+pub use kept::Kept;
 pub(crate) use publish::{Difference, Stored};
 pub(crate) use record::Draft;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::is_entry;
 use super::error::{Doing as _, READ};
+use super::index::INDEX;
 use super::{FAILURES, PARTS, PROBE, Store, StoreError, files};
 use crate::notices::NOTICE;
 use crate::workers::{CLAIMS, WORKERS};
@@ -13,7 +14,7 @@ use crate::workers::{CLAIMS, WORKERS};
 /// What lies in a cache beside its parts: the version's directory, and what tells people what the folder is for.
 const IN_ROOT: [&str; 2] = ["v1", "README.md"];
 /// What lies beside the parts: the locks of earlier versions, and what is remembered of data and of this machine.
-const IN_BASE: [&str; 5] = ["in-use", "locks", "data-index.json", "first-images.json", "rates.json"];
+const IN_BASE: [&str; 6] = ["in-use", "locks", INDEX, "data-index.json", "first-images.json", "rates.json"];
 /// The parts in which every kind has a folder.
 const BY_KIND: [&str; 3] = ["steps", "contents", "partial"];
 /// In `tmp`, what is on its way out.

@@ -89,7 +89,7 @@ pub(super) fn now() -> u64 {
 }
 
 /// `2026-11-24T15:37:17Z`; days to date as in Fliegel and Van Flandern (1968), from 1 March of year 0.
-fn date_text(unix_seconds: u64) -> String {
+pub(super) fn date_text(unix_seconds: u64) -> String {
     let (days, second) = (unix_seconds / 86_400 + 719_468, unix_seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -3,6 +3,7 @@
 mod caching;
 mod damage;
 mod housekeeping;
+mod index;
 mod links;
 mod running;
 mod scheduling;
