@@ -214,6 +214,7 @@ pub fn run<E: Sync>(
             run.end_beating();
         });
     }
+    store.settle()?;
     let summary = run.board().summary(start.elapsed().as_secs_f64());
     observer(Event::Done { summary: &summary });
     Ok(summary)
@@ -512,6 +513,8 @@ impl<E: Sync> Run<'_, E> {
         while !*over {
             over = self.over.1.wait_timeout(over, beat).unwrap_or_else(PoisonError::into_inner).0;
             if !*over {
+                // One that fails is tried again when the run ends.
+                let _ = self.store.settle();
                 // One that fails is as one that came late.
                 let _ = self.store.workers().beat();
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::entry::RECORD;
 use super::error::{Doing as _, READ};
+use super::publish::Landing;
 use super::record::{FileRecord, Record};
 use super::{AtWork, Claiming, Lookup, Scrutiny, Store, StoreError, files};
 use crate::key::{ContentHash, StepKey};
@@ -215,7 +216,7 @@ impl Arrival<'_> {
             }
             Lookup::Intact(_) | Lookup::Absent => {}
         }
-        Ok(store.publish_files(&private.0, record, claim)?.record)
+        Ok(store.publish_files(&private.0, record, claim, Landing::Now)?.record)
     }
 }
 

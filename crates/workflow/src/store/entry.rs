@@ -1,13 +1,15 @@
 //! Single entries of the cache: look, build, take over, set aside.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::durability::is_bound;
 use super::error::{Doing as _, READ};
 use super::places::EntryName;
+use super::publish::Landing;
 use super::publish::Stored;
 use super::record::{Draft, FileRecord, Record};
 use super::{Store, StoreError, count, files};
@@ -167,7 +169,7 @@ impl Store {
 
     /// Compares an entry's files with its record, and says what is wrong. What the record does not list is none of them.
     fn compare(&self, dir: &Path, record: &mut Record, scrutiny: Scrutiny) -> Result<Option<String>, StoreError> {
-        let mut touched = false;
+        let (mut touched, mut notes) = (false, Vec::new());
         for (name, file) in &mut record.files {
             let path = dir.join(name);
             let metadata = match path.symlink_metadata() {
@@ -183,18 +185,24 @@ impl Store {
             if metadata.len() != file.bytes {
                 return Ok(Some(format!("file {name} has {} bytes instead of {}", metadata.len(), file.bytes)));
             }
-            let state = FileState::of(&metadata).number();
-            if state != file.state || scrutiny == Scrutiny::Bytes {
+            let state = FileState::of(&metadata);
+            let is_known = self.durability.is_of(file.state, state);
+            record.is_bound |= is_bound(file.state);
+            if !is_known || scrutiny == Scrutiny::Bytes {
                 count(&self.files_hashed);
                 if files::hash_file(&path).doing(READ, &path)? != file.hash {
                     return Ok(Some(format!("the bytes of file {name} have changed")));
                 }
-                touched |= state != file.state;
-                file.state = state;
+                // What was bound to another boot is left as it is: the index takes note of it.
+                touched |= !is_known && !self.durability.is_of_another_boot(file.state);
             }
+            notes.push(if is_bound(file.state) { self.durability.bound(state) } else { state.number() });
+            file.state = state.number();
         }
         if touched {
-            self.note_times(dir, record);
+            let mut noted = record.clone();
+            noted.files.values_mut().zip(notes).for_each(|(file, state)| file.state = state);
+            self.note_times(dir, &noted);
         }
         Ok(None)
     }
@@ -220,38 +228,52 @@ impl Store {
         Ok(private)
     }
 
-    /// Makes a built directory the step's entry, replacing the one that is there: all files are on the disk
-    /// before it has its name.
+    /// Makes a built directory the step's entry, replacing the one that is there: all files are on the disk before it has its
+    /// name, or bound to this boot of the system.
     pub(crate) fn finish_entry(&self, private: &Path, draft: Draft, claim: &Claim<'_>) -> Result<Stored, StoreError> {
         let mut records = BTreeMap::new();
-        for (name, metadata) in files::list(private).doing(READ, private)? {
+        let there = files::list(private).doing(READ, private)?;
+        let waits = self.durability.may_wait(draft.seconds, there.values().map(Metadata::len).sum());
+        for (name, metadata) in there {
             let path = private.join(&name);
             if !metadata.is_file() || name == RECORD {
                 let source = std::io::Error::new(ErrorKind::InvalidData, "an artifact consists of plain files");
                 return Err(StoreError::Io { doing: "store", path, source });
             }
-            let synced = fs::File::open(&path).and_then(|file| file.sync_all());
-            synced.map_err(|error| lacking(error, Needs::Bytes(metadata.len()))).doing("write", &path)?;
+            if !waits {
+                let synced = fs::File::open(&path).and_then(|file| file.sync_all());
+                synced.map_err(|error| lacking(error, Needs::Bytes(metadata.len()))).doing("write", &path)?;
+            }
             count(&self.files_hashed);
             let hash = files::hash_file(&path).doing(READ, &path)?;
-            records.insert(name, FileRecord { bytes: metadata.len(), hash, state: FileState::of(&metadata).number() });
+            let state = FileState::of(&metadata);
+            let state = if waits { self.durability.bound(state) } else { state.number() };
+            records.insert(name, FileRecord { bytes: metadata.len(), hash, state });
         }
-        self.publish_files(private, draft.with_files(records), claim)
+        let landing = if waits { Landing::WithOthers } else { Landing::Now };
+        self.publish_files(private, draft.with_files(records), claim, landing)
     }
 
-    /// The same of a directory whose files are on the disk and known.
+    /// The same of a directory whose files are known, and on the disk if that is to be so now.
     pub(super) fn publish_files(
         &self,
         private: &Path,
         record: Record,
         claim: &Claim<'_>,
+        landing: Landing,
     ) -> Result<Stored, StoreError> {
         let path = private.join(RECORD);
         let text = record.to_text().map_err(std::io::Error::from).doing("write", &path)?;
-        files::write_synced(&path, text.as_bytes()).doing("write", &path)?;
-        files::sync_dir(private).doing("write", private)?;
-
-        let stored = self.publish(private, record, claim)?;
+        match landing {
+            Landing::WithOthers => files::write(&path, text.as_bytes())
+                .map_err(|error| lacking(error, Needs::Bytes(text.len() as u64)))
+                .doing("write", &path)?,
+            Landing::Now => {
+                files::write_synced(&path, text.as_bytes()).doing("write", &path)?;
+                files::sync_dir(private).doing("write", private)?;
+            }
+        }
+        let stored = self.publish(private, record, claim, landing)?;
         // The entry is complete: a note that cannot be written, as on a full disk, takes nothing from it.
         let _ = self.note_content(&stored.record);
         Ok(stored)

@@ -98,7 +98,7 @@ impl Store {
 
     /// A step that the index knows, whose files all have the states that they had; `None` if anything is otherwise.
     fn by_index(&self, index: &Index, key: &StepKey, scrutiny: Scrutiny) -> Option<Kept> {
-        let Indexed { kept, state, files } = index.get(key)?;
+        let Indexed { kept, state, files, .. } = index.get(key)?;
         let mut path = self.dir(key);
         path.push(RECORD);
         let is_file_in = |metadata: &Metadata, state| metadata.is_file() && FileState::of(metadata).number() == state;
@@ -153,6 +153,10 @@ impl Store {
             .collect();
         entries.extend(missed.iter().map(|&entry| (entry.kept.key.clone(), entry.clone())));
         let entries: Vec<Indexed> = entries.into_values().collect();
+        // An index vouches for states in every boot, so what it vouches for must be on the disk before.
+        if missed.iter().any(|entry| entry.is_bound) && self.sync_all().is_err() {
+            return;
+        }
         if let Some(bytes) = bytes_of(&entries) {
             let _ = bounded::replace(&self.base.join(INDEX), &bytes);
         }

@@ -42,6 +42,8 @@ pub(super) struct Indexed {
     pub kept: Kept,
     /// The number of the state that `step.json` had when it was read.
     pub state: i64,
+    /// Whether it may be in memory alone.
+    pub is_bound: bool,
     pub files: Box<[(Arc<str>, FileRecord)]>,
 }
 
@@ -49,7 +51,7 @@ impl Indexed {
     /// What `record` says, of which the file has that state.
     pub fn of(record: &Record, state: FileState) -> Self {
         let files = record.files.iter().map(|(name, file)| (Arc::from(name.as_str()), file.clone()));
-        Self { kept: Kept::of(record), state: state.number(), files: files.collect() }
+        Self { kept: Kept::of(record), state: state.number(), is_bound: record.is_bound, files: files.collect() }
     }
 }
 
@@ -134,7 +136,7 @@ impl Index {
             files.push((name, FileRecord { bytes, hash, state: i64::from_le_bytes(cursor.take()?) }));
         }
         let kept = Kept { key, content, inputs: inputs.into(), seconds, by, unix_seconds, is_shared };
-        Some(Indexed { kept, state, files: files.into() })
+        Some(Indexed { kept, state, is_bound: false, files: files.into() })
     }
 
     fn key(&self, cursor: &mut Cursor<'_>) -> Option<StepKey> {
@@ -176,7 +178,7 @@ pub(super) fn bytes_of(entries: &[Indexed]) -> Option<Vec<u8>> {
     let mut tables = Tables::default();
     let mut body = Vec::new();
     let mut begins = Vec::with_capacity(sorted.len());
-    for Indexed { kept, state, files } in sorted {
+    for Indexed { kept, state, files, .. } in sorted {
         begins.push(body.len());
         tables.key(&kept.key, &mut body)?;
         body.extend(state.to_le_bytes());

@@ -14,6 +14,7 @@
 //! What else lies there is none of it: `places.rs` tells one from the other.
 
 mod arrival;
+mod durability;
 mod elsewhere;
 mod entry;
 mod error;
@@ -42,6 +43,7 @@ use super::notices::{FolderNotices, NOTICE, Notices, StoreTime};
 use super::stage::Artifact;
 use super::workers::{AtWork, CLAIMS, Claiming, Patience, Presence, State, WORKERS, Workers};
 pub use arrival::{Arrival, ArrivalError, Arrivals, ArrivingFile, Departure};
+use durability::Durability;
 pub(crate) use elsewhere::Elsewhere;
 pub(crate) use entry::Scrutiny;
 pub use entry::{Lookup, RecordFault};
@@ -64,6 +66,7 @@ pub struct Store {
     base: PathBuf,
     workers: Workers,
     depot: Option<Arc<dyn Depot>>,
+    durability: Durability,
     records_read: AtomicU64,
     files_hashed: AtomicU64,
 }
@@ -101,7 +104,14 @@ impl Store {
         }
         let notices = Arc::new(FolderNotices::new(base.clone()));
         let workers = Workers::new(notices, Patience::default());
-        Ok(Self { base, workers, depot: None, records_read: AtomicU64::new(0), files_hashed: AtomicU64::new(0) })
+        Ok(Self {
+            base,
+            workers,
+            depot: None,
+            durability: Durability::new(),
+            records_read: AtomicU64::new(0),
+            files_hashed: AtomicU64::new(0),
+        })
     }
 
     /// Whether there is a cache, as far as it goes: something has been remembered there.

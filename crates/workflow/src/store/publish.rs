@@ -19,6 +19,15 @@ pub(crate) struct Stored {
     pub difference: Option<Difference>,
 }
 
+/// When an entry's name is put onto the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// Before anybody is told of it.
+    Now,
+    /// Together with its files and with those of other steps.
+    WithOthers,
+}
+
 /// Two workers computed one step from the same inputs, and got different files.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
@@ -35,7 +44,13 @@ pub(crate) struct Difference {
 impl Store {
     /// Gives a built directory its name; it replaces an entry that was made of other inputs, and none that was made of the
     /// same: that is then compared with it.
-    pub(super) fn publish(&self, private: &Path, record: Record, claim: &Claim<'_>) -> Result<Stored, StoreError> {
+    pub(super) fn publish(
+        &self,
+        private: &Path,
+        record: Record,
+        claim: &Claim<'_>,
+        landing: Landing,
+    ) -> Result<Stored, StoreError> {
         const TRIES: usize = 3;
         let dir = self.dir(&record.key);
         let parent = dir.parent().unwrap_or(&self.base);
@@ -58,7 +73,10 @@ impl Store {
                 }
             }
         }
-        files::sync_dir(parent).doing("write", parent)?;
+        match landing {
+            Landing::Now => files::sync_dir(parent).doing("write", parent)?,
+            Landing::WithOthers => self.wait_for_disk()?,
+        }
         Ok(Stored { record: Arc::new(record), difference: None })
     }
 

@@ -17,6 +17,9 @@ pub struct Record {
     /// The text that the key is the hash of, kept to the letter.
     #[serde(skip)]
     manifest: String,
+    /// Whether what was read said that it may not have been on the disk when it was written.
+    #[serde(skip)]
+    pub(super) is_bound: bool,
     /// The key of the step whose files lie beside the record.
     pub key: StepKey,
     /// The key of the same computation with its inputs named by content.
@@ -206,6 +209,7 @@ impl Draft {
             key: self.manifest.key(),
             content_key: self.manifest.content_key(&self.inputs),
             manifest: self.manifest.canonical().to_owned(),
+            is_bound: false,
             inputs: self.inputs,
             content: ContentHash::new(hasher.finalize()),
             files,

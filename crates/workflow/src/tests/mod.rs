@@ -2,6 +2,7 @@
 
 mod caching;
 mod damage;
+mod durability;
 mod housekeeping;
 mod index;
 mod links;
