@@ -164,6 +164,8 @@ struct Planner<'a> {
     normalised: BTreeMap<StageRef, Normalised>,
     rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
     subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
+    /// The first of the stages and halves whose subsets a step makes.
+    masked_by: BTreeMap<StepKey, (StageRef, Split)>,
     collections: BTreeMap<(StageRef, Split), Collected>,
     /// The stage of the model that a selection, what is masked by it, or a collection asked.
     asked: BTreeMap<StageRef, String>,
@@ -185,6 +187,7 @@ impl<'a> Planner<'a> {
             normalised: BTreeMap::new(),
             rankings: BTreeMap::new(),
             subsets: BTreeMap::new(),
+            masked_by: BTreeMap::new(),
             collections: BTreeMap::new(),
             asked: BTreeMap::new(),
             keeps: BTreeMap::new(),
@@ -252,7 +255,12 @@ impl<'a> Planner<'a> {
                 cell: at.cell.clone(),
                 key: key.clone(),
             });
-            self.subsets.insert((at.clone(), half), (key, split));
+            let place = (at.clone(), half);
+            let first = self.masked_by.entry(key.step().clone()).or_insert_with(|| place.clone());
+            if place < *first {
+                first.clone_from(&place);
+            }
+            self.subsets.insert(place, (key, split));
         }
     }
 

@@ -1,10 +1,12 @@
 //! An experiment's tables and claims, and lines for what no table shows.
 
+use std::collections::BTreeMap;
+
 use overinterp_artifacts::ImageSis;
 use overinterp_config::Experiment;
 use overinterp_data::Provenance;
 use overinterp_report::{CheckedClaim, FilledTable, Measurement, check, fill, interval_text};
-use overinterp_spec::Metric;
+use overinterp_spec::{Cell, Metric};
 
 use super::measure::{axes, measurements};
 use crate::computed::Computed;
@@ -135,14 +137,15 @@ pub(crate) fn evaluations(measurements: &[Measurement]) -> Vec<String> {
 
 /// A line for each analysis that has run: its numbers, also those that no table shows.
 fn analyses(results: &Results, measurements: &[Measurement]) -> Vec<String> {
+    let mut by_stage: BTreeMap<(&str, &Cell), Vec<&Measurement>> = BTreeMap::new();
+    for measurement in measurements {
+        by_stage.entry((&measurement.stage, &measurement.cell)).or_default().push(measurement);
+    }
     let mut lines = Vec::new();
     for Analysed { outcome, metrics } in &results.analyses {
-        let of_outcome = |measurement: &&Measurement| {
-            measurement.stage == outcome.stage
-                && measurement.cell == outcome.cell
-                && metrics.contains(&measurement.metric)
-        };
-        let numbers: Vec<String> = measurements.iter().filter(of_outcome).filter_map(number).collect();
+        let of_outcome = by_stage.get(&(outcome.stage.as_str(), &outcome.cell)).into_iter().flatten();
+        let of_outcome = of_outcome.filter(|measurement| metrics.contains(&measurement.metric));
+        let numbers: Vec<String> = of_outcome.filter_map(|measurement| number(measurement)).collect();
         if !numbers.is_empty() {
             let of = if outcome.model.is_empty() { String::new() } else { format!("{} on ", outcome.model) };
             let cell = text::cell(&outcome.cell);

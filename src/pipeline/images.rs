@@ -46,8 +46,8 @@ impl Planner<'_> {
                 )
             }
             Some(subset) => {
-                let trained_on = self.subsets.iter().find(|(_, (key, _))| key.step() == subset.step());
-                let tested_on = trained_on.and_then(|((mask, _), _)| self.subsets.get(&(mask.clone(), Split::Test)));
+                let trained_on = self.masked_by.get(subset.step());
+                let tested_on = trained_on.and_then(|(mask, _)| self.subsets.get(&(mask.clone(), Split::Test)));
                 tested_on.map_or_else(
                     || (images.clone(), None),
                     |(key, split)| {
@@ -61,8 +61,7 @@ impl Planner<'_> {
     /// Why images cannot all be trained on or evaluated, if that is so: some have no mask.
     pub(super) fn partial(&self, images: &Images) -> Option<String> {
         let subset = images.subset.as_ref()?;
-        let (mask, _) = self.subsets.iter().find(|(_, (key, _))| key.step() == subset.step())?;
-        self.partial.get(mask).cloned()
+        self.partial.get(self.masked_by.get(subset.step())?).cloned()
     }
 
     /// The split behind images.

@@ -313,9 +313,12 @@ impl<E: Sync> Run<'_, E> {
         for (id, _) in self.plan.steps() {
             let ready = self.board().is_ready(id);
             if ready && let Some(record) = self.foreseen(id) {
-                self.board().unready(id);
-                let seconds = record.seconds;
-                self.finish(id, Outcome::Result { status: Status::Cached, record, seconds });
+                let (step, status, seconds) = (self.plan.step(id), Status::Cached, record.seconds);
+                (self.observer)(Event::Finished { id, step, status, seconds, error: None });
+                let mut board = self.board();
+                board.unready(id);
+                board.results.insert(id, record);
+                board.end(self.plan, id, status);
             }
         }
     }
@@ -323,11 +326,22 @@ impl<E: Sync> Run<'_, E> {
     /// The record of a step that was cached when the run began, if its inputs still hold what it was made from.
     pub(super) fn foreseen(&self, id: StepId) -> Option<Arc<Kept>> {
         match (self.forecast(id), self.view.at(id, self.plan.step(id).identity())) {
-            (Forecast::Cached, Lookup::Intact(record)) if record.was_made_from(&self.contents(id)) => {
+            (Forecast::Cached, Lookup::Intact(record)) if self.is_made_from_results(id, record) => {
                 Some(Arc::clone(record))
             }
             _ => None,
         }
+    }
+
+    /// Whether a step was made from what its finished inputs hold, and from nothing else.
+    fn is_made_from_results(&self, id: StepId, kept: &Kept) -> bool {
+        let board = self.board();
+        let mut finished = self.plan.inputs(id).filter_map(|input| board.results.get(&input));
+        let mut count = 0;
+        finished.all(|input| {
+            count += 1;
+            kept.held_by(&input.key) == Some(input.content)
+        }) && count == kept.inputs.len()
     }
 
     pub(super) fn forecast(&self, id: StepId) -> &Forecast {

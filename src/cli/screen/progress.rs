@@ -133,18 +133,18 @@ impl Progress {
             Event::Log { step, line, .. } if !quiet => self.say(&format!("        {}: {line}", step.label())),
             Event::Planned { .. } | Event::Log { .. } => {}
             Event::Finished { id, step, status, seconds, error } => {
-                let label = step.label().to_string();
+                let label = || step.label().to_string();
                 self.finish(*id, (*status == Status::Ran).then_some(*seconds));
                 match status {
                     Status::Ran if quiet => {}
-                    Status::Ran => self.say_of("ran", &label, &format!(" in {}", text::duration(*seconds))),
+                    Status::Ran => self.say_of("ran", &label(), &format!(" in {}", text::duration(*seconds))),
                     Status::Cached => {}
                     // Why is told at the end, where it is not lost among what follows.
                     Status::Failed => {
-                        self.say_of("failed", &label, &format!(" after {}", text::duration(*seconds)));
-                        self.board().failed.push((label, error.unwrap_or_default().to_owned()));
+                        self.say_of("failed", &label(), &format!(" after {}", text::duration(*seconds)));
+                        self.board().failed.push((label(), error.unwrap_or_default().to_owned()));
                     }
-                    Status::Skipped => self.board().skip(label, error.unwrap_or_default()),
+                    Status::Skipped => self.board().skip(label(), error.unwrap_or_default()),
                 }
             }
             Event::Warning { step, message } => self.say(&format!("warning {}: {message}", step.label())),

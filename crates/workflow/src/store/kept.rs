@@ -1,6 +1,5 @@
 //! What is known of a finished step without its record.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::record::{Maker, Record, date_text};
@@ -38,12 +37,6 @@ impl Kept {
             unix_seconds: record.made.unix_seconds,
             is_shared: record.taken_from.is_some(),
         }
-    }
-
-    /// Whether its inputs held this and nothing else.
-    #[must_use]
-    pub fn was_made_from(&self, contents: &BTreeMap<StepKey, ContentHash>) -> bool {
-        self.inputs.iter().map(|(key, content)| (key, content)).eq(contents)
     }
 
     /// What an input held.
