@@ -527,8 +527,6 @@ impl<E: Sync> Run<'_, E> {
         while !*over {
             over = self.over.1.wait_timeout(over, beat).unwrap_or_else(PoisonError::into_inner).0;
             if !*over {
-                // One that fails is tried again when the run ends.
-                let _ = self.store.settle();
                 // One that fails is as one that came late.
                 let _ = self.store.workers().beat();
             }
