@@ -144,6 +144,16 @@ impl Depot for Sharing {
         }
     }
 
+    fn finished(&self, kinds: &BTreeSet<&str>) -> BTreeSet<String> {
+        match self.remote.finished(kinds.iter().copied()) {
+            Ok(there) => there.into_iter().map(|(kind, hash)| format!("{kind}-{hash}")).collect(),
+            Err(error) => {
+                self.problem(&error);
+                BTreeSet::new()
+            }
+        }
+    }
+
     fn offer(&self, store: &Store, key: &StepKey) {
         let pushed = match store.departure(key) {
             Ok(Some(departure)) => self.remote.push(&departure, Pushing::New),

@@ -12,7 +12,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use overinterp_workflow::cancel::Cancel;
 use overinterp_workflow::depot::Depot as _;
-use overinterp_workflow::executor::{RunOptions, run};
+use overinterp_workflow::event::Summary;
+use overinterp_workflow::executor::{RunOptions, Share, Takes, run};
 use overinterp_workflow::key::{Key, StepKey};
 use overinterp_workflow::notices::{FolderNotices, Notices as _, Place};
 use overinterp_workflow::plan::{Label, Plan};
@@ -453,7 +454,12 @@ fn who_shares_a_remote_is_seen_by_who_uses_the_cache_without_it() {
 }
 
 /// Runs the plan of `cache` in an empty cache that shares `remote`.
-fn run_sharing(remote: Remote, count: usize, who: &str) -> (Cache, Arc<Sharing>, overinterp_workflow::event::Summary) {
+fn run_sharing(remote: Remote, count: usize, who: &str) -> (Cache, Arc<Sharing>, Summary) {
+    work_sharing(remote, count, who, Share::default())
+}
+
+/// The same for a part of the plan.
+fn work_sharing(remote: Remote, count: usize, who: &str, share: Share) -> (Cache, Arc<Sharing>, Summary) {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     let remote = Arc::new(remote);
@@ -462,7 +468,8 @@ fn run_sharing(remote: Remote, count: usize, who: &str) -> (Cache, Arc<Sharing>,
     store.share(depot, |folder| Arc::new(SharedNotices::new(remote, folder)), Patience::default());
     let (plan, keys) = plan(count, 0);
     let maker = Maker { program: "test".into(), host: who.into(), device: "cpu".into() };
-    let summary = run(&plan, &store, &who.to_owned(), &RunOptions::new(maker), &|_| (), &Cancel::default()).unwrap();
+    let options = RunOptions { share, ..RunOptions::new(maker) };
+    let summary = run(&plan, &store, &who.to_owned(), &options, &|_| (), &Cancel::default()).unwrap();
     (Cache { dir, store, keys }, sharing, summary)
 }
 
@@ -474,6 +481,22 @@ fn a_run_reads_through_and_writes_through() {
     let (other, sharing, summary) = run_sharing(remote_over(objects).0, 6, "b");
     assert_eq!((summary.ran, summary.cached, sharing.came().fetched), (0, 6, 6));
     assert!(one.keys.iter().all(|key| one.bytes(key) == other.bytes(key)));
+}
+
+#[test]
+fn a_worker_that_takes_other_steps_gets_these_from_the_remote_as_they_are_finished() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (mine, theirs) = (remote_over(Arc::clone(&objects)).0, remote_over(objects).0);
+    let takes = Takes::AllBut(["make".to_owned()].into());
+    let share = Share { takes, to_the_end: true, ..Share::default() };
+    let (waited, made) = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| work_sharing(mine, 4, "a", share));
+        std::thread::sleep(Duration::from_millis(100));
+        let made = run_sharing(theirs, 4, "b");
+        (waits.join().unwrap(), made)
+    });
+    assert_eq!((waited.2.ran, waited.2.cached, made.2.ran), (0, 4, 4));
+    assert!(made.0.keys.iter().all(|key| waited.0.bytes(key) == made.0.bytes(key)));
 }
 
 #[test]

@@ -124,10 +124,18 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             return Ok(Found::Result(Status::Cached, record, seconds));
         }
         if !self.run.takes(self.key().kind()) {
+            if let Some(record) = self.brought() {
+                let seconds = record.seconds;
+                return Ok(Found::Result(Status::Cached, record, seconds));
+            }
             self.not_failed_elsewhere()?;
             return Ok(Found::Left(Reason::OtherKind));
         }
         if !self.run.has_time_for(self.id) {
+            if let Some(record) = self.brought() {
+                let seconds = record.seconds;
+                return Ok(Found::Result(Status::Cached, record, seconds));
+            }
             return Ok(Found::Left(Reason::NoTime));
         }
         if let Some(usual) = self.run.leaves_to_faster(self.id) {
@@ -181,6 +189,12 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         }
     }
 
+    /// The result of a step that is left to others, where one of them has taken it to the depot.
+    fn brought(&self) -> Option<Arc<Record>> {
+        let (store, contents) = (self.store(), self.run.contents(self.id));
+        store.depot()?.fetch(&store.arrivals_by(None), self.key(), &contents)
+    }
+
     /// An error where another worker of the same run has found that the step fails.
     fn not_failed_elsewhere(&self) -> Result<(), Failure> {
         match self.store().failure_since(self.key(), self.run.since)? {
@@ -207,7 +221,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             Lookup::Absent => {}
         }
         if let Some(depot) = store.depot()
-            && let Some(record) = depot.fetch(&store.arrivals_by(claim), key, &contents)
+            && let Some(record) = depot.fetch(&store.arrivals_by(Some(claim)), key, &contents)
         {
             return Ok(Some(record));
         }

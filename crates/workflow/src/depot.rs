@@ -1,6 +1,6 @@
 //! A place beyond the cache, where other machines find what was finished here and leave what they have finished.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,9 @@ pub trait Depot: fmt::Debug + Send + Sync {
         key: &StepKey,
         inputs: &BTreeMap<StepKey, ContentHash>,
     ) -> Option<Arc<Record>>;
+
+    /// The finished steps of some kinds that the depot has, as `KIND-HASH`.
+    fn finished(&self, kinds: &BTreeSet<&str>) -> BTreeSet<String>;
 
     /// Takes a step that was finished here. While this lasts the step is still claimed, so that nobody else computes it.
     fn offer(&self, store: &Store, key: &StepKey);

@@ -122,9 +122,9 @@ impl Store {
         Ok(Arrivals { store: self, _at_work: Some(at_work), claim: None })
     }
 
-    /// The same of a cache that is at work, for the step that was claimed.
-    pub(crate) const fn arrivals_by<'a>(&'a self, claim: &'a Claim<'a>) -> Arrivals<'a> {
-        Arrivals { store: self, _at_work: None, claim: Some(claim) }
+    /// The same of a cache that is at work, for the step that was claimed if one was.
+    pub(crate) const fn arrivals_by<'a>(&'a self, claim: Option<&'a Claim<'a>>) -> Arrivals<'a> {
+        Arrivals { store: self, _at_work: None, claim }
     }
 }
 

@@ -31,6 +31,9 @@ impl Store {
         const FEW: usize = 64;
         let kinds: BTreeSet<&str> = keys.iter().map(|key| key.kind()).collect();
         let mut ended: BTreeSet<String> = self.failed_since(since)?.into_iter().collect();
+        if let Some(depot) = self.depot() {
+            ended.append(&mut depot.finished(&kinds));
+        }
         for kind in kinds {
             let dir = self.base.join("steps").join(kind);
             if keys.len() > FEW {
