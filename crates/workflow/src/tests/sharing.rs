@@ -149,7 +149,7 @@ fn a_silent_worker_is_taken_for_gone_after_a_while_and_one_that_beats_is_not() {
         file.set_modified(SystemTime::now() - Duration::from_secs(31_536_000 - count as u64)).unwrap();
     };
     let (store, bench, over) = (store(&lab), Bench::default(), AtomicBool::new(false));
-    let counts = thread::scope(|scope| {
+    let (counts, ran) = thread::scope(|scope| {
         let run = scope.spawn(|| run_telling(&store, &plan, &bench, &options()).0);
         let beating = scope.spawn(|| {
             let mut count = 0;
@@ -159,12 +159,17 @@ fn a_silent_worker_is_taken_for_gone_after_a_while_and_one_that_beats_is_not() {
                 thread::sleep(PATIENCE / 12);
             }
         });
-        thread::sleep(PATIENCE * 4);
-        assert_eq!(*bench.ran.lock().unwrap(), ["give 1 a"], "what the silent one had, and not the other's");
+        let began = Instant::now();
+        while bench.ran.lock().unwrap().is_empty() && began.elapsed() < Duration::from_secs(60) {
+            thread::sleep(PATIENCE / 12);
+        }
+        thread::sleep(PATIENCE * 2);
+        let ran = bench.ran.lock().unwrap().clone();
         over.store(true, Ordering::Relaxed);
         beating.join().unwrap();
-        run.join().unwrap()
+        (run.join().unwrap(), ran)
     });
+    assert_eq!(ran, ["give 1 a"], "what the silent one had, and not the other's");
     assert_eq!(counts, [4, 0, 0, 0]);
 }
 
