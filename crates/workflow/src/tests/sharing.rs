@@ -20,8 +20,8 @@ use crate::toys::{Bench, Draw, Lab, Number, diamond, give, label, options, sum};
 use crate::view::View;
 use crate::workers::{Machine, Pace, Patience, Presence};
 
-/// A worker is taken for gone within tenths of a second.
-const PATIENCE: Duration = Duration::from_millis(240);
+/// A worker is taken for gone after so long, which a busy machine keeps no thread waiting for.
+const PATIENCE: Duration = Duration::from_millis(600);
 
 fn store(lab: &Lab) -> Store {
     Store::open(lab.base().parent().unwrap()).unwrap().with_patience(Patience::of(PATIENCE))
