@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate of `crates/`, and each room of the program in `src/`, may import. `crate::module` allows that module alone.
-const EDGES: [(&str, &[&str]); 24] = [
+const EDGES: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -27,6 +27,7 @@ const EDGES: [(&str, &[&str]); 24] = [
             "printable",
             "remote",
             "report",
+            "slurm",
             "spec",
             "stages",
             "text",
@@ -118,6 +119,7 @@ const EDGES: [(&str, &[&str]); 24] = [
     ("report", &["spec"]),
     ("remote", &["workflow"]),
     ("workflow", &["foreign::bounded", "foreign::file_state"]),
+    ("slurm", &["spec"]),
     ("sis", &["foreign::numpy"]),
     ("kernels", &[]),
     ("foreign", &[]),

@@ -8,6 +8,7 @@ use overinterp_config::Override;
 
 use crate::cli::verbs::bench::BenchArguments;
 use crate::cli::verbs::cache::CacheArguments;
+use crate::cli::verbs::cancel::CancelArguments;
 use crate::cli::verbs::compare_selection::CompareSelectionArguments;
 use crate::cli::verbs::completions::CompletionsArguments;
 use crate::cli::verbs::data::DataArguments;
@@ -19,6 +20,7 @@ use crate::cli::verbs::report::ReportArguments;
 use crate::cli::verbs::results::ResultsArguments;
 use crate::cli::verbs::run::RunArguments;
 use crate::cli::verbs::show::ShowArguments;
+use crate::cli::verbs::why_waiting::WhyWaitingArguments;
 use crate::cli::verbs::work::WorkArguments;
 
 /// Reproduces, from TOML files, that image classifiers overinterpret.
@@ -38,6 +40,10 @@ pub(crate) enum Verb {
     Run(RunArguments),
     /// Computes beside others on the same cache what none of them has taken, and prints no tables.
     Work(WorkArguments),
+    /// Cancels the jobs of `run --executor slurm`.
+    Cancel(CancelArguments),
+    /// Says why jobs of `run --executor slurm` do not run yet, and which steps wait for which.
+    WhyWaiting(WhyWaitingArguments),
     /// Says which steps would run, and why.
     Plan(PlanArguments),
     /// Shows what a stage's keys are made of, and how they differ from the nearest in the cache.
@@ -100,4 +106,13 @@ pub(crate) enum EventFormat {
 /// A number of at least 1.
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "it is not a number of at least 1".to_owned())
+}
+
+/// What computes a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Executor {
+    /// This process.
+    Local,
+    /// Jobs of Slurm, which this process submits and follows.
+    Slurm,
 }

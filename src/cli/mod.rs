@@ -12,6 +12,7 @@ mod gpus;
 mod remote;
 mod session;
 mod sharing;
+mod slurm;
 mod status;
 mod verbs;
 
@@ -22,7 +23,8 @@ use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
 pub use status::Status;
 use verbs::{
-    bench, cache, compare_selection, completions, data, doctor, explain, export, plan, report, results, run, show, work,
+    bench, cache, cancel, compare_selection, completions, data, doctor, explain, export, plan, report, results, run,
+    show, why_waiting, work,
 };
 
 /// All that may be typed, which a page of the docs is made of.
@@ -113,6 +115,8 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
     match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Work(arguments) => work::run(&arguments),
+        Verb::Cancel(arguments) => cancel::run(&arguments),
+        Verb::WhyWaiting(arguments) => why_waiting::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Results(arguments) => results::run(&arguments),

@@ -16,6 +16,7 @@ use overinterp_workflow::store::{Maker, Store};
 use crate::cli::args::{ExperimentArguments, MachineArguments};
 use crate::cli::status::Status;
 use crate::computed::Computed;
+use crate::computed::frozen::Frozen;
 use crate::failure::{Failure, Kind};
 
 /// Experiments that a verb was given, with what the cache has of them.
@@ -75,6 +76,17 @@ impl Session {
     /// Its cache, to share it.
     pub const fn store_mut(&mut self) -> &mut Store {
         self.computed.store_mut()
+    }
+
+    /// Plans by a frozen plan; with the files of its experiments.
+    pub fn open_frozen(plan: &Path, arguments: &MachineArguments) -> Result<(Vec<PathBuf>, Self), Failure> {
+        let MachineArguments { cache, device, threads, .. } = arguments;
+        let Chosen { device, passed_over } = choose_device(device)?;
+        use_threads(*threads)?;
+        let frozen = Frozen::read(plan)?;
+        let env = Env { device, library: library(cache, WithoutCache::Make) };
+        let computed = Computed::frozen(&frozen, cache, env, say_warning)?;
+        Ok((frozen.files(), Self { computed, passed_over }))
     }
 
     /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.

@@ -3,6 +3,7 @@
 pub(crate) mod cell;
 pub(crate) mod damage;
 pub(crate) mod files;
+pub(crate) mod frozen;
 pub(crate) mod loader;
 pub(crate) mod names;
 

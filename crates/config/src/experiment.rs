@@ -2,9 +2,10 @@
 //!
 //! What is here can be turned into a plan without a further question; the program's `pipeline` does.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use overinterp_spec::{AxisValue, Cell, Claim, DataSource, Figure, Split, Table};
+use overinterp_spec::{AxisValue, Cell, Claim, DataSource, Figure, Resources, Split, Table};
 
 pub use super::kinds::Settings;
 
@@ -29,6 +30,8 @@ pub struct Experiment {
     pub figures: Vec<Figure>,
     /// `[claim.*]` in file order.
     pub claims: Vec<Claim>,
+    /// `[resources.*]`: what jobs of a cluster are given, by the kind of stage, or for `all`.
+    pub resources: BTreeMap<String, Resources>,
 }
 
 /// An axis of the sweep.

@@ -41,6 +41,7 @@ pub mod questions;
 mod read;
 mod recipe;
 mod reference;
+mod resources;
 mod schema;
 mod scope;
 mod sweep;
@@ -57,6 +58,7 @@ pub use experiment::Experiment;
 pub use overrides::Override;
 pub use page::page as reference_page;
 pub use problem::{Look, Problem, Problems};
+pub use resources::{Profile, profile};
 
 use catalog::{Catalog, StageEntry};
 use document::{Entry, Node};
@@ -191,6 +193,8 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
     let figures = section(root, "figure", sink, |entry, item| questions.figure(entry, item));
     let claims = section(root, "claim", sink, |entry, item| questions.claim(entry, item));
 
+    let resources = file.optional("resources").map(|item| resources::read(&item));
+
     if !sink.is_empty() {
         return None;
     }
@@ -206,6 +210,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
         tables,
         figures,
         claims,
+        resources: resources.unwrap_or_default(),
     })
 }
 

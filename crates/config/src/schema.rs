@@ -20,6 +20,32 @@ pub(super) const EXPERIMENT: &[Field] = &[
     section("table", "Tables by name", "{ one = { title = \"Accuracy\", rows = [] } }", Below::Named(TABLE)),
     section("figure", "Figures by name", "{ sis = { kind = \"images\", shows = [] } }", Below::Named(FIGURE)),
     section("claim", "Claims by name", "{ chance = { says = \"...\", check = [] } }", Below::Named(CLAIM)),
+    section(
+        "resources",
+        "What jobs of a cluster are given, by the kind of stage, or for `all`; no part of any key",
+        "{ all = { cpus = 4, mem = \"8G\" } }",
+        Below::Named(RESOURCES),
+    ),
+];
+
+/// `[resources.KIND]`.
+pub(super) const RESOURCES: &[Field] = &[
+    whole("cpus", "Processors, which are a worker's threads", "4").or("what `all` has, or 1"),
+    text("mem", "Memory of the whole job: a whole number with M, G or T", "\"8G\"")
+        .or("what `all` has, or the cluster's own"),
+    whole("gpus", "GPUs", "1").or("what `all` has, or 0"),
+    text("time", "How long a job may last; a worker stops at a checkpoint before", "\"3h50m\"")
+        .or("what `all` has, or `1h`"),
+    text("partition", "The queue", "\"gpu\"").or("what `all` has, or the cluster's own"),
+    text("constraint", "Features that a node must have", "\"a100|h100\"").or("what `all` has, or none"),
+    list("flags", "Further flags as `sbatch` takes them", "[\"--account=vision\"]", "strings")
+        .or("those of `all`, which they are added to"),
+];
+
+/// A profile: resources in a file of the user's own.
+pub(super) const PROFILE: &[Field] = &[
+    whole("max-workers", "The most workers that wait or run at a time", "64").or("16"),
+    EXPERIMENT[EXPERIMENT.len() - 1],
 ];
 
 /// `[data.NAME]`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod cache;
+pub(crate) mod cancel;
 pub(crate) mod compare_selection;
 pub(crate) mod completions;
 pub(crate) mod data;
@@ -14,4 +15,5 @@ pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod transfer;
+pub(crate) mod why_waiting;
 pub(crate) mod work;

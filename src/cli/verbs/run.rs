@@ -6,7 +6,7 @@ use clap::Args;
 use overinterp_workflow::cancel::Cancel;
 use overinterp_workflow::executor::{RunMode, Share};
 
-use crate::cli::args::{EventFormat, ExperimentArguments};
+use crate::cli::args::{EventFormat, Executor, ExperimentArguments};
 use crate::cli::computing::{Computing, closing, doing, refused};
 use crate::cli::gpus::{GpuWorkers, beside_gpus};
 use crate::cli::remote::RemoteArguments;
@@ -15,6 +15,7 @@ use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::{Session, WithoutCache};
 use crate::cli::sharing::Shared;
+use crate::cli::slurm::{Cluster, ClusterArguments, follow};
 use crate::cli::status::Status;
 use crate::cli::verbs::results::print_human;
 use crate::failure::Failure;
@@ -35,6 +36,11 @@ pub(crate) struct RunArguments {
     /// GPUs of this machine by their numbers, `0,1`: a worker on each, while this process computes what needs none.
     #[arg(long, value_name = "N,...", value_delimiter = ',', conflicts_with = "frozen")]
     pub gpus: Vec<u16>,
+    /// What computes: this process, or jobs of Slurm, which it submits and follows.
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with_all = ["gpus", "frozen", "remote"])]
+    pub executor: Option<Executor>,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
     /// Runs nothing: ends with status 4 if something would have to.
     #[arg(long)]
     pub frozen: bool,
@@ -44,7 +50,9 @@ pub(crate) struct RunArguments {
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
-    let without_cache = if arguments.frozen { WithoutCache::Leave } else { WithoutCache::Make };
+    let on_cluster = arguments.executor == Some(Executor::Slurm);
+    let leaves_no_trace = arguments.frozen || arguments.cluster.dry_run;
+    let without_cache = if leaves_no_trace { WithoutCache::Leave } else { WithoutCache::Make };
     let (experiment, share) = if arguments.gpus.is_empty() {
         (arguments.experiment.clone(), Share::default())
     } else {
@@ -58,14 +66,23 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if let Some(shared) = &shared {
         shared.begin(&mut session, &cancel)?;
     }
-    if !arguments.frozen && arguments.gpus.is_empty() {
+    if on_cluster {
+        let cluster = Cluster::of(&session, &arguments.files, &arguments.experiment, &arguments.cluster)?;
+        if arguments.cluster.dry_run {
+            return cluster.print();
+        }
+        if let Some(status) = follow(cluster, &cancel, json)? {
+            return Ok(session.ended(status));
+        }
+    } else if !arguments.frozen && arguments.gpus.is_empty() {
         session.say_what_computes();
     }
     let progress = Progress::new(session.planned.plan.len(), &cancel);
     let computing = Computing {
         doing: &doing("run", &arguments.files),
         jobs: arguments.jobs,
-        mode: if arguments.frozen { RunMode::Frozen } else { RunMode::Normal },
+        // What jobs have computed is only shown here.
+        mode: if arguments.frozen || on_cluster { RunMode::Frozen } else { RunMode::Normal },
         share: &share,
         json,
     };

@@ -25,8 +25,12 @@ use crate::text;
 #[derive(Debug, Args)]
 pub(crate) struct WorkArguments {
     /// Experiment files; steps that several need are computed once.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "plan", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Works by a frozen plan, as `run --executor slurm` makes one, in the place of experiment files: no data are looked at
+    /// to know its steps.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "set", "stage"])]
+    pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
     #[command(flatten)]
@@ -65,7 +69,13 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
     let until = arguments.time_limit.map(|limit| began + limit);
     let json = arguments.format == EventFormat::Json;
     let cancel = Cancel::default();
-    let mut session = Session::open_or(WithoutCache::Make, &arguments.files, &arguments.experiment)?;
+    let (files, mut session) = match &arguments.plan {
+        None => {
+            let session = Session::open_or(WithoutCache::Make, &arguments.files, &arguments.experiment)?;
+            (arguments.files.clone(), session)
+        }
+        Some(plan) => Session::open_frozen(plan, &arguments.experiment.machine)?,
+    };
     check_kinds(&session, &arguments.only)?;
     stop_on_interrupt(&cancel)?;
     let shared = Shared::of(&arguments.remote)?;
@@ -73,7 +83,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         shared.begin(&mut session, &cancel)?;
     }
     session.say_what_computes();
-    let doing = doing("work", &arguments.files);
+    let doing = doing("work", &files);
     let share = Share {
         takes: match &arguments.only[..] {
             [] => Takes::All,
@@ -108,6 +118,9 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         }
         if !wait(&cancel, until) {
             break;
+        }
+        if arguments.plan.is_some() {
+            continue;
         }
         // Edited files may ask for more, and what is wrong with them may be mended yet.
         match Session::reopen(&arguments.files, &arguments.experiment, &session) {

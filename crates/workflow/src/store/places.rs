@@ -14,7 +14,8 @@ use crate::workers::{CLAIMS, WORKERS};
 /// What lies in a cache beside its parts: the version's directory, and what tells people what the folder is for.
 const IN_ROOT: [&str; 2] = ["v1", "README.md"];
 /// What lies beside the parts: the locks of earlier versions, and what is remembered of data and of this machine.
-const IN_BASE: [&str; 6] = ["in-use", "locks", INDEX, "data-index.json", "first-images.json", "rates.json"];
+const IN_BASE: [&str; 7] =
+    ["campaigns", "in-use", "locks", INDEX, "data-index.json", "first-images.json", "rates.json"];
 /// The parts in which every kind has a folder.
 const BY_KIND: [&str; 3] = ["steps", "contents", "partial"];
 /// In `tmp`, what is on its way out.
