@@ -14,5 +14,6 @@ mod forecast;
 mod gathering;
 pub mod pipeline;
 mod printable;
+mod records;
 mod text;
 mod writing;

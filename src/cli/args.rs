@@ -7,19 +7,26 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use overinterp_config::Override;
 
 use crate::cli::verbs::bench::BenchArguments;
+use crate::cli::verbs::bundle::BundleArguments;
 use crate::cli::verbs::cache::CacheArguments;
 use crate::cli::verbs::cancel::CancelArguments;
 use crate::cli::verbs::compare_selection::CompareSelectionArguments;
 use crate::cli::verbs::completions::CompletionsArguments;
 use crate::cli::verbs::data::DataArguments;
+use crate::cli::verbs::diff::DiffArguments;
 use crate::cli::verbs::doctor::DoctorArguments;
 use crate::cli::verbs::explain::ExplainArguments;
 use crate::cli::verbs::export::ExportArguments;
+use crate::cli::verbs::log::LogArguments;
 use crate::cli::verbs::plan::PlanArguments;
+use crate::cli::verbs::replay::ReplayArguments;
 use crate::cli::verbs::report::ReportArguments;
 use crate::cli::verbs::results::ResultsArguments;
 use crate::cli::verbs::run::RunArguments;
+use crate::cli::verbs::runs::RunsArguments;
 use crate::cli::verbs::show::ShowArguments;
+use crate::cli::verbs::status::StatusArguments;
+use crate::cli::verbs::trace::TraceArguments;
 use crate::cli::verbs::why_waiting::WhyWaitingArguments;
 use crate::cli::verbs::work::WorkArguments;
 
@@ -32,6 +39,9 @@ pub(crate) struct Arguments {
     /// How much to log: error, warn, info, debug, trace, or a filter such as `overinterp=debug` (also `RUST_LOG`).
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
+    /// Logs more: what the program does; twice, all that it can tell.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "log")]
+    pub verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,6 +58,20 @@ pub(crate) enum Verb {
     Plan(PlanArguments),
     /// Shows what a stage's keys are made of, and how they differ from the nearest in the cache.
     Explain(ExplainArguments),
+    /// Packs results, and the records of all steps behind them, into one archive.
+    Bundle(BundleArguments),
+    /// Tells what was run, when, and how it ended.
+    Runs(RunsArguments),
+    /// Holds two experiments or runs beside each other: settings, then results.
+    Diff(DiffArguments),
+    /// Tells what a table's number was made of: weights, selections, data, and who made each.
+    Trace(TraceArguments),
+    /// Says who works with the cache now, on what, and how far.
+    Status(StatusArguments),
+    /// Computes a cached step again, beside the cache, and compares the bytes.
+    Replay(ReplayArguments),
+    /// Shows what a step said while it ran.
+    Log(LogArguments),
     /// Prints the results that are in the cache.
     Results(ResultsArguments),
     /// Makes one HTML page of the results that are in the cache, with figures beside it.
@@ -86,9 +110,10 @@ pub(crate) struct ExperimentArguments {
 /// Where things are kept and computed. None of it changes a result's key.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArguments {
-    /// Where finished steps are kept.
-    #[arg(long, value_name = "DIR", default_value = "cache")]
-    pub cache: PathBuf,
+    /// Where finished steps are kept; if not given, `OVERINTERP_CACHE`, the nearest `cache` above the experiment file, or
+    /// `cache` here.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// What computes: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[arg(long, default_value = "auto")]
     pub device: String,

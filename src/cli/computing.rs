@@ -1,17 +1,20 @@
 //! Computing what a cache lacks of planned experiments, and showing how it goes: what `run` and `work` share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use overinterp_workflow::cancel::Cancel;
-use overinterp_workflow::event::{Event, Summary};
+use overinterp_workflow::event::{Event, Status as Outcome, Summary};
 use overinterp_workflow::executor::{RunError, RunMode, RunOptions, Share, run as execute};
 use overinterp_workflow::view::View;
 
+use crate::cli::args::ExperimentArguments;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
 use crate::cli::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::forecast::rates;
+use crate::records::journal::Journal;
 use crate::text;
 
 /// How a session's plan is computed.
@@ -24,6 +27,12 @@ pub(crate) struct Computing<'a> {
     pub share: &'a Share,
     /// Whether standard output has one object a line.
     pub json: bool,
+    /// Whether nothing is told of steps that go well.
+    pub quiet: bool,
+    /// What is recorded of the settings.
+    pub experiment: &'a ExperimentArguments,
+    /// Where given, the first failure stops all, which is noted there.
+    pub fail_fast: Option<&'a AtomicBool>,
 }
 
 /// `run experiments/quickstart.toml`.
@@ -44,18 +53,37 @@ impl Computing<'_> {
             share: self.share.clone(),
             ..RunOptions::new(session.maker())
         };
+        let ExperimentArguments { set, stage, .. } = self.experiment;
+        let journal = Journal::new(session, set, stage, session.maker(), self.doing.to_owned());
         let observer = |event: Event<'_>| {
             if self.json {
                 json::event(&event);
             }
             if let Event::Planned { schedule, view } = event {
-                progress.expect(rates::expected(schedule, view, session), usize::from(self.jobs), self.json);
+                progress.expect(rates::expected(schedule, view, session), usize::from(self.jobs), self.quiet);
             }
-            progress.show(&event, self.json);
+            progress.show(&event, self.quiet);
+            journal.note(&event);
+            if let (Some(has_failed), Event::Finished { status: Outcome::Failed, .. }) = (self.fail_fast, event) {
+                has_failed.store(true, Ordering::Relaxed);
+                cancel.cancel();
+            }
         };
         let outcome = execute(&session.planned.plan, session.store(), &session.env, &options, &observer, cancel);
         progress.clear();
+        if let Ok(summary) = &outcome {
+            journal.end(how(summary, cancel), summary);
+        }
         outcome
+    }
+}
+
+/// How a run ended, for its record.
+fn how(summary: &Summary, cancel: &Cancel) -> &'static str {
+    match (cancel.is_cancelled(), summary.failed) {
+        (_, 1..) => "failed",
+        (true, 0) => "cancelled",
+        (false, 0) => "done",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Several GPUs of one machine: a worker on each, a process of its own, beside this one, which computes what needs none.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -79,7 +79,7 @@ impl GpuWorkers<'_> {
         // Where no step needs a GPU there is nothing for them to do.
         let gpus = if kinds.is_empty() { &[] } else { self.gpus };
         for gpu in gpus {
-            workers.push(self.start(*gpu, &kinds).inspect_err(|_| {
+            workers.push(self.start(*gpu, &kinds, &session.cache).inspect_err(|_| {
                 workers.iter().for_each(terminate);
             })?);
         }
@@ -108,7 +108,7 @@ impl GpuWorkers<'_> {
     }
 
     /// Starts a worker that sees one GPU alone.
-    fn start(&self, gpu: u16, kinds: &[&str]) -> Result<GpuWorker, Failure> {
+    fn start(&self, gpu: u16, kinds: &[&str], cache: &Path) -> Result<GpuWorker, Failure> {
         let failed = |error: std::io::Error| Failure::because(Kind::Internal, error);
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         let ExperimentArguments { set, stage, machine } = self.experiment;
@@ -116,7 +116,7 @@ impl GpuWorkers<'_> {
         command.args(kinds.iter().flat_map(|kind| ["--only", kind]));
         command.args(set.iter().flat_map(|set| ["--set", set.text()]));
         command.args(stage.iter().flat_map(|stage| ["--stage", stage]));
-        command.arg("--cache").arg(&machine.cache);
+        command.arg("--cache").arg(cache);
         // The worker's only GPU is its first.
         let device = if machine.device == "auto" { "cuda" } else { &machine.device };
         command.arg("--device").arg(device);

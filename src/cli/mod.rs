@@ -15,6 +15,7 @@ mod sharing;
 mod slurm;
 mod status;
 mod verbs;
+mod whereabouts;
 
 use clap::{CommandFactory, Parser};
 
@@ -23,8 +24,8 @@ use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
 pub use status::Status;
 use verbs::{
-    bench, cache, cancel, compare_selection, completions, data, doctor, explain, export, plan, report, results, run,
-    show, why_waiting, work,
+    bench, bundle, cache, cancel, compare_selection, completions, data, diff, doctor, explain, export, log, plan,
+    replay, report, results, run, runs, show, status as standing, trace, why_waiting, work,
 };
 
 /// All that may be typed, which a page of the docs is made of.
@@ -58,7 +59,7 @@ pub fn main() -> Status {
             return Status::Usage;
         }
     };
-    let done = start_log(arguments.log.as_deref()).and_then(|()| dispatch(arguments.verb));
+    let done = start_log(filter(arguments.log.as_deref(), arguments.verbose)).and_then(|()| dispatch(arguments.verb));
     match done.and_then(|status| output::check().map(|()| status)) {
         Ok(status) => status,
         Err(failure) => {
@@ -119,6 +120,13 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::WhyWaiting(arguments) => why_waiting::run(&arguments),
         Verb::Plan(arguments) => plan::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Bundle(arguments) => bundle::run(&arguments),
+        Verb::Runs(arguments) => runs::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments),
+        Verb::Trace(arguments) => trace::run(&arguments),
+        Verb::Status(arguments) => standing::run(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Log(arguments) => log::run(&arguments),
         Verb::Results(arguments) => results::run(&arguments),
         Verb::Report(arguments) => report::run(&arguments),
         Verb::Show(arguments) => show::run(&arguments),
@@ -129,6 +137,15 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Cache(arguments) => cache::run(arguments.verb),
         Verb::Data(arguments) => data::run(arguments.verb),
         Verb::Completions(arguments) => Ok(completions::run(&arguments)),
+    }
+}
+
+/// What is logged.
+fn filter(asked: Option<&str>, verbose: u8) -> Option<&str> {
+    match verbose {
+        0 => asked,
+        1 => Some("overinterp=info,overinterp_workflow=info,overinterp_nn=info,overinterp_stages=info,warn"),
+        _ => Some("debug"),
     }
 }
 

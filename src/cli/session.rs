@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use candle_core::Device;
 
@@ -15,9 +16,11 @@ use overinterp_workflow::store::{Maker, Store};
 
 use crate::cli::args::{ExperimentArguments, MachineArguments};
 use crate::cli::status::Status;
+use crate::cli::whereabouts::Whereabouts;
 use crate::computed::Computed;
 use crate::computed::frozen::Frozen;
 use crate::failure::{Failure, Kind};
+use crate::records::past::Past;
 
 /// Experiments that a verb was given, with what the cache has of them.
 pub(crate) struct Session {
@@ -58,6 +61,9 @@ impl Session {
         let MachineArguments { cache, device, threads } = &arguments.machine;
         let Chosen { device, passed_over } = choose_device(device)?;
         use_threads(*threads)?;
+        let whereabouts = Whereabouts::of(cache.as_deref(), files);
+        whereabouts.say();
+        let cache = &whereabouts.cache;
         let experiments = read(files, &arguments.set)?;
         let env = Env { device, library: library(cache, without_cache) };
         let computed = Computed::plan(experiments, cache, env, &arguments.stage, say_warning)?;
@@ -66,7 +72,7 @@ impl Session {
 
     /// Reads and plans the files again that another session was made of, on its device.
     pub fn reopen(files: &[PathBuf], arguments: &ExperimentArguments, before: &Self) -> Result<Self, Failure> {
-        let cache = &arguments.machine.cache;
+        let cache = &before.cache;
         let experiments = read(files, &arguments.set)?;
         let env = Env { device: before.env.device.clone(), library: library(cache, WithoutCache::Make) };
         let computed = Computed::plan(experiments, cache, env, &arguments.stage, say_warning)?;
@@ -84,9 +90,25 @@ impl Session {
         let Chosen { device, passed_over } = choose_device(device)?;
         use_threads(*threads)?;
         let frozen = Frozen::read(plan)?;
+        let whereabouts = Whereabouts::of(cache.as_deref(), &frozen.files());
+        whereabouts.say();
+        let cache = &whereabouts.cache;
         let env = Env { device, library: library(cache, WithoutCache::Make) };
         let computed = Computed::frozen(&frozen, cache, env, say_warning)?;
         Ok((frozen.files(), Self { computed, passed_over }))
+    }
+
+    /// What a run computed, planned as it was then, wherever its data are now.
+    pub fn of_run(past: &Past, cache: &Path, arguments: &ExperimentArguments) -> Result<Self, Failure> {
+        let MachineArguments { device, threads, .. } = &arguments.machine;
+        let Chosen { device, passed_over } = choose_device(device)?;
+        use_threads(*threads)?;
+        let env = Env { device, library: library(cache, WithoutCache::Leave) };
+        let beginning = &past.beginning;
+        let stages = if arguments.stage.is_empty() { &beginning.stages } else { &arguments.stage };
+        let computed =
+            Computed::plan_as_found(past.experiments()?, &beginning.findings, cache, env, stages, say_warning)?;
+        Ok(Self { computed, passed_over })
     }
 
     /// With what a verb ends that would otherwise end with `status`: with damage, if it met some.
@@ -210,6 +232,11 @@ fn first_gpu(root: &Path) -> Chosen {
 }
 
 pub(crate) fn use_threads(threads: Option<u16>) -> Result<(), Failure> {
+    /// There is one pool; whoever opens two experiments asks twice.
+    static BUILT: OnceLock<()> = OnceLock::new();
+    if BUILT.set(()).is_err() {
+        return Ok(());
+    }
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from));
     builder.build_global().map_err(|error| Failure::because(Kind::Internal, error))
 }

@@ -15,12 +15,14 @@ use overinterp_foreign::bounded;
 use overinterp_spec::{DataSource, Normalise, Split};
 use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
+use super::findings::{Finding, Findings, about_file, about_normalise, about_selections, about_split};
 use crate::failure::chain;
 use crate::text;
 
-/// Answers from the data library, and remembers whether something was there but could not be used.
+/// Answers from the data library, or as it once did, and remembers whether something was there but could not be used.
 pub(crate) struct KnownFiles<'a> {
-    library: &'a Library,
+    source: Source<'a>,
+    findings: RefCell<Findings>,
     damaged: RefCell<Vec<String>>,
     origins: RefCell<Origins>,
     contents: RefCell<Contents>,
@@ -68,73 +70,146 @@ fn hash_named(kind: FileKind, path: &Path) -> Result<String, Absent> {
     })
 }
 
+/// Where answers come from.
+enum Source<'a> {
+    Library(&'a Library),
+    /// What was found before.
+    Findings(&'a Findings),
+}
+
+/// What was learned.
+pub(crate) struct Learned {
+    /// What was there but could not be used.
+    pub damaged: Vec<String>,
+    pub origins: Origins,
+    pub contents: Contents,
+    /// Every answer.
+    pub findings: Findings,
+}
+
 impl<'a> KnownFiles<'a> {
     pub fn new(library: &'a Library) -> Self {
-        Self { library, damaged: RefCell::default(), origins: RefCell::default(), contents: RefCell::default() }
+        Self::from(Source::Library(library))
     }
 
-    /// What was there but could not be used, where the rest comes from, and what it is known by.
-    pub fn into_findings(self) -> (Vec<String>, Origins, Contents) {
-        (self.damaged.into_inner(), self.origins.into_inner(), self.contents.into_inner())
+    /// Answers as `findings` do.
+    pub fn recorded(findings: &'a Findings) -> Self {
+        Self::from(Source::Findings(findings))
+    }
+
+    fn from(source: Source<'a>) -> Self {
+        let (damaged, origins, contents) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { source, findings: RefCell::default(), damaged, origins, contents }
+    }
+
+    /// What was there but could not be used, where the rest comes from, what it is known by, and every answer.
+    pub fn into_learned(self) -> Learned {
+        Learned {
+            damaged: self.damaged.into_inner(),
+            origins: self.origins.into_inner(),
+            contents: self.contents.into_inner(),
+            findings: self.findings.into_inner(),
+        }
+    }
+
+    /// The answer to a question, which is noted.
+    fn ask(&self, question: String, find: impl FnOnce(&'a Library) -> Finding) -> Finding {
+        let finding = match self.source {
+            Source::Library(library) => find(library),
+            Source::Findings(findings) => findings.get(&question).cloned().unwrap_or_else(|| {
+                Finding::Absent(format!(
+                    "the record does not tell of the {question}: compute it here by `overinterp run`"
+                ))
+            }),
+        };
+        self.findings.borrow_mut().insert(question, finding.clone());
+        finding
+    }
+}
+
+fn unlike(finding: Finding) -> Absent {
+    match finding {
+        Finding::Absent(why) => Absent(why),
+        _ => Absent("the record of the run answers another question".to_owned()),
     }
 }
 
 impl Files for KnownFiles<'_> {
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
-        match self.library.content(source, split) {
-            Ok(content) => {
-                self.contents.borrow_mut().insert((full_name(source), split), content);
-                let mut origins = self.origins.borrow_mut();
-                let first =
-                    || Origin { provenance: content.provenance, skipped: BTreeMap::new(), passed: BTreeMap::new() };
-                let origin = origins.entry(source.name.clone()).or_insert_with(first);
-                origin.provenance = content.provenance.max(origin.provenance);
-                if content.skipped > 0 {
-                    origin.skipped.insert(split, content.skipped);
-                }
-                if content.passed > 0 {
-                    origin.passed.insert(split, content.passed);
-                }
-                let normalise = normalise_of(source.kind);
-                let Content { hash, images, shape, .. } = content;
-                Ok(SplitContent { content: hash.to_string(), images, shape, normalise })
-            }
+        let name = full_name(source);
+        let finding = self.ask(about_split(&name, split.name()), |library| match library.content(source, split) {
+            Ok(content) => Finding::of_content(&content),
             Err(error) => {
                 let message = chain(&error);
                 let mut damaged = self.damaged.borrow_mut();
                 if !error.is_missing() && !error.is_mistake() && !damaged.contains(&message) {
                     damaged.push(message.clone());
                 }
-                Err(Absent(message))
+                Finding::Absent(message)
             }
+        });
+        let Some(content) = finding.content() else { return Err(unlike(finding)) };
+        self.contents.borrow_mut().insert((name, split), content);
+        let mut origins = self.origins.borrow_mut();
+        let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new(), passed: BTreeMap::new() };
+        let origin = origins.entry(source.name.clone()).or_insert_with(first);
+        origin.provenance = content.provenance.max(origin.provenance);
+        if content.skipped > 0 {
+            origin.skipped.insert(split, content.skipped);
         }
+        if content.passed > 0 {
+            origin.passed.insert(split, content.passed);
+        }
+        let normalise = normalise_of(source.kind);
+        let Content { hash, images, shape, .. } = content;
+        Ok(SplitContent { content: hash.to_string(), images, shape, normalise })
     }
 
     fn file(&self, kind: FileKind, path: &Path) -> Result<String, Absent> {
-        hash_named(kind, path)
+        match self.ask(about_file(kind, path), |_| hash_named(kind, path).map_or_else(not_there, Finding::File)) {
+            Finding::File(hash) => Ok(hash),
+            other => Err(unlike(other)),
+        }
     }
 
     fn normalise(&self, path: &Path) -> Option<Normalise> {
-        recorded_in(path)?.normalise
+        let find = |_| Finding::Normalise(recorded_in(path).and_then(|recorded| recorded.normalise));
+        match self.ask(about_normalise(path), find) {
+            Finding::Normalise(normalise) => normalise,
+            _ => None,
+        }
     }
 
     fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
-        if path.is_file() {
-            let hash = self.file(FileKind::PackedSelections, path)?;
-            return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
-        }
-        if !path.is_dir() {
-            let what = bounded::stranger(path).map_or_else(String::new, |what| format!(" but {what}"));
-            let path = path.display();
-            let why = format!("there is no folder and no packed file of selections at {path}{what}: put them there");
-            return Err(Absent(why));
-        }
-        let names = selection_names(self.library, &split.source, split.split)?;
-        let paths = names.list(path, count).map_err(|error| absent(&error))?;
-        let hashed = paths.into_par_iter().map(|path| {
-            let hash = hash_named(FileKind::Selection, &path)?;
-            Ok(HashedFile { path, hash })
+        let question = about_selections(path, &full_name(&split.source), split.split.name(), count);
+        let finding = self.ask(question, |library| {
+            selection_files(library, path, split, count).map_or_else(not_there, |files| Finding::of_selections(&files))
         });
-        hashed.collect::<Result<Vec<_>, Absent>>().map(SelectionFiles::Single)
+        finding.selections().ok_or_else(|| unlike(finding))
     }
+}
+
+fn not_there(Absent(why): Absent) -> Finding {
+    Finding::Absent(why)
+}
+
+/// The files of the selections of the first `count` images of `split` at `path`, each with its hash.
+fn selection_files(library: &Library, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
+    if path.is_file() {
+        let hash = hash_named(FileKind::PackedSelections, path)?;
+        return Ok(SelectionFiles::Packed(HashedFile { path: path.to_owned(), hash }));
+    }
+    if !path.is_dir() {
+        let what = bounded::stranger(path).map_or_else(String::new, |what| format!(" but {what}"));
+        let path = path.display();
+        let why = format!("there is no folder and no packed file of selections at {path}{what}: put them there");
+        return Err(Absent(why));
+    }
+    let names = selection_names(library, &split.source, split.split)?;
+    let paths = names.list(path, count).map_err(|error| absent(&error))?;
+    let hashed = paths.into_par_iter().map(|path| {
+        let hash = hash_named(FileKind::Selection, &path)?;
+        Ok(HashedFile { path, hash })
+    });
+    hashed.collect::<Result<Vec<_>, Absent>>().map(SelectionFiles::Single)
 }

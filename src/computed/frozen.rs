@@ -21,6 +21,7 @@ use overinterp_workflow::store::Store;
 
 use super::Computed;
 use super::files::{Contents, KnownFiles, Origins};
+use super::findings::Findings;
 use super::loader::Loader;
 use crate::failure::{Failure, Kind};
 use crate::pipeline::{Absent, Files, Planned, SplitContent, plan};
@@ -270,8 +271,9 @@ impl Computed {
     pub fn frozen(frozen: &Frozen, cache: &Path, env: Env, warn: fn(&str)) -> Result<Self, Failure> {
         let loader = Loader::new(Store::open(cache)?, warn);
         let (experiments, planned) = frozen.plan()?;
-        let (origins, contents) = (Origins::new(), Contents::new());
-        Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged: Vec::new(), origins, contents })
+        let (origins, contents, findings) = (Origins::new(), Contents::new(), Findings::new());
+        let (cache, damaged) = (cache.to_owned(), Vec::new());
+        Ok(Self { experiments, planned, loader, cache, env, damaged, origins, contents, findings })
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Loader {
     pub store: Store,
     /// Entries that were found damaged.
     met: Mutex<BTreeSet<StepKey>>,
+    /// Entries that were found sound and used.
+    used: Mutex<BTreeSet<StepKey>>,
     /// Hears of damage, once of each entry.
     warn: fn(&str),
 }
@@ -24,7 +26,7 @@ pub(crate) struct Loader {
 impl Loader {
     /// Nothing has been met.
     pub fn new(store: Store, warn: fn(&str)) -> Self {
-        Self { store, met: Mutex::default(), warn }
+        Self { store, met: Mutex::default(), used: Mutex::default(), warn }
     }
 
     /// What `read` finds in the directory of a step, every byte of which is verified; `None` where the entry is absent or damaged.
@@ -68,7 +70,10 @@ impl Loader {
         label: impl Fn() -> Option<String>,
     ) -> Result<Option<(PathBuf, Arc<Record>)>, Failure> {
         match self.store.verified(key) {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) => {
+                self.used().insert(key.clone());
+                Ok(Some(found))
+            }
             Err(StoreError::Absent { .. }) => Ok(None),
             Err(StoreError::Damaged { damage, .. }) => {
                 self.damaged(key, label, &damage, REPAIR);
@@ -89,6 +94,11 @@ impl Loader {
     /// Tells of damage.
     pub fn warn(&self, text: &str) {
         (self.warn)(text);
+    }
+
+    /// The entries that were loaded.
+    pub fn used(&self) -> MutexGuard<'_, BTreeSet<StepKey>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The damaged entries that were met.

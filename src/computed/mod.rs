@@ -1,8 +1,10 @@
 //! What a cache has of planned experiments: the one way in which verbs load results, and the one policy for damage.
 
+pub(crate) mod causes;
 pub(crate) mod cell;
 pub(crate) mod damage;
 pub(crate) mod files;
+pub(crate) mod findings;
 pub(crate) mod frozen;
 pub(crate) mod loader;
 pub(crate) mod names;
@@ -17,7 +19,8 @@ use overinterp_workflow::store::Store;
 
 use crate::failure::Failure;
 use crate::pipeline::{Planned, plan};
-use files::{Contents, KnownFiles, Origins};
+use files::{Contents, KnownFiles, Learned, Origins};
+use findings::Findings;
 use loader::Loader;
 use names::check_stages;
 
@@ -33,6 +36,8 @@ pub(crate) struct Computed {
     pub damaged: Vec<String>,
     pub origins: Origins,
     pub contents: Contents,
+    /// What planning learned of the files that the experiments name.
+    pub findings: Findings,
 }
 
 impl Computed {
@@ -47,15 +52,44 @@ impl Computed {
         stages: &[String],
         warn: fn(&str),
     ) -> Result<Self, Failure> {
-        let loader = Loader::new(Store::open(cache)?, warn);
         let known = KnownFiles::new(&env.library);
-        let mut planned = plan(&experiments, &known);
-        let (damaged, origins, contents) = known.into_findings();
+        let planned = plan(&experiments, &known);
+        let learned = known.into_learned();
+        Self::of(experiments, planned, learned, (cache, env), stages, warn)
+    }
+
+    /// Plans `experiments` as when `findings` were made of the files that they name, wherever these are now.
+    ///
+    /// # Errors
+    /// As [`Computed::plan`].
+    pub fn plan_as_found(
+        experiments: Vec<Experiment>,
+        findings: &Findings,
+        cache: &Path,
+        env: Env,
+        stages: &[String],
+        warn: fn(&str),
+    ) -> Result<Self, Failure> {
+        let known = KnownFiles::recorded(findings);
+        let planned = plan(&experiments, &known);
+        Self::of(experiments, planned, known.into_learned(), (cache, env), stages, warn)
+    }
+
+    fn of(
+        experiments: Vec<Experiment>,
+        mut planned: Planned,
+        learned: Learned,
+        (cache, env): (&Path, Env),
+        stages: &[String],
+        warn: fn(&str),
+    ) -> Result<Self, Failure> {
+        let loader = Loader::new(Store::open(cache)?, warn);
+        let Learned { damaged, origins, contents, findings } = learned;
         check_stages(&experiments, stages)?;
         if !stages.is_empty() {
             planned.plan = planned.plan.restricted(|label| stages.contains(&label.stage));
         }
-        Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged, origins, contents })
+        Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged, origins, contents, findings })
     }
 
     /// The images of one half of a data set.

@@ -13,6 +13,7 @@ mod damage;
 mod edits;
 mod exact;
 mod exports;
+mod history;
 mod human_study;
 mod imports;
 mod interchange;

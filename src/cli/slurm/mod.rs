@@ -40,8 +40,8 @@ pub(crate) struct ClusterArguments {
     /// With --executor slurm: the most workers at a time [default: what the profile says, or 16].
     #[arg(long, value_name = "N", requires = "executor", value_parser = crate::cli::args::at_least_one)]
     pub max_workers: Option<usize>,
-    /// With --executor slurm: prints the scripts and submits nothing.
-    #[arg(long, requires = "executor")]
+    /// Says what `plan` says, and runs nothing; with --executor slurm, prints the scripts and submits nothing.
+    #[arg(short = 'n', long, conflicts_with = "frozen")]
     pub dry_run: bool,
 }
 

@@ -16,6 +16,7 @@ use crate::cli::args::{EventFormat, ExperimentArguments, MachineArguments};
 use crate::cli::screen::json;
 use crate::cli::session::{Chosen, PassedOver, Session, choose_device, use_threads};
 use crate::cli::status::Status;
+use crate::cli::whereabouts::Whereabouts;
 use crate::failure::{Failure, Kind};
 use crate::forecast::first_images::{self, Learnt};
 use crate::forecast::rates;
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
         passed_over.iter().for_each(PassedOver::say);
         use_threads(*threads)?;
         let measured = measured(&networks(&arguments.arch), &device, arguments)?;
-        rates::save(cache, &measured)?;
+        rates::save(&Whereabouts::of(cache.as_deref(), &[]).cache, &measured)?;
         return Ok(Status::Success);
     }
     let MachineArguments { cache, device, threads } = &arguments.machine;
@@ -84,7 +85,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<Status, Failure> {
         }
     }
     let measured = measured(&networks, &session.env.device, arguments)?;
-    rates::save(cache, &measured)?;
+    rates::save(&session.cache, &measured)?;
     let runs = Runs::of(&view, &session);
     first_images::learn(&session, &runs, &measured, arguments.first_images, |learnt| tell(learnt, arguments.format))?;
     stages(&session, &runs, &measured, arguments.format);

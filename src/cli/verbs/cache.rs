@@ -13,12 +13,14 @@ use overinterp_remote::Pushing;
 use overinterp_workflow::key::StepKey;
 use overinterp_workflow::store::{Collection, Damage, Garbage, GcMode, Removal, Stats, Wanted};
 
-use crate::cli::args::EventFormat;
+use crate::cli::args::{EventFormat, at_least_one};
 use crate::cli::screen::json;
 use crate::cli::session;
 use crate::cli::session::{WithoutCache, open_cache};
 use crate::cli::status::Status;
+use crate::cli::verbs::rerun;
 use crate::cli::verbs::transfer::{self, TransferArguments};
+use crate::cli::whereabouts::Whereabouts;
 use crate::computed::damage;
 use crate::computed::files::KnownFiles;
 use crate::failure::Failure;
@@ -38,6 +40,13 @@ pub(crate) enum CacheVerb {
     },
     /// Reads every byte again and sets damaged entries aside.
     Verify {
+        /// Experiment files whose steps are computed again, where `--rerun` asks for that.
+        #[arg(value_name = "FILE", requires = "rerun")]
+        files: Vec<PathBuf>,
+        /// Also computes so many of the files' cached steps again, beside the cache, and compares the bytes: of each kind of
+        /// step the quickest first.
+        #[arg(long, value_name = "N", requires = "files", value_parser = at_least_one)]
+        rerun: Option<usize>,
         #[command(flatten)]
         common: CacheCommon,
     },
@@ -72,18 +81,32 @@ pub(crate) enum CacheVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct CacheCommon {
-    /// Where finished steps are kept.
-    #[arg(long, value_name = "DIR", default_value = "cache")]
-    pub cache: PathBuf,
+    /// Where finished steps are kept; if not given, `OVERINTERP_CACHE`, the nearest `cache` above the experiment file, or
+    /// `cache` here.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// What is printed.
     #[arg(long, value_enum, default_value_t = EventFormat::Human)]
     pub format: EventFormat,
 }
 
+impl CacheCommon {
+    /// The cache for `files`.
+    pub fn cache(&self, files: &[PathBuf]) -> PathBuf {
+        let whereabouts = Whereabouts::of(self.cache.as_deref(), files);
+        whereabouts.say();
+        whereabouts.cache
+    }
+}
+
 pub(crate) fn run(verb: CacheVerb) -> Result<Status, Failure> {
     match verb {
         CacheVerb::Stats { common } => stats(&common),
-        CacheVerb::Verify { common } => verify(&common),
+        CacheVerb::Verify { files, rerun, common } => {
+            let read = verify(&common, &files)?;
+            let again = rerun.map(|count| rerun::rerun(&files, count, &common)).transpose()?;
+            Ok(again.filter(|again| *again != Status::Success).unwrap_or(read))
+        }
         CacheVerb::Gc { files, set, dry_run, common } => {
             let mode = if dry_run { GcMode::DryRun } else { GcMode::Remove };
             collect(files, &set, mode, &common)
@@ -96,7 +119,7 @@ pub(crate) fn run(verb: CacheVerb) -> Result<Status, Failure> {
 }
 
 fn stats(common: &CacheCommon) -> Result<Status, Failure> {
-    let stats = open_cache(&common.cache)?.stats().map_err(Failure::from)?;
+    let stats = open_cache(&common.cache(&[]))?.stats().map_err(Failure::from)?;
     match common.format {
         EventFormat::Json => json::line(&json!(stats)),
         EventFormat::Human => print_stats(&stats),
@@ -123,6 +146,9 @@ fn print_stats(stats: &Stats) {
             outln!("{} {what}, {}", pile.count, text::bytes(pile.bytes));
         }
     }
+    if stats.runs.count > 0 {
+        outln!("{} recorded, {}", text::count(stats.runs.count, "run"), text::bytes(stats.runs.bytes));
+    }
     if !stats.in_place.is_empty() {
         outln!("{} damaged", stats.in_place.len());
     }
@@ -135,8 +161,8 @@ fn print_strays(strays: &[PathBuf]) {
     }
 }
 
-fn verify(common: &CacheCommon) -> Result<Status, Failure> {
-    let found = open_cache(&common.cache)?.verify(&mut |_, _| {}).map_err(Failure::from)?;
+fn verify(common: &CacheCommon, files: &[PathBuf]) -> Result<Status, Failure> {
+    let found = open_cache(&common.cache(files))?.verify(&mut |_, _| {}).map_err(Failure::from)?;
     match common.format {
         EventFormat::Json => json::line(&json!(found)),
         EventFormat::Human => {
@@ -158,8 +184,9 @@ fn verify(common: &CacheCommon) -> Result<Status, Failure> {
 fn collect(files: Vec<PathBuf>, set: &[Override], mode: GcMode, common: &CacheCommon) -> Result<Status, Failure> {
     let files = if files.is_empty() { committed_experiments()? } else { files };
     let experiments = session::read(&files, set)?;
-    let store = open_cache(&common.cache)?;
-    let Needs { keys, unresolved, absent } = needs(experiments, common);
+    let cache = common.cache(&files);
+    let store = open_cache(&cache)?;
+    let Needs { keys, unresolved, absent } = needs(experiments, &cache);
     let wanted = Wanted { keys, perhaps: Some(&unresolved) };
     let collection = store.gc(&wanted, mode).map_err(Failure::from)?;
     let gone: BTreeSet<&Path> = collection.removed.iter().map(|removal| removal.path.as_path()).collect();
@@ -250,8 +277,8 @@ pub(crate) struct Absent {
 }
 
 /// What the steps of `experiments` need. Each is planned by itself, so that it is known whose data are absent.
-pub(crate) fn needs(experiments: Vec<Experiment>, common: &CacheCommon) -> Needs {
-    let library = session::library(&common.cache, WithoutCache::Leave);
+pub(crate) fn needs(experiments: Vec<Experiment>, cache: &Path) -> Needs {
+    let library = session::library(cache, WithoutCache::Leave);
     let known = KnownFiles::new(&library);
     let mut needs = Needs::default();
     for experiment in experiments {

@@ -10,6 +10,7 @@ use overinterp_workflow::schedule::Schedule;
 use crate::cli::args::ExperimentArguments;
 use crate::cli::session::Session;
 use crate::cli::status::Status;
+use crate::computed::causes::{Teller, roots};
 use crate::computed::cell::{self, AxisValue};
 use crate::computed::names::check_stages;
 use crate::failure::Failure;
@@ -44,12 +45,20 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
     if steps.is_empty() {
         return Err(cell::none(&session.experiments[0], &arguments.name, &arguments.cell));
     }
+    let roots = roots(plan, &schedule);
+    let teller = Teller::new(plan, &schedule, &view, &session.experiments);
     for (place, id) in steps.into_iter().enumerate() {
         let explanation = explain(plan, id, &view, &schedule, session.store()).map_err(Failure::from)?;
         if place > 0 {
             outln!();
         }
-        print(&explanation);
+        let root = roots.get(id.index()).copied().flatten();
+        let cause = root.map(|root| (root, teller.told(root)));
+        let cause = cause.map(|(root, (text, remedy))| {
+            let of = if root == id { String::new() } else { format!(" (of {})", plan.step(root).label()) };
+            format!("{text}{of}{}", remedy.map_or_else(String::new, |remedy| format!(": {remedy}")))
+        });
+        print(&explanation, cause.as_deref());
     }
     Ok(session.ended(Status::Success))
 }
@@ -61,7 +70,7 @@ fn has(label: &Label, wanted: &[AxisValue]) -> bool {
     })
 }
 
-fn print(explanation: &Explanation) {
+fn print(explanation: &Explanation, cause: Option<&str>) {
     for label in &explanation.labels {
         outln!("{label}");
     }
@@ -72,6 +81,9 @@ fn print(explanation: &Explanation) {
     match explanation.forecast.why() {
         None => outln!("  status   cached"),
         Some(why) => outln!("  status   run: {why}"),
+    }
+    if let Some(cause) = cause {
+        outln!("  cause    {cause}");
     }
     if let Some(record) = &explanation.record {
         let made = &record.made;

@@ -1,6 +1,6 @@
 //! `results`: what the cache holds of an experiment, as tables and claims.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -11,11 +11,14 @@ use overinterp_report::{
 
 use crate::cli::args::ExperimentArguments;
 use crate::cli::screen::{json, terminal};
-use crate::cli::session::Session;
+use crate::cli::session::{Session, open_cache};
 use crate::cli::status::Status;
-use crate::failure::Failure;
+use crate::cli::whereabouts::Whereabouts;
+use crate::failure::{Failure, Kind};
 use crate::gathering::answers::{Answers, answers, evaluations};
 use crate::gathering::measure::axes;
+use crate::records::bundle;
+use crate::records::past::Past;
 use crate::text;
 
 /// Prints tables, subsets and claims for people; nothing of an experiment that has evaluated nothing yet.
@@ -63,7 +66,14 @@ pub(crate) enum ResultsFormat {
 #[derive(Debug, Args)]
 pub(crate) struct ResultsArguments {
     /// Experiment file.
-    pub file: PathBuf,
+    #[arg(required_unless_present_any = ["run", "bundle"])]
+    pub file: Option<PathBuf>,
+    /// What this run computed, by its settings and data as they were then: a name of `overinterp runs`, or `last`.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["file", "set"])]
+    pub run: Option<String>,
+    /// What an archive of `overinterp bundle` holds, which is checked first. Needs neither data nor a cache.
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["file", "set", "run", "cache"])]
+    pub bundle: Option<PathBuf>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,
     /// What is printed; csv has one row an evaluation and metric, the others the file's tables and claims.
@@ -72,16 +82,17 @@ pub(crate) struct ResultsArguments {
 }
 
 pub(crate) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
-    let session = Session::open(std::slice::from_ref(&arguments.file), &arguments.experiment)?;
+    let place = tempfile::tempdir().map_err(|error| Failure::because(Kind::Usage, error))?;
+    let session = opened(arguments, place.path())?;
     session.name_damage()?;
     for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
         let answers = answers(&session, experiment, results)?;
         match arguments.format {
             ResultsFormat::Human => {
                 print_human(&answers);
-                warn_of_gaps(&answers, arguments);
+                warn_of_gaps(&answers, arguments, &experiment.file);
                 if !experiment.figures.is_empty() {
-                    errln!("\nfigures: `overinterp report {}` draws them on one page", arguments.file.display());
+                    errln!("\nfigures: `overinterp report {}` draws them on one page", experiment.file.display());
                 }
             }
             ResultsFormat::Csv => out!("{}", measurements_csv(&axes(experiment), &answers.measurements)),
@@ -118,13 +129,40 @@ fn print_each(tables: &[FilledTable], render: fn(&FilledTable) -> String) {
     out!("{}", texts.join("\n"));
 }
 
-fn warn_of_gaps(answers: &Answers, arguments: &ResultsArguments) {
+/// The experiment of a file, or that of a run as it was.
+fn opened(arguments: &ResultsArguments, place: &Path) -> Result<Session, Failure> {
+    if let Some(archive) = &arguments.bundle {
+        let (_, past) = bundle::unpack(archive, place)?;
+        let session = Session::of_run(&past, place, &arguments.experiment)?;
+        let holds = bundle::check(&session, &past)?;
+        errln!(
+            "checked: {} have the bytes of their records, {} chain up to the experiment, {} of the plan are not there",
+            text::count(holds.results, "result"),
+            text::count(holds.records, "record"),
+            text::count(holds.absent, "step")
+        );
+        return Ok(session);
+    }
+    if let Some(run) = &arguments.run {
+        let cache = Whereabouts::of(arguments.experiment.machine.cache.as_deref(), &[]).cache;
+        let past = Past::find(&open_cache(&cache)?, run)?;
+        return Session::of_run(&past, &cache, &arguments.experiment);
+    }
+    Session::open(arguments.file.as_slice(), &arguments.experiment)
+}
+
+fn warn_of_gaps(answers: &Answers, arguments: &ResultsArguments, file: &Path) {
     let missing = answers.measurements.iter().filter(|measurement| measurement.value.is_none()).count();
     if missing > 0 {
-        errln!(
-            "\n{missing} of {} are not in the cache: `overinterp run {}` computes them",
-            text::count(answers.measurements.len(), "number"),
-            arguments.file.display()
-        );
+        let all = text::count(answers.measurements.len(), "number");
+        if arguments.bundle.is_some() {
+            errln!("\n{missing} of {all} are not in the bundle");
+        } else if let Some(run) = &arguments.run {
+            errln!(
+                "\n{missing} of {all} are not in the cache: run {run} did not come to them, or they have left it since"
+            );
+        } else {
+            errln!("\n{missing} of {all} are not in the cache: `overinterp run {}` computes them", file.display());
+        }
     }
 }

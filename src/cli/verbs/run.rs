@@ -1,6 +1,7 @@
 //! `run`: computes what is not in the cache, then prints tables and claims.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use overinterp_workflow::cancel::Cancel;
@@ -17,11 +18,14 @@ use crate::cli::session::{Session, WithoutCache};
 use crate::cli::sharing::Shared;
 use crate::cli::slurm::{Cluster, ClusterArguments, follow};
 use crate::cli::status::Status;
+use crate::cli::verbs::plan;
 use crate::cli::verbs::results::print_human;
 use crate::failure::Failure;
 use crate::gathering::answers::answers;
+use crate::text;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct RunArguments {
     /// Experiment files; steps that several need are computed once.
     #[arg(required = true, value_name = "FILE")]
@@ -44,6 +48,15 @@ pub(crate) struct RunArguments {
     /// Runs nothing: ends with status 4 if something would have to.
     #[arg(long)]
     pub frozen: bool,
+    /// After a failure, goes on with all that does not need the step that failed. This is the default.
+    #[arg(long, conflicts_with = "fail_fast")]
+    pub keep_going: bool,
+    /// Stops at the first failure.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Tells of no steps, only of what goes wrong; tables and claims are printed all the same.
+    #[arg(short, long)]
+    pub quiet: bool,
     /// What is printed.
     #[arg(long, value_enum, default_value_t = EventFormat::Human)]
     pub format: EventFormat,
@@ -51,6 +64,9 @@ pub(crate) struct RunArguments {
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     let on_cluster = arguments.executor == Some(Executor::Slurm);
+    if arguments.cluster.dry_run && !on_cluster {
+        return plan::say(&arguments.files, &arguments.experiment, arguments.format);
+    }
     let leaves_no_trace = arguments.frozen || arguments.cluster.dry_run;
     let without_cache = if leaves_no_trace { WithoutCache::Leave } else { WithoutCache::Make };
     let (experiment, share) = if arguments.gpus.is_empty() {
@@ -78,7 +94,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         session.say_what_computes();
     }
     let progress = Progress::new(session.planned.plan.len(), &cancel);
+    let has_failed_fast = AtomicBool::new(false);
     let computing = Computing {
+        experiment: &arguments.experiment,
+        quiet: json || arguments.quiet,
+        fail_fast: arguments.fail_fast.then_some(&has_failed_fast),
         doing: &doing("run", &arguments.files),
         jobs: arguments.jobs,
         // What jobs have computed is only shown here.
@@ -117,14 +137,21 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     }
     if !json {
         errln!("{}", closing(&summary));
+        if summary.failed > 0 && !arguments.fail_fast && !cancel.is_cancelled() {
+            errln!("went on after the failure with all that could (--keep-going, the default; --fail-fast stops)");
+        }
     }
-    let status = session.ended(if cancel.is_cancelled() {
+    let has_failed_fast = has_failed_fast.into_inner();
+    let status = session.ended(if cancel.is_cancelled() && !has_failed_fast {
         if !json {
             let steps = session.planned.plan.len();
             errln!("stopped: {} of {steps} steps are left, and the same command goes on from here", summary.skipped);
         }
         Status::Cancelled
     } else if summary.failed > 0 {
+        if has_failed_fast && !json {
+            errln!("stopped at the first failure (--fail-fast): {} are left", text::count(summary.skipped, "step"));
+        }
         Status::Stage
     } else {
         Status::Success

@@ -13,6 +13,7 @@ use crate::cli::screen::contents::{self, Extent};
 use crate::cli::screen::json;
 use crate::cli::session::{open_cache, say_warning};
 use crate::cli::status::Status;
+use crate::cli::whereabouts::Whereabouts;
 use crate::computed::damage::{REPAIR, told};
 use crate::computed::loader::Loader;
 use crate::failure::Failure;
@@ -32,7 +33,7 @@ pub(crate) struct ShowArguments {
 }
 
 pub(crate) fn run(arguments: &ShowArguments) -> Result<Status, Failure> {
-    let loader = Loader::new(open_cache(&arguments.machine.cache)?, say_warning);
+    let loader = Loader::new(open_cache(&Whereabouts::of(arguments.machine.cache.as_deref(), &[]).cache)?, say_warning);
     let Some(key) = find(&loader, &arguments.key)? else { return Ok(Status::Stage) };
     let label = || None;
     let Some((dir, record)) = loader.verified(&key, label)? else { return missed(&loader, &key) };

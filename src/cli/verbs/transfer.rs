@@ -71,9 +71,10 @@ impl Tally {
 pub(crate) fn push(arguments: TransferArguments, pushing: Pushing) -> Result<Status, Failure> {
     let TransferArguments { files, set, remote, common } = arguments;
     let remote = remote.open()?;
-    let Needs { keys, absent, .. } = needs(session::read(&files, &set)?, &common);
+    let cache = common.cache(&files);
+    let Needs { keys, absent, .. } = needs(session::read(&files, &set)?, &cache);
     tell_absent(&absent);
-    let store = open_cache(&common.cache)?;
+    let store = open_cache(&cache)?;
     let there = match pushing {
         Pushing::New => finished(&remote, &keys)?,
         Pushing::Replace => BTreeSet::new(),
@@ -99,9 +100,10 @@ pub(crate) fn push(arguments: TransferArguments, pushing: Pushing) -> Result<Sta
 pub(crate) fn pull(arguments: TransferArguments) -> Result<Status, Failure> {
     let TransferArguments { files, set, remote, common } = arguments;
     let remote = remote.open()?;
-    let Needs { keys, absent, .. } = needs(session::read(&files, &set)?, &common);
+    let cache = common.cache(&files);
+    let Needs { keys, absent, .. } = needs(session::read(&files, &set)?, &cache);
     tell_absent(&absent);
-    let store = Store::open(&common.cache).map_err(Failure::from)?;
+    let store = Store::open(&cache).map_err(Failure::from)?;
     let mut tally = Tally::default();
     let (mut here, mut wanted) = (0, Vec::new());
     for key in keys {

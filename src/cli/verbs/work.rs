@@ -99,7 +99,16 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
     let mut worked = Instant::now();
     loop {
         let progress = Progress::new(session.planned.plan.len(), &cancel);
-        let computing = Computing { doing: &doing, jobs: arguments.jobs, mode: RunMode::Normal, share: &share, json };
+        let computing = Computing {
+            doing: &doing,
+            jobs: arguments.jobs,
+            mode: RunMode::Normal,
+            share: &share,
+            json,
+            quiet: json,
+            experiment: &arguments.experiment,
+            fail_fast: None,
+        };
         let summary = computing.compute(&session, &progress, &cancel);
         let summary = summary.map_err(|error| refused(&session, error, json))?;
         if summary.ran > 0 || summary.failed > 0 && !failed {

@@ -9,6 +9,7 @@
 //! CACHE/v1/workers/  claims/     who works here; who has which step
 //! CACHE/v1/failures/             steps that failed, so that no other worker of the same run repeats them
 //! CACHE/v1/tmp/  pins/           private files and directories; steps that gc must keep
+//! CACHE/v1/runs/ID/              what was run when, and how it ended
 //! ```
 //!
 //! What else lies there is none of it: `places.rs` tells one from the other.
@@ -27,6 +28,7 @@ mod kept;
 mod places;
 mod publish;
 mod record;
+mod runs;
 mod stats;
 mod verify;
 
@@ -56,6 +58,8 @@ pub(crate) use record::Draft;
 #[cfg(test)]
 pub(crate) use record::tests::record as record_of;
 pub use record::{FileRecord, Made, Maker, Record};
+use runs::RUNS;
+pub use runs::{RunLog, RunNotes};
 pub use stats::{Entry, KindStats, Pile, Stats};
 pub use verify::{Damage, Verification};
 
@@ -72,7 +76,7 @@ pub struct Store {
 }
 
 /// The directories of a cache.
-const PARTS: [&str; 9] = ["steps", "contents", "partial", "damaged", WORKERS, CLAIMS, FAILURES, "tmp", "pins"];
+const PARTS: [&str; 10] = ["steps", "contents", "partial", "damaged", WORKERS, CLAIMS, FAILURES, "tmp", "pins", RUNS];
 
 /// Where it is noted that a step failed.
 const FAILURES: &str = "failures";
@@ -235,6 +239,14 @@ impl Store {
     fn join(&self, doing: &str, alone: bool) -> Result<AtWork<'_>, StoreError> {
         let dir = self.base.join(WORKERS);
         self.workers.join(doing, alone).doing("write to", &dir)
+    }
+
+    /// Every process that does something with the cache, by its name there, and whether it gives signs of life.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn at_work(&self) -> Result<Vec<(String, Option<Presence>, State)>, StoreError> {
+        self.others()
     }
 
     /// Every other process that does something with the cache.

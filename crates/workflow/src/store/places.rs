@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::entry::is_entry;
 use super::error::{Doing as _, READ};
 use super::index::INDEX;
-use super::{FAILURES, PARTS, PROBE, Store, StoreError, files};
+use super::runs::is_run;
+use super::{FAILURES, PARTS, PROBE, RUNS, Store, StoreError, files};
 use crate::notices::NOTICE;
 use crate::workers::{CLAIMS, WORKERS};
 
@@ -103,6 +104,7 @@ fn is_own(part: &str, dir: &Path, name: &str, metadata: &Metadata) -> bool {
         part if BY_KIND.contains(&part) => metadata.is_dir(),
         CLAIMS | FAILURES | "pins" => is_flat(name) && !metadata.is_dir(),
         WORKERS => is_worker(name) && !metadata.is_dir(),
+        RUNS => is_run(name) && metadata.is_dir(),
         "damaged" => {
             let counted = name.rsplit_once('-').filter(|(_, count)| count.parse::<usize>().is_ok());
             counted.is_some_and(|(name, _)| is_flat(name)) && is_entry(&dir.join(name)).unwrap_or(true)

@@ -91,6 +91,15 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// What a run is called that begins now: `20261130-234543-1a2b3c`.
+pub(super) fn run_name() -> String {
+    let date: String = date_text(now()).chars().filter(char::is_ascii_alphanumeric).collect();
+    let (day, time) = date.trim_end_matches('Z').split_once('T').unwrap_or_default();
+    let random = crate::workers::random();
+    let digits: String = random.chars().filter(char::is_ascii_hexdigit).take(6).collect();
+    format!("{day}-{time}-{digits:0>6}")
+}
+
 /// `2026-11-24T15:37:17Z`; days to date as in Fliegel and Van Flandern (1968), from 1 March of year 0.
 pub(super) fn date_text(unix_seconds: u64) -> String {
     let (days, second) = (unix_seconds / 86_400 + 719_468, unix_seconds % 86_400);
@@ -159,6 +168,12 @@ impl Record {
             Some(name) => Err(RecordError::Name(name.clone())),
             None => Ok(record),
         }
+    }
+
+    /// The record in the text of a `step.json`; `None` where that is cut off, was changed, or is of another form.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::from_text(text).ok()
     }
 
     /// The manifest's canonical text.

@@ -9,7 +9,7 @@ use super::entry::{Inspected, RecordFault, Scrutiny};
 use super::error::{Doing as _, READ};
 use super::places::is_hash;
 use super::verify::Damage;
-use super::{Store, StoreError, files};
+use super::{RUNS, Store, StoreError, files};
 use crate::key::StepKey;
 
 /// What a cache holds of one stage kind.
@@ -37,6 +37,8 @@ pub struct Stats {
     pub partial: Pile,
     /// Entries that were set aside as damaged.
     pub damaged: Pile,
+    /// What was recorded of runs.
+    pub runs: Pile,
     /// What lies in the cache and is no part of it: files of other programs, and links, which are not followed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<PathBuf>,
@@ -102,6 +104,7 @@ impl Store {
             stats.partial.add_all(unfinished.map(|name| dir.join(name)))?;
         }
         stats.damaged.add_all(self.own("damaged")?)?;
+        stats.runs.add_all(self.own(RUNS)?)?;
         stats.strays.sort();
         Ok(stats)
     }

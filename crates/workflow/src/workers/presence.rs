@@ -99,7 +99,7 @@ impl Machine {
 
 impl Presence {
     /// This process.
-    pub(super) fn here(doing: &str, alone: bool) -> Self {
+    pub(crate) fn here(doing: &str, alone: bool) -> Self {
         let pid = std::process::id();
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         let began = beginning_of(pid).unwrap_or_default();
@@ -111,6 +111,12 @@ impl Presence {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.machine.is(&Machine::here()) && beginning_of(self.pid) != Some(self.began)
+    }
+
+    /// Whether the process is on this machine, where it can be looked for.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.machine.is(&Machine::here())
     }
 
     /// `gpu3, process 4711`.

@@ -2,18 +2,22 @@
 
 mod graph;
 mod human;
+mod why;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use overinterp_config::Override;
 use overinterp_workflow::schedule::Schedule;
+use overinterp_workflow::view::View;
 
-use crate::cli::args::ExperimentArguments;
+use crate::cli::args::{EventFormat, ExperimentArguments};
 use crate::cli::screen::json;
 use crate::cli::session::Session;
 use crate::cli::status::Status;
+use crate::computed::causes::{Teller, roots};
 use crate::failure::Failure;
 use crate::forecast::rates;
 use crate::forecast::rates::{Shares, Time};
@@ -37,24 +41,59 @@ pub(crate) struct PlanArguments {
     /// What is printed.
     #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
     pub format: PlanFormat,
+    /// Lists every stage and cell, not the first causes alone.
+    #[arg(long)]
+    pub steps: bool,
 }
 
 pub(crate) fn run(arguments: &PlanArguments) -> Result<Status, Failure> {
-    let session = Session::open(&arguments.files, &arguments.experiment)?;
+    let PlanArguments { files, experiment, format, steps } = arguments;
+    said(files, experiment, *format, if *steps { Detail::Steps } else { Detail::Causes })
+}
+
+/// What `run --dry-run` says.
+pub(crate) fn say(files: &[PathBuf], experiment: &ExperimentArguments, format: EventFormat) -> Result<Status, Failure> {
+    let format = match format {
+        EventFormat::Human => PlanFormat::Human,
+        EventFormat::Json => PlanFormat::Json,
+    };
+    said(files, experiment, format, Detail::Causes)
+}
+
+/// How much is told for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    Causes,
+    Steps,
+}
+
+fn said(
+    files: &[PathBuf],
+    experiment: &ExperimentArguments,
+    format: PlanFormat,
+    detail: Detail,
+) -> Result<Status, Failure> {
+    let session = Session::open(files, experiment)?;
     let plan = &session.planned.plan;
     let view = session.view()?;
     let schedule = rates::estimated(Schedule::new(plan, &view), &view, &session);
-    match arguments.format {
+    match format {
         PlanFormat::Human => {
-            out!("{}", human::text(plan, &schedule));
+            out!(
+                "{}",
+                match detail {
+                    Detail::Causes => why::text(&session, &schedule, &view),
+                    Detail::Steps => human::text(plan, &schedule),
+                }
+            );
             if let Some(line) = on_gpu(&session, &schedule) {
                 outln!("{line}");
             }
         }
-        PlanFormat::Json => json::line(&as_json(&session, &schedule)),
+        PlanFormat::Json => json::line(&as_json(&session, &schedule, &view)),
         PlanFormat::Dot => out!("{}", graph::dot(plan, &schedule)),
         PlanFormat::Mermaid => out!("{}", graph::mermaid(plan, &schedule)),
-        PlanFormat::Toml => out!("{}", merged(arguments)?),
+        PlanFormat::Toml => out!("{}", merged(files, &experiment.set)?),
     }
     Ok(session.ended(Status::Success))
 }
@@ -72,15 +111,16 @@ fn on_gpu(session: &Session, schedule: &Schedule) -> Option<String> {
 }
 
 /// The experiment as it is read, as one text.
-fn merged(arguments: &PlanArguments) -> Result<String, Failure> {
-    let [file] = &arguments.files[..] else {
+fn merged(files: &[PathBuf], set: &[Override]) -> Result<String, Failure> {
+    let [file] = files else {
         return Err(Failure::usage("--format toml writes one experiment").hint("name one file"));
     };
-    overinterp_config::merged(file, &arguments.experiment.set)
-        .map_err(|problems| Failure::problems(problems.to_string()))
+    overinterp_config::merged(file, set).map_err(|problems| Failure::problems(problems.to_string()))
 }
 
-fn as_json(session: &Session, schedule: &Schedule) -> Value {
+fn as_json(session: &Session, schedule: &Schedule, view: &View) -> Value {
+    let roots = roots(&session.planned.plan, schedule);
+    let teller = Teller::new(&session.planned.plan, schedule, view, &session.experiments);
     let steps: Vec<Value> = session
         .planned
         .plan
@@ -96,6 +136,8 @@ fn as_json(session: &Session, schedule: &Schedule) -> Value {
                 "key": step.key().map(ToString::to_string),
                 "status": scheduled.forecast.status(),
                 "maybe": scheduled.forecast.is_maybe(),
+                "cause": roots[id.index()].map(|root| teller.told(root).0),
+                "root": roots[id.index()].map(|root| session.planned.plan.step(root).label().to_string()),
                 "why": scheduled.forecast.why().map(ToString::to_string),
                 "estimate": scheduled.estimate.map(|estimate| estimate.seconds),
                 "basis": scheduled.estimate.map(|estimate| estimate.basis.name()),
