@@ -83,6 +83,9 @@ impl GpuWorkers<'_> {
                 workers.iter().for_each(terminate);
             })?);
         }
+        if workers.is_empty() {
+            return Ok(compute());
+        }
         thread::scope(|scope| {
             for worker in &mut workers {
                 let gpu = worker.gpu;
