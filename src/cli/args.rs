@@ -58,26 +58,26 @@ pub(crate) enum Verb {
     Plan(PlanArguments),
     /// Shows what a stage's keys are made of, and how they differ from the nearest in the cache.
     Explain(ExplainArguments),
-    /// Packs results, and the records of all steps behind them, into one archive.
-    Bundle(BundleArguments),
-    /// Tells what was run, when, and how it ended.
-    Runs(RunsArguments),
-    /// Holds two experiments or runs beside each other: settings, then results.
-    Diff(DiffArguments),
-    /// Tells what a table's number was made of: weights, selections, data, and who made each.
-    Trace(TraceArguments),
-    /// Says who works with the cache now, on what, and how far.
-    Status(StatusArguments),
-    /// Computes a cached step again, beside the cache, and compares the bytes.
-    Replay(ReplayArguments),
-    /// Shows what a step said while it ran.
-    Log(LogArguments),
     /// Prints the results that are in the cache.
     Results(ResultsArguments),
     /// Makes one HTML page of the results that are in the cache, with figures beside it.
     Report(ReportArguments),
     /// Shows what a cached step produced.
     Show(ShowArguments),
+    /// Tells what was run, when, and how it ended.
+    Runs(RunsArguments),
+    /// Says who works with the cache now, on what, and how far.
+    Status(StatusArguments),
+    /// Shows what a step said while it ran.
+    Log(LogArguments),
+    /// Holds two experiments or runs beside each other: settings, then results.
+    Diff(DiffArguments),
+    /// Tells what a table's number was made of: weights, selections, data, and who made each.
+    Trace(TraceArguments),
+    /// Computes a cached step again, beside the cache, and compares the bytes.
+    Replay(ReplayArguments),
+    /// Packs results, and the records of all steps behind them, into one archive.
+    Bundle(BundleArguments),
     /// Copies a stage's results into a folder, with pictures of its subsets.
     Export(ExportArguments),
     /// Holds selections made elsewhere against this program's own scores, at every step of their way.

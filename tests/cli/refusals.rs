@@ -23,7 +23,11 @@ fn an_unknown_name_is_answered_with_the_nearest_right_one() {
     refused(&bench, "run tiny.toml --device gpu", &["there is no device `gpu`", "auto, cpu, cuda"]);
     refused(&bench, "resluts tiny.toml", &["resluts", "'results'"]);
     refused(&bench, "tiny.toml", &["tiny.toml", "`overinterp run tiny.toml`"]);
-    refused(&bench, "calculate tiny.toml", &["calculate", "there are run, plan, explain, results"]);
+    refused(
+        &bench,
+        "calculate tiny.toml",
+        &["calculate", "there are run, work, cancel, why-waiting, plan, explain, results"],
+    );
     refused(&bench, "run tiny.toml --jbos 2", &["--jbos", "'--jobs'"]);
     refused(
         &bench,
