@@ -91,13 +91,14 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What a run is called that begins now: `20261130-234543-1a2b3c`.
+/// What a run is called that begins now: `20261130-234543-1a2b3c`. The last digits begin with the part of the second, so that
+/// names are in the order of their beginnings.
 pub(super) fn run_name() -> String {
-    let date: String = date_text(now()).chars().filter(char::is_ascii_alphanumeric).collect();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let date: String = date_text(since.as_secs()).chars().filter(char::is_ascii_alphanumeric).collect();
     let (day, time) = date.trim_end_matches('Z').split_once('T').unwrap_or_default();
-    let random = crate::workers::random();
-    let digits: String = random.chars().filter(char::is_ascii_hexdigit).take(6).collect();
-    format!("{day}-{time}-{digits:0>6}")
+    let part = since.subsec_nanos() / (1_000_000_000 / 4096 + 1);
+    format!("{day}-{time}-{part:03x}{}", &crate::workers::random()[..3])
 }
 
 /// `2026-11-24T15:37:17Z`; days to date as in Fliegel and Van Flandern (1968), from 1 March of year 0.
