@@ -59,7 +59,7 @@ pub(crate) struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    /// The campaign of a session's plan: the same for the same plan, whoever asks.
+    /// The campaign of a session's plan: the same for the same plan and cache, whoever asks.
     pub fn of(
         session: &'a Session,
         files: &'a [PathBuf],
@@ -74,8 +74,9 @@ impl<'a> Cluster<'a> {
         let profile = arguments.profile.as_deref().map(read_profile).transpose()?.unwrap_or_default();
         let frozen = Frozen::of(files, &experiment.set, &experiment.stage, session)?;
         let (folder, frozen) = (frozen.folder().to_owned(), frozen.text()?);
-        let id = &blake3::hash(frozen.as_bytes()).to_hex()[..NAME];
         let cache = std::path::absolute(&session.cache).map_err(|error| Failure::because(Kind::Usage, error))?;
+        // Jobs are found by it: those that compute the same for another cache are others.
+        let id = &blake3::hash(format!("{}\n{frozen}", cache.display()).as_bytes()).to_hex()[..NAME];
         let resources = merged(session.experiments.iter().map(|experiment| &experiment.resources), &profile);
         let campaigns = cache.join("v1").join("campaigns");
         let campaign = if arguments.dry_run && !campaigns.join(id).exists() {
