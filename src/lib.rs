@@ -17,3 +17,6 @@ mod printable;
 mod records;
 mod text;
 mod writing;
+
+/// The program with its version, as results and records name it.
+pub(crate) const PROGRAM: &str = concat!("overinterp ", env!("CARGO_PKG_VERSION"));

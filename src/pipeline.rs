@@ -88,6 +88,17 @@ pub struct Planned {
     pub work: BTreeMap<StepKey, Vec<Work>>,
 }
 
+impl Planned {
+    /// Only `stages` and what they need, if any are named.
+    #[must_use]
+    pub fn restricted(mut self, stages: &[String]) -> Self {
+        if !stages.is_empty() {
+            self.plan = self.plan.restricted(|label| stages.contains(&label.stage));
+        }
+        self
+    }
+}
+
 /// Where an experiment's results will be found.
 #[derive(Debug, Default)]
 pub struct Results {

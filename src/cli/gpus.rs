@@ -94,7 +94,7 @@ impl GpuWorkers<'_> {
                     scope.spawn(move || self.join_events(gpu, out, session, progress, by_gpus));
                 }
                 if let Some(err) = worker.child.stderr.take() {
-                    scope.spawn(move || each_line(err, |line| progress.tell(&format!("GPU {gpu}: {line}"))));
+                    scope.spawn(move || each_line(err, |line| progress.say(&format!("GPU {gpu}: {line}"))));
                 }
             }
             let watching = scope.spawn(|| watch(workers, progress, cancel, &done));
@@ -151,7 +151,7 @@ impl GpuWorkers<'_> {
             let step = key.and_then(|key| session.planned.plan.find(&key)).map(|id| session.planned.plan.step(id));
             let label = step.map_or_else(String::new, |step| step.label().to_string());
             let seconds = event["seconds"].as_f64().unwrap_or_default();
-            progress.tell(&format!("ran     {label} in {} on GPU {gpu}", text::duration(seconds)));
+            progress.say(&format!("ran     {label} in {} on GPU {gpu}", text::duration(seconds)));
         });
     }
 }
@@ -164,7 +164,7 @@ fn watch(mut workers: Vec<GpuWorker>, progress: &Progress, cancel: &Cancel, done
         for worker in workers.iter_mut().filter(|worker| worker.ended.is_none()) {
             worker.ended = worker.child.try_wait().ok().flatten();
             if let Some(status) = worker.ended.filter(|status| !status.success() && !cancel.is_cancelled()) {
-                progress.tell(&format!("the worker on GPU {} has ended ({status})", worker.gpu));
+                progress.say(&format!("the worker on GPU {} has ended ({status})", worker.gpu));
             }
         }
         let all_ended = workers.iter().all(|worker| worker.ended.is_some());

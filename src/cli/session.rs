@@ -14,6 +14,7 @@ use overinterp_nn::rates::{model_of_processor, processor};
 use overinterp_stages::Env;
 use overinterp_workflow::store::{Maker, Store};
 
+use crate::PROGRAM;
 use crate::cli::args::{ExperimentArguments, MachineArguments};
 use crate::cli::status::Status;
 use crate::cli::whereabouts::Whereabouts;
@@ -130,7 +131,7 @@ impl Session {
             Device::Cpu => format!("cpu ({})", processor(&Device::Cpu)),
             other => processor(other),
         };
-        Maker { program: concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned(), host: host(), device }
+        Maker { program: PROGRAM.to_owned(), host: host(), device }
     }
 }
 

@@ -15,7 +15,7 @@ use overinterp_foreign::bounded;
 use overinterp_spec::{DataSource, Normalise, Split};
 use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles, hash_file};
 
-use super::findings::{Finding, Findings, about_file, about_normalise, about_selections, about_split};
+use super::findings::{Finding, Findings, Scale, about_file, about_normalise, about_selections, about_split};
 use crate::failure::chain;
 use crate::text;
 
@@ -136,8 +136,7 @@ fn unlike(finding: Finding) -> Absent {
 
 impl Files for KnownFiles<'_> {
     fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
-        let name = full_name(source);
-        let finding = self.ask(about_split(&name, split.name()), |library| match library.content(source, split) {
+        let finding = self.ask(about_split(source, split), |library| match library.content(source, split) {
             Ok(content) => Finding::of_content(&content),
             Err(error) => {
                 let message = chain(&error);
@@ -149,7 +148,7 @@ impl Files for KnownFiles<'_> {
             }
         });
         let Some(content) = finding.content() else { return Err(unlike(finding)) };
-        self.contents.borrow_mut().insert((name, split), content);
+        self.contents.borrow_mut().insert((full_name(source), split), content);
         let mut origins = self.origins.borrow_mut();
         let first = || Origin { provenance: content.provenance, skipped: BTreeMap::new(), passed: BTreeMap::new() };
         let origin = origins.entry(source.name.clone()).or_insert_with(first);
@@ -173,15 +172,18 @@ impl Files for KnownFiles<'_> {
     }
 
     fn normalise(&self, path: &Path) -> Option<Normalise> {
-        let find = |_| Finding::Normalise(recorded_in(path).and_then(|recorded| recorded.normalise));
+        let find = |_| {
+            let own = recorded_in(path).and_then(|recorded| recorded.normalise);
+            Finding::Normalise(own.as_ref().map(Scale::from))
+        };
         match self.ask(about_normalise(path), find) {
-            Finding::Normalise(normalise) => normalise,
+            Finding::Normalise(scale) => scale.as_ref().map(Normalise::from),
             _ => None,
         }
     }
 
     fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
-        let question = about_selections(path, &full_name(&split.source), split.split.name(), count);
+        let question = about_selections(path, split, count);
         let finding = self.ask(question, |library| {
             selection_files(library, path, split, count).map_or_else(not_there, |files| Finding::of_selections(&files))
         });

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use overinterp_data::{Content, Provenance};
-use overinterp_spec::{ImageShape, Normalise};
-use overinterp_stages::{FileKind, HashedFile, SelectionFiles};
+use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
+use overinterp_stages::{DataSplit, FileKind, HashedFile, SelectionFiles};
 
 /// Answers by question.
 pub(crate) type Findings = BTreeMap<String, Finding>;
@@ -22,13 +22,35 @@ pub(crate) enum Finding {
     /// A file's hash.
     File(String),
     /// How the network of a model file normalises images.
-    Normalise(Option<Normalise>),
+    Normalise(Option<Scale>),
     /// A file of all selections, and its hash.
     Packed(PathBuf, String),
     /// A file of each selection, and its hash.
     Single(Vec<(PathBuf, String)>),
     /// Why it cannot be used.
     Absent(String),
+}
+
+/// Means and deviations by their bits: as decimals they are not always read as they were, and keys go by them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scale {
+    mean: Vec<u64>,
+    std: Vec<u64>,
+}
+
+impl From<&Normalise> for Scale {
+    fn from(normalise: &Normalise) -> Self {
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
+        Self { mean: bits(&normalise.mean), std: bits(&normalise.std) }
+    }
+}
+
+impl From<&Scale> for Normalise {
+    fn from(scale: &Scale) -> Self {
+        let values = |bits: &[u64]| bits.iter().map(|&bits| f64::from_bits(bits)).collect();
+        Self { mean: values(&scale.mean), std: values(&scale.std) }
+    }
 }
 
 impl Finding {
@@ -66,8 +88,14 @@ impl Finding {
     }
 }
 
-pub(crate) fn about_split(name: &str, split: &str) -> String {
-    format!("split {split} of {name}")
+/// A data set, told from any other: experiments that are planned together may have different ones of one name.
+fn set(source: &DataSource) -> String {
+    let told = blake3::hash(format!("{source:?}").as_bytes()).to_hex();
+    format!("{} ({})", source.name, &told[..8])
+}
+
+pub(crate) fn about_split(source: &DataSource, split: Split) -> String {
+    format!("split {} of {}", split.name(), set(source))
 }
 
 pub(crate) fn about_file(kind: FileKind, path: &Path) -> String {
@@ -78,6 +106,6 @@ pub(crate) fn about_normalise(path: &Path) -> String {
     format!("normalise of {}", path.display())
 }
 
-pub(crate) fn about_selections(path: &Path, name: &str, split: &str, count: usize) -> String {
-    format!("selections {} of the first {count} of {split} of {name}", path.display())
+pub(crate) fn about_selections(path: &Path, DataSplit { source, split, .. }: &DataSplit, count: usize) -> String {
+    format!("selections {} of the first {count} of {} of {}", path.display(), split.name(), set(source))
 }

@@ -5,26 +5,21 @@
 //! the same steps, which is checked, and takes as long as there are steps to name. A step that needs data still reads them,
 //! and holds them against the hash in its key.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use overinterp_config::{Look, Override, merged, parse};
+use overinterp_config::{Experiment, Look, Override, merged, parse};
 use overinterp_foreign::bounded;
-use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
-use overinterp_stages::{DataSplit, Env, FileKind, HashedFile, SelectionFiles};
+use overinterp_stages::Env;
 use overinterp_workflow::plan::Plan;
-use overinterp_workflow::store::Store;
 
 use super::Computed;
-use super::files::{Contents, KnownFiles, Origins};
+use super::files::KnownFiles;
 use super::findings::Findings;
-use super::loader::Loader;
+use crate::PROGRAM;
 use crate::failure::{Failure, Kind};
-use crate::pipeline::{Absent, Files, Planned, SplitContent, plan};
+use crate::pipeline::plan;
 
 /// A plan of a hundred thousand steps on as many files has a hundredth of it.
 const MOST_BYTES: u64 = 1 << 30;
@@ -45,136 +40,8 @@ pub(crate) struct Frozen {
     experiments: Vec<(PathBuf, String)>,
     /// The stages that alone are wanted; none where all are.
     stages: Vec<String>,
-    answers: Answers,
-}
-
-/// What planning asked of files and was answered, by the question.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Answers {
-    splits: BTreeMap<String, Result<KnownContent, String>>,
-    files: BTreeMap<String, Result<String, String>>,
-    normalise: BTreeMap<String, Option<Scale>>,
-    selections: BTreeMap<String, Result<KnownSelections, String>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct KnownContent {
-    content: String,
-    images: usize,
-    shape: ImageShape,
-    normalise: Option<Scale>,
-}
-
-/// Means and deviations by their bits, so that they are read as they were.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Scale {
-    mean: Vec<u64>,
-    std: Vec<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum KnownSelections {
-    Single(Vec<(PathBuf, String)>),
-    Packed(PathBuf, String),
-}
-
-impl From<&Normalise> for Scale {
-    fn from(normalise: &Normalise) -> Self {
-        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
-        Self { mean: bits(&normalise.mean), std: bits(&normalise.std) }
-    }
-}
-
-impl From<&Scale> for Normalise {
-    fn from(scale: &Scale) -> Self {
-        let values = |bits: &[u64]| bits.iter().map(|&bits| f64::from_bits(bits)).collect();
-        Self { mean: values(&scale.mean), std: values(&scale.std) }
-    }
-}
-
-/// Passes on what is asked, and notes the answers.
-struct Noting<'a> {
-    files: &'a dyn Files,
-    answers: RefCell<Answers>,
-}
-
-/// A question as the key of its answer.
-fn asked(of: &dyn Debug, and: &dyn Debug) -> String {
-    format!("{of:?} {and:?}")
-}
-
-impl Files for Noting<'_> {
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
-        let answer = self.files.split(source, split);
-        let known = answer.as_ref().map(|SplitContent { content, images, shape, normalise }| KnownContent {
-            content: content.clone(),
-            images: *images,
-            shape: *shape,
-            normalise: normalise.as_ref().map(Scale::from),
-        });
-        let known = known.map_err(|Absent(why)| why.clone());
-        self.answers.borrow_mut().splits.insert(asked(source, &split), known);
-        answer
-    }
-
-    fn file(&self, kind: FileKind, path: &Path) -> Result<String, Absent> {
-        let answer = self.files.file(kind, path);
-        let known = answer.clone().map_err(|Absent(why)| why);
-        self.answers.borrow_mut().files.insert(asked(&kind.to_string(), &path), known);
-        answer
-    }
-
-    fn normalise(&self, path: &Path) -> Option<Normalise> {
-        let answer = self.files.normalise(path);
-        self.answers.borrow_mut().normalise.insert(asked(&path, &()), answer.as_ref().map(Scale::from));
-        answer
-    }
-
-    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
-        let answer = self.files.selections(path, split, count);
-        let pair = |file: &HashedFile| (file.path.clone(), file.hash.clone());
-        let known = answer.as_ref().map(|files| match files {
-            SelectionFiles::Single(files) => KnownSelections::Single(files.iter().map(pair).collect()),
-            SelectionFiles::Packed(HashedFile { path, hash }) => KnownSelections::Packed(path.clone(), hash.clone()),
-        });
-        let known = known.map_err(|Absent(why)| why.clone());
-        self.answers.borrow_mut().selections.insert(asked(&path, &(split, count)), known);
-        answer
-    }
-}
-
-/// Why a frozen plan lacks an answer, which the check of its steps finds out, too.
-const NOT_ASKED: &str = "the frozen plan does not say";
-
-impl Files for Answers {
-    fn split(&self, source: &DataSource, split: Split) -> Result<SplitContent, Absent> {
-        let known = self.splits.get(&asked(source, &split)).cloned();
-        let KnownContent { content, images, shape, normalise } =
-            known.unwrap_or_else(|| Err(NOT_ASKED.to_owned())).map_err(Absent)?;
-        Ok(SplitContent { content, images, shape, normalise: normalise.as_ref().map(Normalise::from) })
-    }
-
-    fn file(&self, kind: FileKind, path: &Path) -> Result<String, Absent> {
-        let known = self.files.get(&asked(&kind.to_string(), &path)).cloned();
-        known.unwrap_or_else(|| Err(NOT_ASKED.to_owned())).map_err(Absent)
-    }
-
-    fn normalise(&self, path: &Path) -> Option<Normalise> {
-        self.normalise.get(&asked(&path, &()))?.as_ref().map(Normalise::from)
-    }
-
-    fn selections(&self, path: &Path, split: &DataSplit, count: usize) -> Result<SelectionFiles, Absent> {
-        let known = self.selections.get(&asked(&path, &(split, count))).cloned();
-        Ok(match known.unwrap_or_else(|| Err(NOT_ASKED.to_owned())).map_err(Absent)? {
-            KnownSelections::Single(files) => {
-                SelectionFiles::Single(files.into_iter().map(|(path, hash)| HashedFile { path, hash }).collect())
-            }
-            KnownSelections::Packed(path, hash) => SelectionFiles::Packed(HashedFile { path, hash }),
-        })
-    }
+    /// What planning asked of files and data sets, with the answers.
+    findings: Findings,
 }
 
 /// A hash of every step's identity, in order.
@@ -186,17 +53,12 @@ fn hash_of(plan: &Plan<Env>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-const PROGRAM: &str = concat!("overinterp ", env!("CARGO_PKG_VERSION"));
-
 impl Frozen {
     /// Freezes what `computed` was planned from: `files`, with `set` applied, and of them `stages` alone if any are named.
     ///
     /// # Errors
     /// When the files have become others meanwhile.
     pub fn of(files: &[PathBuf], set: &[Override], stages: &[String], computed: &Computed) -> Result<Self, Failure> {
-        let known = KnownFiles::new(&computed.env.library);
-        let noting = Noting { files: &known, answers: RefCell::default() };
-        let _ = plan(&computed.experiments, &noting);
         let text = |file: &PathBuf| {
             let text = merged(file, set).map_err(|problems| Failure::problems(problems.render(Look::Plain)))?;
             Ok((file.clone(), text))
@@ -207,9 +69,12 @@ impl Frozen {
             folder: std::env::current_dir().map_err(|error| Failure::because(Kind::Usage, error))?,
             experiments: files.iter().map(text).collect::<Result<_, Failure>>()?,
             stages: stages.to_vec(),
-            answers: noting.answers.into_inner(),
+            findings: computed.findings.clone(),
         };
-        frozen.plan().map(|_| frozen)
+        let known = KnownFiles::recorded(&frozen.findings);
+        let planned = plan(&frozen.experiments()?, &known).restricted(stages);
+        frozen.check(&planned.plan)?;
+        Ok(frozen)
     }
 
     /// The file's text.
@@ -244,22 +109,22 @@ impl Frozen {
         &self.folder
     }
 
-    /// Plans by what is known.
-    fn plan(&self) -> Result<(Vec<overinterp_config::Experiment>, Planned), Failure> {
+    /// Its experiments.
+    fn experiments(&self) -> Result<Vec<Experiment>, Failure> {
         let experiment = |(file, text): &(PathBuf, String)| {
             parse(text, file, &[]).map_err(|problems| Failure::problems(problems.render(Look::Plain)))
         };
-        let experiments = self.experiments.iter().map(experiment).collect::<Result<Vec<_>, Failure>>()?;
-        let mut planned = plan(&experiments, &self.answers);
-        if !self.stages.is_empty() {
-            planned.plan = planned.plan.restricted(|label| self.stages.contains(&label.stage));
+        self.experiments.iter().map(experiment).collect()
+    }
+
+    /// An error where a plan has other steps than the one that was frozen.
+    fn check(&self, plan: &Plan<Env>) -> Result<(), Failure> {
+        if hash_of(plan) == self.steps {
+            return Ok(());
         }
-        if hash_of(&planned.plan) != self.steps {
-            let why = "a frozen plan gives other steps than those that it was made of: another program made it, or files \
-                       changed while it was made";
-            return Err(Failure::usage(why).hint(REMEDY));
-        }
-        Ok((experiments, planned))
+        let why = "a frozen plan gives other steps than those that it was made of: another program made it, or files \
+                   changed while it was made";
+        Err(Failure::usage(why).hint(REMEDY))
     }
 }
 
@@ -269,11 +134,10 @@ impl Computed {
     /// # Errors
     /// When the cache cannot be opened, or the plan is of another program.
     pub fn frozen(frozen: &Frozen, cache: &Path, env: Env, warn: fn(&str)) -> Result<Self, Failure> {
-        let loader = Loader::new(Store::open(cache)?, warn);
-        let (experiments, planned) = frozen.plan()?;
-        let (origins, contents, findings) = (Origins::new(), Contents::new(), Findings::new());
-        let (cache, damaged) = (cache.to_owned(), Vec::new());
-        Ok(Self { experiments, planned, loader, cache, env, damaged, origins, contents, findings })
+        let (experiments, Frozen { findings, stages, .. }) = (frozen.experiments()?, frozen);
+        let computed = Self::plan_as_found(experiments, findings, cache, env, stages, warn)?;
+        frozen.check(&computed.planned.plan)?;
+        Ok(computed)
     }
 }
 
@@ -310,10 +174,25 @@ mod tests {
                 .is_err_and(|error| error.to_string().contains("other steps"))
         );
         // An answer that is missing is no reason to look at data.
-        let other = Frozen { answers: Answers::default(), ..frozen.clone() };
+        let other = Frozen { findings: Findings::new(), ..frozen.clone() };
         assert!(Computed::frozen(&other, &cache, env(), |_| ()).is_err());
         let other = Frozen { program: "overinterp 0.0.1".to_owned(), ..frozen };
         std::fs::write(&path, other.text().unwrap()).unwrap();
         assert!(Frozen::read(&path).is_err_and(|error| error.to_string().contains("0.0.1")));
+    }
+    #[test]
+    fn data_sets_of_one_name_in_two_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+        let fewer = folder.path().join("fewer.toml");
+        let text = format!("extends = {quickstart:?}\nname = \"fewer\"\n[data.fashion]\nlimit = {{ train = 100 }}\n");
+        std::fs::write(&fewer, text).unwrap();
+        let files = [quickstart, fewer];
+        let experiments = files.iter().map(|file| overinterp_config::load(file, &[]).unwrap()).collect();
+        let cache = folder.path().join("cache");
+        let computed = Computed::plan(experiments, &cache, env(), &[], |_| ()).unwrap();
+        let frozen = Frozen::of(&files, &[], &[], &computed).unwrap();
+        let again = Computed::frozen(&frozen, &cache, env(), |_| ()).unwrap();
+        assert_eq!(again.planned.plan.keys(), computed.planned.plan.keys());
     }
 }

@@ -77,7 +77,7 @@ impl Computed {
 
     fn of(
         experiments: Vec<Experiment>,
-        mut planned: Planned,
+        planned: Planned,
         learned: Learned,
         (cache, env): (&Path, Env),
         stages: &[String],
@@ -86,9 +86,7 @@ impl Computed {
         let loader = Loader::new(Store::open(cache)?, warn);
         let Learned { damaged, origins, contents, findings } = learned;
         check_stages(&experiments, stages)?;
-        if !stages.is_empty() {
-            planned.plan = planned.plan.restricted(|label| stages.contains(&label.stage));
-        }
+        let planned = planned.restricted(stages);
         Ok(Self { experiments, planned, loader, cache: cache.to_owned(), env, damaged, origins, contents, findings })
     }
 

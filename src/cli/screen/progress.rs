@@ -152,11 +152,6 @@ impl Progress {
         }
     }
 
-    /// Shows a line that another process said.
-    pub fn tell(&self, line: &str) {
-        self.say(line);
-    }
-
     /// Takes the bars away.
     pub fn clear(&self) {
         self.steps.finish_and_clear();
@@ -212,7 +207,8 @@ impl Progress {
         self.say(&format!("{what:<INDENT$}{label}{end}"));
     }
 
-    fn say(&self, line: &str) {
+    /// Shows a line above the bars.
+    pub fn say(&self, line: &str) {
         let line = folded(line, width_of_errors(), INDENT);
         // Where the bars are hidden, so would the line be.
         if self.plain || self.bars.is_hidden() {

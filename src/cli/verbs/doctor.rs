@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use overinterp_kernels::checkup::{Finding, TOLERANCE, examine};
 use overinterp_nn::rates::{model_of_processor, processor};
 
+use crate::PROGRAM;
 use crate::cli::args::EventFormat;
 use crate::cli::screen::json;
 use crate::cli::session::{Chosen, PassedOver, choose_device, use_threads};
@@ -102,7 +103,7 @@ fn print_human(device: &str, findings: &[Finding]) {
 /// What there is to know of the machine.
 fn facts() -> Vec<(&'static str, String)> {
     vec![
-        ("program", concat!("overinterp ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("program", PROGRAM.to_owned()),
         ("processor", model_of_processor()),
         ("kernels", processor(&candle_core::Device::Cpu)),
         ("threads", rayon::current_num_threads().to_string()),
