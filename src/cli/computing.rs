@@ -45,16 +45,17 @@ impl Computing<'_> {
     /// Computes, until all is done or `cancel` is set.
     pub fn compute(&self, session: &Session, progress: &Progress, cancel: &Cancel) -> Result<Summary, RunError> {
         let estimator = |schedule, view: &View| rates::estimated(schedule, view, session);
+        let maker = session.maker();
         let options = RunOptions {
             jobs: usize::from(self.jobs),
             mode: self.mode,
             doing: self.doing.to_owned(),
             estimator: Some(&estimator),
             share: self.share.clone(),
-            ..RunOptions::new(session.maker())
+            ..RunOptions::new(maker.clone())
         };
         let ExperimentArguments { set, stage, .. } = self.experiment;
-        let journal = Journal::new(session, set, stage, session.maker(), self.doing.to_owned());
+        let journal = Journal::new(session, set, stage, maker, self.doing.to_owned());
         let observer = |event: Event<'_>| {
             if self.json {
                 json::event(&event);

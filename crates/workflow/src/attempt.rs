@@ -66,6 +66,14 @@ enum Found {
     Left(Reason),
 }
 
+impl Found {
+    /// A result that was there, with the time that it once took.
+    fn cached(record: Arc<Record>) -> Self {
+        let seconds = record.seconds;
+        Self::Result(Status::Cached, record, seconds)
+    }
+}
+
 /// How a stage ended that was run.
 enum Ended {
     With(Arc<Record>, f64),
@@ -120,23 +128,18 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
             return Err(Failure::skipped(why.to_owned()));
         }
         if let Some(record) = self.published()? {
-            let seconds = record.seconds;
-            return Ok(Found::Result(Status::Cached, record, seconds));
+            return Ok(Found::cached(record));
         }
-        if !self.run.takes(self.key().kind()) {
+        let takes = self.run.takes(self.key().kind());
+        if !takes || !self.run.has_time_for(self.id) {
             if let Some(record) = self.brought() {
-                let seconds = record.seconds;
-                return Ok(Found::Result(Status::Cached, record, seconds));
+                return Ok(Found::cached(record));
+            }
+            if takes {
+                return Ok(Found::Left(Reason::NoTime));
             }
             self.not_failed_elsewhere()?;
             return Ok(Found::Left(Reason::OtherKind));
-        }
-        if !self.run.has_time_for(self.id) {
-            if let Some(record) = self.brought() {
-                let seconds = record.seconds;
-                return Ok(Found::Result(Status::Cached, record, seconds));
-            }
-            return Ok(Found::Left(Reason::NoTime));
         }
         if let Some(usual) = self.run.leaves_to_faster(self.id) {
             return Ok(Found::Left(Reason::Slow(Instant::now() + usual)));
@@ -147,8 +150,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
         };
         for _ in 0..TRIES {
             if let Some(record) = self.find(&claim)? {
-                let seconds = record.seconds;
-                return Ok(Found::Result(Status::Cached, record, seconds));
+                return Ok(Found::cached(record));
             }
             self.not_failed_elsewhere()?;
             match self.compute(&claim)? {
@@ -402,7 +404,7 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
 
     fn progress(&self, progress: Progress<'_>) {
         let Attempt { run, id, step } = *self.attempt;
-        run.store.workers().note(&Store::flat_name(step.identity()), &progress);
+        self.claim.note(&progress);
         (run.observer)(Event::Progress { id, step, progress });
     }
 

@@ -16,6 +16,7 @@ use super::event::{Event, Status, Summary};
 use super::key::{ContentHash, StepKey};
 use super::notices::StoreTime;
 use super::plan::{Plan, StepId};
+use super::repeat::Repeat;
 use super::schedule::{Forecast, Schedule, Why};
 use super::store::{Elsewhere, Kept, Lookup, Maker, Scrutiny, Store, StoreError};
 use super::urgency::ranks;
@@ -187,10 +188,10 @@ pub fn run<E: Sync>(
             options.share.to_the_end || options.share.takes.includes(kind)
         })),
         changed: Condvar::new(),
-        over: (Mutex::new(false), Condvar::new()),
+        beating: Repeat::default(),
         departures: Departures::default(),
         unfinished: Mutex::default(),
-        kept: (Mutex::new(false), Condvar::new()),
+        keeping: Repeat::default(),
         view,
         schedule,
     };
@@ -209,9 +210,9 @@ pub fn run<E: Sync>(
                     }
                 });
                 run.departures.close();
-                run.end_keeping();
+                run.keeping.end();
             });
-            run.end_beating();
+            run.beating.end();
         });
     }
     store.settle()?;
@@ -282,13 +283,13 @@ pub(super) struct Run<'a, E> {
     schedule: Schedule,
     board: Mutex<Board>,
     changed: Condvar,
-    /// Whether all is done, for the thread that gives signs of life.
-    over: (Mutex<bool>, Condvar),
+    /// Signs of life, until all is done.
+    beating: Repeat,
     /// What is on its way to where other machines find it.
     pub(super) departures: Departures<'a>,
     unfinished: Mutex<BTreeMap<StepKey, PathBuf>>,
-    /// Whether no step runs any more, for the thread that keeps checkpoints.
-    kept: (Mutex<bool>, Condvar),
+    /// Checkpoints go to the depot, until no step runs any more.
+    keeping: Repeat,
 }
 
 /// How one step ended.
@@ -499,20 +500,13 @@ impl<E: Sync> Run<'_, E> {
 
     /// Sends the checkpoints of steps that run to the depot now and again, for whoever may have to go on from them.
     fn keep_unfinished(&self) {
-        let mut over = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*over {
-            over = self.kept.1.wait_timeout(over, BETWEEN_CHECKPOINTS).unwrap_or_else(PoisonError::into_inner).0;
-            if !*over && let Some(depot) = self.store.depot() {
+        self.keeping.every(BETWEEN_CHECKPOINTS, || {
+            if let Some(depot) = self.store.depot() {
                 for (key, scratch) in self.unfinished().clone() {
                     depot.offer_unfinished(&key, &scratch);
                 }
             }
-        }
-    }
-
-    fn end_keeping(&self) {
-        *self.kept.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.kept.1.notify_all();
+        });
     }
 
     /// The steps that run here, with where each keeps its checkpoints.
@@ -522,20 +516,9 @@ impl<E: Sync> Run<'_, E> {
 
     /// Gives signs of life until all is done.
     fn keep_beating(&self) {
-        let beat = self.store.workers().patience().beat;
-        let mut over = self.over.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*over {
-            over = self.over.1.wait_timeout(over, beat).unwrap_or_else(PoisonError::into_inner).0;
-            if !*over {
-                // One that fails is as one that came late.
-                let _ = self.store.workers().beat();
-            }
-        }
-    }
-
-    fn end_beating(&self) {
-        *self.over.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.over.1.notify_all();
+        let workers = self.store.workers();
+        // One that fails is as one that came late.
+        self.beating.every(workers.patience().beat, || drop(workers.beat()));
     }
 
     /// Why nothing more is to be done, if so.

@@ -18,6 +18,7 @@ pub mod manifest;
 mod neighbours;
 pub mod notices;
 pub mod plan;
+mod repeat;
 pub mod replay;
 pub mod schedule;
 pub mod stage;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::{CLAIMS, Mine, Presence, State, Workers, Working};
 use crate::notices::Place;
+use crate::stage::Progress;
 
 /// A step that is this worker's until it is dropped.
 #[derive(Debug)]
@@ -130,6 +131,11 @@ impl Workers {
 }
 
 impl Claim<'_> {
+    /// Notes how far the step has come.
+    pub fn note(&self, progress: &Progress<'_>) {
+        self.workers.note(&self.step, progress);
+    }
+
     /// Whether another has taken the step over, because nothing was heard of this worker for long.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
