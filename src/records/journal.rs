@@ -12,6 +12,7 @@ use overinterp_workflow::store::{Maker, RunLog, Store, StoreError};
 
 use super::{Beginning, Ending, Line, RecordedFile, What, fingerprints, now};
 use crate::computed::Computed;
+use crate::text;
 
 /// Between two lines that tell how far a step has come.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -114,6 +115,10 @@ impl<'a> Journal<'a> {
             Event::Warning { step, message } => self.line(What::Warning, step, (*message).to_owned(), None),
             Event::Waiting { step, holder: Some(holder), is_new: true, .. } => {
                 self.line(What::Waiting, step, format!("for {holder}"), None);
+            }
+            Event::Helping { step, holder, .. } => self.line(What::Log, step, format!("helps {holder}"), None),
+            Event::Helped { step, parts, .. } => {
+                self.line(What::Log, step, format!("has helped with {}", text::count(*parts, "part")), None);
             }
             Event::Finished { id, step, status, seconds, error } => {
                 self.told().remove(id);

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
@@ -87,6 +88,60 @@ fn a_killed_selection_goes_on_behind_the_images_that_it_had_finished() {
         assert!(went_on == whole, "{file} differs");
     }
     assert!(find(&partial, Path::new("whole")).is_none(), "what is finished leaves no parts");
+}
+
+#[test]
+fn a_worker_with_nothing_else_to_do_helps_with_parts_of_the_step_that_another_has() {
+    let bench = bench();
+    bench.ok("run tiny.toml --stage sure --cache shared");
+    let start = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_overinterp"));
+        command.args(line.split_whitespace()).current_dir(bench.path(""));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let line = "work tiny.toml --stage exact --until-done --threads 1 --cache shared";
+    let mut first = start(line);
+    let partial = bench.path("shared/v1/partial/select");
+    while find(&partial, Path::new("shared")).is_none() {
+        assert!(first.try_wait().unwrap().is_none(), "it has ended without a part");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // It stands still, so that the other has the time to do all parts but the one that this one is at.
+    let pid = Pid::from_raw(first.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let second = start(line);
+    let scratch = find(&partial, Path::new("shared")).unwrap().parent().unwrap().to_owned();
+    let parts = || {
+        let names = fs::read_dir(&scratch).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("images-")).count()
+    };
+    let waited = (0..1200).find(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        parts() >= 2
+    });
+    assert!(waited.is_some(), "nobody helps");
+    kill_process(pid, Signal::CONT).unwrap();
+    let told = |child: Child| {
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        told
+    };
+    let (first, second) = (told(first), told(second));
+    assert!(first.contains("are there from another worker"), "{first}");
+    assert!(second.contains("helping exact") && second.contains("helped  exact"), "{second}");
+    let events = bench.run("--stage exact --cache shared");
+    assert_eq!(events.total("ran"), 0);
+    let undisturbed = bench.run("--stage exact --cache undisturbed");
+    for file in ["ranking.safetensors", "effort.csv"] {
+        let helped = fs::read(bench.step_dir("shared", &events, "exact").join(file)).unwrap();
+        let alone = fs::read(bench.step_dir("undisturbed", &undisturbed, "exact").join(file)).unwrap();
+        assert!(helped == alone, "{file} differs");
+    }
+    assert!(find(&partial, Path::new("whole")).is_none(), "what is finished leaves no parts");
+    for part in ["claims", "workers", "tmp"] {
+        assert_eq!(fs::read_dir(bench.path("shared/v1").join(part)).map_or(0, Iterator::count), 0, "{part}");
+    }
 }
 
 #[test]

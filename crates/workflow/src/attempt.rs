@@ -12,10 +12,11 @@ use super::board::Reason;
 use super::cancel::CANCELLED;
 use super::event::{Event, Status};
 use super::executor::{Outcome, Run};
+use super::helping;
 use super::key::StepKey;
 use super::plan::{Step, StepId};
 use super::schedule::Why;
-use super::stage::{Context, Host, Progress, StageError};
+use super::stage::{Context, Host, Part, Progress, StageError};
 use super::store::{
     Difference, Draft, Kept, Lookup, Made, Maker, Record, Scrutiny, Store, StoreError, Stored, cause_of,
 };
@@ -377,25 +378,34 @@ impl<E> Guest<'_, '_, E> {
 
 /// Why an input is not handed to a stage.
 #[derive(Debug, thiserror::Error)]
-enum InputError {
+pub(super) enum InputError {
     #[error("{0} is not among the stage's inputs")]
     Undeclared(StepKey),
     #[error("input {step} in the cache is damaged: {damage}")]
-    Damaged { step: String, damage: String },
+    Damaged { input: StepId, step: String, damage: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The directory of a finished input of a step.
+pub(super) fn input_of<E>(run: &Run<'_, E>, id: StepId, key: &StepKey) -> Result<PathBuf, InputError> {
+    let declared = run.plan.inputs(id).find(|input| run.plan.step(*input).identity() == key);
+    let input = declared.ok_or_else(|| InputError::Undeclared(key.clone()))?;
+    let damage = match run.store.look(key, Scrutiny::Times)? {
+        Lookup::Intact(_) => return Ok(run.store.dir(key)),
+        Lookup::Damaged(damage) => damage,
+        Lookup::Absent => "it has just been removed".to_owned(),
+    };
+    Err(InputError::Damaged { input, step: run.plan.step(input).to_string(), damage })
 }
 
 impl<E: Sync> Host for Guest<'_, '_, E> {
     fn input(&self, key: &StepKey) -> Result<PathBuf, StageError> {
-        let run = self.attempt.run;
-        let declared = run.plan.inputs(self.attempt.id).find(|input| run.plan.step(*input).identity() == key);
-        let input = declared.ok_or_else(|| InputError::Undeclared(key.clone()))?;
-        let damage = match run.store.look(key, Scrutiny::Times)? {
-            Lookup::Intact(_) => return Ok(run.store.dir(key)),
-            Lookup::Damaged(damage) => damage,
-            Lookup::Absent => "it has just been removed".to_owned(),
-        };
-        *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(input);
-        Err(InputError::Damaged { step: run.plan.step(input).to_string(), damage }.into())
+        let found = input_of(self.attempt.run, self.attempt.id, key);
+        if let Err(InputError::Damaged { input, .. }) = found {
+            *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(input);
+        }
+        Ok(found?)
     }
 
     fn cancelled(&self) -> bool {
@@ -414,6 +424,15 @@ impl<E: Sync> Host for Guest<'_, '_, E> {
 
     fn spent_before(&self, seconds: f64) {
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) += seconds.max(0.0);
+    }
+
+    fn share(&self, like: &str) -> Result<(), StageError> {
+        let store = self.attempt.store();
+        Ok(helping::share(store, &store.scratch(self.attempt.key()), like)?)
+    }
+
+    fn claim_part(&self, part: &str) -> Result<Part<'_>, StageError> {
+        helping::claim_part(self.attempt.store(), self.attempt.key(), part, "")
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::{Status, Summary};
+use super::helping::NextLook;
 use super::plan::{Plan, StepId};
 use super::store::Kept;
 use super::workers::Holder;
@@ -42,6 +43,10 @@ pub(crate) struct Away {
     pause: Duration,
     /// Since when there has been nothing to do.
     pub idle_since: Option<Instant>,
+    /// When each is next looked at for whether it may be helped with; those that are not here, at once.
+    pub looks: BTreeMap<StepId, NextLook>,
+    /// How many threads help others.
+    pub helping: usize,
 }
 
 /// Why a step is left to others.
@@ -96,7 +101,14 @@ impl Board {
         let waiting_for: Vec<usize> = plan.steps().map(|(id, _)| plan.inputs(id).len()).collect();
         let first = plan.steps().map(|(id, _)| id).filter(|id| waiting_for[id.index()] == 0);
         let ready = first.map(|id| (ranks[id.index()], id)).collect();
-        let elsewhere = Away { steps: BTreeMap::new(), looked: Instant::now(), pause: SOON, idle_since: None };
+        let elsewhere = Away {
+            steps: BTreeMap::new(),
+            looked: Instant::now(),
+            pause: SOON,
+            idle_since: None,
+            looks: BTreeMap::new(),
+            helping: 0,
+        };
         Self {
             waiting_for,
             ready,
@@ -149,6 +161,11 @@ impl Board {
         Some(id)
     }
 
+    /// Whether a thread runs a step, or helps another worker with one.
+    pub fn is_busy(&self) -> bool {
+        !self.running.is_empty() || self.elsewhere.helping > 0
+    }
+
     pub fn has_nothing_ready(&self) -> bool {
         self.ready.is_empty()
     }
@@ -167,8 +184,11 @@ impl Board {
     pub fn leave(&mut self, id: StepId, reason: Reason) {
         self.running.remove(&id);
         self.unready(id);
-        let before = self.elsewhere.steps.get(&id);
-        let told = before.is_some_and(|(before, told)| *told && before.is_same(&reason));
+        let before = self.elsewhere.steps.get(&id).filter(|(before, _)| before.is_same(&reason));
+        let told = before.is_some_and(|(_, told)| *told);
+        if before.is_none() {
+            self.elsewhere.looks.remove(&id);
+        }
         self.elsewhere.steps.insert(id, (reason, told));
     }
 

@@ -100,6 +100,24 @@ pub enum Event<'a> {
         /// Whether it has not been told before that this one is waited for.
         is_new: bool,
     },
+    /// This worker, having nothing else to do, begins to help another with parts of a step.
+    Helping {
+        /// Its place in the plan.
+        id: StepId,
+        /// What is helped with, as the plan has it.
+        step: &'a Step,
+        /// Who has it.
+        holder: &'a Holder,
+    },
+    /// No part of such a step is left to help with, or something else is to do.
+    Helped {
+        /// Its place in the plan.
+        id: StepId,
+        /// What was helped with, as the plan has it.
+        step: &'a Step,
+        /// How many parts were taken.
+        parts: usize,
+    },
     /// A step is done with. Comes once for each step of the plan, and once more for an input that turned out to
     /// be damaged while a dependant loaded it, and was recomputed.
     Finished {

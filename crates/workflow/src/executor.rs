@@ -3,6 +3,7 @@
 //! else is ready.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -13,6 +14,7 @@ use super::board::{Board, Reason};
 use super::cancel::{CANCELLED, Cancel, IDLE, OUT_OF_TIME};
 use super::depot::Departures;
 use super::event::{Event, Status, Summary};
+use super::helping::{self, NextLook, is_shared};
 use super::key::{ContentHash, StepKey};
 use super::notices::StoreTime;
 use super::plan::{Plan, StepId};
@@ -21,6 +23,7 @@ use super::schedule::{Forecast, Schedule, Why};
 use super::store::{Elsewhere, Kept, Lookup, Maker, Scrutiny, Store, StoreError};
 use super::urgency::ranks;
 use super::view::View;
+use super::workers::Holder;
 use overinterp_foreign::bounded::Shortage;
 
 /// Lets better estimates take the place of those that earlier runs suggest.
@@ -264,6 +267,14 @@ fn survey<E>(plan: &Plan<E>, store: &Store) -> Result<(View, Schedule), StoreErr
     }
 }
 
+/// What a thread does next.
+enum Next {
+    /// A step that is ready.
+    Step(StepId),
+    /// Parts of a step that another has.
+    Help(StepId, Box<Holder>),
+}
+
 /// One run in progress.
 pub(super) struct Run<'a, E> {
     pub(super) plan: &'a Plan<E>,
@@ -358,14 +369,24 @@ impl<E: Sync> Run<'_, E> {
 
     /// Takes one ready step after the other until none is left.
     fn work(&self) {
-        while let Some(id) = self.next() {
-            let outcome = Attempt::new(self, id).perform();
-            self.finish(id, outcome);
+        while let Some(next) = self.next() {
+            match next {
+                Next::Step(id) => {
+                    let outcome = Attempt::new(self, id).perform();
+                    self.finish(id, outcome);
+                }
+                Next::Help(id, holder) => {
+                    helping::help(self, id, &holder);
+                    self.board().elsewhere.helping -= 1;
+                    self.changed.notify_all();
+                }
+            }
         }
     }
 
-    /// The next ready step; waits while others run that may make one ready, here or elsewhere.
-    fn next(&self) -> Option<StepId> {
+    /// The next ready step, or one that another has and that can be helped with; waits while others run that may make one ready,
+    /// here or elsewhere.
+    fn next(&self) -> Option<Next> {
         let mut board = self.board();
         loop {
             if board.is_done() {
@@ -381,7 +402,12 @@ impl<E: Sync> Run<'_, E> {
             }
             if let Some(id) = board.take() {
                 board.elsewhere.idle_since = None;
-                return Some(id);
+                return Some(Next::Step(id));
+            }
+            if let Some((id, holder)) = self.to_help_with(&mut board) {
+                board.elsewhere.idle_since = None;
+                board.elsewhere.helping += 1;
+                return Some(Next::Help(id, holder));
             }
             board = if board.elsewhere.steps.is_empty() {
                 self.changed.wait(board).unwrap_or_else(PoisonError::into_inner)
@@ -396,7 +422,7 @@ impl<E: Sync> Run<'_, E> {
     /// Whether all that is left was left to others, and none of it will be done by this worker: it has no time for it, or has
     /// waited for as long as it may.
     fn has_nothing_to_come(&self, board: &mut Board) -> bool {
-        if !board.running.is_empty() || !board.has_nothing_ready() {
+        if board.is_busy() || !board.has_nothing_ready() {
             return false;
         }
         let idle = *board.elsewhere.idle_since.get_or_insert_with(Instant::now);
@@ -407,6 +433,49 @@ impl<E: Sync> Run<'_, E> {
             let _ = self.given_up.set(if over { IDLE } else { OUT_OF_TIME });
         }
         nothing
+    }
+
+    /// A step that another has and that this worker can help with. Workers look in different orders, so that each finds another.
+    fn to_help_with(&self, board: &mut Board) -> Option<(StepId, Box<Holder>)> {
+        if self.stopped().is_some() || self.shortage.get().is_some() {
+            return None;
+        }
+        let me = self.store.workers().id();
+        let away = &mut board.elsewhere;
+        let mut theirs: Vec<(u64, StepId, &Holder)> = Vec::new();
+        for (id, (reason, _)) in &away.steps {
+            if let Reason::By(Some(holder)) = reason
+                && away.looks.get(id).is_none_or(NextLook::is_due)
+            {
+                let mut order = DefaultHasher::new();
+                (&me, id.index()).hash(&mut order);
+                theirs.push((order.finish(), *id, holder));
+            }
+        }
+        theirs.sort_unstable_by_key(|(order, id, _)| (*order, *id));
+        let found = theirs.iter().position(|(_, id, _)| is_shared(self.store, self.plan.step(*id).identity()));
+        let looked: Vec<StepId> =
+            theirs.iter().take(found.map_or(theirs.len(), |found| found + 1)).map(|(_, id, _)| *id).collect();
+        let found = found.map(|found| (theirs[found].1, Box::new(theirs[found].2.clone())));
+        for id in looked {
+            let next = NextLook::after(away.looks.get(&id));
+            away.looks.insert(id, next);
+        }
+        found
+    }
+
+    /// Whether a worker that helps another has nothing of its own to do, as far as it knows.
+    pub(super) fn has_nothing_better(&self) -> bool {
+        let is_due = self.board().elsewhere.is_due();
+        if is_due {
+            self.look_elsewhere();
+        }
+        self.board().has_nothing_ready()
+    }
+
+    /// Whether nothing is left that this worker waits for.
+    pub(super) fn has_done_its_part(&self) -> bool {
+        self.board().is_done()
     }
 
     /// Finds out what has become of the steps that were left to others.
@@ -472,7 +541,7 @@ impl<E: Sync> Run<'_, E> {
 
     /// Tells, once nothing else is to do, for whom this worker waits.
     fn tell_waiting(&self, board: &mut Board) {
-        if !board.running.is_empty() {
+        if board.is_busy() {
             return;
         }
         for (id, (reason, told)) in &mut board.elsewhere.steps {

@@ -12,6 +12,7 @@ pub mod depot;
 pub mod event;
 pub mod executor;
 pub mod explain;
+mod helping;
 pub mod key;
 mod label;
 pub mod manifest;

@@ -98,6 +98,9 @@ impl fmt::Display for Step {
 pub(crate) trait Runnable<E>: Send + Sync {
     fn run_into(&self, context: &Context<'_, E>, dir: &Path) -> Result<(), StageError>;
 
+    /// Does parts of what another has, and leaves them in the scratch directory.
+    fn help(&self, context: &Context<'_, E>) -> Result<(), StageError>;
+
     /// [`Artifact::NOTES`] of what it produces.
     fn notes(&self) -> &'static [&'static str];
 }
@@ -105,6 +108,10 @@ pub(crate) trait Runnable<E>: Send + Sync {
 impl<E, S: Stage<E>> Runnable<E> for S {
     fn run_into(&self, context: &Context<'_, E>, dir: &Path) -> Result<(), StageError> {
         Ok(self.run(context)?.save(dir)?)
+    }
+
+    fn help(&self, context: &Context<'_, E>) -> Result<(), StageError> {
+        self.run(context).map(drop)
     }
 
     fn notes(&self) -> &'static [&'static str] {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::key::{Key, StepKey};
+use super::workers::Claim;
 
 /// What a step produces: a few files in a directory of its own.
 pub trait Artifact: Sized + Send + 'static {
@@ -122,8 +123,39 @@ pub(crate) trait Host: Sync {
     fn progress(&self, progress: Progress<'_>);
     /// Passes on one line of the step's log.
     fn log(&self, line: &str);
-    /// Hears how long what an interrupted run left took.
+    /// Hears how long what an interrupted run left, or another worker did, took.
     fn spent_before(&self, seconds: f64);
+    /// Whether this worker helps another, which has the step, with parts of it.
+    fn helps(&self) -> bool {
+        false
+    }
+    /// Hears that the step lies in parts in its scratch directory; `like` tells those that may be mixed.
+    fn share(&self, _like: &str) -> Result<(), StageError> {
+        Ok(())
+    }
+    /// Claims a part of a step that is shared.
+    fn claim_part(&self, _part: &str) -> Result<Part<'_>, StageError> {
+        Ok(Part::Mine(PartClaim { _claim: None }))
+    }
+    /// Whether a helper is to go on with another part.
+    fn goes_on(&self) -> bool {
+        true
+    }
+}
+
+/// A part of a step whose work several workers share.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// It is this worker's.
+    Mine(PartClaim<'a>),
+    /// Another works on it.
+    Theirs,
+}
+
+/// A part is this worker's until this is dropped.
+#[derive(Debug)]
+pub struct PartClaim<'a> {
+    pub(crate) _claim: Option<Claim<'a>>,
 }
 
 /// How far a running step has come.
@@ -169,6 +201,36 @@ impl<E> Context<'_, E> {
     /// Adds one line to the step's log.
     pub fn log(&self, line: &str) {
         self.host.log(line);
+    }
+
+    /// Whether this worker only helps another, which has the step, with parts of it. Then the stage does what parts it finds
+    /// free, from the last to the first, and ends as [`StageError::Cancelled`].
+    #[must_use]
+    pub fn helps(&self) -> bool {
+        self.host.helps()
+    }
+
+    /// Tells that the step's work lies in parts in [`Context::scratch`], with which other workers may help. `like` tells whose
+    /// parts may be mixed.
+    ///
+    /// # Errors
+    /// For a helper whose parts the other could not use.
+    pub fn share(&self, like: &str) -> Result<(), StageError> {
+        self.host.share(like)
+    }
+
+    /// Claims a part of a step that is shared, by a name of letters, digits and `-`.
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub fn claim_part(&self, part: &str) -> Result<Part<'_>, StageError> {
+        self.host.claim_part(part)
+    }
+
+    /// Whether a helper is to go on with another part: nothing else has become ready, and the other still has the step.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.host.goes_on()
     }
 
     /// Tells that the step goes on from what an interrupted run left, which took so long: its record counts that, too.

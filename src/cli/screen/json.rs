@@ -45,6 +45,17 @@ pub(crate) fn event(event: &Event<'_>) {
                 "working": holder.map(|holder| &holder.working),
             }));
         }
+        Event::Helping { step, holder, .. } => {
+            line(&json!({
+                "event": "helping",
+                "stage": step.label().stage,
+                "cell": step.label().cell,
+                "part": step.label().part,
+                "shard": shard(step.label()),
+                "key": step.key().map(ToString::to_string),
+                "worker": holder.id,
+            }));
+        }
         Event::Warning { step, message } => {
             line(&json!({"event": "warning", "stage": step.label().stage, "message": message}));
         }

@@ -130,6 +130,19 @@ impl Progress {
                     self.say(&format!("waiting {told}"));
                 }
             }
+            Event::Helping { id, step, holder } => {
+                let label = step.label().to_string();
+                self.help(*id, &label);
+                if !quiet {
+                    self.say(&format!("helping {label}, by {holder}"));
+                }
+            }
+            Event::Helped { id, step, parts } => {
+                self.end_bar(*id);
+                if !quiet {
+                    self.say(&format!("helped  {}: {}", step.label(), text::count(*parts, "part")));
+                }
+            }
             Event::Log { step, line, .. } if !quiet => self.say(&format!("        {}: {line}", step.label())),
             Event::Planned { .. } | Event::Log { .. } => {}
             Event::Finished { id, step, status, seconds, error } => {
@@ -166,12 +179,23 @@ impl Progress {
     }
 
     fn start(&self, id: StepId, label: &str) {
+        self.begin_bar(id, label);
+        let mut board = self.board();
+        let now = board.now();
+        board.remaining.start(id.index(), now);
+    }
+
+    /// Another worker has the step: how far it has come, and what is left, is not this one's to say.
+    fn help(&self, id: StepId, label: &str) {
+        self.begin_bar(id, &format!("helping {label}"));
+    }
+
+    fn begin_bar(&self, id: StepId, label: &str) {
         let bar = self.bars.add(ProgressBar::new(0));
         let first = {
             let mut board = self.board();
             let first = board.begun.is_none();
-            let begun = *board.begun.get_or_insert_with(Instant::now);
-            board.remaining.start(id.index(), begun.elapsed().as_secs_f64());
+            board.begun.get_or_insert_with(Instant::now);
             board.waiting.clear();
             let (label, bar, since) = (printable(label).into_owned(), bar.clone(), Instant::now());
             board.running.insert(id, Running { label, bar, since, unit: String::new(), done: 0, total: 0, way: None });
@@ -186,13 +210,17 @@ impl Progress {
     }
 
     fn finish(&self, id: StepId, ran: Option<f64>) {
-        let running = {
+        {
             let mut board = self.board();
             board.ended += 1;
             board.waiting.remove(&id);
             board.remaining.end(id.index(), ran);
-            board.running.remove(&id)
-        };
+        }
+        self.end_bar(id);
+    }
+
+    fn end_bar(&self, id: StepId) {
+        let running = self.board().running.remove(&id);
         if let Some(running) = running {
             running.bar.finish_and_clear();
         }

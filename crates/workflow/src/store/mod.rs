@@ -286,6 +286,11 @@ impl Store {
         self.claim_named(&Self::flat_name(key), label)
     }
 
+    /// Claims a part of a step that another worker may have.
+    pub(crate) fn claim_part(&self, key: &StepKey, part: &str, told: &str) -> Result<Claiming<'_>, StoreError> {
+        self.claim_named(&format!("{part}-{}", Self::flat_name(key)), told)
+    }
+
     /// The same of a step that is known by the kind of its key and the hash alone.
     fn claim_named(&self, step: &str, label: &str) -> Result<Claiming<'_>, StoreError> {
         let dir = self.base.join(CLAIMS);

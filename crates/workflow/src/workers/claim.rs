@@ -61,7 +61,8 @@ pub(super) const fn place_of(step: &str) -> Place<'_> {
 }
 
 impl Workers {
-    /// Claims a step by the kind of its key and the hash, `KIND-HASH`; others are told its label. This worker must have joined.
+    /// Claims a step by the kind of its key and the hash, `KIND-HASH`; others are told its label, unless that is empty. This
+    /// worker must have joined.
     pub fn claim(&self, step: &str, label: &str) -> io::Result<Claiming<'_>> {
         const TRIES: usize = 8;
         self.beat_if_due()?;

@@ -188,7 +188,7 @@ impl Me {
             seconds: mine.since.elapsed().as_secs_f64(),
             progress: mine.progress.clone(),
         };
-        self.presence.steps = self.steps.iter().map(working).collect();
+        self.presence.steps = self.steps.iter().filter(|(_, mine)| !mine.label.is_empty()).map(working).collect();
         serde_json::to_string(&self.presence).map_err(io::Error::from)
     }
 }
