@@ -14,7 +14,7 @@ mod select;
 mod temperature;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::Path;
 
 use overinterp_artifacts::{Collections, Evaluation, HumanAnswers, Model, Ranking, SisSet, Subsets};
@@ -31,7 +31,7 @@ pub use analyse::Analysed;
 pub use perhaps::Unresolved;
 pub use work::model_number;
 
-use images::{KnownSplit, data_ref};
+use images::{Facts, KnownSplit, data_ref};
 use models::Normalised;
 use select::RankedSplit;
 use work::Workload;
@@ -85,7 +85,7 @@ pub struct Planned {
     /// One entry an experiment.
     pub results: Vec<Results>,
     /// What each step has to compute, by its identity, as far as that is known.
-    pub work: BTreeMap<StepKey, Vec<Work>>,
+    pub work: HashMap<StepKey, Vec<Work>>,
 }
 
 impl Planned {
@@ -149,7 +149,7 @@ pub struct Outcome<A> {
 /// Plans experiments together: a step that several need is there once.
 #[must_use]
 pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
-    let mut planned = Planned { plan: Plan::new(), results: Vec::new(), work: BTreeMap::new() };
+    let mut planned = Planned { plan: Plan::new(), results: Vec::new(), work: HashMap::new() };
     for experiment in experiments {
         let mut planner = Planner::new(experiment, files, &mut planned.plan);
         for stage in &experiment.stages {
@@ -158,7 +158,7 @@ pub fn plan(experiments: &[Experiment], files: &dyn Files) -> Planned {
             }
         }
         planned.results.push(planner.results);
-        planned.work.append(&mut planner.workload.into_work());
+        planned.work.extend(planner.workload.into_work());
     }
     planned
 }
@@ -168,21 +168,21 @@ type Collected = (Vec<Key<Collections>>, KnownSplit);
 
 struct Planner<'a> {
     files: &'a dyn Files,
-    sources: BTreeMap<StageRef, &'a DataSource>,
-    splits: BTreeMap<(StageRef, Split), KnownSplit>,
-    models: BTreeMap<StageRef, Key<Model>>,
+    sources: HashMap<StageRef, &'a DataSource>,
+    splits: HashMap<(StageRef, Split), KnownSplit>,
+    models: HashMap<StageRef, Key<Model>>,
     /// How each network normalises images.
-    normalised: BTreeMap<StageRef, Normalised>,
-    rankings: BTreeMap<StageRef, Vec<RankedSplit>>,
-    subsets: BTreeMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
+    normalised: HashMap<StageRef, Normalised>,
+    rankings: HashMap<StageRef, Vec<RankedSplit>>,
+    subsets: HashMap<(StageRef, Split), (Key<Subsets>, KnownSplit)>,
     /// The first of the stages and halves whose subsets a step makes.
-    masked_by: BTreeMap<StepKey, (StageRef, Split)>,
-    collections: BTreeMap<(StageRef, Split), Collected>,
+    masked_by: HashMap<StepKey, (StageRef, Split)>,
+    collections: HashMap<(StageRef, Split), Collected>,
     /// The stage of the model that a selection, what is masked by it, or a collection asked.
-    asked: BTreeMap<StageRef, String>,
-    keeps: BTreeMap<StageRef, Fraction>,
+    asked: HashMap<StageRef, String>,
+    keeps: HashMap<StageRef, Fraction>,
     /// Why masks of a split cannot stand for its images: they are of the first ones alone.
-    partial: BTreeMap<(StageRef, Split), String>,
+    partial: HashMap<(StageRef, Split), String>,
     plan: &'a mut Plan<Env>,
     results: Results,
     workload: Workload,
@@ -193,16 +193,16 @@ impl<'a> Planner<'a> {
         Self {
             files,
             sources: experiment.data.iter().map(|source| (data_ref(source), source)).collect(),
-            splits: BTreeMap::new(),
-            models: BTreeMap::new(),
-            normalised: BTreeMap::new(),
-            rankings: BTreeMap::new(),
-            subsets: BTreeMap::new(),
-            masked_by: BTreeMap::new(),
-            collections: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            keeps: BTreeMap::new(),
-            partial: BTreeMap::new(),
+            splits: HashMap::new(),
+            models: HashMap::new(),
+            normalised: HashMap::new(),
+            rankings: HashMap::new(),
+            subsets: HashMap::new(),
+            masked_by: HashMap::new(),
+            collections: HashMap::new(),
+            asked: HashMap::new(),
+            keeps: HashMap::new(),
+            partial: HashMap::new(),
             plan,
             results: Results::default(),
             workload: Workload::default(),
@@ -244,7 +244,7 @@ impl<'a> Planner<'a> {
         let (Keep::Share(share) | Keep::Rounds(share)) = keep;
         self.keeps.insert(at.clone(), share);
         for RankedSplit { split, count, .. } in &self.rankings[ranking] {
-            let KnownSplit { data: DataSplit { split: half, source, .. }, images, absent, .. } = split;
+            let Facts { data: DataSplit { split: half, source, .. }, images, absent, .. } = &**split;
             if count < images && absent.is_none() {
                 let (mask, ranking, data) = (&at.stage, &ranking.stage, &source.name);
                 let why = format!(
@@ -312,7 +312,7 @@ impl<'a> Planner<'a> {
                 stage: at.stage.clone(),
                 model: String::new(),
                 images: format!("{}.{half}", split.data.source.name),
-                data: Some(split.data),
+                data: Some(split.data.clone()),
                 cell: at.cell.clone(),
                 key,
             });

@@ -1,12 +1,12 @@
 //! What `bench` measured, kept beside the cache's steps, and the estimates that follow from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use overinterp_artifacts::{Effort, noted_effort};
 use overinterp_kernels::isa::Isa;
 use overinterp_nn::rates::{model_of_processor, processor};
-use overinterp_spec::{Activity, Rates, Work};
+use overinterp_spec::{Activity, Arch, ImageShape, Rates, Work};
 use overinterp_workflow::key::StepKey;
 use overinterp_workflow::schedule::{Basis, Estimate, Schedule};
 use overinterp_workflow::store::Lookup;
@@ -206,15 +206,35 @@ pub(crate) fn expected(schedule: &Schedule, view: &View, computed: &Computed) ->
     expected.collect()
 }
 
-/// How long steps of a plan took that ran.
-pub(crate) struct Runs(Vec<Run>);
+/// How long steps of a plan took that ran, added up by what they computed.
+#[derive(Default)]
+pub(crate) struct Runs {
+    /// Those with the work of one network: that of several cannot be told apart.
+    of_one: HashMap<Sort, Total>,
+    /// All of them, by the model as well.
+    of_models: HashMap<(Sort, u64), Total>,
+}
 
-/// How long a step took for some work of one kind.
-struct Run {
-    work: Work,
-    /// Whether the work of several networks is in it, which cannot be told apart.
-    several: bool,
+/// Work whose times can be compared.
+type Sort = (Arch, [usize; 3], Activity);
+
+const fn sort(work: &Work) -> Sort {
+    let ImageShape { height, width, channels } = work.shape;
+    (work.arch, [height, width, channels], work.activity)
+}
+
+/// How often some work was done, and how long that took.
+#[derive(Clone, Copy, Default)]
+struct Total {
+    times: u64,
     seconds: f64,
+}
+
+impl Total {
+    /// The seconds of `work` at this pace.
+    fn pace(self, work: &Work) -> Option<f64> {
+        (self.times > 0).then(|| self.seconds / self.times as f64 * work.times as f64)
+    }
 }
 
 impl Runs {
@@ -228,16 +248,29 @@ impl Runs {
             Lookup::Absent | Lookup::Damaged(_) => None,
         });
         let seconds: BTreeMap<&StepKey, f64> = past.chain(cached).collect();
-        let runs = seconds.into_iter().filter_map(|(key, seconds)| {
-            let (first, others) = parts(planned.work.get(key)?).split_first()?;
-            Some(Run { work: *first, several: !others.is_empty(), seconds })
-        });
-        Self(runs.collect())
+        let mut runs = Self::default();
+        for (key, seconds) in seconds {
+            if let Some(work) = planned.work.get(key) {
+                runs.note(parts(work), seconds);
+            }
+        }
+        runs
+    }
+
+    /// Notes that some work took so long.
+    fn note(&mut self, work: &[Work], seconds: f64) {
+        let Some((first, others)) = work.split_first() else { return };
+        let of_one = others.is_empty().then(|| self.of_one.entry(sort(first)).or_default());
+        let of_model = self.of_models.entry((sort(first), first.model)).or_default();
+        for total in of_one.into_iter().chain([of_model]) {
+            total.times += first.times;
+            total.seconds += seconds;
+        }
     }
 
     /// Whether any of them was an exact selection by a model.
     pub fn have_selected(&self, model: u64) -> bool {
-        self.0.iter().any(|Run { work, .. }| work.model == model && work.activity == Activity::Select)
+        self.of_models.keys().any(|((.., activity), of)| *of == model && *activity == Activity::Select)
     }
 
     /// How long work takes by rates that were just measured: a selection as [`Runs::estimate`] has it, all else by the rates.
@@ -260,28 +293,21 @@ impl Runs {
         match parts(work) {
             // All networks of an ensemble do the same work as often.
             [first, others @ ..] if depends_on_weights(first) => {
-                let of_model = self.pace(first, |run| run.work.model == first.model);
-                let of_others = || self.pace(first, |run| !run.several && others.is_empty());
+                let of_model = self.of_models.get(&(sort(first), first.model)).and_then(|total| total.pace(first));
+                let of_others = || if others.is_empty() { self.of_one(first) } else { None };
                 let alike = of_model.map(|seconds| estimate(seconds, Basis::Alike));
                 alike.or_else(|| of_others().map(|seconds| estimate(seconds, Basis::Similar)))
             }
             parts => {
-                let seconds = parts.iter().map(|work| self.pace(work, |run| !run.several)).sum::<Option<f64>>();
+                let seconds = parts.iter().map(|work| self.of_one(work)).sum::<Option<f64>>();
                 seconds.map(|seconds| estimate(seconds, Basis::Alike))
             }
         }
     }
 
-    /// The seconds of `work` at the pace of the runs of such work that count.
-    fn pace(&self, work: &Work, counts: impl Fn(&Run) -> bool) -> Option<f64> {
-        let same =
-            |run: &&Run| (run.work.arch, run.work.shape, run.work.activity) == (work.arch, work.shape, work.activity);
-        let (times, seconds) = self
-            .0
-            .iter()
-            .filter(|run| same(run) && counts(run))
-            .fold((0, 0.0), |(times, seconds), run| (times + run.work.times, seconds + run.seconds));
-        (times > 0).then(|| seconds / times as f64 * work.times as f64)
+    /// The seconds of `work` at the pace of all networks of its architecture.
+    fn of_one(&self, work: &Work) -> Option<f64> {
+        self.of_one.get(&sort(work)).and_then(|total| total.pace(work))
     }
 }
 
@@ -301,7 +327,6 @@ fn parts(work: &[Work]) -> &[Work] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overinterp_spec::{Arch, ImageShape};
 
     const CIFAR: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
@@ -310,15 +335,17 @@ mod tests {
     }
 
     fn runs() -> Runs {
-        let run =
-            |activity, times, model, several, seconds| Run { work: work(activity, times, model), several, seconds };
-        Runs(vec![
-            run(Activity::Select, 1_000, 1, false, 2.0),
-            run(Activity::Select, 3_000, 1, false, 4.0),
-            run(Activity::Select, 1_000, 2, false, 80.0),
-            run(Activity::Select, 1_000, 3, true, 500.0),
-            run(Activity::Classify, 100, 1, false, 1.0),
-        ])
+        let mut runs = Runs::default();
+        for (activity, times, model, networks, seconds) in [
+            (Activity::Select, 1_000, 1, 1, 2.0),
+            (Activity::Select, 3_000, 1, 1, 4.0),
+            (Activity::Select, 1_000, 2, 1, 80.0),
+            (Activity::Select, 1_000, 3, 2, 500.0),
+            (Activity::Classify, 100, 1, 1, 1.0),
+        ] {
+            runs.note(&vec![work(activity, times, model); networks], seconds);
+        }
+        runs
     }
 
     fn rates() -> Rates {

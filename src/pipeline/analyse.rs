@@ -11,7 +11,7 @@ use overinterp_stages::{
 use overinterp_workflow::key::Key;
 use overinterp_workflow::stage::Stage;
 
-use super::images::KnownSplit;
+use super::images::{Facts, KnownSplit};
 use super::{Collected, Outcome, Planner, label};
 
 /// An analysis of an experiment.
@@ -68,10 +68,10 @@ impl<'a> Planner<'a> {
                 let analyse =
                     AnalyseDeletionInsertion { rankings, model: model_key, scoring, images, fractions, bootstrap };
                 let key = self.step(analyse, label(at), split.absent.clone());
-                let evaluated = KnownSplit { images: 2 * points * split.images, ..split.clone() };
+                let evaluated = Facts { images: 2 * points * split.images, ..Facts::clone(&split) };
                 self.workload.evaluate(key.step(), asked.step(), &evaluated);
                 let images = format!("{}.{}", split.data.source.name, split.data.split);
-                self.answer(at, question, key, model.stage.clone(), images, split.data);
+                self.answer(at, question, key, model.stage.clone(), images, split.data.clone());
             }
             Question::Calibration(questions::Calibration { model, images, bins }) => {
                 let (evaluation, name, images) = self.evaluation(at, model, images);

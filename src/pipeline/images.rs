@@ -1,14 +1,20 @@
 //! The images of an experiment: halves of data sets, and subsets of them.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use overinterp_config::experiment::{ImagesRef, StageRef};
 use overinterp_spec::{DataSource, ImageShape, Normalise, Split};
 use overinterp_stages::{DataSplit, Images};
 
 use super::{Absent, Planner};
 
-/// A split in use: what the manifest says of it, how many images it has, and why it is absent if it is.
+/// A split in use, which all that use it share.
+pub(super) type KnownSplit = Rc<Facts>;
+
+/// What the manifest says of a split, how many images it has, and why it is absent if it is.
 #[derive(Clone)]
-pub(super) struct KnownSplit {
+pub(super) struct Facts {
     pub data: DataSplit,
     pub images: usize,
     /// The size of each, if that is known.
@@ -24,11 +30,11 @@ impl Planner<'_> {
         match images {
             ImagesRef::Data { source, split } => {
                 let split = self.split(source, *split);
-                (Images { data: split.data, subset: None }, split.absent)
+                (Images { data: split.data.clone(), subset: None }, split.absent.clone())
             }
             ImagesRef::Subset { mask, split } => {
                 let (key, split) = self.subsets[&(mask.clone(), *split)].clone();
-                (Images { data: split.data, subset: Some(key) }, split.absent)
+                (Images { data: split.data.clone(), subset: Some(key) }, split.absent.clone())
             }
         }
     }
@@ -42,7 +48,7 @@ impl Planner<'_> {
                 let split = self.sources.contains_key(&source).then(|| self.split(&source, Split::Test));
                 split.map_or_else(
                     || (images.clone(), None),
-                    |split| (Images { data: split.data, subset: None }, split.absent),
+                    |split| (Images { data: split.data.clone(), subset: None }, split.absent.clone()),
                 )
             }
             Some(subset) => {
@@ -66,34 +72,35 @@ impl Planner<'_> {
 
     /// The split behind images.
     pub(super) fn known(&self, images: &Images) -> Option<KnownSplit> {
-        self.splits.values().find(|known| known.data == images.data).cloned()
+        let DataSplit { source, split, .. } = &images.data;
+        self.splits.get(&(data_ref(source), *split)).cloned()
     }
 
     pub(super) fn split(&mut self, at: &StageRef, split: Split) -> KnownSplit {
         let source = self.sources[at];
         let files = self.files;
         let known = self.splits.entry((at.clone(), split)).or_insert_with(|| match files.split(source, split) {
-            Ok(facts) => KnownSplit {
-                data: DataSplit { content: facts.content, split, source: source.clone() },
+            Ok(facts) => Rc::new(Facts {
+                data: DataSplit { content: facts.content.into(), split, source: Arc::new(source.clone()) },
                 images: facts.images,
                 shape: Some(facts.shape),
                 normalise: facts.normalise,
                 absent: None,
-            },
+            }),
             Err(Absent(why)) => {
                 // Images that are not there yet are told apart by their name and cell.
                 let cell: Vec<String> = source.cell.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
-                KnownSplit {
+                Rc::new(Facts {
                     data: DataSplit {
-                        content: format!("absent: {}{}.{split}", source.name, cell.concat()),
+                        content: format!("absent: {}{}.{split}", source.name, cell.concat()).into(),
                         split,
-                        source: source.clone(),
+                        source: Arc::new(source.clone()),
                     },
                     images: source.published_images(split).unwrap_or(1),
                     shape: source.kind.image_shape(),
                     normalise: None,
                     absent: Some(why),
-                }
+                })
             }
         });
         known.clone()

@@ -1,5 +1,7 @@
 //! The stages that make a network or put several together: `train`, `import` and `ensemble`, and where models are found.
 
+use std::sync::Arc;
+
 use overinterp_artifacts::Model;
 use overinterp_config::experiment::StageRef;
 use overinterp_config::kinds;
@@ -16,12 +18,12 @@ pub(super) enum Normalised {
     /// By these means and deviations.
     By(Normalise),
     /// As a data set that must be read for it.
-    As(DataSource),
+    As(Arc<DataSource>),
 }
 
 impl Normalised {
     fn of(split: &KnownSplit) -> Self {
-        split.normalise.clone().map_or_else(|| Self::As(split.data.source.clone()), Self::By)
+        split.normalise.clone().map_or_else(|| Self::As(Arc::clone(&split.data.source)), Self::By)
     }
 }
 
@@ -81,14 +83,14 @@ impl Planner<'_> {
         let other = known.filter(|normalise| like.normalise.as_ref() != Some(normalise));
         self.normalised.insert(at.clone(), other.clone().map_or(own, Normalised::By));
         let (content, absent) = match self.files.file(FileKind::Model, file) {
-            Ok(content) => (content, like.absent),
+            Ok(content) => (content, like.absent.clone()),
             Err(Absent(why)) => (format!("absent: {}", file.display()), Some(why)),
         };
         let import = Import {
             content,
             file: file.clone(),
             arch: *arch,
-            like: like.data,
+            like: like.data.clone(),
             normalise: other,
             stated_normalise: normalise.clone(),
             input_dropout,

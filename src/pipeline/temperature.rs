@@ -6,7 +6,7 @@ use overinterp_spec::Metric;
 use overinterp_stages::{FitTemperature, ScaleModel};
 use overinterp_workflow::plan::Label;
 
-use super::images::KnownSplit;
+use super::images::Facts;
 use super::{Analysed, Outcome, Planner, label};
 
 impl Planner<'_> {
@@ -18,7 +18,7 @@ impl Planner<'_> {
         let fit = FitTemperature { model: unscaled.clone(), images: split.data.clone(), last };
         let fitted = self.step(fit, Label { part: Some("fit".to_owned()), ..label(&at) }, split.absent.clone());
         let images = last.map_or(split.images, |last| last.min(split.images));
-        self.workload.evaluate(fitted.step(), unscaled.step(), &KnownSplit { images, ..split.clone() });
+        self.workload.evaluate(fitted.step(), unscaled.step(), &Facts { images, ..Facts::clone(&split) });
         let scale = ScaleModel { model: unscaled.clone(), temperature: fitted.clone() };
         let key = self.step(scale, label(&at), None);
         self.workload.ensemble(key.step(), &[unscaled.step().clone()]);
@@ -26,7 +26,7 @@ impl Planner<'_> {
             stage: at.stage.clone(),
             model: model.stage.clone(),
             images: format!("{}.{half}", source.stage),
-            data: Some(split.data),
+            data: Some(split.data.clone()),
             cell: at.cell.clone(),
             key: fitted,
         };

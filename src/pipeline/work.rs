@@ -1,17 +1,17 @@
 //! What there is to compute in each step, for estimates of its time.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use overinterp_spec::{Activity, Arch, ImageShape, Recipe, Scoring, Selection, Work};
 use overinterp_workflow::key::StepKey;
 
-use super::images::KnownSplit;
+use super::images::Facts;
 
 /// The work of a plan's steps. Steps that a network has no part in (masking, random orders) are not in it.
 #[derive(Debug, Default)]
 pub(super) struct Workload {
-    models: BTreeMap<StepKey, Vec<Network>>,
-    work: BTreeMap<StepKey, Vec<Work>>,
+    models: HashMap<StepKey, Vec<Network>>,
+    work: HashMap<StepKey, Vec<Work>>,
 }
 
 /// The number by which work names the model that does it: sixteen digits of its key's hash.
@@ -45,7 +45,7 @@ impl Workload {
     }
 
     /// A training of one network, tested after each epoch. It looks at an image by one sample.
-    pub(super) fn train(&mut self, step: &StepKey, arch: Arch, recipe: &Recipe, train: &KnownSplit, test: &KnownSplit) {
+    pub(super) fn train(&mut self, step: &StepKey, arch: Arch, recipe: &Recipe, train: &Facts, test: &Facts) {
         let work =
             [(train, Activity::Learn), (test, Activity::Classify)].into_iter().filter_map(|(split, activity)| {
                 let shape = split.shape?;
@@ -55,20 +55,13 @@ impl Workload {
     }
 
     /// An evaluation of `images`.
-    pub(super) fn evaluate(&mut self, step: &StepKey, model: &StepKey, images: &KnownSplit) {
+    pub(super) fn evaluate(&mut self, step: &StepKey, model: &StepKey, images: &Facts) {
         let work = self.of(model, images, Activity::Classify, images.images as u64);
         self.insert(step, work);
     }
 
     /// A selection of `count` images.
-    pub(super) fn select(
-        &mut self,
-        step: &StepKey,
-        model: &StepKey,
-        split: &KnownSplit,
-        method: &Selection,
-        count: usize,
-    ) {
+    pub(super) fn select(&mut self, step: &StepKey, model: &StepKey, split: &Facts, method: &Selection, count: usize) {
         let Some(pixels) = split.shape.map(ImageShape::pixels) else { return };
         let (pixels, count) = (pixels as u64, count as u64);
         let work = match *method {
@@ -87,25 +80,18 @@ impl Workload {
     }
 
     /// All disjoint sufficient input subsets of `count` images.
-    pub(super) fn collect(&mut self, step: &StepKey, model: &StepKey, split: &KnownSplit, count: usize) {
+    pub(super) fn collect(&mut self, step: &StepKey, model: &StepKey, split: &Facts, count: usize) {
         let work = self.of(model, split, Activity::Collect, count as u64);
         self.insert(step, work);
     }
 
     /// What each step has to compute.
-    pub(super) fn into_work(self) -> BTreeMap<StepKey, Vec<Work>> {
+    pub(super) fn into_work(self) -> HashMap<StepKey, Vec<Work>> {
         self.work
     }
 
     /// Work of ranking `count` images by so many gradients each, f evaluated along the order.
-    fn by_attribution(
-        &self,
-        model: &StepKey,
-        split: &KnownSplit,
-        count: u64,
-        gradients: u64,
-        per_step: usize,
-    ) -> Vec<Work> {
+    fn by_attribution(&self, model: &StepKey, split: &Facts, count: u64, gradients: u64, per_step: usize) -> Vec<Work> {
         let pixels = split.shape.map_or(0, ImageShape::pixels);
         let values = pixels.div_ceil(per_step.max(1)) as u64;
         let mut work = self.of(model, split, Activity::Differentiate, count * gradients);
@@ -114,7 +100,7 @@ impl Workload {
     }
 
     /// Work of a model's networks on images of a data set, if both are known.
-    fn of(&self, model: &StepKey, split: &KnownSplit, activity: Activity, times: u64) -> Vec<Work> {
+    fn of(&self, model: &StepKey, split: &Facts, activity: Activity, times: u64) -> Vec<Work> {
         let Some(shape) = split.shape else { return Vec::new() };
         let networks = self.models.get(model).into_iter().flatten();
         let model = model_number(model);

@@ -1,5 +1,8 @@
 //! A parsed TOML text in which every key and value knows its place.
 
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -31,11 +34,57 @@ pub(super) enum Value {
     /// A date or time, which nothing here takes.
     Date,
     /// An array, each of whose values knows its place.
-    List(Vec<Node>),
+    List(Many<Node>),
     /// A table, inline or not.
-    Table(Vec<Entry>),
+    Table(Many<Entry>),
     /// A value about which a problem was reported already, so that no second one follows from it.
     Faulty,
+}
+
+/// The values of an array or the entries of a table. Copies share them until one is changed: a sweep repeats a table for each
+/// of its cells.
+#[derive(Clone, Debug)]
+pub(super) struct Many<T>(Rc<Vec<T>>);
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl<T> From<Vec<T>> for Many<T> {
+    fn from(all: Vec<T>) -> Self {
+        Self(Rc::new(all))
+    }
+}
+
+impl<T> FromIterator<T> for Many<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        Vec::from_iter(all).into()
+    }
+}
+
+impl<T> Deref for Many<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Many<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Many<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
 }
 
 /// A key of a table with its value.
@@ -130,7 +179,7 @@ impl Converter<'_> {
             })
             .collect();
         entries.sort_by_key(|entry| entry.place.start);
-        Value::Table(entries)
+        Value::Table(entries.into())
     }
 
     fn node(&self, spanned: &Spanned<DeValue<'_>>) -> Node {

@@ -62,7 +62,7 @@ pub struct Instance {
 }
 
 /// Another stage, or a data set, at one of its cells. The instance exists.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageRef {
     /// The stage's or data set's name.
     pub stage: String,

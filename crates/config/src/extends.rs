@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use overinterp_foreign::bounded;
 
-use super::document::{self, Node, Value};
+use super::document::{self, Many, Node, Value};
 use super::problem::{Place, Problem, Sink, Source};
 use super::read::Item;
 
@@ -80,7 +80,7 @@ impl<'a> Files<'a> {
 
     /// What a file extends, later ones over earlier ones, or an empty table; takes the key that says so out of it.
     fn bases(&mut self, index: usize, own: &mut Node, trail: &mut Vec<Link>) -> Option<Node> {
-        let mut under = Node::new(own.place, Value::Table(Vec::new()));
+        let mut under = Node::new(own.place, Value::Table(Many::default()));
         let Value::Table(entries) = &mut own.value else { return Some(under) };
         let Some(at) = entries.iter().position(|entry| entry.key == EXTENDS) else { return Some(under) };
         let node = entries.remove(at).node;

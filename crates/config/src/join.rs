@@ -1,6 +1,6 @@
 //! From drafts to instances: orders stages by their references and joins cells on equal axis names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use overinterp_spec::{AxisValue, Cell, DataSource};
 
@@ -86,32 +86,31 @@ fn report_cycle(waiting: &[DraftStage], cycle: &[usize], catalog: &Catalog<'_>, 
 
 /// Turns ordered drafts into stages with an instance for each cell. Data sets join as stages do.
 pub(super) fn join(stages: &[DraftStage], data: &[DataSource], sweep: &Sweep, sink: &Sink) -> Vec<StageSpec> {
-    let mut joiner = Joiner {
-        sweep,
-        done: BTreeMap::new(),
-        indexes: BTreeMap::new(),
-        occurring: BTreeMap::new(),
-        unchosen: Vec::new(),
-    };
+    let mut joiner =
+        Joiner { sweep, done: BTreeMap::new(), indexes: BTreeMap::new(), occurring: Vec::new(), unchosen: Vec::new() };
     for source in data {
         joiner.done.entry(&source.name).or_default().push(source.cell.clone());
     }
     let mut specs = Vec::new();
     for stage in stages {
         let mut instances: Vec<Instance> = Vec::new();
-        let mut by_cell: BTreeMap<Cell, Vec<usize>> = BTreeMap::new();
+        let mut by_cell: HashMap<Cell, Vec<usize>> = HashMap::new();
+        let mut cells: Vec<Cell> = Vec::new();
         for group in &stage.groups {
             let mut joined: Vec<Instance> = group.iter().flat_map(|draft| joiner.instances(draft)).collect();
             joined.sort_by_cached_key(|instance| sweep.rank(&instance.cell));
             for instance in joined {
                 let twins = by_cell.entry(instance.cell.clone()).or_default();
+                if twins.is_empty() {
+                    cells.push(instance.cell.clone());
+                }
                 if !twins.iter().any(|&twin| instances[twin] == instance) {
                     twins.push(instances.len());
                     instances.push(instance);
                 }
             }
         }
-        joiner.done.insert(&stage.name, by_cell.into_keys().collect());
+        joiner.done.insert(&stage.name, cells);
         specs.push(StageSpec { name: stage.name.clone(), instances });
     }
     for place in joiner.unchosen {
@@ -146,10 +145,10 @@ struct Joiner<'a> {
     sweep: &'a Sweep,
     /// The cells of each data set and stage.
     done: BTreeMap<&'a str, Vec<Cell>>,
-    /// By stage, pins and axes already bound: its cells.
-    indexes: BTreeMap<(String, Cell, Vec<String>), Vec<Index>>,
-    /// By axes: which cells the sweep has.
-    occurring: BTreeMap<Vec<String>, BTreeSet<Cell>>,
+    /// By stage, and then by pins and axes already bound, of which there are few: its cells.
+    indexes: BTreeMap<&'a str, Vec<Indexed>>,
+    /// By axes, of which there are few sets: which cells the sweep has.
+    occurring: Vec<(Vec<String>, HashSet<Cell>)>,
     /// Where references are written in whose place there would be none or several instances.
     unchosen: Vec<Place>,
 }
@@ -157,23 +156,29 @@ struct Joiner<'a> {
 /// References, each with the instances that were chosen for it.
 type Chosen<'a> = Vec<(&'a Reference, Vec<StageRef>)>;
 
+/// The cells of an input that have some pins, for cells that have some axes already.
+struct Indexed {
+    pins: Cell,
+    axes: Vec<String>,
+    indexes: Vec<Index>,
+}
+
 /// Cells of one input that have the same axes.
 struct Index {
     /// Those of its axes that are bound before it is joined.
     bound: Vec<String>,
     /// Its cells by the values of the bound axes.
-    cells: BTreeMap<Vec<AxisValue>, Vec<Cell>>,
+    cells: HashMap<Vec<AxisValue>, Vec<Cell>>,
 }
 
-impl Joiner<'_> {
-    fn instances(&mut self, draft: &StageDraft) -> Vec<Instance> {
+impl<'a> Joiner<'a> {
+    fn instances(&mut self, draft: &'a StageDraft) -> Vec<Instance> {
         let mut partial: Vec<(Cell, Chosen<'_>)> = vec![(draft.cell.clone(), Vec::new())];
         for reference in draft.settings.references() {
             let mut extended = Vec::new();
             for (cell, chosen) in &partial {
                 for (bound, together) in self.choices(reference, cell) {
-                    let mut cell = cell.clone();
-                    cell.extend(bound);
+                    let cell = joined(cell, bound);
                     extended.push((cell, chosen.iter().cloned().chain([(reference, together)]).collect()));
                 }
             }
@@ -198,17 +203,20 @@ impl Joiner<'_> {
 
     /// What a reference can be at `cell`: instances that are taken together, which is one but for axes that the
     /// reference goes over, and the axes that they bind.
-    fn choices(&mut self, reference: &Reference, cell: &Cell) -> Vec<(Cell, Vec<StageRef>)> {
+    fn choices(&mut self, reference: &'a Reference, cell: &Cell) -> Vec<(Cell, Vec<StageRef>)> {
         let mut choices: Vec<(Cell, Vec<StageRef>)> = Vec::new();
-        let mut places: BTreeMap<Cell, usize> = BTreeMap::new();
+        let mut places: HashMap<Cell, usize> = HashMap::new();
         let mut inputs = self.matching(reference, cell);
         inputs.sort_by_cached_key(|input| self.sweep.rank(input));
         for input in inputs {
             let free = |axis: &String| {
                 !reference.pins.contains_key(axis) && !reference.over.iter().any(|(over, _)| over == axis)
             };
-            let bound: Cell =
-                input.iter().filter(|(axis, _)| free(axis)).map(|(a, v)| (a.clone(), v.clone())).collect();
+            let bound: Cell = if input.keys().all(free) {
+                input.clone()
+            } else {
+                input.iter().filter(|(axis, _)| free(axis)).map(|(a, v)| (a.clone(), v.clone())).collect()
+            };
             let stage = StageRef { stage: reference.stage.clone(), cell: input };
             match places.get(&bound) {
                 Some(&place) if !reference.over.is_empty() => choices[place].1.push(stage),
@@ -222,14 +230,17 @@ impl Joiner<'_> {
     }
 
     /// The cells of an input that have the pinned values and agree with `cell` on all other axes.
-    fn matching(&mut self, reference: &Reference, cell: &Cell) -> Vec<Cell> {
-        let key = (reference.stage.clone(), reference.pins.clone(), cell.keys().cloned().collect());
-        let (sweep, done) = (self.sweep, &self.done);
-        let indexes = self.indexes.entry(key).or_insert_with(|| {
-            let cells = done.get(reference.stage.as_str()).into_iter().flatten();
-            index(cells.filter(|input| has_pins(input, &reference.pins, sweep)), &reference.pins, cell)
+    fn matching(&mut self, reference: &'a Reference, cell: &Cell) -> Vec<Cell> {
+        let of_stage = self.indexes.entry(&reference.stage).or_default();
+        let is_it = |known: &Indexed| known.pins == reference.pins && known.axes.iter().eq(cell.keys());
+        let place = of_stage.iter().position(is_it).unwrap_or_else(|| {
+            let cells = self.done.get(reference.stage.as_str()).into_iter().flatten();
+            let pinned = cells.filter(|input| has_pins(input, &reference.pins, self.sweep));
+            let indexes = index(pinned, &reference.pins, cell);
+            of_stage.push(Indexed { pins: reference.pins.clone(), axes: cell.keys().cloned().collect(), indexes });
+            of_stage.len() - 1
         });
-        let matching = indexes.iter().flat_map(|index| {
+        let matching = of_stage[place].indexes.iter().flat_map(|index| {
             let values: Vec<AxisValue> = index.bound.iter().map(|axis| cell[axis].clone()).collect();
             index.cells.get(&values).into_iter().flatten().cloned()
         });
@@ -238,17 +249,31 @@ impl Joiner<'_> {
 
     /// Whether a cell is one of the sweep's.
     fn occurs(&mut self, cell: &Cell) -> bool {
-        let sweep = self.sweep;
-        let cells = self
-            .occurring
-            .entry(cell.keys().cloned().collect())
-            .or_insert_with(|| sweep.cells(cell.keys().map(String::as_str)).into_iter().collect());
-        cells.contains(cell)
+        let known = self.occurring.iter().position(|(axes, _)| axes.iter().eq(cell.keys()));
+        let place = known.unwrap_or_else(|| {
+            let cells = self.sweep.cells(cell.keys().map(String::as_str)).into_iter().collect();
+            self.occurring.push((cell.keys().cloned().collect(), cells));
+            self.occurring.len() - 1
+        });
+        self.occurring[place].1.contains(cell)
     }
 }
 
+/// A cell with what was bound besides.
+fn joined(cell: &Cell, bound: Cell) -> Cell {
+    if bound.iter().all(|(axis, value)| cell.get(axis) == Some(value)) {
+        return cell.clone();
+    }
+    if cell.is_empty() {
+        return bound;
+    }
+    let mut joined = cell.clone();
+    joined.extend(bound);
+    joined
+}
+
 fn index<'a>(cells: impl Iterator<Item = &'a Cell>, pins: &Cell, before: &Cell) -> Vec<Index> {
-    let mut indexes: BTreeMap<Vec<String>, BTreeMap<Vec<AxisValue>, Vec<Cell>>> = BTreeMap::new();
+    let mut indexes: BTreeMap<Vec<String>, HashMap<Vec<AxisValue>, Vec<Cell>>> = BTreeMap::new();
     for cell in cells {
         let bound = cell.iter().filter(|(axis, _)| !pins.contains_key(*axis) && before.contains_key(*axis));
         let (axes, values) = bound.map(|(axis, value)| (axis.clone(), value.clone())).unzip();

@@ -30,5 +30,5 @@ pub(super) fn as_meant(root: &Node) -> Option<Node> {
             None => corrected.push(Entry { key: name.to_owned(), ..entry.clone() }),
         }
     }
-    Some(Node { value: Value::Table(corrected), ..root.clone() })
+    Some(Node { value: Value::Table(corrected.into()), ..root.clone() })
 }

@@ -26,7 +26,7 @@ struct Mover<'a> {
 impl Mover<'_> {
     fn keys(&self, table: &mut Node, fields: &[Field]) {
         let Value::Table(entries) = &mut table.value else { return };
-        for entry in entries {
+        for entry in entries.iter_mut() {
             if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
                 self.below(&mut entry.node, field.below);
             }
@@ -38,17 +38,17 @@ impl Mover<'_> {
             (Below::Path, _) => self.path(node),
             (Below::Keys(fields), _) => self.keys(node, fields),
             (Below::Rows(fields), Value::List(rows)) => {
-                for row in rows {
+                for row in rows.iter_mut() {
                     self.keys(row, fields);
                 }
             }
             (Below::Named(fields), Value::Table(named)) => {
-                for entry in named {
+                for entry in named.iter_mut() {
                     self.keys(&mut entry.node, fields);
                 }
             }
             (Below::Stages, Value::Table(stages)) => {
-                for entry in stages {
+                for entry in stages.iter_mut() {
                     let fields = stage_fields(&entry.node);
                     self.keys(&mut entry.node, fields);
                 }
@@ -59,7 +59,7 @@ impl Mover<'_> {
 
     fn path(&self, node: &mut Node) {
         if let Value::List(items) = &mut node.value {
-            for item in items {
+            for item in items.iter_mut() {
                 self.path(item);
             }
             return;

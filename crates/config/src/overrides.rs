@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use super::document::{Entry, Node, Value, parse, parse_value};
+use super::document::{Entry, Many, Node, Value, parse, parse_value};
 use super::extends::EXTENDS;
 use super::field::{Below, Field};
 use super::kinds::StageKind;
@@ -223,11 +223,11 @@ fn set_value(node: &mut Node, path: &[Segment], value: Node) {
         return;
     }
     if !matches!(node.value, Value::Table(_)) {
-        *node = Node::new(segment.place, Value::Table(Vec::new()));
+        *node = Node::new(segment.place, Value::Table(Many::default()));
     }
     if let Value::Table(entries) = &mut node.value {
         let index = entries.iter().position(|entry| entry.key == segment.key).unwrap_or_else(|| {
-            let empty = Node::new(segment.place, Value::Table(Vec::new()));
+            let empty = Node::new(segment.place, Value::Table(Many::default()));
             entries.push(Entry { key: segment.key.clone(), place: segment.place, node: empty });
             entries.len() - 1
         });

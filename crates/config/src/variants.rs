@@ -6,9 +6,9 @@ use overinterp_spec::Cell;
 
 use super::axis::to_value;
 use super::catalog::Catalog;
-use super::document::{Entry, Node, Value};
+use super::document::{Entry, Many, Node, Value};
 use super::kinds::StageKind;
-use super::problem::{Place, Problem, Sink};
+use super::problem::{Problem, Sink};
 use super::read::Item;
 use super::recipe::{RECIPE, REQUIRED};
 use super::sweep::Sweep;
@@ -38,11 +38,17 @@ pub(super) fn expand(table: &Item<'_>, sweep: &Sweep, catalog: &Catalog<'_>) -> 
             }
             continue;
         }
+        // What another recipe mentions is not known yet.
+        let is_last = !has_like(&node);
         mentioned.extend(cell.keys().cloned());
         for point in sweep.cells(mentioned.iter().map(String::as_str)) {
             if cell.iter().all(|(axis, value)| point.get(axis) == Some(value)) {
                 let variant = Variant { node: substitute(&node, &point, sweep), cell: point };
-                pending.push((variant, followed.clone()));
+                if is_last {
+                    finished.push(variant);
+                } else {
+                    pending.push((variant, followed.clone()));
+                }
             }
         }
     }
@@ -103,54 +109,63 @@ fn note_mentions(node: &Node, sweep: &Sweep, mentioned: &mut BTreeSet<String>, s
                 Part::Text(_) => {}
             }
         }
-        if faulty { Value::Faulty } else { Value::Text(text.to_owned()) }
+        let value = if faulty { Value::Faulty } else { Value::Text(text.to_owned()) };
+        Node { value, ..*node }
     })
 }
 
 fn substitute(node: &Node, cell: &Cell, sweep: &Sweep) -> Node {
-    let mut whole: Vec<(Place, Place)> = Vec::new();
-    let mut node = map_texts(node, &mut |node, text| {
+    map_texts(node, &mut |node, text| {
         let parts = parts(text);
         if let [Part::Axis(axis)] = parts[..] {
             let value = &cell[axis];
-            whole.extend(sweep.place(axis, value).map(|place| (node.place, place)));
-            return to_value(value);
+            let own = Node { value: to_value(value), ..*node };
+            // A value that came from an axis points at that axis.
+            return match sweep.place(axis, value) {
+                Some(place) => Node { place, via: Some(node.place), ..own },
+                None => own,
+            };
         }
         let written = parts.iter().map(|part| match part {
             Part::Text(text) => (*text).to_owned(),
             Part::Axis(axis) => cell[*axis].to_string(),
             Part::Open => String::new(),
         });
-        Value::Text(written.collect())
-    });
-    move_places(&mut node, &whole);
-    node
+        Node { value: Value::Text(written.collect()), ..*node }
+    })
 }
 
-/// Points values that came from an axis at that axis.
-fn move_places(node: &mut Node, moves: &[(Place, Place)]) {
-    match &mut node.value {
-        Value::List(items) => items.iter_mut().for_each(|item| move_places(item, moves)),
-        Value::Table(entries) => entries.iter_mut().for_each(|entry| move_places(&mut entry.node, moves)),
-        _ => {
-            if let Some((from, to)) = moves.iter().find(|(from, _)| *from == node.place) {
-                node.via = Some(*from);
-                node.place = *to;
-            }
+/// The node with what `map` makes of the texts that mention an axis; what mentions none is shared.
+fn map_texts(node: &Node, map: &mut impl FnMut(&Node, &str) -> Node) -> Node {
+    mapped(node, map).unwrap_or_else(|| node.clone())
+}
+
+/// The same; `None` where nothing mentions an axis.
+fn mapped(node: &Node, map: &mut impl FnMut(&Node, &str) -> Node) -> Option<Node> {
+    let value = match &node.value {
+        Value::Text(text) if text.contains("${") => return Some(map(node, text)),
+        Value::List(items) => Value::List(mapped_of(items, |item| mapped(item, map))?),
+        Value::Table(entries) => Value::Table(mapped_of(entries, |entry| {
+            mapped(&entry.node, map).map(|node| Entry { key: entry.key.clone(), place: entry.place, node })
+        })?),
+        _ => return None,
+    };
+    Some(Node { value, ..*node })
+}
+
+/// All with what `map` makes of some; `None` where it makes something of none.
+fn mapped_of<T: Clone>(all: &Many<T>, mut map: impl FnMut(&T) -> Option<T>) -> Option<Many<T>> {
+    let mut copy: Option<Many<T>> = None;
+    for (place, one) in all.iter().enumerate() {
+        if let Some(new) = map(one) {
+            copy.get_or_insert_with(|| all.clone())[place] = new;
         }
     }
+    copy
 }
 
-fn map_texts(node: &Node, map: &mut impl FnMut(&Node, &str) -> Value) -> Node {
-    let value = match &node.value {
-        Value::Text(text) if text.contains("${") => map(node, text),
-        Value::List(items) => Value::List(items.iter().map(|item| map_texts(item, map)).collect()),
-        Value::Table(entries) => Value::Table(
-            entries.iter().map(|entry| Entry { node: map_texts(&entry.node, map), ..entry.clone() }).collect(),
-        ),
-        other => other.clone(),
-    };
-    Node { value, ..*node }
+fn has_like(stage: &Node) -> bool {
+    stage.get("recipe").is_some_and(|recipe| recipe.get("like").is_some())
 }
 
 /// Replaces `recipe = { like = "other", ... }` by the other stage's recipe, this one's keys put over it. `None` if
@@ -163,7 +178,7 @@ fn resolve_like(stage: &Item<'_>, followed: &mut BTreeSet<String>, catalog: &Cat
     if let Value::Table(entries) = &mut stage.value
         && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "recipe")
     {
-        entry.node.value = recipe.map_or(Value::Faulty, Value::Table);
+        entry.node.value = recipe.map_or(Value::Faulty, |recipe| Value::Table(recipe.into()));
     }
     Some(stage)
 }

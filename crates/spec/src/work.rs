@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Arch, ImageShape};
 
 /// Something that a network does with one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Activity {
     /// Learning from it: forward pass, backward pass and its share of a step.
     Learn,

@@ -15,12 +15,12 @@ use super::Env;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DataSplit {
     /// The hash of the decoded content; a placeholder while the data are absent.
-    pub content: String,
+    pub content: Arc<str>,
     /// Which half of the data set it is.
     pub split: Split,
     /// Where it comes from.
     #[serde(skip)]
-    pub source: DataSource,
+    pub source: Arc<DataSource>,
 }
 
 impl DataSplit {

@@ -1,6 +1,6 @@
 //! The DAG of steps, each identified by what it computes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 
@@ -123,12 +123,12 @@ impl<E, S: Stage<E>> Runnable<E> for S {
 pub struct Plan<E> {
     graph: DiGraph<Step, ()>,
     stages: Vec<Box<dyn Runnable<E>>>,
-    places: BTreeMap<StepKey, StepId>,
+    places: HashMap<StepKey, StepId>,
 }
 
 impl<E> Default for Plan<E> {
     fn default() -> Self {
-        Self { graph: DiGraph::new(), stages: Vec::new(), places: BTreeMap::new() }
+        Self { graph: DiGraph::new(), stages: Vec::new(), places: HashMap::new() }
     }
 }
 
