@@ -12,7 +12,7 @@ mod models;
 
 pub use answers::answers;
 pub use arrays::npy;
-pub use cache::manifest;
+pub use cache::{RECORD, cache_index, index_of_a_cache, manifest};
 pub use experiment::config;
 pub use images::{cifar, idx, index, jpeg, picture};
 pub use models::{pickle, safetensors, torch};
@@ -21,8 +21,9 @@ pub use models::{pickle, safetensors, torch};
 pub type Reader = fn(&[u8]);
 
 /// Every format by the name of its target, which is that of its folder in `corpus`.
-pub const FORMATS: [(&str, Reader); 12] = [
+pub const FORMATS: [(&str, Reader); 13] = [
     ("answers", answers),
+    ("cache-index", cache_index),
     ("cifar", cifar),
     ("config", config),
     ("idx", idx),

@@ -90,11 +90,13 @@ fn how(summary: &Summary, cancel: &Cancel) -> &'static str {
 
 /// `ran 12, cached 3 in 41 s`.
 pub(crate) fn closing(summary: &Summary) -> String {
-    let Summary { ran, cached, failed, skipped, left, seconds } = summary;
+    let Summary { ran, cached, failed, skipped, left, helped, seconds } = summary;
     let wrong = if failed + skipped > 0 { format!(", failed {failed}, skipped {skipped}") } else { String::new() };
     let others = if *left > 0 { format!(", left {left} to others") } else { String::new() };
-    let nothing = if ran + failed + skipped + left == 0 { ": nothing was to do" } else { "" };
-    format!("ran {ran}, cached {cached}{wrong}{others} in {}{nothing}", text::duration(*seconds))
+    let parts =
+        if *helped > 0 { format!(", helped others with {}", text::count(*helped, "part")) } else { String::new() };
+    let nothing = if ran + failed + skipped + left + helped == 0 { ": nothing was to do" } else { "" };
+    format!("ran {ran}, cached {cached}{wrong}{others}{parts} in {}{nothing}", text::duration(*seconds))
 }
 
 /// A run that could not begin: what stands in the way, and, in JSON, still the closing line.

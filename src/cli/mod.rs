@@ -19,6 +19,8 @@ mod whereabouts;
 
 use clap::{CommandFactory, Parser};
 
+use overinterp_workflow::workers::{Patience, SILENT_AFTER};
+
 use crate::failure::{Failure, Kind};
 use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
@@ -113,6 +115,10 @@ fn path_to<'a>(program: &'a clap::Command, typed: &str, words: impl Iterator<Ite
 }
 
 fn dispatch(verb: Verb) -> Result<Status, Failure> {
+    if let Err(text) = Patience::from_environment() {
+        let failure = Failure::usage(format!("{SILENT_AFTER} is `{text}`"));
+        return Err(failure.hint("give seconds from 0.1 to 86400, the same for all workers on a cache, or unset it"));
+    }
     match verb {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Work(arguments) => work::run(&arguments),

@@ -1,6 +1,7 @@
 //! The remote that a verb was given, by `--remote` or by the environment.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
@@ -26,6 +27,16 @@ impl RemoteArguments {
     pub fn if_given(&self) -> Result<Option<Remote>, Failure> {
         let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).filter(|url| !url.is_empty());
         url.map(|url| Remote::open(&url).map_err(Failure::from)).transpose()
+    }
+
+    /// The remote, for verbs that only read from one: a folder must be there.
+    pub fn that_is_there(&self) -> Result<Remote, Failure> {
+        let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).unwrap_or_default();
+        if let Some(folder) = url.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir()) {
+            let failure = Failure::usage(format!("there is no remote at {folder}"));
+            return Err(failure.hint("`overinterp cache push` makes one, in a folder that is there"));
+        }
+        self.open()
     }
 
     /// Hands the remote on to a process of this program.

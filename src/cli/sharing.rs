@@ -87,11 +87,10 @@ impl Shared {
         }
         let name = self.remote.name();
         if fetched + pushed > 0 {
-            errln!(
-                "shared with {name}: pushed {}, fetched {}",
-                text::count(pushed, "step"),
-                text::count(fetched, "step")
-            );
+            let counts = [("pushed", pushed), ("fetched", fetched)].into_iter().filter(|(_, count)| *count > 0);
+            let counts: Vec<String> =
+                counts.map(|(what, count)| format!("{what} {}", text::count(count, "step"))).collect();
+            errln!("shared with {name} while it ran: {}", counts.join(", "));
         }
         if !left.is_empty() {
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use overinterp_config::Experiment;
+use overinterp_data::Content;
+use overinterp_spec::Split;
 use overinterp_stages::Env;
 use overinterp_workflow::change::Change;
 use overinterp_workflow::key::StepKey;
@@ -12,6 +14,8 @@ use overinterp_workflow::plan::{Label, Plan, StepId};
 use overinterp_workflow::schedule::{Schedule, Why};
 use overinterp_workflow::store::Record;
 use overinterp_workflow::view::View;
+
+use super::Computed;
 
 /// A first cause, with all that runs for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,11 +36,14 @@ pub(crate) struct Teller<'a> {
     /// The values of each stage's axes at which something of it is cached.
     cached: BTreeMap<(&'a str, &'a str), BTreeSet<String>>,
     likes: Likes,
+    /// What images are called, by the hash of their content.
+    contents: BTreeMap<String, String>,
 }
 
 impl<'a> Teller<'a> {
     /// Of a plan of those experiments.
-    pub fn new(plan: &'a Plan<Env>, schedule: &'a Schedule, view: &'a View, experiments: &[Experiment]) -> Self {
+    pub fn new(computed: &'a Computed, schedule: &'a Schedule, view: &'a View) -> Self {
+        let (plan, experiments) = (&computed.planned.plan, &computed.experiments);
         let mut cached: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
         for (_, step) in plan.steps().filter(|(id, _)| schedule.step(*id).forecast.is_cached()) {
             for label in step.labels() {
@@ -47,7 +54,10 @@ impl<'a> Teller<'a> {
         }
         let history = view.history().iter().map(|record| (&record.key, record.as_ref())).collect();
         let likes = if schedule.to_run() > 0 { Likes::of(experiments) } else { Likes::default() };
-        Self { plan, schedule, history, cached, likes }
+        let name = |((data, split), content): (&(String, Split), &Content)| {
+            (content.hash.to_string(), format!("{data}.{}", split.name()))
+        };
+        Self { plan, schedule, history, cached, likes, contents: computed.contents.iter().map(name).collect() }
     }
 
     /// The first causes of all that is to run, in the order in which the plan meets them.
@@ -93,12 +103,46 @@ impl<'a> Teller<'a> {
     fn changed(&self, kind: &str, stage: &str, changes: &[Change]) -> String {
         let mut texts: Vec<String> = Vec::new();
         for change in telling(kind, changes) {
-            let text = changed(kind, self.likes.source(stage, &change.path), change);
-            if !texts.contains(&text) {
-                texts.push(text);
+            let stage = self.likes.source(stage, &change.path);
+            let told =
+                self.other_images(change).map(|text| vec![text]).or_else(|| self.other_step(kind, stage, change));
+            for text in told.unwrap_or_else(|| vec![changed(kind, stage, change)]) {
+                if !texts.contains(&text) {
+                    texts.push(text);
+                }
             }
         }
         texts.join("; ")
+    }
+
+    /// That a data set has changed and not which one is named: what it held is no longer to be had.
+    fn other_images(&self, change: &Change) -> Option<String> {
+        let (from, to) = (change.from.as_ref()?.as_str()?, change.to.as_ref()?.as_str()?);
+        let is_known_no_more = !self.contents.contains_key(from) && is_hash(change.from.as_ref());
+        let name = self.contents.get(to).filter(|_| is_known_no_more && change.path.ends_with(".content"))?;
+        Some(format!("data.{name}: the images are others than before"))
+    }
+
+    /// That another step is named, by what tells it from the one before: `stage.exact.model-where.seed 0 -> 1`.
+    fn other_step(&self, kind: &str, stage: &str, change: &Change) -> Option<Vec<String>> {
+        let key = |value: &Option<Value>| value.as_ref()?.as_str()?.parse::<StepKey>().ok();
+        let (from, to) = (self.label(&key(&change.from)?)?, self.label(&key(&change.to)?)?);
+        let name = in_words(kind, stage, &change.path);
+        if from.stage != to.stage {
+            return Some(vec![format!("{name} {} -> {}", from.stage, to.stage)]);
+        }
+        let differs = |axis: &&String| from.cell.get(*axis) != to.cell.get(*axis);
+        let shown = |label: &Label, axis: &String| label.cell.get(axis).map_or_else(|| "any".to_owned(), short);
+        let axes = from.cell.keys().chain(to.cell.keys()).collect::<BTreeSet<_>>().into_iter().filter(differs);
+        let texts: Vec<String> =
+            axes.map(|axis| format!("{name}-where.{axis} {} -> {}", shown(from, axis), shown(to, axis))).collect();
+        (!texts.is_empty()).then_some(texts)
+    }
+
+    /// What a step is or was called.
+    fn label(&self, key: &StepKey) -> Option<&Label> {
+        let planned = self.plan.find(key).map(|id| self.plan.step(id).label());
+        planned.or_else(|| self.history.get(key)?.labels.first())
     }
 
     /// `sweep.seed = 2 is new`, where the stage is cached at other values.
@@ -120,22 +164,9 @@ impl Likes {
     fn of(experiments: &[Experiment]) -> Self {
         let mut likes = BTreeMap::new();
         for experiment in experiments {
-            // What cannot be read any more has been told of; the words are then those of the stage itself.
-            let Ok(text) = overinterp_config::merged(&experiment.file, &[]) else { continue };
-            likes.extend(Self::of_text(&text).0);
+            likes.extend(experiment.likes.clone());
         }
         Self(likes)
-    }
-
-    fn of_text(text: &str) -> Self {
-        let table: toml::Table = text.parse().unwrap_or_default();
-        let stages = table.get("stage").and_then(toml::Value::as_table);
-        let like = |(name, stage): (&String, &toml::Value)| {
-            let recipe = stage.get("recipe")?.as_table()?;
-            let base = recipe.get("like")?.as_str()?.to_owned();
-            Some((name.clone(), (base, recipe.keys().cloned().collect())))
-        };
-        Self(stages.into_iter().flatten().filter_map(like).collect())
     }
 
     /// The stage in which a setting of `stage` is written.

@@ -97,14 +97,14 @@ impl Time {
         self.unknown += other.unknown;
     }
 
-    /// `about 3 h 20 min`, `at most 3 h 20 min, and 2 steps of unknown time`, `time unknown`.
+    /// `about 3 h 20 min`, `at most 3 h 20 min without 2 steps of unknown time`, `time unknown`.
     pub fn text(self) -> String {
         let time = text::duration(self.seconds);
         let about = if self.at_most { format!("at most {time}") } else { format!("about {time}") };
         match self {
             Self { unknown: 0, .. } => about,
             Self { known: 0, .. } => "time unknown".to_owned(),
-            Self { unknown, .. } => format!("{about}, and {} of unknown time", text::count(unknown, "step")),
+            Self { unknown, .. } => format!("{about} without {} of unknown time", text::count(unknown, "step")),
         }
     }
 }
@@ -427,7 +427,7 @@ mod tests {
         more.add(None);
         assert_eq!(more.text(), "time unknown");
         time.add_all(more);
-        assert_eq!(time.text(), "at most 2 h 00 min, and 1 step of unknown time");
+        assert_eq!(time.text(), "at most 2 h 00 min without 1 step of unknown time");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use overinterp_foreign::bounded;
 use overinterp_workflow::event::Summary;
 use overinterp_workflow::key::StepKey;
-use overinterp_workflow::store::{Lookup, Maker, Record, Store};
+use overinterp_workflow::store::{Lookup, Maker, Record, Store, StoreError};
 use overinterp_workflow::view::View;
 
 use super::journal::Journal;
@@ -153,7 +153,11 @@ pub(crate) fn check(computed: &Computed, past: &Past) -> Result<Holds, Failure> 
     let mut results = 0;
     let entries: BTreeSet<&StepKey> = records.keys().filter(|key| computed.store().dir(key).exists()).collect();
     for key in entries {
-        let (_, record) = computed.store().verified(key)?;
+        let verified = computed.store().verified(key);
+        let (_, record) = verified.map_err(|error| match error {
+            StoreError::Damaged { damage, .. } => damaged(format!("{key}: {damage}")),
+            other => Failure::from(other),
+        })?;
         if records.get(key).is_none_or(|told| told.content != record.content) {
             return Err(damaged(format!("{key} has two records that differ")));
         }

@@ -12,7 +12,6 @@ use overinterp_workflow::store::{Maker, RunLog, Store, StoreError};
 
 use super::{Beginning, Ending, Line, RecordedFile, What, fingerprints, now};
 use crate::computed::Computed;
-use crate::text;
 
 /// Between two lines that tell how far a step has come.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -118,7 +117,7 @@ impl<'a> Journal<'a> {
             }
             Event::Helping { step, holder, .. } => self.line(What::Log, step, format!("helps {holder}"), None),
             Event::Helped { step, parts, .. } => {
-                self.line(What::Log, step, format!("has helped with {}", text::count(*parts, "part")), None);
+                self.line(What::Log, step, format!("has helped with {parts} of its parts"), None);
             }
             Event::Finished { id, step, status, seconds, error } => {
                 self.told().remove(id);

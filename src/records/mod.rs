@@ -76,13 +76,16 @@ pub(crate) struct Ending {
     /// Left to other workers.
     #[serde(default)]
     pub left: usize,
+    /// Parts of others' steps that it helped with.
+    #[serde(default)]
+    pub helped: usize,
     pub seconds: f64,
 }
 
 impl Ending {
     pub fn new(how: impl Into<String>, summary: &Summary) -> Self {
-        let Summary { ran, cached, failed, skipped, left, seconds } = *summary;
-        Self { unix_seconds: now(), how: how.into(), ran, cached, failed, skipped, left, seconds }
+        let Summary { ran, cached, failed, skipped, left, helped, seconds } = *summary;
+        Self { unix_seconds: now(), how: how.into(), ran, cached, failed, skipped, left, helped, seconds }
     }
 }
 

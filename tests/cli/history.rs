@@ -1,6 +1,7 @@
 //! What ran, when, why, and what came of it: records of runs, and what is made of them.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use assert_cmd::Command;
 
@@ -66,6 +67,48 @@ fn a_plan_is_told_by_its_first_causes_in_the_words_of_the_file() {
     assert!(more.contains("sweep.seed = 1 is new: "), "{more}");
     let explained = bench.ok("explain tiny.toml accuracy --set stage.full.recipe.lr=0.05").out;
     assert!(explained.contains("cause    stage.full.recipe.lr 0.1 -> 0.05 (of full"), "{explained}");
+}
+
+#[test]
+fn each_edit_is_named_as_the_file_has_it() {
+    let bench = Bench::new();
+    let pinned = "--set sweep.seed=[0,1] --set stage.ranking.model-where={seed=0}";
+    bench.run(pinned);
+    let told = |set: &str| bench.ok(&format!("plan tiny.toml {pinned} {set}")).out;
+    let edits = "--set stage.full.recipe.lr=0.05 --set stage.ranking.method.per-round=98";
+    for (set, expected) in [
+        ("--set stage.retrained.recipe.lr=0.2", &["stage.retrained.recipe.lr 0.1 -> 0.2: "][..]),
+        ("--set data.fashion.limit.test=10", &["data.fashion.test: the images are others than before: "]),
+        ("--set stage.ranking.model-where={seed=1}", &["stage.ranking.model-where.seed 0 -> 1: "]),
+        // What it needs was edited, too.
+        (edits, &["stage.full.recipe.lr 0.1 -> 0.05: ", "stage.ranking.method.per-round 196 -> 98: "]),
+    ] {
+        let told = told(set);
+        for expected in expected {
+            assert!(told.lines().any(|line| line.starts_with(expected)), "{set}\n{told}");
+        }
+        assert!(!told.contains("stage.full.images") && !told.contains("never run"), "{set}\n{told}");
+    }
+}
+
+#[test]
+fn the_log_of_a_step_is_that_of_the_run_that_has_it() {
+    let bench = Bench::new();
+    let line = "run tiny.toml --stage full --set stage.full.recipe.epochs=40";
+    let start = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_overinterp"));
+        command.args(line.split(' ')).current_dir(bench.folder());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut first = start();
+    while std::fs::read_dir(bench.path("cache/v1/partial/train")).map_or(0, Iterator::count) == 0 {
+        assert!(first.try_wait().unwrap().is_none(), "it has ended at once");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // It waits for the first.
+    assert!(start().wait().unwrap().success() && first.wait().unwrap().success());
+    let said = bench.ok("log full").out;
+    assert!(said.contains("epoch 40/40") && !said.contains("waiting"), "{said}");
 }
 
 #[test]
@@ -145,6 +188,11 @@ fn a_number_is_traced_to_what_it_was_made_of() {
     let bench = Bench::new();
     bench.run("");
     let said = bench.ok("trace tiny.toml accuracy --column 0.05").out;
+    for heading in ["0.050", "fraction=0.05"] {
+        assert_eq!(bench.ok(&format!("trace tiny.toml accuracy --column {heading}")).out, said, "{heading}");
+    }
+    let refused = bench.say("trace tiny.toml accuracy --row nobody");
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
     for expected in
         ["table accuracy (tiny.toml:", "retrained", "(tiny.toml:", "train-v1:", "select-v1:", "content ", "made "]
     {
@@ -194,7 +242,12 @@ fn a_bundle_shows_its_results_where_there_are_no_data_and_a_changed_one_is_refus
     writer.into_inner().unwrap().finish().unwrap();
     assert!(touched);
     let output = results(&changed);
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("the bundle is damaged: evaluate-v2:") && !told.contains("cache"), "{told}");
+    // A bundle is checked as a whole.
+    let refused = bench.say("results --bundle changed.tar.gz --stage full");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
 }
 
 #[test]

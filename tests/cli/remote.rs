@@ -113,6 +113,19 @@ fn a_verb_that_needs_a_remote_says_how_to_name_one() {
 }
 
 #[test]
+fn nothing_is_pulled_from_a_folder_that_is_not_there_and_none_is_made() {
+    let bench = Bench::new();
+    let refused = bench.say(&format!("cache pull tiny.toml {}-mistyped", remote(&bench)));
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("there is no remote at "), "{}", refused.err);
+    assert!(
+        fs::read_dir(bench.folder())
+            .unwrap()
+            .all(|entry| { !entry.unwrap().file_name().to_string_lossy().contains("mistyped") })
+    );
+}
+
+#[test]
 fn a_run_takes_from_the_remote_what_is_there_and_leaves_what_it_made() {
     let bench = Bench::new();
     let first = bench.run(&format!("--cache one {}", remote(&bench)));

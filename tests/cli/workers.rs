@@ -93,6 +93,18 @@ fn a_kind_that_no_step_has_is_refused_with_those_that_there_are() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_refused() {
+    let bench = Bench::new();
+    let refused = bench.say("run tiny.toml --gpus 0,1,0");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("--gpus names GPU 0 twice"), "{}", refused.err);
+    let refused =
+        bench.say_by(&["env", "OVERINTERP_SILENT_AFTER=abc", env!("CARGO_BIN_EXE_overinterp")], "plan tiny.toml");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("OVERINTERP_SILENT_AFTER is `abc`"), "{}", refused.err);
+}
+
+#[test]
 fn a_worker_without_an_end_takes_up_what_an_edit_adds_and_outlives_a_mistake() {
     let bench = Bench::new();
     let worker = start(&bench, "work tiny.toml");

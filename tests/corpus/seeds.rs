@@ -9,6 +9,8 @@ use flate2::write::GzEncoder;
 use image::{DynamicImage, ImageFormat};
 use overinterp_foreign::numpy::{Array, Stored};
 
+use super::readers;
+
 /// A name and what the file has.
 type Seed = (String, Vec<u8>);
 
@@ -41,9 +43,12 @@ pub fn of(format: &str) -> Vec<Seed> {
             ("others", &format!("overinterp data index 3\n{0} {0} official 9 28 28 1\n", "fedcba9876543210".repeat(4))),
             ("older", "overinterp data index 2\n\n"),
         ]),
-        "manifest" => {
-            texts(&[("step.json", RECORD), ("manifest.json", MANIFEST), ("values.json", "[1.5,{\"b\":[],\"a\":null}]")])
-        }
+        "manifest" => texts(&[
+            ("step.json", readers::RECORD),
+            ("manifest.json", MANIFEST),
+            ("values.json", "[1.5,{\"b\":[],\"a\":null}]"),
+        ]),
+        "cache-index" => vec![("of-one-step".to_owned(), readers::index_of_a_cache())],
         "idx" => idx(),
         "cifar" => cifar(),
         "jpeg" => jpeg(),
@@ -121,36 +126,6 @@ check = [{ model = "full", images = "subset.test", at-least = 0.5 }]
 const ANSWERS: &str = r#"{"keep": 0.05, "classes": 3, "pictures": [{"image": 0, "label": 1, "answer": 2}, {"image": 4, "label": 0, "answer": null}]}"#;
 
 const MANIFEST: &str = r#"{"kind":"mask","settings":{"keep":0.05,"ranking":["select-v1:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]},"version":1}"#;
-
-/// As a cache has it; key and seal are put right by the reader of seeds.
-const RECORD: &str = r#"{
-  "manifest": {"kind":"give","settings":{"mean":72.9,"name":"a"},"version":1},
-  "key": "give-v1:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-  "content-key": "give-v1:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-  "inputs": {},
-  "content": "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
-  "files": {
-    "empty": {
-      "bytes": 0,
-      "hash": "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
-      "modified": 0
-    }
-  },
-  "labels": [],
-  "seconds": 0.1,
-  "made": {
-    "by": {
-      "program": "overinterp",
-      "host": "here",
-      "device": "CPU"
-    },
-    "date": "1970-01-01T00:00:00Z",
-    "unix-seconds": 0
-  },
-  "taken-from": null,
-  "seal": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-}
-"#;
 
 fn texts(named: &[(&str, &str)]) -> Vec<Seed> {
     named.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()

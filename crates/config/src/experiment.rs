@@ -2,7 +2,7 @@
 //!
 //! What is here can be turned into a plan without a further question; the program's `pipeline` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use overinterp_spec::{AxisValue, Cell, Claim, DataSource, Figure, Resources, Split, Table};
@@ -30,6 +30,8 @@ pub struct Experiment {
     pub figures: Vec<Figure>,
     /// `[claim.*]` in file order.
     pub claims: Vec<Claim>,
+    /// Of each stage whose recipe is `like` another's: that stage, and the keys that it writes itself.
+    pub likes: BTreeMap<String, (String, BTreeSet<String>)>,
     /// `[resources.*]`: what jobs of a cluster are given, by the kind of stage, or for `all`.
     pub resources: BTreeMap<String, Resources>,
 }

@@ -210,8 +210,19 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
         tables,
         figures,
         claims,
+        likes: likes(&catalog),
         resources: resources.unwrap_or_default(),
     })
+}
+
+/// Which stages' recipes are like which others', and what they write themselves.
+fn likes(catalog: &Catalog<'_>) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let like = |stage: &StageEntry<'_>| {
+        let recipe = stage.node.get("recipe")?;
+        let own = recipe.entries().iter().map(|entry| entry.key.clone()).collect();
+        Some((stage.name.to_owned(), (recipe.get("like")?.text()?.to_owned(), own)))
+    };
+    catalog.stages.iter().filter_map(like).collect()
 }
 
 /// The instances of a stage, or of each of the tables under its `rows`, at every value of the axes that it mentions itself.

@@ -75,8 +75,20 @@ impl Location {
             ("az", Some(container)) => azure(container).map(|store| Arc::new(store) as _),
             _ => return Err(refused(FORMS.to_owned())),
         };
-        let objects = objects.map_err(|error| refused(told(&error)))?;
+        let objects = objects.map_err(|error| refused(format!("{}; {}", told(&error), settings(url.scheme()))))?;
         Ok(Self { objects, root, name })
+    }
+}
+
+/// The environment's variables by which a kind of remote is reached.
+pub(crate) fn settings(scheme: &str) -> &'static str {
+    match scheme {
+        "s3" => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT for another server than Amazon's"
+        }
+        "gs" => "set GOOGLE_SERVICE_ACCOUNT to the file of a service account's key",
+        "az" => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        _ => FORMS,
     }
 }
 

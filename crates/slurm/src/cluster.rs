@@ -11,7 +11,7 @@ use crate::jobs::{ACCOUNTED, ASKED, End, Job, JobId, State, of_accounts, of_queu
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// It is not there.
-    #[error("cannot run {command}: {source}; log in to a node of a cluster that has Slurm, or leave out --executor")]
+    #[error("cannot run {command}; log in to a node of a cluster that has Slurm")]
     Absent {
         /// Which.
         command: &'static str,

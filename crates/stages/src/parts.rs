@@ -201,12 +201,12 @@ impl Shared<'_> {
         let images = images(part);
         match load(&self.dir(part), self.identity) {
             Ok((made, seconds)) => {
-                self.context.log(&format!("{images} are there from a run that was stopped"));
+                self.context.log(&format!("{images} are there from before"));
                 self.context.spent_before(seconds);
                 return Some(made);
             }
             Err(NoPart::Absent) => {}
-            Err(why) => self.context.log(&format!("{images} of a run that was stopped {why}: they are done again")),
+            Err(why) => self.context.log(&format!("{images} that are there from before {why}: they are done again")),
         }
         None
     }

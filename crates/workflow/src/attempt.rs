@@ -163,6 +163,7 @@ impl<'a, 'run, E: Sync> Attempt<'a, 'run, E> {
                 }
                 Ended::Lost => {
                     drop(claim);
+                    self.warn("nothing was heard of this worker for long, and another has taken the step over");
                     // Whoever has it now is found out by asking.
                     return self.find_or_compute();
                 }

@@ -132,6 +132,7 @@ impl Board {
             failed: count(Status::Failed),
             skipped: count(Status::Skipped),
             left: self.left,
+            helped: 0,
             seconds,
         }
     }

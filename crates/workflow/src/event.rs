@@ -48,6 +48,8 @@ pub struct Summary {
     pub skipped: usize,
     /// Steps of kinds that this worker leaves to others, and that have not ended when it has done its part.
     pub left: usize,
+    /// Parts of steps that others had, with which this worker helped.
+    pub helped: usize,
     /// Wall-clock time of the whole run.
     pub seconds: f64,
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -195,6 +196,7 @@ pub fn run<E: Sync>(
         departures: Departures::default(),
         unfinished: Mutex::default(),
         keeping: Repeat::default(),
+        helped: AtomicUsize::new(0),
         view,
         schedule,
     };
@@ -219,7 +221,8 @@ pub fn run<E: Sync>(
         });
     }
     store.settle()?;
-    let summary = run.board().summary(start.elapsed().as_secs_f64());
+    let helped = run.helped.load(Ordering::Relaxed);
+    let summary = Summary { helped, ..run.board().summary(start.elapsed().as_secs_f64()) };
     observer(Event::Done { summary: &summary });
     Ok(summary)
 }
@@ -301,6 +304,8 @@ pub(super) struct Run<'a, E> {
     unfinished: Mutex<BTreeMap<StepKey, PathBuf>>,
     /// Checkpoints go to the depot, until no step runs any more.
     keeping: Repeat,
+    /// How many parts of others' steps were done here.
+    helped: AtomicUsize,
 }
 
 /// How one step ended.
@@ -376,7 +381,7 @@ impl<E: Sync> Run<'_, E> {
                     self.finish(id, outcome);
                 }
                 Next::Help(id, holder) => {
-                    helping::help(self, id, &holder);
+                    self.helped.fetch_add(helping::help(self, id, &holder), Ordering::Relaxed);
                     self.board().elsewhere.helping -= 1;
                     self.changed.notify_all();
                 }
@@ -585,9 +590,12 @@ impl<E: Sync> Run<'_, E> {
 
     /// Gives signs of life until all is done.
     fn keep_beating(&self) {
+        /// What this worker has begun is told to others within so long.
+        const NEWS: Duration = Duration::from_secs(1);
         let workers = self.store.workers();
+        let pause = workers.patience().beat.min(NEWS);
         // One that fails is as one that came late.
-        self.beating.every(workers.patience().beat, || drop(workers.beat()));
+        self.beating.every(pause, || drop(workers.beat_if_news(pause)));
     }
 
     /// Why nothing more is to be done, if so.

@@ -70,8 +70,8 @@ pub(super) fn claim_part<'a>(store: &'a Store, key: &StepKey, part: &str, told: 
     })
 }
 
-/// Helps with a step that another has for as long as parts of it are free and nothing else is ready.
-pub(super) fn help<E: Sync>(run: &Run<'_, E>, id: StepId, holder: &Holder) {
+/// Helps with a step that another has for as long as parts of it are free and nothing else is ready; gives how many parts.
+pub(super) fn help<E: Sync>(run: &Run<'_, E>, id: StepId, holder: &Holder) -> usize {
     let step = run.plan.step(id);
     let scratch = run.store.scratch(step.identity());
     let looked = Mutex::new(Instant::now());
@@ -83,6 +83,7 @@ pub(super) fn help<E: Sync>(run: &Run<'_, E>, id: StepId, holder: &Holder) {
     if parts > 0 {
         (run.observer)(Event::Helped { id, step, parts });
     }
+    parts
 }
 
 /// What a stage sees of the executor whose parts are helped with.

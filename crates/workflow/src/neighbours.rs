@@ -74,9 +74,9 @@ impl<'a> Neighbours<'a> {
     /// there is one, else one that differs in a single setting, else a recent one that differs in few.
     pub(super) fn predecessor(&self, step: &Step) -> Option<(&'a Record, Vec<Change>)> {
         let (kind, leaves) = (step.manifest().kind(), step.manifest().leaves());
-        let named = step.labels().iter().find_map(|label| self.by_label.get(&(kind, label_text(label))));
+        let named = self.named(step);
         let close = || holes(&leaves).find_map(|hole| self.by_hole.get(&hole));
-        if let Some(record) = named.or_else(close) {
+        if let Some(record) = named.or_else(|| close().copied()) {
             return Some((record, changes(&record.manifest()?.leaves(), &leaves)));
         }
         let recent = self.recent.get(kind).into_iter().flatten();
@@ -84,6 +84,26 @@ impl<'a> Neighbours<'a> {
             .filter_map(|record| Some((*record, changes(&record.manifest()?.leaves(), &leaves))))
             .filter(|(_, changes)| changes.len() <= MOST_CHANGES)
             .min_by_key(|(_, changes)| changes.len())
+    }
+
+    /// The newest step of the same name.
+    fn named(&self, step: &Step) -> Option<&'a Record> {
+        let kind = step.manifest().kind();
+        step.labels().iter().find_map(|label| self.by_label.get(&(kind, label_text(label)))).copied()
+    }
+
+    /// What has changed of `step` itself since the step of the same name, where it is not its inputs alone.
+    pub(super) fn own_edit(&self, step: &Step) -> Option<(&'a Record, Vec<Change>)> {
+        if self.has_shape(step.manifest()) {
+            return None;
+        }
+        let record = self.named(step)?;
+        let is_key = |value: &Option<Value>| {
+            value.as_ref().and_then(Value::as_str).is_some_and(|text| text.parse::<StepKey>().is_ok())
+        };
+        let mut own = changes(&record.manifest()?.leaves(), &step.manifest().leaves());
+        own.retain(|change| !is_key(&change.from) && !is_key(&change.to));
+        (!own.is_empty()).then_some((record, own))
     }
 
     /// Whether the cache holds a step that differs in nothing but its inputs, without which there is no cutoff.

@@ -184,7 +184,11 @@ impl Schedule {
             },
             Lookup::Damaged(damage) => Why::Damaged(damage.clone()),
             Lookup::Absent => match input_root {
-                Some(root) => Why::Input(plan.step(root).to_string()),
+                // An edit of its own is not to be hidden by one of what it needs.
+                Some(root) => match neighbours.own_edit(step) {
+                    Some((record, changes)) => Why::Changed { from: record.key.clone(), changes },
+                    None => Why::Input(plan.step(root).to_string()),
+                },
                 None => neighbours
                     .predecessor(step)
                     .map_or(Why::NeverRun, |(record, changes)| Why::Changed { from: record.key.clone(), changes }),

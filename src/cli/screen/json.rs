@@ -56,6 +56,17 @@ pub(crate) fn event(event: &Event<'_>) {
                 "worker": holder.id,
             }));
         }
+        Event::Helped { step, parts, .. } => {
+            line(&json!({
+                "event": "helped",
+                "stage": step.label().stage,
+                "cell": step.label().cell,
+                "part": step.label().part,
+                "shard": shard(step.label()),
+                "key": step.key().map(ToString::to_string),
+                "parts": parts,
+            }));
+        }
         Event::Warning { step, message } => {
             line(&json!({"event": "warning", "stage": step.label().stage, "message": message}));
         }
@@ -77,13 +88,16 @@ pub(crate) fn claim(experiment: &str, claim: &CheckedClaim) {
 
 /// The last line of every run.
 pub(crate) fn summary(summary: &Summary) {
-    let Summary { ran, cached, failed, skipped, left, seconds } = summary;
+    let Summary { ran, cached, failed, skipped, left, helped, seconds } = summary;
     let mut value = json!({
         "event": "run", "ran": ran, "cached": cached, "failed": failed, "skipped": skipped, "seconds": rounded(*seconds),
     });
     // Only of a worker that leaves kinds of steps to others.
     if *left > 0 {
         value["left"] = json!(left);
+    }
+    if *helped > 0 {
+        value["helped"] = json!(helped);
     }
     line(&value);
 }

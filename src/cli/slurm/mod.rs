@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use overinterp_config::{Look, Profile, profile};
 use overinterp_slurm::campaign::{Campaign, Record};
@@ -17,6 +18,7 @@ use overinterp_workflow::executor::RunError;
 
 use crate::cli::args::ExperimentArguments;
 use crate::cli::computing::refused;
+use crate::cli::screen::json;
 use crate::cli::session::Session;
 use crate::cli::status::Status;
 use crate::computed::frozen::Frozen;
@@ -113,15 +115,23 @@ impl<'a> Cluster<'a> {
     }
 
     /// Prints what would be submitted.
-    pub fn print(&self) -> Result<Status, Failure> {
+    pub fn print(&self, json: bool) -> Result<Status, Failure> {
         let left = Left::of(self.session, &self.grouped)?;
         let waves = waves(&left.tasks, self.most);
         for (place, wave) in waves.iter().enumerate() {
             let after: Vec<String> = wave.after.iter().map(|before| format!("ARRAY{}", before + 1)).collect();
-            outln!("# ARRAY{}", place + 1);
-            outln!("{}", self.script(&self.grouped.groups[wave.group], wave.workers, &after));
+            let script = self.script(&self.grouped.groups[wave.group], wave.workers, &after);
+            let name = format!("ARRAY{}", place + 1);
+            if json {
+                json::line(
+                    &json!({"event": "array", "name": name, "after": after, "workers": wave.workers, "script": script}),
+                );
+            } else {
+                outln!("# {name}");
+                outln!("{script}");
+            }
         }
-        if waves.is_empty() {
+        if waves.is_empty() && !json {
             errln!("nothing was to do: all {} steps are cached", self.session.planned.plan.len());
         }
         Ok(Status::Success)

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &BundleArguments) -> Result<Status, Failure> {
         text::bytes(size)
     );
     if holds.absent > 0 {
-        errln!("{} of the plan are not in the cache, and not in the bundle", text::count(holds.absent, "step"));
+        errln!("not in the cache, and not in the bundle: {} of the plan", text::count(holds.absent, "step"));
     }
     outln!(
         "`overinterp results --bundle {}` checks it and prints its tables, without data",

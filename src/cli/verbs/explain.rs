@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &ExplainArguments) -> Result<Status, Failure> {
         return Err(cell::none(&session.experiments[0], &arguments.name, &arguments.cell));
     }
     let roots = roots(plan, &schedule);
-    let teller = Teller::new(plan, &schedule, &view, &session.experiments);
+    let teller = Teller::new(&session, &schedule, &view);
     for (place, id) in steps.into_iter().enumerate() {
         let explanation = explain(plan, id, &view, &schedule, session.store()).map_err(Failure::from)?;
         if place > 0 {

@@ -34,17 +34,20 @@ pub(crate) struct LogArguments {
 
 pub(crate) fn run(arguments: &LogArguments) -> Result<Status, Failure> {
     let store = open_cache(&arguments.common.cache(&[]))?;
-    // The newest run that tells of it; a run that is about to begin it has not yet.
-    let newest = Past::all(&store)?.into_iter().rev();
-    let mut found = None;
-    for past in newest {
+    // The newest run that has, or had, the step; else the newest that tells of it: others wait for it, or help.
+    let (mut found, mut beside) = (None, None);
+    for past in Past::all(&store)?.into_iter().rev() {
         let lines = past.lines(&store)?;
-        if lines.iter().any(|line| is_it(line, &arguments.step)) {
+        let of_it = || lines.iter().filter(|line| is_it(line, &arguments.step));
+        if of_it().any(|line| matches!(line.what, What::Started | What::Ran | What::Failed)) {
             found = Some(past);
             break;
         }
+        if beside.is_none() && of_it().next().is_some() {
+            beside = Some(past);
+        }
     }
-    let Some(past) = found else {
+    let Some(past) = found.or(beside) else {
         let failure = Failure::usage(format!("no run in this cache tells of a step {}", arguments.step.join(" ")));
         return Err(failure.hint("`overinterp runs` lists runs, and `overinterp runs ID` their steps"));
     };

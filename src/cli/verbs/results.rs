@@ -72,7 +72,7 @@ pub(crate) struct ResultsArguments {
     #[arg(long, value_name = "ID", conflicts_with_all = ["file", "set"])]
     pub run: Option<String>,
     /// What an archive of `overinterp bundle` holds, which is checked first. Needs neither data nor a cache.
-    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["file", "set", "run", "cache"])]
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["file", "set", "stage", "run", "cache"])]
     pub bundle: Option<PathBuf>,
     #[command(flatten)]
     pub experiment: ExperimentArguments,

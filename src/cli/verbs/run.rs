@@ -67,6 +67,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if arguments.cluster.dry_run && !on_cluster {
         return plan::say(&arguments.files, &arguments.experiment, arguments.format);
     }
+    if let Some(gpu) = (1..arguments.gpus.len()).find_map(|at| {
+        let (before, gpu) = (&arguments.gpus[..at], arguments.gpus[at]);
+        before.contains(&gpu).then_some(gpu)
+    }) {
+        return Err(Failure::usage(format!("--gpus names GPU {gpu} twice")).hint("one worker has it: name it once"));
+    }
     let leaves_no_trace = arguments.frozen || arguments.cluster.dry_run;
     let without_cache = if leaves_no_trace { WithoutCache::Leave } else { WithoutCache::Make };
     let (experiment, share) = if arguments.gpus.is_empty() {
@@ -85,7 +91,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     if on_cluster {
         let cluster = Cluster::of(&session, &arguments.files, &arguments.experiment, &arguments.cluster)?;
         if arguments.cluster.dry_run {
-            return cluster.print();
+            return cluster.print(json);
         }
         if let Some(status) = follow(cluster, &cancel, json)? {
             return Ok(session.ended(status));
@@ -150,7 +156,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         Status::Cancelled
     } else if summary.failed > 0 {
         if has_failed_fast && !json {
-            errln!("stopped at the first failure (--fail-fast): {} are left", text::count(summary.skipped, "step"));
+            errln!("stopped at the first failure (--fail-fast): {} left", text::count(summary.skipped, "step"));
         }
         Status::Stage
     } else {

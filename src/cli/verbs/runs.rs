@@ -78,10 +78,12 @@ pub(crate) fn run(arguments: &RunsArguments) -> Result<Status, Failure> {
 /// `ID  2026-11-30 23:45:43  done: ran 12, cached 50 in 2 min  run experiments/quickstart.toml`.
 fn line(past: &Past) -> String {
     let counts = past.ending.as_ref().map_or_else(String::new, |ending| {
-        let Ending { ran, cached, failed, skipped, left, seconds, .. } = ending;
+        let Ending { ran, cached, failed, skipped, left, helped, seconds, .. } = ending;
         let wrong = if failed + skipped > 0 { format!(", failed {failed}, skipped {skipped}") } else { String::new() };
         let others = if *left > 0 { format!(", left {left} to others") } else { String::new() };
-        format!(": ran {ran}, cached {cached}{wrong}{others} in {}", text::duration(*seconds))
+        let parts =
+            if *helped > 0 { format!(", helped others with {}", text::count(*helped, "part")) } else { String::new() };
+        format!(": ran {ran}, cached {cached}{wrong}{others}{parts} in {}", text::duration(*seconds))
     });
     let command = past.beginning.command.join(" ");
     format!("{}  {}  {}{counts}  {command}", past.beginning.id, past.date(), past.how())

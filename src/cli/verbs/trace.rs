@@ -8,6 +8,7 @@ use clap::Args;
 
 use overinterp_config::experiment::StageSpec;
 use overinterp_report::Measurement;
+use overinterp_spec::AxisValue;
 use overinterp_workflow::plan::StepId;
 use overinterp_workflow::store::{Lookup, Record};
 use overinterp_workflow::view::View;
@@ -48,14 +49,14 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<Status, Failure> {
     let view = session.view()?;
     let all = measurements(&session, results)?;
     let place = line_of(&arguments.file, &format!("table.{}", table.name));
-    outln!("table {}{}", table.name, at(place.as_ref()));
+    let mut found = vec![format!("table {}{}", table.name, at(place.as_ref()))];
     let mut steps = BTreeSet::new();
     let rows = table.rows.iter().filter(|row| arguments.row.as_ref().is_none_or(|label| *label == row.label));
     for row in rows {
         let is_in_column = |measurement: &&Measurement| match (&table.columns, &arguments.column) {
             (Some(axis), Some(value)) => {
                 // A number that does not depend on the axis stands in every column.
-                measurement.cell.get(axis).is_none_or(|own| own.to_string() == *value)
+                measurement.cell.get(axis).is_none_or(|own| is_heading(axis, own, value))
             }
             _ => true,
         };
@@ -63,10 +64,10 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<Status, Failure> {
             let value = measurement.value.map_or_else(|| "not computed yet".to_owned(), |value| value.to_string());
             let of = measurement.n.map_or_else(String::new, |n| format!(" of {n}"));
             let cell = text::cell(&measurement.cell);
-            outln!("  {}{cell}: {} {value}{of}", row.label, measurement.metric.name());
+            found.push(format!("  {}{cell}: {} {value}{of}", row.label, measurement.metric.name()));
             let id = measurement.key.as_ref().and_then(|key| session.planned.plan.find(&key.parse().ok()?));
             if let Some(id) = id {
-                outln!("    from   {}", session.planned.plan.step(id));
+                found.push(format!("    from   {}", session.planned.plan.step(id)));
                 steps.insert(id);
             }
         }
@@ -75,6 +76,7 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<Status, Failure> {
         return Err(Failure::usage("no number of the table is of that row and column")
             .hint("`overinterp results FILE` prints the table; --row takes a label, --column a heading"));
     }
+    outln!("{}", found.join("\n"));
     outln!("\nmade of, inputs first");
     let behind = behind(&session, &steps);
     tell(&session, &view, &behind, &arguments.file)?;
@@ -95,6 +97,14 @@ pub(crate) fn run(arguments: &TraceArguments) -> Result<Status, Failure> {
         }
     }
     Ok(session.ended(Status::Success))
+}
+
+/// Whether a column is meant by what was typed: its value, or its heading with the axis before it.
+fn is_heading(axis: &str, value: &AxisValue, typed: &str) -> bool {
+    let typed = typed.strip_prefix(axis).filter(|rest| rest.starts_with([' ', '='])).map_or(typed, |rest| &rest[1..]);
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let own = value.to_string();
+    own == typed.trim() || number(&own).is_some_and(|own| number(typed) == Some(own))
 }
 
 /// The steps, and all that they are made of.

@@ -99,7 +99,7 @@ pub(crate) fn push(arguments: TransferArguments, pushing: Pushing) -> Result<Sta
 
 pub(crate) fn pull(arguments: TransferArguments) -> Result<Status, Failure> {
     let TransferArguments { files, set, remote, common } = arguments;
-    let remote = remote.open()?;
+    let remote = remote.that_is_there()?;
     let cache = common.cache(&files);
     let Needs { keys, absent, .. } = needs(session::read(&files, &set)?, &cache);
     tell_absent(&absent);
@@ -153,7 +153,10 @@ fn tell(tally: &Tally, common: &CacheCommon, moved: &str, to: &str, from: &str) 
         errln!("not {moved}: {}: {}", key.short(), chain(error));
     }
     if *left > 0 {
-        errln!("{} not tried, since the remote does not answer: the same command goes on", text::count(*left, "step"));
+        errln!(
+            "{} not tried, since the remote cannot be used now: once it can, the same command goes on",
+            text::count(*left, "step")
+        );
     }
     if common.format == EventFormat::Json {
         let failed: Vec<_> = failed.iter().map(|(key, error)| json!({"key": key, "error": chain(error)})).collect();

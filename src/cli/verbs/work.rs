@@ -95,6 +95,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         // What fails from now on is not tried again, by whichever worker.
         failures_since: Some(session.store().time(&doing)?),
     };
+    session.store().stay(&doing)?;
     let (mut total, mut problem, mut failed) = (Summary::default(), String::new(), false);
     let mut worked = Instant::now();
     loop {
@@ -116,7 +117,9 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
             progress.tell_failures();
         }
         failed = summary.failed > 0;
-        total = Summary { ran: total.ran + summary.ran, ..summary };
+        // What it computed itself is found in the cache by the next look.
+        let cached = summary.cached.saturating_sub(total.ran);
+        total = Summary { ran: total.ran + summary.ran, helped: total.helped + summary.helped, cached, ..summary };
         let is_over = |until: Instant| until <= Instant::now();
         let idle = arguments.idle.is_some_and(|most| worked.elapsed() >= most);
         if arguments.until_done || cancel.is_cancelled() || until.is_some_and(is_over) || idle {
@@ -125,7 +128,9 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         if summary.ran > 0 && !json {
             errln!("{}; looking again whether there is more to do, until Ctrl-C", closing(&summary));
         }
-        if !wait(&cancel, until) {
+        let idle_at = arguments.idle.map(|most| worked + most);
+        session.store().beat();
+        if !wait(&cancel, until.into_iter().chain(idle_at).min()) {
             break;
         }
         if arguments.plan.is_some() {
@@ -135,6 +140,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         match Session::reopen(&arguments.files, &arguments.experiment, &session) {
             Ok(anew) => {
                 (session, problem) = (anew, String::new());
+                session.store().stay(&doing)?;
                 if let Some(shared) = &shared {
                     shared.begin(&mut session, &cancel)?;
                 }
@@ -154,7 +160,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
         json::summary(&total);
     } else {
         errln!("{}", closing(&total));
-        if cancel.is_cancelled() || total.skipped > 0 && total.failed == 0 {
+        if total.skipped > 0 && (cancel.is_cancelled() || total.failed == 0) {
             errln!("stopped: {} left for other workers", text::count(total.skipped, "step"));
         }
     }

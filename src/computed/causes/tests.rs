@@ -375,9 +375,22 @@ fn every_key_that_a_stage_declares_is_edited_or_said_why_not() {
 
 #[test]
 fn a_setting_that_a_recipe_copies_is_named_where_it_is_written() {
-    let likes = Likes::of_text(
-        "[stage.full]\nrecipe = { lr = 0.1 }\n[stage.a]\nrecipe = { like = 'full', epochs = 2 }\n[stage.b]\nrecipe = { like = 'a' }\n",
-    );
+    let stage = |name: &str, recipe: &str| {
+        format!("[stage.{name}]\nkind = 'train'\nimages = 'f.train'\narch = 'cnn'\nseed = 0\nrecipe = {{ {recipe} }}\n")
+    };
+    let whole =
+        "epochs = 1, batch = 8, lr = 0.1, momentum = 0.9, nesterov = true, weight-decay = 0.0, augment = 'none'";
+    let stages = [stage("full", whole), stage("a", "like = 'full', epochs = 2"), stage("b", "like = 'a'")].concat();
+    let text = format!("name = 'x'\n[data.f]\nkind = 'fashion-mnist'\n{stages}");
+    let likes = |set: &[&str]| {
+        let set: Vec<Override> = set.iter().map(|set| set.parse().unwrap()).collect();
+        Likes::of(&[parse(&text, Path::new("x.toml"), &set).unwrap()])
+    };
+    // What the command line sets, a stage writes itself.
+    let set = likes(&["stage.b.recipe.lr=0.2"]);
+    assert_eq!(set.source("b", "settings.recipe.lr"), "b");
+    assert_eq!(set.source("a", "settings.recipe.lr"), "full");
+    let likes = likes(&[]);
     assert_eq!(likes.source("b", "settings.recipe.lr"), "full");
     assert_eq!(likes.source("b", "settings.recipe.epochs"), "a");
     assert_eq!(likes.source("b", "settings.seed"), "b");

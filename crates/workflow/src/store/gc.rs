@@ -137,6 +137,8 @@ impl Store {
             found.removed.push(Removal::of_path(Garbage::Damaged, about, self.dir_of(&name))?);
         }
         self.list_partial(wanted, &needed, &records, &mut found)?;
+        let others = self.others()?.into_iter().filter(|(_, _, state)| !state.has_gone());
+        let there: BTreeSet<String> = others.map(|(id, ..)| id).collect();
         for (part, garbage, about) in [
             ("damaged", Garbage::Damaged, "set aside as damaged"),
             ("tmp", Garbage::Temporary, "left by an interrupted run"),
@@ -147,6 +149,10 @@ impl Store {
                     found.strays.extend(others.into_iter().map(|name| path.join(name)));
                 }
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                // A dry run may stand beside others.
+                if super::places::worker_of(&name).is_some_and(|id| there.contains(id)) {
+                    continue;
+                }
                 found.removed.push(Removal::of_path(garbage, format!("{name}: {about}"), path)?);
             }
         }
@@ -288,7 +294,8 @@ impl Store {
         for path in self.own(CLAIMS)?.into_iter().chain(self.own(FAILURES)?) {
             files::remove(&path).doing("remove", &path)?;
         }
-        Ok(())
+        let workers = self.base.join(WORKERS);
+        self.workers.sweep().doing("sweep", &workers)
     }
 
     /// Keeps a step, and what it was made from, whatever experiments are given to [`Store::gc`].

@@ -222,6 +222,7 @@ impl Store {
         let (claims, tmp) = (self.base.join(CLAIMS), self.base.join("tmp"));
         self.workers.sweep().doing("sweep", &claims)?;
         let there: BTreeSet<String> = self.others()?.into_iter().map(|(id, ..)| id).chain(self.workers.id()).collect();
+        self.sweep_finished()?;
         for (name, metadata) in files::list(&tmp).doing(READ, &tmp)? {
             let left = match places::worker_of(&name) {
                 Some(id) => !there.contains(id),
@@ -230,6 +231,24 @@ impl Store {
             if left {
                 let path = tmp.join(name);
                 files::remove(&path).doing("remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the checkpoints of steps that are finished: whoever finished them was killed before it could.
+    fn sweep_finished(&self) -> Result<(), StoreError> {
+        let partial = self.base.join("partial");
+        for kind in files::folders(&partial).doing(READ, &partial)? {
+            let dir = partial.join(&kind);
+            for hash in files::names(&dir).doing(READ, &dir)?.into_iter().filter(|name| places::is_hash(name)) {
+                if self.base.join("steps").join(&kind).join(&hash).is_dir()
+                    // One that is made anew is somebody's.
+                    && let Claiming::Held(_claim) = self.claim_named(&format!("{kind}-{hash}"), "")?
+                {
+                    let path = dir.join(&hash);
+                    files::remove(&path).doing("remove", &path)?;
+                }
             }
         }
         Ok(())
@@ -246,7 +265,24 @@ impl Store {
     /// # Errors
     /// When the cache cannot be read.
     pub fn at_work(&self) -> Result<Vec<(String, Option<Presence>, State)>, StoreError> {
+        // Silence is told by the store's clock, which is read by writing; where that may not be, it is not told.
+        let is_there = self.base.join(WORKERS).is_dir();
+        let _at_work = if is_there { self.join("look who works with the cache", false).ok() } else { None };
         self.others()
+    }
+
+    /// Says that this process works on the store until the store is dropped, also while it looks for more to do.
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub fn stay(&self, doing: &str) -> Result<(), StoreError> {
+        std::mem::forget(self.join(doing, false)?);
+        Ok(())
+    }
+
+    /// Gives a sign of life, for who stays without running anything. One that fails is as one that came late.
+    pub fn beat(&self) {
+        let _ = self.workers.beat();
     }
 
     /// Every other process that does something with the cache.

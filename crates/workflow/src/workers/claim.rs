@@ -95,6 +95,7 @@ impl Workers {
             Mine { label: label.to_owned(), since: Instant::now(), progress: None, version, lost: Arc::clone(&lost) };
         if let Some(me) = self.me().as_mut() {
             me.steps.insert(step.to_owned(), mine);
+            me.has_news = true;
         }
         Claim { workers: self, step: step.to_owned(), lost }
     }
@@ -152,7 +153,10 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let mine = self.workers.me().as_mut().and_then(|me| me.steps.remove(&self.step));
+        let mine = self.workers.me().as_mut().and_then(|me| {
+            me.has_news = true;
+            me.steps.remove(&self.step)
+        });
         if let Some(mine) = mine {
             // One that stays is that of a worker that will have gone.
             let _ = self.workers.notices.remove(place_of(&self.step), &mine.version);

@@ -57,8 +57,20 @@ impl Default for Patience {
     /// A minute, or what [`SILENT_AFTER`] says. Attributes of files on network file systems may be as old as a minute, but for
     /// those of files that are opened.
     fn default() -> Self {
-        let seconds = std::env::var(SILENT_AFTER).ok().and_then(|text| text.parse().ok());
-        Self::of(Duration::from_secs_f64(seconds.filter(|seconds| (0.1..=86_400.0).contains(seconds)).unwrap_or(60.0)))
+        Self::of(Self::from_environment().ok().flatten().unwrap_or(Duration::from_secs(60)))
+    }
+}
+
+impl Patience {
+    /// What [`SILENT_AFTER`] says; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// With its text, when that is no number of seconds from .1 to a day.
+    pub fn from_environment() -> Result<Option<Duration>, String> {
+        let Some(text) = std::env::var_os(SILENT_AFTER).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let seconds = text.to_str().and_then(|text| text.parse().ok());
+        let seconds = seconds.filter(|seconds| (0.1..=86_400.0).contains(seconds));
+        seconds.map(|seconds| Some(Duration::from_secs_f64(seconds))).ok_or_else(|| text.to_string_lossy().into_owned())
     }
 }
 
@@ -131,6 +143,8 @@ struct Me {
     /// When the last sign of life was written: the store's clock, as far as it is known here.
     written: StoreTime,
     steps: BTreeMap<String, Mine>,
+    /// Whether it has other steps than when it was last written.
+    has_news: bool,
 }
 
 /// A step that this worker works on.
@@ -176,12 +190,13 @@ impl Me {
         let id = format!("{}-{}-{}", host.to_lowercase(), presence.pid, random());
         let now = Instant::now();
         let (version, written, steps) = (String::new(), StoreTime(0.0), BTreeMap::new());
-        Self { id, presence, uses: 1, joined: now, beaten: now, version, written, steps }
+        Self { id, presence, uses: 1, joined: now, beaten: now, version, written, steps, has_news: false }
     }
 
     /// The presence as others read it.
     fn text(&mut self) -> io::Result<String> {
         self.presence.seconds = self.joined.elapsed().as_secs_f64();
+        self.has_news = false;
         let working = |(step, mine): (&String, &Mine)| Working {
             step: step.clone(),
             label: mine.label.clone(),
@@ -286,6 +301,13 @@ impl Workers {
     /// The same if one is due.
     fn beat_if_due(&self) -> io::Result<()> {
         let due = self.me().as_ref().is_some_and(|me| me.beaten.elapsed() >= self.patience.beat);
+        if due { self.beat() } else { Ok(()) }
+    }
+
+    /// The same, asked again and again after `pause`; also if this worker has other steps than others know of.
+    pub fn beat_if_news(&self, pause: Duration) -> io::Result<()> {
+        let due = |me: &Me| me.has_news || me.beaten.elapsed() + pause / 2 >= self.patience.beat;
+        let due = self.me().as_ref().is_some_and(due);
         if due { self.beat() } else { Ok(()) }
     }
 

@@ -120,7 +120,7 @@ fn merged(files: &[PathBuf], set: &[Override]) -> Result<String, Failure> {
 
 fn as_json(session: &Session, schedule: &Schedule, view: &View) -> Value {
     let roots = roots(&session.planned.plan, schedule);
-    let teller = Teller::new(&session.planned.plan, schedule, view, &session.experiments);
+    let teller = Teller::new(session, schedule, view);
     let steps: Vec<Value> = session
         .planned
         .plan

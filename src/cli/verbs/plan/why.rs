@@ -20,7 +20,7 @@ const MOST: usize = 20;
 /// The causes, then the sums.
 pub(crate) fn text(session: &Session, schedule: &Schedule, view: &View) -> String {
     let plan = &session.planned.plan;
-    let mut causes = Teller::new(plan, schedule, view, &session.experiments).causes();
+    let mut causes = Teller::new(session, schedule, view).causes();
     let mut text = String::new();
     let folded = causes.len().saturating_sub(MOST);
     if folded > 0 {
