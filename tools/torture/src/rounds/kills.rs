@@ -14,9 +14,12 @@ pub fn one(case: &mut Case<'_>) -> Result<Did, Fault> {
     Ok(Did::Held)
 }
 
-/// Four processes on one cache are killed, each at its time; some are left to finish.
+/// Four processes on one cache, runs and workers, are killed, each at its time; some are left to finish. With nothing else to do
+/// they help with parts of the exact selection.
 pub fn four(case: &mut Case<'_>) -> Result<Did, Fault> {
-    let running: Vec<_> = (0..4).map(|_| case.bench.start(&case.cache)).collect::<Result<_, _>>()?;
+    let lines = ["run torture.toml", "work torture.toml --until-done"];
+    let running: Vec<_> =
+        (0..4).map(|place| case.bench.start_by(&[], &case.cache, lines[place % 2])).collect::<Result<_, _>>()?;
     let mut waits: Vec<Duration> = (0..4).map(|_| case.chance.part_of(case.undisturbed * 2)).collect();
     waits.sort();
     let survivors = case.chance.below(2);
