@@ -65,6 +65,8 @@ fn a_plan_is_told_by_its_first_causes_in_the_words_of_the_file() {
     assert!(listed.contains("must run"), "{listed}");
     let more = bench.ok("plan tiny.toml --set sweep.seed=[0,1]").out;
     assert!(more.contains("sweep.seed = 1 is new: "), "{more}");
+    let cells = bench.ok("plan tiny.toml --set sweep.seed={from=0,to=99}").out;
+    assert!(cells.lines().count() <= 24, "200 cells are more than a screen:\n{cells}");
     let explained = bench.ok("explain tiny.toml accuracy --set stage.full.recipe.lr=0.05").out;
     assert!(explained.contains("cause    stage.full.recipe.lr 0.1 -> 0.05 (of full"), "{explained}");
 }

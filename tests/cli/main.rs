@@ -26,5 +26,6 @@ mod remote;
 mod report;
 mod results;
 mod runs;
+mod slurm;
 mod strange_files;
 mod workers;

@@ -37,7 +37,7 @@ fn ran(events: &Events) -> BTreeSet<String> {
 }
 
 /// The content of every step in a cache, by its place.
-fn contents(cache: &Path) -> BTreeSet<(String, String)> {
+pub fn contents(cache: &Path) -> BTreeSet<(String, String)> {
     let folders = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let steps = folders(&cache.join("v1/steps")).into_iter().flat_map(|kind| folders(&kind));
     steps

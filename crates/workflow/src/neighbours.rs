@@ -98,11 +98,8 @@ impl<'a> Neighbours<'a> {
             return None;
         }
         let record = self.named(step)?;
-        let is_key = |value: &Option<Value>| {
-            value.as_ref().and_then(Value::as_str).is_some_and(|text| text.parse::<StepKey>().is_ok())
-        };
         let mut own = changes(&record.manifest()?.leaves(), &step.manifest().leaves());
-        own.retain(|change| !is_key(&change.from) && !is_key(&change.to));
+        own.retain(|change| ![&change.from, &change.to].into_iter().flatten().any(is_input));
         (!own.is_empty()).then_some((record, own))
     }
 
@@ -123,6 +120,15 @@ impl<'a> Neighbours<'a> {
         }
         let seconds = holes(&manifest.leaves()).find_map(|hole| self.seconds_by_hole.get(&hole).copied())?;
         Some(Estimate { seconds, basis: Basis::Similar })
+    }
+}
+
+/// Whether a leaf is the key of an input, or those of several.
+fn is_input(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.parse::<StepKey>().is_ok(),
+        Value::Array(items) => !items.is_empty() && items.iter().all(is_input),
+        _ => false,
     }
 }
 

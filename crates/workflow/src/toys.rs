@@ -13,7 +13,7 @@ use super::event::{Event, Status, Summary};
 use super::executor::{RunError, RunOptions, run};
 use super::key::{Key, StepKey};
 use super::plan::{Label, Plan};
-use super::stage::{Artifact, ArtifactError, Context, Stage, StageError};
+use super::stage::{Artifact, ArtifactError, Context, Part, Stage, StageError};
 use super::store::{Maker, Store};
 
 /// A number in a file of its own.
@@ -42,6 +42,8 @@ pub struct Bench {
     pub ran: Mutex<Vec<String>>,
     pub hook: Option<Box<Hook>>,
     pub luck: AtomicI64,
+    /// What parts of [`Many`] are like that are done here.
+    pub like: &'static str,
 }
 
 /// Called by each running toy with its name.
@@ -148,6 +150,62 @@ impl Stage<Bench> for Sum {
             sum += context.load(key)?.0;
         }
         Ok(Number((sum as f64 * self.factor) as i64))
+    }
+}
+
+/// Adds the numbers of its parts up, each of which any worker may do.
+#[derive(Serialize)]
+pub struct Many {
+    pub parts: usize,
+}
+
+impl Stage<Bench> for Many {
+    const KIND: &'static str = "many";
+    const VERSION: u32 = 1;
+    type Output = Number;
+
+    fn inputs(&self) -> Vec<StepKey> {
+        Vec::new()
+    }
+
+    fn run(&self, context: &Context<'_, Bench>) -> Result<Number, StageError> {
+        let path = |part: usize| context.scratch().join(format!("part-{part}"));
+        let claim = |part: usize| context.claim_part(&format!("part-{part}"));
+        context.share(context.env().like)?;
+        if context.helps() {
+            for part in (0..self.parts).rev() {
+                if !context.goes_on() {
+                    break;
+                }
+                if !path(part).exists()
+                    && let Part::Mine(_claim) = claim(part)?
+                {
+                    context.env().note(&format!("helped with {part}"), context)?;
+                    std::fs::write(path(part), part.to_string())?;
+                }
+            }
+            return Err(StageError::Cancelled);
+        }
+        let mut sum = 0;
+        for part in 0..self.parts {
+            sum += loop {
+                if let Some(number) = std::fs::read_to_string(path(part)).ok().and_then(|text| text.parse::<i64>().ok())
+                {
+                    break number;
+                }
+                if context.cancelled() {
+                    return Err(StageError::Cancelled);
+                }
+                match claim(part)? {
+                    Part::Mine(_claim) => {
+                        context.env().note(&format!("part {part}"), context)?;
+                        std::fs::write(path(part), part.to_string())?;
+                    }
+                    Part::Theirs => std::thread::sleep(std::time::Duration::from_millis(2)),
+                }
+            };
+        }
+        Ok(Number(sum))
     }
 }
 

@@ -138,7 +138,10 @@ impl Notices for FolderNotices {
     }
 
     fn get(&self, place: Place<'_>) -> io::Result<Option<Notice>> {
-        read(&self.path(place))
+        // What stands in a damaged notice may be any text, and names none.
+        let is_name =
+            !place.name.is_empty() && place.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_name { read(&self.path(place)) } else { Ok(None) }
     }
 
     fn names(&self, folder: &'static str) -> io::Result<Vec<String>> {

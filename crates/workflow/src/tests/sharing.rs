@@ -9,14 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cancel::Cancel;
-use crate::event::Event;
+use crate::event::{Event, Summary};
 use crate::executor::{Limit, RunOptions, Share, Takes, run};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::schedule::{Basis, Estimate, Schedule};
 use crate::stage::StageError;
 use crate::store::Store;
-use crate::toys::{Bench, Draw, Lab, Number, diamond, give, label, options, sum};
+use crate::toys::{Bench, Draw, Lab, Many, Number, diamond, give, label, options, sum};
 use crate::view::View;
 use crate::workers::{Machine, Pace, Patience, Presence};
 
@@ -229,7 +229,8 @@ fn a_worker_that_was_taken_for_gone_and_whose_files_were_swept_goes_on() {
         if turn == 0 { Err(StageError::failed("its files have gone")) } else { Ok(()) }
     });
     let (counts, told) = run_telling(&lab.store, &plan, &bench, &options());
-    assert_eq!((counts, told), ([1, 0, 0, 0], Vec::new()));
+    let lost = "nothing was heard of this worker for long, and another has taken the step over";
+    assert_eq!((counts, told), ([1, 0, 0, 0], vec![lost.to_owned(); 2]));
 }
 
 #[test]
@@ -457,4 +458,91 @@ fn a_slow_worker_leaves_the_last_steps_to_faster_ones_unless_they_stay() {
     assert_eq!(workers.better_left("give", 1), Some(Duration::from_millis(1)));
     assert_eq!(workers.better_left("give", 2), None, "there is enough for all");
     assert_eq!(workers.better_left("sum", 1), None);
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Two workers on a plan with a step of four parts. The one that has it stays at the first part until the other has done
+/// `enough`. What each did, and what the other says of it.
+fn beside_a_helper(
+    lab: &Lab,
+    plan: &Plan<Bench>,
+    helper: Bench,
+    enough: impl Fn(&[String]) -> bool + Send + Sync + 'static,
+) -> (Vec<String>, Vec<String>, Summary) {
+    let helper = Arc::new(helper);
+    let seen = Arc::clone(&helper);
+    let owner = Bench::with(move |name, _| {
+        if name == "part 0" {
+            until("the other does not help", || enough(&seen.ran.lock().unwrap()));
+        }
+        Ok(())
+    });
+    let stores = [store(lab), store(lab)];
+    let summary = thread::scope(|scope| {
+        let owned = scope.spawn(|| run(plan, &stores[0], &owner, &options(), &|_| {}, &Cancel::default()).unwrap());
+        until("nobody begins", || owner.ran.lock().unwrap().contains(&"part 0".to_owned()));
+        let summary = run(plan, &stores[1], &helper, &options(), &|_| {}, &Cancel::default()).unwrap();
+        owned.join().unwrap();
+        summary
+    });
+    let ran = |bench: &Bench| bench.ran.lock().unwrap().clone();
+    (ran(&owner), ran(&helper), summary)
+}
+
+#[test]
+fn a_worker_with_nothing_to_do_helps_with_parts_from_the_last_on() {
+    let lab = Lab::new();
+    let mut plan = Plan::<Bench>::new();
+    let many = plan.add(Many { parts: 4 }, label("many"));
+    let (owner, helper, summary) = beside_a_helper(&lab, &plan, Bench::default(), |ran| ran.len() == 3);
+    assert_eq!(owner, ["part 0"]);
+    assert_eq!(helper, ["helped with 3", "helped with 2", "helped with 1"]);
+    assert_eq!((summary.ran, summary.cached, summary.helped), (0, 1, 3));
+    assert_eq!(fs::read_to_string(lab.store.dir(many.step()).join("number.txt")).unwrap(), "6");
+    for part in ["claims", "workers", "tmp", "partial/many"] {
+        assert_eq!(names(&lab.base().join(part)), 0, "{part}");
+    }
+}
+
+#[test]
+fn parts_that_the_other_could_not_use_are_not_done_for_it() {
+    let lab = Lab::new();
+    let mut plan = Plan::<Bench>::new();
+    plan.add(Many { parts: 4 }, label("many"));
+    let began = Instant::now();
+    let other = Bench { like: "another processor", ..Bench::default() };
+    let (owner, helper, summary) =
+        beside_a_helper(&lab, &plan, other, move |_| began.elapsed() > Duration::from_millis(800));
+    assert_eq!(owner, ["part 0", "part 1", "part 2", "part 3"]);
+    assert_eq!((helper, summary.helped), (Vec::new(), 0));
+}
+
+#[test]
+fn a_helper_leaves_off_when_a_step_becomes_ready() {
+    let lab = Lab::new();
+    let mut plan = Plan::<Bench>::new();
+    plan.add(Many { parts: 4 }, label("many"));
+    let late = plan.add(give(1, "late"), label("late"));
+    // Somebody else has it, and gives it up in the middle.
+    claim(&lab, "gpu3-4711-abcdef01", &late);
+    hang_up(&lab, "gpu3-4711-abcdef01", &presence_elsewhere());
+    let path = lab.base().join("claims").join(format!("give-{}", late.step().hash()));
+    let helper = Bench::with(move |name, _| {
+        if name == "helped with 3" {
+            fs::remove_file(&path).unwrap();
+            // Others are looked at again after so long at most.
+            thread::sleep(Duration::from_millis(1200));
+        }
+        Ok(())
+    });
+    let (_, helper, summary) = beside_a_helper(&lab, &plan, helper, |ran| ran.len() >= 2);
+    assert_eq!(helper[..2], ["helped with 3", "give 1 late"]);
+    assert_eq!(summary.ran, 1);
 }

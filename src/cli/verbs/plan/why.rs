@@ -10,7 +10,7 @@ use overinterp_workflow::schedule::Schedule;
 use overinterp_workflow::view::View;
 
 use crate::cli::session::Session;
-use crate::computed::causes::Teller;
+use crate::computed::causes::{Cause, Teller};
 use crate::forecast::rates::Time;
 use crate::text;
 
@@ -20,7 +20,7 @@ const MOST: usize = 20;
 /// The causes, then the sums.
 pub(crate) fn text(session: &Session, schedule: &Schedule, view: &View) -> String {
     let plan = &session.planned.plan;
-    let mut causes = Teller::new(session, schedule, view).causes();
+    let mut causes = together(Teller::new(session, schedule, view).causes());
     let mut text = String::new();
     let folded = causes.len().saturating_sub(MOST);
     if folded > 0 {
@@ -56,6 +56,38 @@ pub(crate) fn text(session: &Session, schedule: &Schedule, view: &View) -> Strin
         text.push_str("`--steps` lists all steps, each with its own cause\n");
     }
     text
+}
+
+/// The causes, with many new values of one axis told together: `sweep.seed = 1, 2, 3 and 96 more are new`.
+fn together(causes: Vec<Cause>) -> Vec<Cause> {
+    /// So many values are told one by one, and as many named of more.
+    const FEW: usize = 3;
+    let new_value = |cause: &Cause| -> Option<(String, String)> {
+        let (axis, value) = cause.text.strip_prefix("sweep.")?.strip_suffix(" is new")?.split_once(" = ")?;
+        (!value.contains("; ")).then(|| (axis.to_owned(), value.to_owned()))
+    };
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (axis, value) in causes.iter().filter_map(new_value) {
+        values.entry(axis).or_default().push(value);
+    }
+    values.retain(|_, values| values.len() > FEW);
+    let mut told: Vec<Cause> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for mut cause in causes {
+        let Some((axis, values)) = new_value(&cause).and_then(|(axis, _)| Some((axis.clone(), values.get(&axis)?)))
+        else {
+            told.push(cause);
+            continue;
+        };
+        if let Some(&place) = places.get(&axis) {
+            told[place].steps.append(&mut cause.steps);
+            continue;
+        }
+        cause.text = format!("sweep.{axis} = {} and {} more are new", values[..FEW].join(", "), values.len() - FEW);
+        places.insert(axis, told.len());
+        told.push(cause);
+    }
+    told
 }
 
 /// `full 2, ranking 4, accuracy 22`: the stages of steps, each with their number.
