@@ -1,12 +1,11 @@
 //! The remote that a verb was given, by `--remote` or by the environment.
 
 use std::env;
-use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
 
-use overinterp_remote::Remote;
+use overinterp_remote::{Remote, absent_folder};
 
 use crate::failure::Failure;
 
@@ -23,17 +22,19 @@ pub(crate) struct RemoteArguments {
 }
 
 impl RemoteArguments {
+    fn url(&self) -> Option<String> {
+        self.remote.clone().or_else(|| env::var(VARIABLE).ok()).filter(|url| !url.is_empty())
+    }
+
     /// The remote; `None` where neither names one.
     pub fn if_given(&self) -> Result<Option<Remote>, Failure> {
-        let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).filter(|url| !url.is_empty());
-        url.map(|url| Remote::open(&url).map_err(Failure::from)).transpose()
+        self.url().map(|url| Remote::open(&url).map_err(Failure::from)).transpose()
     }
 
     /// The remote, for verbs that only read from one: a folder must be there.
     pub fn that_is_there(&self) -> Result<Remote, Failure> {
-        let url = self.remote.clone().or_else(|| env::var(VARIABLE).ok()).unwrap_or_default();
-        if let Some(folder) = url.strip_prefix("file://").filter(|folder| !Path::new(folder).is_dir()) {
-            let failure = Failure::usage(format!("there is no remote at {folder}"));
+        if let Some(folder) = self.url().and_then(|url| absent_folder(&url)) {
+            let failure = Failure::usage(format!("there is no remote at {}", folder.display()));
             return Err(failure.hint("`overinterp cache push` makes one, in a folder that is there"));
         }
         self.open()

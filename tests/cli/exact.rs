@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Events};
 
 /// Exact selections of 40 images, in three parts, by the bench's network with logits ten thousand times as far apart.
 fn bench() -> Bench {
@@ -58,6 +58,16 @@ fn find(folder: &Path, ends: &Path) -> Option<PathBuf> {
     })
 }
 
+/// The exact selection in a cache has the bytes of one that nothing disturbed.
+fn selected_as_undisturbed(bench: &Bench, cache: &str, events: &Events) {
+    let undisturbed = bench.run("--stage exact --cache undisturbed");
+    for file in ["ranking.safetensors", "effort.csv"] {
+        let own = fs::read(bench.step_dir(cache, events, "exact").join(file)).unwrap();
+        let whole = fs::read(bench.step_dir("undisturbed", &undisturbed, "exact").join(file)).unwrap();
+        assert!(own == whole, "{file} differs");
+    }
+}
+
 #[test]
 fn a_killed_selection_goes_on_behind_the_images_that_it_had_finished() {
     let bench = bench();
@@ -81,12 +91,7 @@ fn a_killed_selection_goes_on_behind_the_images_that_it_had_finished() {
 
     let events = bench.run("--stage exact");
     assert_eq!(events.total("ran"), 0);
-    let undisturbed = bench.run("--stage exact --cache undisturbed");
-    for file in ["ranking.safetensors", "effort.csv"] {
-        let went_on = fs::read(bench.step_dir("cache", &events, "exact").join(file)).unwrap();
-        let whole = fs::read(bench.step_dir("undisturbed", &undisturbed, "exact").join(file)).unwrap();
-        assert!(went_on == whole, "{file} differs");
-    }
+    selected_as_undisturbed(&bench, "cache", &events);
     assert!(find(&partial, Path::new("whole")).is_none(), "what is finished leaves no parts");
 }
 
@@ -132,12 +137,7 @@ fn a_worker_with_nothing_else_to_do_helps_with_parts_of_the_step_that_another_ha
     assert!(second.contains("helping exact") && second.contains("helped  exact"), "{second}");
     let events = bench.run("--stage exact --cache shared");
     assert_eq!(events.total("ran"), 0);
-    let undisturbed = bench.run("--stage exact --cache undisturbed");
-    for file in ["ranking.safetensors", "effort.csv"] {
-        let helped = fs::read(bench.step_dir("shared", &events, "exact").join(file)).unwrap();
-        let alone = fs::read(bench.step_dir("undisturbed", &undisturbed, "exact").join(file)).unwrap();
-        assert!(helped == alone, "{file} differs");
-    }
+    selected_as_undisturbed(&bench, "shared", &events);
     assert!(find(&partial, Path::new("whole")).is_none(), "what is finished leaves no parts");
     for part in ["claims", "workers", "tmp"] {
         assert_eq!(fs::read_dir(bench.path("shared/v1").join(part)).map_or(0, Iterator::count), 0, "{part}");

@@ -29,6 +29,7 @@ mod faulty;
 mod tests;
 
 pub use error::{Cause, RemoteError};
+pub use location::absent_folder;
 pub use notices::SharedNotices;
 pub use objects::{Persistence, Remote, Told};
 pub use pull::Pulled;

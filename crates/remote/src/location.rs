@@ -1,5 +1,6 @@
 //! From a URL to an object store. Credentials, endpoints and regions come from the environment.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -80,8 +81,15 @@ impl Location {
     }
 }
 
+/// The folder that a `file` URL names, where it is not there.
+#[must_use]
+pub fn absent_folder(text: &str) -> Option<PathBuf> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "file")?;
+    url.to_file_path().ok().filter(|folder| !folder.is_dir())
+}
+
 /// The environment's variables by which a kind of remote is reached.
-pub(crate) fn settings(scheme: &str) -> &'static str {
+fn settings(scheme: &str) -> &'static str {
     match scheme {
         "s3" => {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT for another server than Amazon's"
@@ -162,8 +170,11 @@ mod tests {
     fn a_folder_is_made_where_it_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a b");
+        let url = Url::from_file_path(&folder).unwrap();
+        assert_eq!(absent_folder(url.as_str()), Some(folder.clone()));
         let location = Location::of(&format!("{}/", Url::from_file_path(&folder).unwrap())).unwrap();
         assert!(folder.is_dir());
+        assert_eq!((absent_folder(url.as_str()), absent_folder("s3://bucket/x")), (None, None));
         assert!(location.name.ends_with("/a%20b"), "{}", location.name);
         let mistyped = Url::from_file_path(dir.path().join("c/d")).unwrap();
         assert!(refused(mistyped.as_str()).contains("cannot create"));

@@ -25,7 +25,7 @@ use super::workers::{Claiming, Holder};
 const SHARED: &str = "shared";
 
 /// Between two looks at whether a step that another has may be helped with, at first and at most.
-pub(super) const SOON: Duration = Duration::from_millis(250);
+const SOON: Duration = Duration::from_millis(250);
 const LATE: Duration = Duration::from_secs(30);
 
 /// When a step is next looked at.

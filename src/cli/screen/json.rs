@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use overinterp_report::CheckedClaim;
 use overinterp_workflow::event::{Event, Status, Summary};
-use overinterp_workflow::plan::Label;
+use overinterp_workflow::plan::{Label, Step};
 
 use crate::failure::chain;
 
@@ -17,61 +17,49 @@ pub(crate) fn line(value: &Value) {
 pub(crate) fn event(event: &Event<'_>) {
     match event {
         Event::Finished { step, status, seconds, error, .. } => {
-            let mut value = json!({
-                "event": "step",
-                "stage": step.label().stage,
-                "cell": step.label().cell,
-                "part": step.label().part,
-                "shard": shard(step.label()),
-                "key": step.key().map(ToString::to_string),
-                "status": status.to_string(),
-                "seconds": rounded(if *status == Status::Ran { *seconds } else { 0.0 }),
-            });
+            let mut value = of("step", step);
+            value["status"] = json!(status.to_string());
+            value["seconds"] = json!(rounded(if *status == Status::Ran { *seconds } else { 0.0 }));
             if let Some(error) = error {
                 value["error"] = json!(error);
             }
             line(&value);
         }
         Event::Waiting { step, holder, is_new: true, .. } => {
-            line(&json!({
-                "event": "waiting",
-                "stage": step.label().stage,
-                "cell": step.label().cell,
-                "part": step.label().part,
-                "shard": shard(step.label()),
-                "key": step.key().map(ToString::to_string),
-                "worker": holder.map(|holder| &holder.id),
-                "presence": holder.map(|holder| &holder.presence),
-                "working": holder.map(|holder| &holder.working),
-            }));
+            let mut value = of("waiting", step);
+            value["worker"] = json!(holder.map(|holder| &holder.id));
+            value["presence"] = json!(holder.map(|holder| &holder.presence));
+            value["working"] = json!(holder.map(|holder| &holder.working));
+            line(&value);
         }
         Event::Helping { step, holder, .. } => {
-            line(&json!({
-                "event": "helping",
-                "stage": step.label().stage,
-                "cell": step.label().cell,
-                "part": step.label().part,
-                "shard": shard(step.label()),
-                "key": step.key().map(ToString::to_string),
-                "worker": holder.id,
-            }));
+            let mut value = of("helping", step);
+            value["worker"] = json!(holder.id);
+            line(&value);
         }
         Event::Helped { step, parts, .. } => {
-            line(&json!({
-                "event": "helped",
-                "stage": step.label().stage,
-                "cell": step.label().cell,
-                "part": step.label().part,
-                "shard": shard(step.label()),
-                "key": step.key().map(ToString::to_string),
-                "parts": parts,
-            }));
+            let mut value = of("helped", step);
+            value["parts"] = json!(parts);
+            line(&value);
         }
         Event::Warning { step, message } => {
             line(&json!({"event": "warning", "stage": step.label().stage, "message": message}));
         }
         _ => {}
     }
+}
+
+/// What every event of a step begins with.
+fn of(event: &str, step: &Step) -> Value {
+    let label = step.label();
+    json!({
+        "event": event,
+        "stage": label.stage,
+        "cell": label.cell,
+        "part": label.part,
+        "shard": shard(label),
+        "key": step.key().map(ToString::to_string),
+    })
 }
 
 /// A claim's verdict.
