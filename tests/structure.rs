@@ -106,7 +106,7 @@ const EDGES: [(&str, &[&str]); 26] = [
             "workflow",
         ],
     ),
-    ("records", &["computed", "config", "failure", "foreign", "workflow"]),
+    ("records", &["computed", "config", "data", "failure", "foreign", "spec", "workflow"]),
     ("writing", &["failure", "foreign"]),
     ("failure", &["artifacts", "data", "remote", "workflow"]),
     ("printable", &[]),

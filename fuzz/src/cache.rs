@@ -11,7 +11,7 @@ use overinterp_workflow::key::StepKey;
 use overinterp_workflow::manifest::{Manifest, canonical};
 use overinterp_workflow::plan::{Label, Plan};
 use overinterp_workflow::stage::{Artifact, ArtifactError, Context, Stage, StageError};
-use overinterp_workflow::store::{Lookup, Store};
+use overinterp_workflow::store::{Inventory, Lookup, Store};
 use overinterp_workflow::view::View;
 
 use super::folder::Folder;
@@ -133,6 +133,12 @@ pub fn cache_index(bytes: &[u8]) {
     let folder = Folder::new();
     folder.write("v1/index", &[bytes, blake3::hash(bytes).as_bytes()].concat());
     assert!(look_up(&folder), "an index makes a step that is there another");
+    if let Some(inventory) = Inventory::from_bytes(bytes) {
+        let again = inventory.to_bytes().and_then(|bytes| Inventory::from_bytes(&bytes));
+        assert_eq!(again.as_ref(), Some(&inventory));
+        let holds = Store::open(folder.path()).expect("a cache").still_holds(&inventory);
+        assert!(!holds || inventory.is_empty(), "what is no index holds steps");
+    }
 }
 
 /// The index of a cache with one step, without its seal.

@@ -1,11 +1,13 @@
 //! Computing what a cache lacks of planned experiments, and showing how it goes: what `run` and `work` share.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use overinterp_workflow::cancel::Cancel;
 use overinterp_workflow::event::{Event, Status as Outcome, Summary};
 use overinterp_workflow::executor::{RunError, RunMode, RunOptions, Share, run as execute};
+use overinterp_workflow::store::Inventory;
 use overinterp_workflow::view::View;
 
 use crate::cli::args::ExperimentArguments;
@@ -33,6 +35,8 @@ pub(crate) struct Computing<'a> {
     pub experiment: &'a ExperimentArguments,
     /// Where given, the first failure stops all, which is noted there.
     pub fail_fast: Option<&'a AtomicBool>,
+    /// Where given, what the cache holds of the plan is noted there, if that is all of it.
+    pub inventory: Option<&'a OnceLock<Inventory>>,
 }
 
 /// `run experiments/quickstart.toml`.
@@ -61,6 +65,10 @@ impl Computing<'_> {
                 json::event(&event);
             }
             if let Event::Planned { schedule, view } = event {
+                let inventory = self.inventory.filter(|_| schedule.to_run() == 0);
+                if let Some((place, held)) = inventory.zip(Inventory::of(&session.planned.plan, view)) {
+                    let _ = place.set(held);
+                }
                 progress.expect(rates::expected(schedule, view, session), usize::from(self.jobs), self.quiet);
             }
             progress.show(&event, self.quiet);

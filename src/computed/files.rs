@@ -127,6 +127,28 @@ impl<'a> KnownFiles<'a> {
     }
 }
 
+/// Files that experiments name one by one.
+const ALONE: [FileKind; 4] = [FileKind::Model, FileKind::Predictions, FileKind::Answers, FileKind::AnswerKey];
+
+/// Whether files and data sets give the answers again that were noted, those of `data` among them.
+pub(crate) fn are_as_found(findings: &Findings, data: &[DataSource], library: &Library) -> bool {
+    let known = KnownFiles::new(library);
+    for question in findings.keys() {
+        let path = |kind: FileKind| question.strip_prefix(&format!("{kind} ")).map(Path::new);
+        // What is asked for in vain gives another answer, which is told of by whoever plans.
+        if question.starts_with("split ") {
+            let halves = data.iter().flat_map(|source| Split::ALL.map(|split| (source, split)));
+            let asked = halves.into_iter().find(|(source, split)| *question == about_split(source, *split));
+            asked.map(|(source, split)| known.split(source, split).is_ok());
+        } else if let Some(path) = question.strip_prefix("normalise of ") {
+            known.normalise(Path::new(path));
+        } else if let Some((kind, path)) = ALONE.iter().find_map(|&kind| Some((kind, path(kind)?))) {
+            let _ = known.file(kind, path);
+        }
+    }
+    known.into_learned().findings == *findings
+}
+
 fn unlike(finding: Finding) -> Absent {
     match finding {
         Finding::Absent(why) => Absent(why),

@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod journal;
 pub(crate) mod lines;
 pub(crate) mod past;
+pub(crate) mod receipt;
 pub(crate) mod settings;
 
 use std::collections::BTreeMap;

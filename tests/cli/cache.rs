@@ -6,19 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::bench::{Bench, Events, STEPS, Said};
-
-/// A copy of the images that the repository carries, of which nothing else knows.
-fn copy_data(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    let carried = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/fashion-mnist-small");
-    for entry in fs::read_dir(carried).unwrap() {
-        let path = entry.unwrap().path();
-        if path.to_str().unwrap().ends_with("ubyte") {
-            fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-}
+use crate::bench::{Bench, Events, STEPS, Said, copy_data};
 
 fn shell(command: &str, folder: &Path) -> bool {
     Command::new("sh").args(["-c", command]).current_dir(folder).status().unwrap().success()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Events, STEPS};
+use crate::bench::{Bench, Events, STEPS, copy_data};
 
 fn keys_of(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -58,6 +58,58 @@ fn a_second_run_runs_nothing_and_says_the_same() {
     let events = bench.run("");
     assert_eq!((events.total("ran"), events.total("cached")), (0, STEPS));
     assert_eq!(events.count("", "cached") as u64, STEPS, "a cached step is told of as well");
+}
+
+#[test]
+fn a_run_that_finds_all_as_it_was_says_it_again_without_a_plan_and_one_that_does_not_plans() {
+    let data = tempfile::tempdir().unwrap();
+    copy_data(data.path());
+    let bench = Bench::on(data.path());
+    let first = bench.ok("run tiny.toml");
+    // Records are a while old before the index vouches for them.
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let receipts = || fs::read_dir(bench.path("cache/v1/receipts")).map_or(0, Iterator::count);
+    let plans = |line: &str| {
+        let said = bench.ok(&format!("{line} --log overinterp=debug"));
+        assert_eq!(said.out, first.out, "{line}");
+        assert!(said.err.contains(&format!("ran 0, cached {STEPS} in")), "{}", said.err);
+        !said.err.contains("as a run before found them")
+    };
+    assert!(plans("run tiny.toml --frozen"));
+    assert_eq!(receipts(), 0, "what leaves no trace leaves none");
+    assert!(plans("run tiny.toml"));
+    assert_eq!(receipts(), 1);
+    assert!(!plans("run tiny.toml") && !plans("run tiny.toml --frozen") && !plans("run tiny.toml --jobs 2 --quiet"));
+
+    // The same experiment in other words, and asked for otherwise.
+    let text = fs::read_to_string(bench.path("tiny.toml")).unwrap();
+    fs::write(bench.path("tiny.toml"), format!("# Another text.\n{text}")).unwrap();
+    assert!(plans("run tiny.toml"));
+    assert!(plans("run tiny.toml --set description=\"other\""));
+    assert!(!plans("run tiny.toml"));
+
+    // A result that somebody changed, and one that is gone.
+    let events = bench.run("");
+    let dir = bench.step_dir("cache", &events, "full");
+    let spoil: [fn(&Path); 2] =
+        [|dir| fs::write(dir.join("model.safetensors"), "other").unwrap(), |dir| fs::remove_dir_all(dir).unwrap()];
+    for spoil in spoil {
+        spoil(&dir);
+        let said = bench.ok("run tiny.toml");
+        assert_eq!(said.out, first.out);
+        assert!(said.err.contains("ran 1, "), "{}", said.err);
+    }
+    // Other images.
+    assert!(bench.ok("run tiny.toml").err.contains("ran 0, "));
+    let images = data.path().join("t10k-images-idx3-ubyte");
+    let mut bytes = fs::read(&images).unwrap();
+    bytes[16] ^= 1;
+    fs::write(&images, bytes).unwrap();
+    let said = bench.ok("run tiny.toml").err;
+    assert!(!said.contains("ran 0, "), "{said}");
+    fs::remove_file(&images).unwrap();
+    assert_eq!(bench.say("run tiny.toml").code, Some(2));
+    assert!(bench.ok("cache stats").err.is_empty());
 }
 
 #[test]

@@ -67,6 +67,7 @@ use folders::Folders;
 use join::DraftStage;
 use kinds::{Measures, StageKind};
 use overinterp_foreign::bounded;
+use overinterp_spec::DataSource;
 use problem::{Sink, Source};
 use question::{Evaluated, Questions};
 use read::Item;
@@ -97,6 +98,36 @@ pub fn parse(text: &str, path: &Path, overrides: &[Override]) -> Result<Experime
 /// As [`load`].
 pub fn merged(path: &Path, overrides: &[Override]) -> Result<String, Problems> {
     read_text(&read(path)?, path, overrides, merged::text).map(|(_, text)| text)
+}
+
+/// What an experiment rests on, read without its stages.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// Its file and all that it extends, each with its text.
+    pub texts: Vec<(String, String)>,
+    /// Its data sets.
+    pub data: Vec<DataSource>,
+}
+
+/// Reads what an experiment rests on; `None` where anything of that is wrong, which [`load`] tells of.
+#[must_use]
+pub fn glance(path: &Path, overrides: &[Override]) -> Option<Glance> {
+    let sink = Sink::default();
+    let mut files = Files::new(path, &read(path).ok()?, &sink);
+    let mut root = files.merge()?;
+    let (sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
+    for (index, set) in overrides.iter().enumerate() {
+        overrides::apply(&mut root, set, sources.len() + index, &sink);
+    }
+    sweeps.extend(root.get("sweep").cloned());
+    let meant = meant::as_meant(&root);
+    let root = meant.as_ref().unwrap_or(&root);
+    let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: &folders };
+    let sweep =
+        root.get("sweep").map(|node| Sweep::read(&Item::new(node, "sweep", &sink), &sweeps)).unwrap_or_default();
+    let data = dataset::read_all(&Catalog::read(root, &sink), &sweep, folders, &sink);
+    let texts = sources.into_iter().map(|Source { name, text }| (name, text)).collect();
+    sink.is_empty().then_some(Glance { texts, data })
 }
 
 fn read(path: &Path) -> Result<String, Problems> {

@@ -20,6 +20,7 @@ use super::plan::{Step, StepId};
 use super::stage::{Context, Host, Part, PartClaim, Progress, StageError};
 use super::store::Store;
 use super::workers::{Claiming, Holder};
+use overinterp_foreign::bounded;
 
 /// The file in a step's scratch directory that says that its parts may be helped with, and what they must be like.
 const SHARED: &str = "shared";
@@ -56,7 +57,8 @@ pub(super) fn is_shared(store: &Store, key: &StepKey) -> bool {
 
 /// Says in a step's scratch directory what its parts are like.
 pub(super) fn share(store: &Store, scratch: &Path, like: &str) -> io::Result<()> {
-    if store.depot().is_some() { Ok(()) } else { fs::write(scratch.join(SHARED), like) }
+    // At once: a helper that reads half of it takes it for another's.
+    if store.depot().is_some() { Ok(()) } else { bounded::replace(&scratch.join(SHARED), like.as_bytes()) }
 }
 
 /// Claims a part of a step, for this worker to be told as doing `told` if that is not empty.

@@ -21,37 +21,39 @@ use crate::records::bundle;
 use crate::records::past::Past;
 use crate::text;
 
-/// Prints tables, subsets and claims for people; nothing of an experiment that has evaluated nothing yet.
-pub(crate) fn print_human(answers: &Answers) {
+/// Tables, subsets and claims for people, in lines of at most `width` columns; nothing of an experiment that has evaluated
+/// nothing yet.
+pub(crate) fn human(answers: &Answers, width: Option<usize>) -> String {
     let evaluated = answers.measurements.iter().any(|measurement| measurement.value.is_some());
+    let mut text = String::new();
+    let mut add = |lines: &str, indent| {
+        text.push('\n');
+        text.push_str(&terminal::folded(lines, width, indent));
+        text.push('\n');
+    };
     for table in answers.tables.iter().filter(|_| evaluated) {
-        let width = terminal::width_of_output();
-        print_folded(table_human(table, width).trim_end(), 3);
+        add(table_human(table, width).trim_end(), 3);
     }
     let evaluations = evaluations(&answers.measurements);
     if answers.tables.is_empty() && !evaluations.is_empty() {
-        print_folded(&evaluations.join("\n"), 2);
+        add(&evaluations.join("\n"), 2);
     }
     if !answers.sufficient.is_empty() {
-        print_folded(&answers.sufficient.join("\n"), 2);
+        add(&answers.sufficient.join("\n"), 2);
     }
     if !answers.analyses.is_empty() {
-        print_folded(&format!("Analyses\n{}", answers.analyses.join("\n")), 4);
+        add(&format!("Analyses\n{}", answers.analyses.join("\n")), 4);
     }
     if !answers.answered.is_empty() {
-        print_folded(&answers.answered.join("\n"), 2);
+        add(&answers.answered.join("\n"), 2);
     }
     if evaluated && !answers.claims.is_empty() {
-        print_folded(&format!("Claims\n{}", claims_human(&answers.claims).trim_end()), 17);
+        add(&format!("Claims\n{}", claims_human(&answers.claims).trim_end()), 17);
     }
     if evaluated && !answers.origins.is_empty() {
-        print_folded(&answers.origins.join("\n"), 2);
+        add(&answers.origins.join("\n"), 2);
     }
-}
-
-/// Prints lines, none longer than a terminal is wide.
-fn print_folded(lines: &str, indent: usize) {
-    outln!("\n{}", terminal::folded(lines, terminal::width_of_output(), indent));
+    text
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,7 +91,7 @@ pub(crate) fn run(arguments: &ResultsArguments) -> Result<Status, Failure> {
         let answers = answers(&session, experiment, results)?;
         match arguments.format {
             ResultsFormat::Human => {
-                print_human(&answers);
+                out!("{}", human(&answers, terminal::width_of_output()));
                 warn_of_gaps(&answers, arguments, &experiment.file);
                 if !experiment.figures.is_empty() {
                     errln!("\nfigures: `overinterp report {}` draws them on one page", experiment.file.display());

@@ -1,27 +1,34 @@
 //! `run`: computes what is not in the cache, then prints tables and claims.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use clap::Args;
 use overinterp_workflow::cancel::Cancel;
+use overinterp_workflow::event::Summary;
 use overinterp_workflow::executor::{RunMode, Share};
+use overinterp_workflow::store::Store;
 
-use crate::cli::args::{EventFormat, Executor, ExperimentArguments};
+use crate::cli::args::{EventFormat, Executor, ExperimentArguments, MachineArguments};
 use crate::cli::computing::{Computing, closing, doing, refused};
 use crate::cli::gpus::{GpuWorkers, beside_gpus};
 use crate::cli::remote::RemoteArguments;
 use crate::cli::screen::interrupt::stop_on_interrupt;
 use crate::cli::screen::json;
 use crate::cli::screen::progress::Progress;
-use crate::cli::session::{Session, WithoutCache};
+use crate::cli::screen::terminal::width_of_output;
+use crate::cli::session::{Chosen, Session, WithoutCache, choose_device, library, use_threads};
 use crate::cli::sharing::Shared;
 use crate::cli::slurm::{Cluster, ClusterArguments, follow};
 use crate::cli::status::Status;
 use crate::cli::verbs::plan;
-use crate::cli::verbs::results::print_human;
+use crate::cli::verbs::results::human;
+use crate::cli::whereabouts::Whereabouts;
 use crate::failure::Failure;
 use crate::gathering::answers::answers;
+use crate::records::receipt::Asked;
 use crate::text;
 
 #[derive(Debug, Args)]
@@ -81,8 +88,17 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         beside_gpus(&arguments.experiment)
     };
     let shared = Shared::of(&arguments.remote)?;
-    let mut session = Session::open_or(without_cache, &arguments.files, &experiment)?;
     let json = arguments.format == EventFormat::Json;
+    // What goes on elsewhere, and who follows event by event, needs the whole plan.
+    let is_alone = shared.is_none() && arguments.gpus.is_empty() && arguments.executor.is_none() && !json;
+    let asked = is_alone.then(|| Asked::of(&arguments.files, &experiment.set, &experiment.stage, width_of_output()));
+    let asked = asked.flatten();
+    if let Some(asked) = &asked
+        && let Some(status) = said_before(asked, arguments, &experiment)?
+    {
+        return Ok(status);
+    }
+    let mut session = Session::open_or(without_cache, &arguments.files, &experiment)?;
     let cancel = Cancel::default();
     stop_on_interrupt(&cancel)?;
     if let Some(shared) = &shared {
@@ -100,7 +116,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         session.say_what_computes();
     }
     let progress = Progress::new(session.planned.plan.len(), &cancel);
-    let has_failed_fast = AtomicBool::new(false);
+    let (has_failed_fast, inventory) = (AtomicBool::new(false), OnceLock::new());
     let computing = Computing {
         experiment: &arguments.experiment,
         quiet: json || arguments.quiet,
@@ -111,6 +127,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
         mode: if arguments.frozen || on_cluster { RunMode::Frozen } else { RunMode::Normal },
         share: &share,
         json,
+        inventory: asked.as_ref().map(|_| &inventory),
     };
     let workers = GpuWorkers {
         gpus: &arguments.gpus,
@@ -122,6 +139,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     let summary = workers.beside(&session, &progress, &cancel, || computing.compute(&session, &progress, &cancel))?;
     let summary = summary.map_err(|error| refused(&session, error, json))?;
 
+    let mut said = String::new();
     for (experiment, results) in session.experiments.iter().zip(&session.planned.results) {
         let answers = answers(&session, experiment, results)?;
         if json {
@@ -129,7 +147,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
                 answers.claims.iter().for_each(|claim| json::claim(&experiment.name, claim));
             }
         } else if !cancel.is_cancelled() {
-            print_human(&answers);
+            let text = human(&answers, width_of_output());
+            out!("{text}");
+            said += &text;
         }
     }
     if json {
@@ -162,7 +182,39 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Status, Failure> {
     } else {
         Status::Success
     });
+    if let (Some(asked), Some(inventory)) = (asked, inventory.get())
+        && status == Status::Success
+        && !leaves_no_trace
+    {
+        asked.leave(session.store(), &session.findings, inventory, said);
+    }
     // The program ends here. To take a plan of a hundred thousand steps apart would take a tenth of what it took to make it.
     std::mem::forget(session);
     Ok(status)
+}
+
+/// Says again what a run like this one said that had nothing to do, if nothing has changed since.
+fn said_before(
+    asked: &Asked,
+    arguments: &RunArguments,
+    experiment: &ExperimentArguments,
+) -> Result<Option<Status>, Failure> {
+    let start = Instant::now();
+    let MachineArguments { cache, device, threads } = &experiment.machine;
+    let Chosen { passed_over, .. } = choose_device(device)?;
+    use_threads(*threads)?;
+    let whereabouts = Whereabouts::of(cache.as_deref(), &arguments.files);
+    // What is wrong with a cache is told where all that follows from it is.
+    let Ok(store) = Store::open(&whereabouts.cache) else { return Ok(None) };
+    let Some(receipt) = asked.said_before(&store, &library(&whereabouts.cache, WithoutCache::Leave)) else {
+        return Ok(None);
+    };
+    whereabouts.say();
+    if let Some(passed_over) = passed_over.filter(|_| !arguments.frozen) {
+        passed_over.say();
+    }
+    out!("{}", receipt.said);
+    let summary = Summary { cached: receipt.steps, seconds: start.elapsed().as_secs_f64(), ..Summary::default() };
+    errln!("\n{}", closing(&summary));
+    Ok(Some(Status::Success))
 }

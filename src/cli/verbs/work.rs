@@ -106,6 +106,7 @@ pub(crate) fn run(arguments: &WorkArguments) -> Result<Status, Failure> {
             mode: RunMode::Normal,
             share: &share,
             json,
+            inventory: None,
             quiet: json,
             experiment: &arguments.experiment,
             fail_fast: None,

@@ -22,14 +22,14 @@ use overinterp_foreign::file_state::FileState;
 const MISSED: usize = 64;
 
 /// The names in the folder of a kind that may be entries, sorted.
-struct Listing {
+pub(super) struct Listing {
     /// Each with whether it is a folder itself, and no link to one.
     names: Vec<(String, bool)>,
 }
 
 impl Listing {
     /// `None` where the folder itself is a link.
-    fn read(dir: &Path) -> io::Result<Option<Self>> {
+    pub fn read(dir: &Path) -> io::Result<Option<Self>> {
         if files::is_link(dir) {
             return Ok(None);
         }
@@ -50,7 +50,7 @@ impl Listing {
     }
 
     /// Whether the name is there, and whether it is a folder.
-    fn get(&self, name: &str) -> Option<bool> {
+    pub fn get(&self, name: &str) -> Option<bool> {
         let place = self.names.binary_search_by(|(own, _)| own.as_str().cmp(name)).ok()?;
         Some(self.names[place].1)
     }

@@ -105,6 +105,24 @@ impl Index {
         self.entry(self.entries[place.ok()?]).filter(|entry| entry.kept.key == *key)
     }
 
+    /// What it knows of the step of that kind and hash, without taking it out.
+    pub fn find(&self, kind: &str, hash: [u8; 32]) -> Option<Sealed> {
+        let place = self.entries.binary_search_by(|&at| {
+            let found = self.name(at).map(|name| name.cmp(&(kind, hash)));
+            found.unwrap_or(std::cmp::Ordering::Less)
+        });
+        // The kind's number, and the hash.
+        let mut cursor = Cursor { bytes: &self.bytes, at: self.entries[place.ok()?] + 4 + blake3::OUT_LEN };
+        let version = u32::from_le_bytes(cursor.take()?);
+        let state = i64::from_le_bytes(cursor.take()?);
+        let content = cursor.take()?;
+        // Seconds, who made it, when, and whether it is shared.
+        cursor.skip(8 + 4 + 8 + 1)?;
+        let inputs = cursor.number()?;
+        cursor.skip(inputs.checked_mul(4 + blake3::OUT_LEN + 4 + blake3::OUT_LEN)?)?;
+        Some(Sealed { version, state, content, files: cursor.at })
+    }
+
     /// Everything that it knows.
     pub fn iter(&self) -> impl Iterator<Item = Indexed> {
         self.entries.iter().filter_map(|&at| self.entry(at))
@@ -146,24 +164,55 @@ impl Index {
     }
 }
 
-/// What is left to read of an index.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// An entry that stays in its index.
+pub(super) struct Sealed {
+    pub version: u32,
+    /// The number of the state that the record had.
+    pub state: i64,
+    pub content: [u8; 32],
+    /// Where its files begin.
+    files: usize,
+}
+
+impl Sealed {
+    /// The names of its files, each with what is recorded of it; `None` in the place of one that cannot be read.
+    pub fn files<'a>(&self, index: &'a Index) -> impl Iterator<Item = Option<(&'a str, FileRecord)>> {
+        let mut cursor = Cursor { bytes: &index.bytes, at: self.files };
+        // One more that cannot be read, where it cannot even be told how many there are.
+        let count = cursor.number();
+        (0..count.unwrap_or(1)).map(move |_| {
+            count?;
+            let name = index.texts.get(cursor.number()?)?.as_str();
+            let bytes = u64::from_le_bytes(cursor.take()?);
+            let hash = ContentHash::from_bytes(cursor.take()?);
+            Some((name, FileRecord { bytes, hash, state: i64::from_le_bytes(cursor.take()?) }))
+        })
+    }
+}
+
+/// What is left to read of packed bytes.
+pub(super) struct Cursor<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.at = self.at.checked_add(bytes).filter(|&at| at <= self.bytes.len())?;
+        Some(())
+    }
+
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = self.bytes.get(self.at..self.at.checked_add(N)?)?;
         self.at += N;
         taken.try_into().ok()
     }
 
-    fn number(&mut self) -> Option<usize> {
+    pub fn number(&mut self) -> Option<usize> {
         usize::try_from(u32::from_le_bytes(self.take()?)).ok()
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub fn text(&mut self) -> Option<&'a str> {
         let length = self.number()?;
         let taken = self.bytes.get(self.at..self.at.checked_add(length)?)?;
         self.at += length;
@@ -223,7 +272,8 @@ pub(super) fn bytes_of(entries: &[Indexed]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn number(number: usize) -> Option<[u8; 4]> {
+/// A number as it is packed; `None` of one that is too large.
+pub(super) fn number(number: usize) -> Option<[u8; 4]> {
     u32::try_from(number).ok().map(u32::to_le_bytes)
 }
 

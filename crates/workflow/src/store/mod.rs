@@ -10,6 +10,7 @@
 //! CACHE/v1/failures/             steps that failed, so that no other worker of the same run repeats them
 //! CACHE/v1/tmp/  pins/           private files and directories; steps that gc must keep
 //! CACHE/v1/runs/ID/              what was run when, and how it ended
+//! CACHE/v1/receipts/             what runs found and said that had nothing to do
 //! ```
 //!
 //! What else lies there is none of it: `places.rs` tells one from the other.
@@ -24,9 +25,11 @@ mod files;
 mod gc;
 mod glance;
 mod index;
+mod inventory;
 mod kept;
 mod places;
 mod publish;
+mod receipts;
 mod record;
 mod runs;
 mod stats;
@@ -52,8 +55,10 @@ pub use entry::{Lookup, RecordFault};
 use error::{Doing as _, READ};
 pub use error::{StoreError, cause_of};
 pub use gc::{Collection, Garbage, GcMode, Perhaps, Removal, Wanted};
+pub use inventory::Inventory;
 pub use kept::Kept;
 pub(crate) use publish::{Difference, Stored};
+use receipts::RECEIPTS;
 pub(crate) use record::Draft;
 #[cfg(test)]
 pub(crate) use record::tests::record as record_of;
@@ -76,7 +81,8 @@ pub struct Store {
 }
 
 /// The directories of a cache.
-const PARTS: [&str; 10] = ["steps", "contents", "partial", "damaged", WORKERS, CLAIMS, FAILURES, "tmp", "pins", RUNS];
+const PARTS: [&str; 11] =
+    ["steps", "contents", "partial", "damaged", WORKERS, CLAIMS, FAILURES, "tmp", "pins", RUNS, RECEIPTS];
 
 /// Where it is noted that a step failed.
 const FAILURES: &str = "failures";

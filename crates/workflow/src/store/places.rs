@@ -8,7 +8,7 @@ use super::entry::is_entry;
 use super::error::{Doing as _, READ};
 use super::index::INDEX;
 use super::runs::is_run;
-use super::{FAILURES, PARTS, PROBE, RUNS, Store, StoreError, files};
+use super::{FAILURES, PARTS, PROBE, RECEIPTS, RUNS, Store, StoreError, files};
 use crate::notices::NOTICE;
 use crate::workers::{CLAIMS, WORKERS};
 
@@ -105,6 +105,8 @@ fn is_own(part: &str, dir: &Path, name: &str, metadata: &Metadata) -> bool {
         CLAIMS | FAILURES | "pins" => is_flat(name) && !metadata.is_dir(),
         WORKERS => is_worker(name) && !metadata.is_dir(),
         RUNS => is_run(name) && metadata.is_dir(),
+        // One that is being written, or that a crash has cut off, has a name that begins with a point.
+        RECEIPTS => (is_hash(name) || name.starts_with('.')) && !metadata.is_dir(),
         "damaged" => {
             let counted = name.rsplit_once('-').filter(|(_, count)| count.parse::<usize>().is_ok());
             counted.is_some_and(|(name, _)| is_flat(name)) && is_entry(&dir.join(name)).unwrap_or(true)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::key::Key;
 use crate::plan::Plan;
-use crate::store::Lookup;
+use crate::store::{Inventory, Lookup};
 use crate::toys::{Bench, Lab, Number, diamond};
 use crate::view::View;
 
@@ -72,7 +72,10 @@ fn nothing_hides_behind_an_index() {
     ];
     for (said, spoil) in spoil {
         let (lab, plan, [_, _, total, _]) = indexed();
+        let inventory = Inventory::of(&plan, &View::of_entries(&plan, &lab.store).unwrap()).unwrap();
+        assert!(lab.store.still_holds(&inventory));
         spoil(&lab.store.dir(total.step()));
+        assert!(!lab.store.still_holds(&inventory), "{said}");
         let view = View::of_entries(&plan, &lab.store).unwrap();
         match view.entry(total.step()) {
             Lookup::Damaged(damage) => assert!(damage.contains(said), "{damage}"),
@@ -82,6 +85,65 @@ fn nothing_hides_behind_an_index() {
         assert_eq!(lab.run(&plan, &Bench::default()).counts(), [1, 3, 0, 0], "{said}");
         assert_eq!(lab.store.load(&total).unwrap(), Number(3));
     }
+}
+
+#[test]
+fn an_inventory_is_of_a_whole_plan_and_holds_only_while_the_index_knows_all_of_it() {
+    let (lab, plan, [_, _, total, last]) = indexed();
+    let inventory = Inventory::of(&plan, &View::of_entries(&plan, &lab.store).unwrap()).unwrap();
+    assert_eq!(inventory.len(), 4);
+    let bytes = inventory.to_bytes().unwrap();
+    assert_eq!(Inventory::from_bytes(&bytes).as_ref(), Some(&inventory));
+    assert!((0..bytes.len()).all(|length| Inventory::from_bytes(&bytes[..length]).is_none()));
+    assert!(Inventory::from_bytes(&[&bytes[..], b"1"].concat()).is_none());
+
+    // What no step loads is read, even where times say that it has not changed.
+    let hashed = lab.store.work().1;
+    assert!(lab.store.still_holds(&inventory));
+    let files = fs::read_dir(lab.store.dir(last.step())).unwrap().count() as u64 - 1;
+    assert_eq!(lab.store.work().1 - hashed, files);
+
+    // Another result of the same step is not what it holds.
+    let (other, other_plan, _) = indexed();
+    assert_eq!(
+        Inventory::of(&other_plan, &View::of_entries(&other_plan, &other.store).unwrap()),
+        Some(inventory.clone())
+    );
+    let index = lab.base().join("index");
+    let whole = fs::read(&index).unwrap();
+    fs::remove_file(&index).unwrap();
+    assert!(!lab.store.still_holds(&inventory));
+    fs::write(&index, whole).unwrap();
+    assert!(lab.store.still_holds(&inventory));
+    fs::remove_dir_all(lab.store.dir(total.step())).unwrap();
+    assert!(Inventory::of(&plan, &View::of_entries(&plan, &lab.store).unwrap()).is_none());
+}
+
+#[test]
+fn receipts_are_whole_or_none_and_the_oldest_go() {
+    let lab = Lab::new();
+    let name = |number: u32| blake3::hash(&number.to_le_bytes());
+    assert_eq!(lab.store.receipt(name(0)), None);
+    let folder = lab.base().join("receipts");
+    for number in 0..40 {
+        lab.store.leave_receipt(name(number), number.to_le_bytes().to_vec());
+        // Some systems count in hundredths of a second.
+        sleep(Duration::from_millis(12));
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 32);
+    assert_eq!(lab.store.receipt(name(0)), None);
+    assert_eq!(lab.store.receipt(name(39)), Some(39_u32.to_le_bytes().to_vec()));
+    let path = folder.join(name(39).to_hex().as_str());
+    let whole = fs::read(&path).unwrap();
+    for place in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        fs::write(&path, changed).unwrap();
+        assert_eq!(lab.store.receipt(name(39)), None, "byte {place}");
+        fs::write(&path, &whole[..place]).unwrap();
+        assert_eq!(lab.store.receipt(name(39)), None, "first {place} bytes");
+    }
+    assert!(lab.store.stats().unwrap().strays.is_empty());
 }
 
 #[test]
