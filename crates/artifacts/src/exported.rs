@@ -34,7 +34,7 @@ pub fn exported(model: &Model, network: &Network, key: &str) -> Result<Vec<u8>, 
     }
     let mut metadata = BTreeMap::from([
         ("format", "pt".to_owned()),
-        ("arch", network.arch.name().to_owned()),
+        ("arch", network.arch.to_string()),
         ("classes", model.classes.to_string()),
         ("input", serde_json::to_string(&model.shape)?),
         (NORMALISE, serde_json::to_string(&network.normalise)?),

@@ -14,6 +14,7 @@
 )]
 
 mod appearance;
+mod architecture;
 mod axis;
 mod catalog;
 mod cross;

@@ -1,6 +1,6 @@
 //! What stages, tables and claims are read against, and the kinds of values that several of them hold.
 
-use overinterp_spec::{Arch, AxisValue, Cell, DataSource, Fraction, Split};
+use overinterp_spec::{AxisValue, Cell, DataSource, Fraction, Split};
 
 use super::axis::axis_value;
 use super::catalog::{Catalog, Referent};
@@ -232,14 +232,4 @@ fn makes(table: &Reader<'_>, key: &str) -> &'static [Makes] {
         Some(Holds::Stage(makes) | Holds::Half(makes)) => makes,
         _ => &[],
     }
-}
-
-/// The name of an architecture.
-pub(super) fn arch(item: &Item<'_>) -> Option<Arch> {
-    item.choice("architectures", &Arch::ALL.map(|arch| (arch.name(), arch)))
-}
-
-/// The names of all architectures.
-pub(super) fn architectures() -> Vec<&'static str> {
-    Arch::ALL.map(Arch::name).to_vec()
 }

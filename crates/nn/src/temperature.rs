@@ -45,8 +45,8 @@ pub enum TemperatureError {
         "cannot scale a network of architecture {arch}: it does not end with a linear layer that has weights and biases"
     )]
     NoLinearLayer {
-        /// The name of the architecture, such as `resnet20`.
-        arch: &'static str,
+        /// Its architecture.
+        arch: overinterp_spec::Arch,
     },
 }
 
@@ -133,7 +133,8 @@ pub fn scale(mut model: Model, temperature: f64) -> Result<Model, TemperatureErr
     for network in &mut model.networks {
         let graph = arch::build(network.arch, model.shape, model.classes)?;
         let Network { arch, tensors, log, .. } = network;
-        let no_linear_layer = || TemperatureError::NoLinearLayer { arch: arch.name() };
+        let arch = *arch;
+        let no_linear_layer = || TemperatureError::NoLinearLayer { arch };
         let Some(Op::Linear { name }) = graph.nodes().last().map(|node| &node.op) else {
             return Err(no_linear_layer());
         };

@@ -220,7 +220,7 @@ impl Import {
 
     /// The architecture that the file's tensors fit, if it is one that there is.
     fn fitting(&self, file: &ModelFile<'_>, input: ImageShape, classes: usize) -> Option<Arch> {
-        Arch::ALL.into_iter().filter(|&other| other != self.arch).find(|&other| {
+        Arch::published().filter(|&other| other != self.arch).find(|&other| {
             let Ok(graph) = arch::build(other, input, classes) else { return false };
             let expected: Vec<(String, Vec<usize>)> =
                 graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
@@ -254,7 +254,7 @@ struct DamagedHeader {
 #[error(
     "{} is no model file of `{arch}`{}",
     .file.display(),
-    .fits.map_or_else(String::new, |fits| format!("; its tensors are those of `{fits}`: write `arch = \"{fits}\"`"))
+    .fits.map_or_else(String::new, |fits| format!("; its tensors are those of `{fits}`: write `arch = {}`", fits.toml()))
 )]
 struct OtherArchitecture {
     file: PathBuf,

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use overinterp_spec::{Arch, Cell, Normalise, Seed, SeededDropout, Split};
 
 use super::{Kind, Makes, Measures};
+use crate::architecture::{ARCH, arch};
 use crate::experiment::StageRef;
-use crate::field::{Field, data, flag, one_of, path, table, text, whole};
+use crate::field::{Field, data, flag, path, table, text, whole};
 use crate::map::{Choose, one};
 use crate::normalise::{NORMALISATION, normalise};
 use crate::read::{Item, Reader};
 use crate::recipe::{INPUT_DROPOUT, input_dropout};
 use crate::reference::Reference;
 use crate::schema::KIND as NAME;
-use crate::scope::{Scope, arch, architectures};
+use crate::scope::Scope;
 
 pub(super) const KIND: Kind = Kind {
     name: "import",
@@ -27,7 +28,7 @@ pub(super) const KIND: Kind = Kind {
 const KEYS: &[Field] = &[
     NAME,
     path("file", "The file of weights: safetensors, or what `torch.save` writes", "\"checkpoint.pt\""),
-    one_of("arch", "The network that they are of", "\"resnet18\"", architectures),
+    ARCH,
     data("data", "The data set whose size and classes the network takes", "\"cifar10\""),
     table(
         "input-dropout",

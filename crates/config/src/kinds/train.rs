@@ -3,15 +3,16 @@
 use overinterp_spec::{Arch, Cell, Normalise, Recipe, Seed};
 
 use super::{Kind, Makes, Measures};
+use crate::architecture::{ARCH, arch};
 use crate::experiment::{ImagesRef, StageRef};
-use crate::field::{Field, images, one_of, pins, stage, table, whole};
+use crate::field::{Field, images, pins, stage, table, whole};
 use crate::map::{Choose, perhaps};
 use crate::normalise::{NORMALISATION, normalise};
 use crate::read::Item;
 use crate::recipe::{RECIPE, recipe};
 use crate::reference::Reference;
 use crate::schema::KIND as NAME;
-use crate::scope::{Scope, arch, architectures};
+use crate::scope::Scope;
 
 pub(super) const KIND: Kind = Kind {
     name: "train",
@@ -26,7 +27,7 @@ const KEYS: &[Field] = &[
     NAME,
     images("images", "What it is trained on", "\"cifar10.train\""),
     pins("images-where"),
-    one_of("arch", "The network", "\"resnet18\"", architectures),
+    ARCH,
     whole("seed", "Where its randomness starts: weights, order of images, augmentation, input dropout", "0"),
     table(
         "recipe",

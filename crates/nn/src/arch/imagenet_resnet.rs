@@ -10,38 +10,40 @@ const STEM: usize = 64;
 /// Channels of the four stages' 3x3 convolutions.
 const STAGES: [usize; 4] = [64, 128, 256, 512];
 
-/// What one depth differs from another in.
-pub(super) struct Depth {
-    /// Blocks of each stage.
-    blocks: [usize; 4],
-    block: Block,
-}
-
 /// How a block is built.
 #[derive(Clone, Copy)]
 enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// A 3x3 convolution between two of 1x1; the last has four times the channels.
+    /// A 3x3 convolution between two of 1x1; the last has four times the channels of the stage.
     Bottleneck,
 }
 
-pub(super) const RESNET18: Depth = Depth { blocks: [2, 2, 2, 2], block: Block::Basic };
-pub(super) const RESNET34: Depth = Depth { blocks: [3, 4, 6, 3], block: Block::Basic };
-pub(super) const RESNET50: Depth = Depth { blocks: [3, 4, 6, 3], block: Block::Bottleneck };
-pub(super) const RESNET101: Depth = Depth { blocks: [3, 4, 23, 3], block: Block::Bottleneck };
+/// The blocks of each stage, and how they are built.
+const fn blocks(depth: usize) -> ([usize; 4], Block) {
+    match depth {
+        18 => ([2, 2, 2, 2], Block::Basic),
+        34 => ([3, 4, 6, 3], Block::Basic),
+        101 => ([3, 4, 23, 3], Block::Bottleneck),
+        152 => ([3, 8, 36, 3], Block::Bottleneck),
+        _ => ([3, 4, 6, 3], Block::Bottleneck),
+    }
+}
 
-pub(super) fn build(depth: &Depth, shape: ImageShape, classes: usize) -> Graph {
+/// `width` is the channels of the first stage's 3x3 convolutions; of wide networks, these alone are wider.
+pub(super) fn build(depth: usize, width: usize, shape: ImageShape, classes: usize) -> Graph {
+    let (blocks, kind) = blocks(depth);
     let mut graph = Graph::new(shape);
     let mut x = graph.input();
     x = graph.conv("conv1", x, STEM, Window::square(7, 2), fan_out_conv);
     x = graph.batch_norm("bn1", x);
     x = graph.relu(x);
     x = graph.max_pool(x, 3, 2, 1);
-    for (stage, (channels, blocks)) in STAGES.into_iter().zip(depth.blocks).enumerate() {
+    for (stage, (channels, blocks)) in STAGES.into_iter().zip(blocks).enumerate() {
         for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            x = block(&mut graph, depth.block, &format!("layer{}.{index}", stage + 1), x, channels, stride);
+            let inner = channels * width / STAGES[0];
+            x = block(&mut graph, kind, &format!("layer{}.{index}", stage + 1), x, [inner, channels], stride);
         }
     }
     x = graph.global_mean(x);
@@ -51,12 +53,19 @@ pub(super) fn build(depth: &Depth, shape: ImageShape, classes: usize) -> Graph {
 }
 
 /// Convolutions and a sum; where the map shrinks or widens, the shortcut is a 1x1 convolution.
-fn block(graph: &mut Graph, block: Block, name: &str, x: NodeId, channels: usize, stride: usize) -> NodeId {
+fn block(
+    graph: &mut Graph,
+    block: Block,
+    name: &str,
+    x: NodeId,
+    [inner, channels]: [usize; 2],
+    stride: usize,
+) -> NodeId {
     let layers = match block {
         Block::Basic => vec![(channels, Window::square(3, stride)), (channels, Window::square(3, 1))],
         Block::Bottleneck => vec![
-            (channels, Window::square(1, 1)),
-            (channels, Window::square(3, stride)),
+            (inner, Window::square(1, 1)),
+            (inner, Window::square(3, stride)),
             (4 * channels, Window::square(1, 1)),
         ],
     };
@@ -102,10 +111,10 @@ mod tests {
 
     /// The largest difference between candle's logits and ours, walked and compiled, from the same weights.
     fn difference(
-        depth: &Depth,
+        depth: usize,
         theirs: impl Fn(VarBuilder<'static>) -> candle_core::Result<candle_nn::Func<'static>>,
     ) -> f32 {
-        let graph = build(depth, SHAPE, 10);
+        let graph = build(depth, 64, SHAPE, 10);
         let tensors = formula::tensors(&graph, 0.4);
         let uploaded: HashMap<String, Tensor> = tensors
             .iter()
@@ -160,26 +169,27 @@ mod tests {
     #[test]
     fn every_depth_has_the_tensors_of_candles_resnet() {
         type Build = fn(usize, VarBuilder<'_>) -> candle_core::Result<candle_nn::Func<'_>>;
-        let depths: [(&str, &Depth, Build); 4] = [
-            ("ResNet-18", &RESNET18, resnet::resnet18),
-            ("ResNet-34", &RESNET34, resnet::resnet34),
-            ("ResNet-50", &RESNET50, resnet::resnet50),
-            ("ResNet-101", &RESNET101, resnet::resnet101),
+        let depths: [(usize, Build); 5] = [
+            (18, resnet::resnet18),
+            (34, resnet::resnet34),
+            (50, resnet::resnet50),
+            (101, resnet::resnet101),
+            (152, resnet::resnet152),
         ];
-        for (name, depth, theirs) in depths {
+        for (depth, theirs) in depths {
             let asked = Asked::default();
             theirs(10, VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu)).unwrap();
-            let graph = build(depth, SHAPE, 10);
+            let graph = build(depth, 64, SHAPE, 10);
             let ours = graph.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone()));
-            assert_eq!(ours.collect::<BTreeMap<_, _>>(), *asked.0.lock().unwrap(), "{name}");
+            assert_eq!(ours.collect::<BTreeMap<_, _>>(), *asked.0.lock().unwrap(), "ResNet-{depth}");
         }
     }
 
     #[test]
     fn both_kinds_of_blocks_give_the_logits_of_candles_resnets() {
-        let basic = difference(&RESNET18, |weights| resnet::resnet18(10, weights));
+        let basic = difference(18, |weights| resnet::resnet18(10, weights));
         assert!(basic <= 1e-4, "ResNet-18: {basic}");
-        let bottleneck = difference(&RESNET50, |weights| resnet::resnet50(10, weights));
+        let bottleneck = difference(50, |weights| resnet::resnet50(10, weights));
         assert!(bottleneck <= 1e-4, "ResNet-50: {bottleneck}");
     }
 }

@@ -5,12 +5,12 @@ mod cnn;
 mod imagenet_resnet;
 mod inception_v3;
 mod resnet18;
-mod resnet20;
-mod vgg16;
-mod wideresnet;
+mod resnet_cifar;
+mod vgg;
+mod wide_resnet;
 
 use super::graph::{Graph, Init};
-use overinterp_spec::{Arch, ImageShape};
+use overinterp_spec::{Arch, Family, ImageShape};
 
 /// Why an architecture cannot be built for some images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,13 +29,11 @@ pub enum ArchError {
         /// Columns of the images.
         width: usize,
     },
-    /// The images are neither grey nor coloured.
-    #[error("{arch} takes images of 1 or 3 channels, not {channels}")]
+    /// The images show nothing.
+    #[error("{arch} takes images of at least 1 channel")]
     Channels {
         /// The architecture that was asked for.
         arch: Arch,
-        /// Channels of the images.
-        channels: usize,
     },
     /// There is nothing to tell apart.
     #[error("{arch} needs at least 2 classes, not {classes}: check the labels of the data set")]
@@ -60,24 +58,29 @@ pub fn build(arch: Arch, shape: ImageShape, classes: usize) -> Result<Graph, Arc
     if height.min(width) < least {
         return Err(ArchError::TooSmall { arch, least, height, width });
     }
-    if !matches!(channels, 1 | 3) {
-        return Err(ArchError::Channels { arch, channels });
+    if channels == 0 {
+        return Err(ArchError::Channels { arch });
     }
     if classes < 2 {
         return Err(ArchError::Classes { arch, classes });
     }
-    Ok(match arch {
-        Arch::Cnn => cnn::build(shape, classes),
-        Arch::Resnet20 => resnet20::build(shape, classes),
-        Arch::Resnet18 => resnet18::build(shape, classes),
-        Arch::Vgg16 => vgg16::build(shape, classes),
-        Arch::Wideresnet => wideresnet::build(shape, classes),
-        Arch::ImagenetResnet18 => imagenet_resnet::build(&imagenet_resnet::RESNET18, shape, classes),
-        Arch::ImagenetResnet34 => imagenet_resnet::build(&imagenet_resnet::RESNET34, shape, classes),
-        Arch::ImagenetResnet50 => imagenet_resnet::build(&imagenet_resnet::RESNET50, shape, classes),
-        Arch::ImagenetResnet101 => imagenet_resnet::build(&imagenet_resnet::RESNET101, shape, classes),
-        Arch::ImagenetInceptionV3 => inception_v3::build(shape, classes),
+    Ok(match (arch.family(), arch) {
+        (Some(family), _) => member(family, shape, classes),
+        (None, Arch::Cnn) => cnn::build(shape, classes),
+        (None, Arch::Resnet18) => resnet18::build(shape, classes),
+        // All that are of no family are above.
+        (None, _) => inception_v3::build(shape, classes),
     })
+}
+
+fn member(family: Family, shape: ImageShape, classes: usize) -> Graph {
+    let [depth, width] = family.extent().map(usize::from);
+    match family {
+        Family::ResnetCifar { .. } => resnet_cifar::build(depth, width, shape, classes),
+        Family::WideResnet { dropout, .. } => wide_resnet::build(depth, width, dropout.value(), shape, classes),
+        Family::Vgg { .. } => vgg::build(depth, width, shape, classes),
+        Family::ImagenetResnet { .. } => imagenet_resnet::build(depth, width, shape, classes),
+    }
 }
 
 /// Prefixes of tensors that model files may hold and that the network does without: what only helps training.
@@ -93,7 +96,8 @@ pub const fn left_out(arch: Arch) -> &'static [&'static str] {
         | Arch::ImagenetResnet18
         | Arch::ImagenetResnet34
         | Arch::ImagenetResnet50
-        | Arch::ImagenetResnet101 => &[],
+        | Arch::ImagenetResnet101
+        | Arch::Of(_) => &[],
     }
 }
 
@@ -101,13 +105,17 @@ pub const fn left_out(arch: Arch) -> &'static [&'static str] {
 /// convolutions have no border.
 const fn smallest_side(arch: Arch) -> usize {
     match arch {
-        Arch::Cnn | Arch::Resnet20 | Arch::Wideresnet => 4,
+        Arch::Cnn
+        | Arch::Resnet20
+        | Arch::Wideresnet
+        | Arch::Of(Family::ResnetCifar { .. } | Family::WideResnet { .. }) => 4,
         Arch::Resnet18 => 8,
         Arch::Vgg16
         | Arch::ImagenetResnet18
         | Arch::ImagenetResnet34
         | Arch::ImagenetResnet50
-        | Arch::ImagenetResnet101 => 32,
+        | Arch::ImagenetResnet101
+        | Arch::Of(Family::Vgg { .. } | Family::ImagenetResnet { .. }) => 32,
         Arch::ImagenetInceptionV3 => 75,
     }
 }
@@ -156,6 +164,29 @@ mod tests {
             assert_eq!(graph.trained_values(), expected, "{arch}");
             assert_eq!(graph.nodes().last().unwrap().shape, ImageShape { height: 1, width: 1, channels: 1000 });
         }
+    }
+
+    #[test]
+    fn members_of_families_have_as_many_trained_values_as_the_published_ones() {
+        // He et al. 2016, table 6, in millions: .27, .46, .66, .85, 1.7; VGG and ResNets by PyTorch's modules
+        // (`tests/fixtures/models/make.py`), whose classifiers of VGG are one linear layer.
+        let of = |text: &str, shape, classes| build(text.parse().unwrap(), shape, classes).unwrap().trained_values();
+        let cifar = [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)];
+        for (depth, expected) in cifar {
+            assert_eq!(of(&format!("resnet-cifar depth={depth}"), CIFAR, 10), expected, "{depth}");
+        }
+        let imagenet = Arch::ImagenetResnet18.usual_images();
+        // As torchvision publishes resnet152, wide_resnet50_2 and wide_resnet101_2.
+        assert_eq!(of("imagenet-resnet depth=152", imagenet, 1000), 60_192_808);
+        assert_eq!(of("imagenet-resnet depth=50 width=128", imagenet, 1000), 68_883_240);
+        assert_eq!(of("imagenet-resnet depth=101 width=128", imagenet, 1000), 126_886_696);
+        // The authors' models: WRN-16-8 has 10.96 and WRN-40-4 8.95 million.
+        assert_eq!(of("wide-resnet depth=16 width=8", CIFAR, 10), 10_961_370);
+        assert_eq!(of("wide-resnet depth=40 width=4", CIFAR, 10), 8_949_210);
+        // torchvision's `features` of vgg11_bn, vgg13_bn and vgg19_bn, and 5,130 values of a linear layer.
+        assert_eq!(of("vgg depth=11", CIFAR, 10), 9_225_984 + 5_130);
+        assert_eq!(of("vgg depth=13", CIFAR, 10), 9_410_880 + 5_130);
+        assert_eq!(of("vgg depth=19", CIFAR, 10), 20_035_392 + 5_130);
     }
 
     #[test]
@@ -224,8 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn refuses_two_channels_and_one_class() {
-        assert!(build(Arch::Cnn, ImageShape { channels: 2, ..CIFAR }, 10).is_err());
+    fn takes_any_channels_but_none_and_any_classes_but_one() {
+        for channels in [1, 2, 4, 7, 13] {
+            let graph = build(Arch::Cnn, ImageShape { channels, ..CIFAR }, 7).unwrap();
+            assert_eq!(graph.nodes()[0].shape.channels, channels);
+        }
+        assert!(build(Arch::Cnn, ImageShape { channels: 0, ..CIFAR }, 10).is_err());
         assert!(build(Arch::Cnn, CIFAR, 1).is_err());
     }
 }

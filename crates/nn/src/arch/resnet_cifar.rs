@@ -1,28 +1,25 @@
-//! ResNet-20 for CIFAR (He et al. 2016, section 4.2), with shortcuts that have no parameters (option A).
+//! ResNets for CIFAR (He et al. 2016, section 4.2), with shortcuts that have no parameters (option A).
 
 use super::kaiming_conv;
 use crate::graph::{Graph, Init, NodeId, Window};
 use overinterp_spec::ImageShape;
 
-/// Channels of the three stages.
-const STAGES: [usize; 3] = [16, 32, 64];
-/// Blocks of each stage.
-const BLOCKS: usize = 3;
-
-pub(super) fn build(shape: ImageShape, classes: usize) -> Graph {
+/// Three stages of channels, the first `width`, each next twice as many; `depth` layers, which are two a block, and two more.
+pub(super) fn build(depth: usize, width: usize, shape: ImageShape, classes: usize) -> Graph {
+    let blocks = (depth - 2) / 6;
     let mut graph = Graph::new(shape);
     let mut x = graph.input();
-    x = graph.conv("conv1", x, STAGES[0], Window::square(3, 1), kaiming_conv);
+    x = graph.conv("conv1", x, width, Window::square(3, 1), kaiming_conv);
     x = graph.batch_norm("bn1", x);
     x = graph.relu(x);
-    for (stage, channels) in STAGES.into_iter().enumerate() {
-        for index in 0..BLOCKS {
+    for (stage, channels) in [width, 2 * width, 4 * width].into_iter().enumerate() {
+        for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             x = block(&mut graph, &format!("layer{}.{index}", stage + 1), x, channels, stride);
         }
     }
     x = graph.global_mean(x);
-    graph.linear("linear", x, classes, Init::kaiming_normal(STAGES[2]));
+    graph.linear("linear", x, classes, Init::kaiming_normal(4 * width));
     graph
 }
 

@@ -1,19 +1,30 @@
-//! VGG configuration D (Simonyan & Zisserman 2015) with batch norm, and one linear layer for small images.
+//! VGG (Simonyan & Zisserman 2015, table 1) with batch norm, and one linear layer for small images.
 
 use super::fan_out_conv;
 use crate::graph::{Graph, Init, Window};
 use overinterp_spec::ImageShape;
 
-/// Outputs of the convolutions between one max pooling and the next.
-const STAGES: [&[usize]; 5] = [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
+/// Outputs of each stage's convolutions, of a network whose first stage has one.
+const WIDTHS: [usize; 5] = [1, 2, 4, 8, 8];
 
-pub(super) fn build(shape: ImageShape, classes: usize) -> Graph {
+/// Convolutions of each stage; configurations A, B, D and E.
+const fn convolutions(depth: usize) -> [usize; 5] {
+    match depth {
+        11 => [1, 1, 2, 2, 2],
+        13 => [2, 2, 2, 2, 2],
+        19 => [2, 2, 4, 4, 4],
+        _ => [2, 2, 3, 3, 3],
+    }
+}
+
+pub(super) fn build(depth: usize, width: usize, shape: ImageShape, classes: usize) -> Graph {
     let mut graph = Graph::new(shape);
     let mut x = graph.input();
     // PyTorch numbers convolution, norm, ReLU and pooling alike: `features.0`, `features.1`, ...
     let mut place = 0;
-    for stage in STAGES {
-        for &outputs in stage {
+    for (times, count) in WIDTHS.into_iter().zip(convolutions(depth)) {
+        let outputs = width * times;
+        for _ in 0..count {
             let name = format!("features.{place}");
             x = graph.conv_with_bias(&name, x, outputs, Window::square(3, 1), fan_out_conv, Init::Zeros);
             x = graph.batch_norm(&format!("features.{}", place + 1), x);

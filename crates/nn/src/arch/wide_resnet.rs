@@ -1,44 +1,43 @@
-//! WideResNet 28-10 (Zagoruyko & Komodakis 2016): normalisation before each convolution, dropout between the two
+//! WideResNet (Zagoruyko & Komodakis 2016): normalisation before each convolution, dropout between the two
 //! of a block.
 
 use super::fan_out_conv;
 use crate::graph::{Graph, Init, NodeId, Window};
 use overinterp_spec::ImageShape;
 
-/// Channels of the stem and of the three stages, ten times ResNet's.
+/// Channels of the stem, and of the three stages of a network of width 1.
 const STEM: usize = 16;
-const STAGES: [usize; 3] = [160, 320, 640];
-/// Blocks of each stage: (28 - 4) / 6.
-const BLOCKS: usize = 4;
-/// The authors' dropout rate.
-const DROPOUT: f64 = 0.3;
+const STAGES: [usize; 3] = [16, 32, 64];
 
-pub(super) fn build(shape: ImageShape, classes: usize) -> Graph {
+pub(super) fn build(depth: usize, width: usize, dropout: f64, shape: ImageShape, classes: usize) -> Graph {
+    let blocks = (depth - 4) / 6;
     let mut graph = Graph::new(shape);
     let mut x = graph.input();
     x = graph.conv("conv1", x, STEM, Window::square(3, 1), fan_out_conv);
-    for (stage, channels) in STAGES.into_iter().enumerate() {
-        for index in 0..BLOCKS {
+    for (stage, channels) in STAGES.into_iter().map(|channels| channels * width).enumerate() {
+        for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            x = block(&mut graph, &format!("block{}.layer.{index}", stage + 1), x, channels, stride);
+            x = block(&mut graph, &format!("block{}.layer.{index}", stage + 1), x, channels, stride, dropout);
         }
     }
     x = graph.batch_norm("bn1", x);
     x = graph.relu(x);
     x = graph.global_mean(x);
-    graph.linear("fc", x, classes, Init::pytorch_default(STAGES[2]));
+    graph.linear("fc", x, classes, Init::pytorch_default(STAGES[2] * width));
     graph
 }
 
 /// Where the channels change, norm and ReLU come before the fork and the shortcut is a 1x1 convolution; elsewhere
 /// the shortcut carries the block's input untouched.
-fn block(graph: &mut Graph, name: &str, x: NodeId, channels: usize, stride: usize) -> NodeId {
+fn block(graph: &mut Graph, name: &str, x: NodeId, channels: usize, stride: usize, dropout: f64) -> NodeId {
     let normalised = graph.batch_norm(&format!("{name}.bn1"), x);
     let active = graph.relu(normalised);
     let mut y = graph.conv(&format!("{name}.conv1"), active, channels, Window::square(3, stride), fan_out_conv);
     y = graph.batch_norm(&format!("{name}.bn2"), y);
     y = graph.relu(y);
-    y = graph.dropout(y, DROPOUT);
+    if dropout > 0.0 {
+        y = graph.dropout(y, dropout);
+    }
     y = graph.conv(&format!("{name}.conv2"), y, channels, Window::square(3, 1), fan_out_conv);
     let shortcut = if graph.node(x).shape.channels == channels {
         x

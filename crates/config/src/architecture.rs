@@ -1,0 +1,82 @@
+//! Reads an architecture: one by its name, or a member of a family.
+
+use overinterp_spec::{Arch, Family, Rate};
+
+use super::document::Value;
+use super::field::{Field, number, one_of, table_or, whole};
+use super::read::{Item, Reader};
+
+/// `arch`, whatever it names.
+pub(super) const ARCH: Field = table_or(
+    "arch",
+    "The network: by its name, one of `cnn`, `resnet20`, `resnet18`, `vgg16`, `wideresnet`, `imagenet-resnet18`, \
+     `imagenet-resnet34`, `imagenet-resnet50`, `imagenet-resnet101`, `imagenet-inception-v3`, or a member of a family",
+    "{ family = \"resnet-cifar\", depth = 56, width = 16 }",
+    "a table, or a name",
+    FAMILY,
+);
+
+/// `arch` as a member of a family.
+pub(super) const FAMILY: &[Field] = &[FAMILY_NAME, DEPTH, WIDTH, DROPOUT];
+
+const FAMILY_NAME: Field =
+    one_of("family", "Which", "\"resnet-cifar\"", || Family::ALL.map(|(name, _)| name).to_vec());
+const DEPTH: Field = whole(
+    "depth",
+    "Layers with weights: 6n + 2 of `resnet-cifar`, 6n + 4 of `wide-resnet`, 11, 13, 16 or 19 of `vgg`, 18, 34, 50, 101 or 152 of \
+     `imagenet-resnet`",
+    "56",
+);
+const WIDTH: Field = whole(
+    "width",
+    "Channels of the first stage; of `wide-resnet`, how many times as many as 16; of `imagenet-resnet` from a depth of 50, of \
+     the first 3x3 convolutions: 128 are torchvision's wide networks",
+    "16",
+)
+.or("16 of `resnet-cifar`, 10 of `wide-resnet`, 64 of the others");
+const DROPOUT: Field =
+    number("dropout", "For `wide-resnet`: dropout between the two convolutions of a block", "0.3").or("0.3, the authors'");
+
+const OTHERS: &[Field] = &[FAMILY_NAME, DEPTH, WIDTH];
+
+/// Reads an architecture.
+pub(super) fn arch(item: &Item<'_>) -> Option<Arch> {
+    if !matches!(item.node.value, Value::Table(_)) {
+        return item.choice("architectures", &Arch::NAMED);
+    }
+    let Some(name) = item.node.get("family") else {
+        return item.table(FAMILY)?.required("family").and(None);
+    };
+    let name = Item::new(name, format!("{}.family", item.path), item.sink());
+    let usual = name.choice("families", &Family::ALL)?;
+    let is_wide = matches!(usual, Family::WideResnet { .. });
+    let table = item.table(if is_wide { FAMILY } else { OTHERS })?;
+    let depth = table.required("depth");
+    let width = table.optional("width");
+    let extent = |item: Option<&Item<'_>>, usual: u16| item.map_or(Some(usual), |item| item.whole(1));
+    let [_, usual_width] = usual.extent();
+    let dropout = dropout(&table, is_wide);
+    let (depth_item, depth) = (depth.clone()?, extent(depth.as_ref(), 0));
+    let own_width = extent(width.as_ref(), usual_width);
+    let (depth, own_width, dropout) = (depth?, own_width?, dropout?);
+    let family = match usual {
+        Family::ResnetCifar { .. } => Family::ResnetCifar { depth, width: own_width },
+        Family::WideResnet { .. } => Family::WideResnet { depth, width: own_width, dropout },
+        Family::Vgg { .. } => Family::Vgg { depth, width: own_width },
+        Family::ImagenetResnet { .. } => Family::ImagenetResnet { depth, width: own_width },
+    };
+    let sound_depth = family.check_depth().map_err(|fault| depth_item.fault::<()>(fault));
+    let at_width = width.as_ref().unwrap_or(&depth_item);
+    let sound_width = family.check_width().map_err(|fault| at_width.fault::<()>(fault));
+    sound_depth.and(sound_width).ok().map(|()| family.arch())
+}
+
+fn dropout(table: &Reader<'_>, is_wide: bool) -> Option<Rate> {
+    if !is_wide {
+        return Some(Rate::default());
+    }
+    table.or("dropout", Rate::WIDE_RESNET, |item| {
+        let value = item.number()?;
+        Rate::try_from(value).map_or_else(|fault| item.fault(fault), Some)
+    })
+}
