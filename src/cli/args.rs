@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use overinterp_config::Override;
 
+use crate::cli::verbs::arch::ArchArguments;
 use crate::cli::verbs::bench::BenchArguments;
 use crate::cli::verbs::bundle::BundleArguments;
 use crate::cli::verbs::cache::CacheArguments;
@@ -82,6 +83,8 @@ pub(crate) enum Verb {
     Export(ExportArguments),
     /// Holds selections made elsewhere against this program's own scores, at every step of their way.
     CompareSelection(CompareSelectionArguments),
+    /// Lists the layers of a stage's networks, and what it costs to ask them.
+    Arch(ArchArguments),
     /// Measures what this machine does in a second with a network, and foretells how long an experiment's stages take.
     Bench(BenchArguments),
     /// Says what this machine has, and checks every kernel against plain Rust.

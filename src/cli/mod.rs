@@ -26,7 +26,7 @@ use args::{Arguments, Verb};
 use screen::{interrupt, output, terminal};
 pub use status::Status;
 use verbs::{
-    bench, bundle, cache, cancel, compare_selection, completions, data, diff, doctor, explain, export, log, plan,
+    arch, bench, bundle, cache, cancel, compare_selection, completions, data, diff, doctor, explain, export, log, plan,
     replay, report, results, run, runs, show, status as standing, trace, why_waiting, work,
 };
 
@@ -138,6 +138,7 @@ fn dispatch(verb: Verb) -> Result<Status, Failure> {
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Export(arguments) => export::run(&arguments),
         Verb::CompareSelection(arguments) => compare_selection::run(&arguments),
+        Verb::Arch(arguments) => arch::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Cache(arguments) => cache::run(arguments.verb),

@@ -3,6 +3,7 @@
 //! Every test has a folder and a cache of its own and reaches no network.
 
 mod analyses;
+mod arch;
 mod bench;
 mod blind_models;
 mod cache;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use overinterp_spec::Arch;
+
 use super::document::{Entry, Node, Value};
 use super::kinds::StageKind;
 use super::nearest::{listing, suggestion};
@@ -13,6 +15,8 @@ use super::read::Item;
 pub(super) struct Catalog<'a> {
     /// `[data.*]` in file order.
     pub data: &'a [Entry],
+    /// `[arch.*]` in file order.
+    pub archs: &'a [Entry],
     /// `[stage.*]` in file order.
     pub stages: Vec<StageEntry<'a>>,
 }
@@ -66,7 +70,16 @@ impl<'a> Catalog<'a> {
         for entry in data {
             check_name(entry, "a data set", sink);
         }
-        Self { data, stages }
+        let archs = section("arch");
+        check_case(archs, sink);
+        for entry in archs {
+            check_name(entry, "an architecture", sink);
+            if Arch::from_name(&entry.key).is_some() {
+                let fault = format!("`{}` is the name of a network that comes with the program", entry.key);
+                sink.report(Problem::at(entry.place, fault).help("call this one otherwise"));
+            }
+        }
+        Self { data, archs, stages }
     }
 
     /// The stage of that name.

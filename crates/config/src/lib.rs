@@ -27,6 +27,7 @@ mod figure;
 mod folders;
 mod join;
 pub mod kinds;
+mod layers;
 mod map;
 mod meant;
 mod merged;
@@ -217,6 +218,7 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
         }
         drafts.push(DraftStage { name: entry.name.to_owned(), groups });
     }
+    check_unused_archs(&catalog, sink);
     cross::check(&drafts, sink);
     let ordered = join::order(drafts, &catalog, sink);
 
@@ -245,6 +247,20 @@ fn read_experiment(root: &Node, path: &Path, folders: &[PathBuf], sweeps: &[Node
         likes: likes(&catalog),
         resources: resources.unwrap_or_default(),
     })
+}
+
+/// Reads networks that no stage names, so that what is wrong with them is told too.
+fn check_unused_archs(catalog: &Catalog<'_>, sink: &Sink) {
+    let named = || catalog.stages.iter().filter_map(|stage| stage.node.get("arch")?.text());
+    if named().any(|name| name.contains("${")) {
+        return;
+    }
+    for entry in catalog.archs {
+        let mentions_axes = variants::mentions(&entry.node);
+        if !mentions_axes && named().all(|name| name != entry.key) {
+            layers::own_arch(&Item::new(&entry.node, format!("arch.{}", entry.key), sink), None);
+        }
+    }
 }
 
 /// Which stages' recipes are like which others', and what they write themselves.

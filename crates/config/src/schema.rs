@@ -7,6 +7,7 @@ use super::field::{
 };
 use super::figure;
 use super::kinds::Makes;
+use super::layers::OWN;
 
 /// The keys and sections at the top of an experiment file.
 pub(super) const EXPERIMENT: &[Field] = &[
@@ -16,6 +17,12 @@ pub(super) const EXPERIMENT: &[Field] = &[
     text("description", "What it is about; reports begin with it", "\"5 % pixel-subsets suffice.\"").or("empty"),
     section("sweep", "Axes: each a list of values or a range", "{ seed = [0, 1] }", Below::Axes),
     section("data", "Data sets by name", "{ cifar10 = { kind = \"cifar10\" } }", Below::Named(DATA)),
+    section(
+        "arch",
+        "Networks of one's own by name, layer by layer",
+        "{ mine = { layers = [{ conv = 16 }, \"relu\", \"global-mean\", { linear = \"classes\" }] } }",
+        Below::Named(OWN),
+    ),
     section("stage", "Stages by name: what is computed", "{ full = { kind = \"train\" } }", Below::Stages),
     section("table", "Tables by name", "{ one = { title = \"Accuracy\", rows = [] } }", Below::Named(TABLE)),
     section("figure", "Figures by name", "{ sis = { kind = \"images\", shows = [] } }", Below::Named(FIGURE)),

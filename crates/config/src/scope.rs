@@ -1,6 +1,6 @@
 //! What stages, tables and claims are read against, and the kinds of values that several of them hold.
 
-use overinterp_spec::{AxisValue, Cell, DataSource, Fraction, Split};
+use overinterp_spec::{AxisValue, Cell, DataSource, Fraction, ImageShape, Split};
 
 use super::axis::axis_value;
 use super::catalog::{Catalog, Referent};
@@ -101,10 +101,9 @@ impl Scope<'_> {
         Some(Reference::new(name, item, None, Cell::new()))
     }
 
-    /// Channels of a data set's images, if its kind tells.
-    pub fn channels(&self, data: &str) -> Option<usize> {
-        let source = self.data.iter().find(|source| source.name == data)?;
-        source.kind.image_shape().map(|shape| shape.channels)
+    /// The shape of a data set's images, if its kind tells.
+    pub fn image_shape(&self, data: &str) -> Option<ImageShape> {
+        self.data.iter().find(|source| source.name == data)?.kind.image_shape()
     }
 
     /// `images = "NAME.split"` with its `images-where`.

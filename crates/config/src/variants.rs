@@ -32,14 +32,15 @@ pub(super) fn expand(table: &Item<'_>, sweep: &Sweep, catalog: &Catalog<'_>) -> 
         let mut mentioned = BTreeSet::new();
         let node = note_mentions(&node, sweep, &mut mentioned, sink);
         if mentioned.is_empty() {
-            match resolve_like(&Item::new(&node, &table.path, sink), &mut followed, catalog) {
+            let item = Item::new(&node, &table.path, sink);
+            match resolve_like(&item, &mut followed, catalog).or_else(|| resolve_arch(&node, catalog)) {
                 Some(node) => pending.push((Variant { cell, node }, followed)),
                 None => finished.push(Variant { cell, node }),
             }
             continue;
         }
-        // What another recipe mentions is not known yet.
-        let is_last = !has_like(&node);
+        // What another recipe or a network of the file's own mentions is not known yet.
+        let is_last = !has_like(&node) && !may_name_arch(&node, catalog);
         mentioned.extend(cell.keys().cloned());
         for point in sweep.cells(mentioned.iter().map(String::as_str)) {
             if cell.iter().all(|(axis, value)| point.get(axis) == Some(value)) {
@@ -135,6 +136,11 @@ fn substitute(node: &Node, cell: &Cell, sweep: &Sweep) -> Node {
     })
 }
 
+/// Whether an axis is mentioned anywhere in a node.
+pub(super) fn mentions(node: &Node) -> bool {
+    mapped(node, &mut |node, _| node.clone()).is_some()
+}
+
 /// The node with what `map` makes of the texts that mention an axis; what mentions none is shared.
 fn map_texts(node: &Node, map: &mut impl FnMut(&Node, &str) -> Node) -> Node {
     mapped(node, map).unwrap_or_else(|| node.clone())
@@ -162,6 +168,32 @@ fn mapped_of<T: Clone>(all: &Many<T>, mut map: impl FnMut(&T) -> Option<T>) -> O
         }
     }
     copy
+}
+
+/// Whether a stage's network may be one that the file spells out.
+fn may_name_arch(stage: &Node, catalog: &Catalog<'_>) -> bool {
+    !catalog.archs.is_empty() && stage.get("arch").and_then(Node::text).is_some()
+}
+
+/// Replaces `arch = "NAME"` by the table `[arch.NAME]`, which keeps its name. `None` if there is no such table.
+fn resolve_arch(stage: &Node, catalog: &Catalog<'_>) -> Option<Node> {
+    let named = stage.get("arch")?;
+    let name = named.text()?;
+    let own = catalog.archs.iter().find(|entry| entry.key == name)?;
+    let Value::Table(entries) = &own.node.value else { return None };
+    let mut entries = entries.clone();
+    if !entries.iter().any(|entry| entry.key == "name") {
+        let called = Node::new(named.place, Value::Text(name.to_owned()));
+        entries.push(Entry { key: "name".to_owned(), place: named.place, node: called });
+    }
+    let table = Node { place: own.node.place, via: Some(named.place), value: Value::Table(entries) };
+    let mut stage = stage.clone();
+    if let Value::Table(entries) = &mut stage.value
+        && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "arch")
+    {
+        entry.node = table;
+    }
+    Some(stage)
 }
 
 fn has_like(stage: &Node) -> bool {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Family, ImageShape};
+use super::{Family, ImageShape, OwnArch};
 
 /// The version of how candidates of an architecture are scored on a CPU: their bits differ from version to version, so
 /// those after the first stand in the keys of steps that rest on them.
@@ -53,6 +53,8 @@ pub enum Arch {
     ImagenetInceptionV3,
     /// Another member of a family.
     Of(Family),
+    /// Layers that the experiment spells out.
+    Own(OwnArch),
 }
 
 /// The architectures with a name of their own, in the order in which messages list them.
@@ -90,6 +92,7 @@ impl Arch {
         match (NAMED.iter().find(|(_, arch)| *arch == self), self) {
             (Some((name, _)), _) => Cow::Borrowed(name),
             (None, Self::Of(family)) => Cow::Owned(family.to_string()),
+            (None, Self::Own(own)) => Cow::Borrowed(own.name()),
             // Every other has a name, which a test checks.
             (None, _) => Cow::Borrowed(""),
         }
@@ -100,6 +103,7 @@ impl Arch {
     pub fn toml(self) -> String {
         match self {
             Self::Of(family) => family.toml(),
+            // The experiment that spells it out calls it so.
             named => format!("\"{named}\""),
         }
     }
@@ -114,6 +118,7 @@ impl Arch {
     pub fn family(self) -> Option<Family> {
         match self {
             Self::Of(family) => Some(family),
+            Self::Own(_) => None,
             named => Family::NAMED.into_iter().find(|(_, arch)| *arch == named).map(|(family, _)| family),
         }
     }
@@ -125,13 +130,18 @@ impl Arch {
     #[must_use]
     pub const fn usual_images(self) -> ImageShape {
         let (side, channels) = match self {
-            Self::Of(Family::ImagenetResnet { .. }) => (224, 3),
-            Self::Of(Family::ResnetCifar { .. } | Family::WideResnet { .. } | Family::Vgg { .. }) => (32, 3),
             Self::Cnn => (28, 1),
-            Self::Resnet20 | Self::Resnet18 | Self::Vgg16 | Self::Wideresnet => (32, 3),
-            Self::ImagenetResnet18 | Self::ImagenetResnet34 | Self::ImagenetResnet50 | Self::ImagenetResnet101 => {
-                (224, 3)
-            }
+            Self::Resnet20
+            | Self::Resnet18
+            | Self::Vgg16
+            | Self::Wideresnet
+            | Self::Of(Family::ResnetCifar { .. } | Family::WideResnet { .. } | Family::Vgg { .. })
+            | Self::Own(_) => (32, 3),
+            Self::ImagenetResnet18
+            | Self::ImagenetResnet34
+            | Self::ImagenetResnet50
+            | Self::ImagenetResnet101
+            | Self::Of(Family::ImagenetResnet { .. }) => (224, 3),
             Self::ImagenetInceptionV3 => (299, 3),
         };
         ImageShape { height: side, width: side, channels }
@@ -152,7 +162,8 @@ impl Arch {
             | Self::ImagenetResnet50
             | Self::ImagenetResnet101
             | Self::ImagenetInceptionV3
-            | Self::Of(_) => Scoring::FIRST,
+            | Self::Of(_)
+            | Self::Own(_) => Scoring::FIRST,
         }
     }
 
@@ -185,6 +196,7 @@ impl Serialize for Arch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Of(family) => family.serialize(serializer),
+            Self::Own(own) => own.serialize(serializer),
             named => serializer.serialize_str(&named.name()),
         }
     }
@@ -197,11 +209,13 @@ impl<'de> Deserialize<'de> for Arch {
         enum Written {
             Name(String),
             Family(Family),
+            Own(OwnArch),
         }
         match Written::deserialize(deserializer)? {
             Written::Name(name) => {
                 Self::from_name(&name).ok_or_else(|| D::Error::custom(format!("there is no architecture `{name}`")))
             }
+            Written::Own(own) => Ok(Self::Own(own)),
             Written::Family(family) => family.checked().map(Family::arch).map_err(D::Error::custom),
         }
     }

@@ -126,10 +126,8 @@ impl Family {
     /// As it is written in an experiment.
     pub(super) fn toml(self) -> String {
         let text = self.to_string();
-        let mut words = text.split(' ').map(|word| word.replace('=', " = "));
-        let name = words.next().unwrap_or_default();
-        let keys: String = words.map(|word| format!(", {word}")).collect();
-        format!("{{ family = \"{name}\"{keys} }}")
+        let (name, keys) = text.split_once(' ').unwrap_or((&text, ""));
+        format!("{{ family = \"{name}\", {} }}", keys.replace(' ', ", ").replace('=', " = "))
     }
 
     /// The family's name.

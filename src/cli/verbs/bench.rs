@@ -53,7 +53,8 @@ pub(crate) struct BenchArguments {
 
 fn arch(name: &str) -> Result<Arch, String> {
     let names = || Arch::NAMED.map(|(name, _)| name).join(", ");
-    name.parse().map_err(|fault| format!("{fault}; there are {}, and such as `resnet-cifar depth=56 width=16`", names()))
+    name.parse()
+        .map_err(|fault| format!("{fault}; there are {}, and such as `resnet-cifar depth=56 width=16`", names()))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -1,5 +1,6 @@
 //! The verbs, a file each, with what may be typed behind it.
 
+pub(crate) mod arch;
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod cache;

@@ -60,14 +60,15 @@ pub struct Train<R = StageRef> {
 pub(super) fn read(scope: &Scope<'_>, _: &Cell, item: &Item<'_>) -> Option<Train<Reference>> {
     let table = item.table(KEYS)?;
     let images = scope.images(&table);
-    let arch = table.required("arch").and_then(|item| arch(&item));
     let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
     let recipe = table.required("recipe").and_then(|item| recipe(&item));
     let init = scope.perhaps_stage(&table, "init");
-    let channels = match &images {
-        Some(ImagesRef::Data { source, .. }) => scope.channels(&source.stage),
+    let shape = match &images {
+        Some(ImagesRef::Data { source, .. }) => scope.image_shape(&source.stage),
         Some(ImagesRef::Subset { .. }) | None => None,
     };
+    let channels = shape.map(|shape| shape.channels);
+    let arch = table.required("arch").and_then(|item| arch(&item, scope, shape));
     let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));
     let (arch, seed, recipe, normalise) = (arch?, seed?, recipe?, normalise?);
     Some(Train { images: images?, arch, seed, recipe, init: init?, normalise })

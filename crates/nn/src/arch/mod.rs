@@ -4,16 +4,18 @@
 mod cnn;
 mod imagenet_resnet;
 mod inception_v3;
+mod own;
 mod resnet18;
 mod resnet_cifar;
+pub mod summary;
 mod vgg;
 mod wide_resnet;
 
 use super::graph::{Graph, Init};
-use overinterp_spec::{Arch, Family, ImageShape};
+use overinterp_spec::{Arch, Family, ImageShape, Misfit};
 
 /// Why an architecture cannot be built for some images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchError {
     /// The images would shrink to nothing on the way.
     #[error(
@@ -35,6 +37,16 @@ pub enum ArchError {
         /// The architecture that was asked for.
         arch: Arch,
     },
+    /// Layers that an experiment spells out do not fit each other.
+    #[error("layer {} of `{arch}` {} on images of {}", place_text(&.misfit.at), .misfit.why, shape_text(.shape))]
+    Misfit {
+        /// The architecture that was asked for.
+        arch: Arch,
+        /// The layer.
+        misfit: Box<Misfit>,
+        /// The images.
+        shape: ImageShape,
+    },
     /// There is nothing to tell apart.
     #[error("{arch} needs at least 2 classes, not {classes}: check the labels of the data set")]
     Classes {
@@ -43,6 +55,15 @@ pub enum ArchError {
         /// Classes of the images.
         classes: usize,
     },
+}
+
+/// `3.0.1`, counted from 0.
+fn place_text(at: &[usize]) -> String {
+    at.iter().map(usize::to_string).collect::<Vec<_>>().join(".")
+}
+
+fn shape_text(ImageShape { height, width, channels }: &ImageShape) -> String {
+    format!("{height}x{width}x{channels}")
 }
 
 /// Builds the network of that architecture for images of `shape` in `classes` classes.
@@ -66,6 +87,11 @@ pub fn build(arch: Arch, shape: ImageShape, classes: usize) -> Result<Graph, Arc
     }
     Ok(match (arch.family(), arch) {
         (Some(family), _) => member(family, shape, classes),
+        (None, Arch::Own(own)) => own::build(own, shape, classes).map_err(|misfit| ArchError::Misfit {
+            arch,
+            misfit: Box::new(misfit),
+            shape,
+        })?,
         (None, Arch::Cnn) => cnn::build(shape, classes),
         (None, Arch::Resnet18) => resnet18::build(shape, classes),
         // All that are of no family are above.
@@ -97,7 +123,8 @@ pub const fn left_out(arch: Arch) -> &'static [&'static str] {
         | Arch::ImagenetResnet34
         | Arch::ImagenetResnet50
         | Arch::ImagenetResnet101
-        | Arch::Of(_) => &[],
+        | Arch::Of(_)
+        | Arch::Own(_) => &[],
     }
 }
 
@@ -117,6 +144,8 @@ const fn smallest_side(arch: Arch) -> usize {
         | Arch::ImagenetResnet101
         | Arch::Of(Family::Vgg { .. } | Family::ImagenetResnet { .. }) => 32,
         Arch::ImagenetInceptionV3 => 75,
+        // Its layers say.
+        Arch::Own(_) => 1,
     }
 }
 

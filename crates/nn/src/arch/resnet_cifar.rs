@@ -1,4 +1,4 @@
-//! ResNets for CIFAR (He et al. 2016, section 4.2), with shortcuts that have no parameters (option A).
+//! Residual networks for CIFAR (He et al. 2016, section 4.2), with shortcuts that have no parameters (option A).
 
 use super::kaiming_conv;
 use crate::graph::{Graph, Init, NodeId, Window};
