@@ -14,7 +14,7 @@ pub(super) const ARCH: Field = table_or(
     "arch",
     "The network: by its name, one of `cnn`, `resnet20`, `resnet18`, `vgg16`, `wideresnet`, `imagenet-resnet18`, \
      `imagenet-resnet34`, `imagenet-resnet50`, `imagenet-resnet101`, `imagenet-inception-v3`, or of `[arch.NAME]`; a member of a family; or layers",
-    "{ family = \"resnet-cifar\", depth = 56, width = 16 }",
+    "\"resnet18\"",
     "a table, or a name",
     KEYS,
 );

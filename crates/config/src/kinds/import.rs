@@ -71,6 +71,7 @@ pub struct Import<R = StageRef> {
 pub(super) fn read(scope: &Scope<'_>, _: &Cell, item: &Item<'_>) -> Option<Import<Reference>> {
     let table = item.table(KEYS)?;
     let file = table.required("file").and_then(|item| weights_file(scope, &item));
+    let named = table.required("arch");
     let data = table.required("data").and_then(|item| {
         let data = scope.data_set(&item)?;
         if scope.lacks(&data.stage, Split::Train) {
@@ -82,7 +83,7 @@ pub(super) fn read(scope: &Scope<'_>, _: &Cell, item: &Item<'_>) -> Option<Impor
     });
     let input_dropout = seeded_dropout(&table);
     let shape = data.as_ref().and_then(|data| scope.image_shape(&data.stage));
-    let arch = table.required("arch").and_then(|item| arch(&item, scope, shape));
+    let arch = named.and_then(|item| arch(&item, scope, shape));
     let transform_input = arch.map(|arch| transform_input(arch, &table));
     let channels = shape.map(|shape| shape.channels);
     let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));

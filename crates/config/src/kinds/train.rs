@@ -60,6 +60,7 @@ pub struct Train<R = StageRef> {
 pub(super) fn read(scope: &Scope<'_>, _: &Cell, item: &Item<'_>) -> Option<Train<Reference>> {
     let table = item.table(KEYS)?;
     let images = scope.images(&table);
+    let named = table.required("arch");
     let seed = table.required("seed").and_then(|item| item.whole(0)).map(Seed);
     let recipe = table.required("recipe").and_then(|item| recipe(&item));
     let init = scope.perhaps_stage(&table, "init");
@@ -68,7 +69,7 @@ pub(super) fn read(scope: &Scope<'_>, _: &Cell, item: &Item<'_>) -> Option<Train
         Some(ImagesRef::Subset { .. }) | None => None,
     };
     let channels = shape.map(|shape| shape.channels);
-    let arch = table.required("arch").and_then(|item| arch(&item, scope, shape));
+    let arch = named.and_then(|item| arch(&item, scope, shape));
     let normalise = table.or("normalise", None, |item| normalise(&item, channels).map(Some));
     let (arch, seed, recipe, normalise) = (arch?, seed?, recipe?, normalise?);
     Some(Train { images: images?, arch, seed, recipe, init: init?, normalise })
