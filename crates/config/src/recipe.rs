@@ -1,19 +1,20 @@
 //! Reads the `recipe` of a training.
 
-use overinterp_spec::{Augment, Fraction, InputDropout, OneCycle, Recipe};
+use overinterp_spec::{Augment, Cosine, Fraction, InputDropout, OneCycle, Recipe};
 
-use super::field::{Field, flag, list, number, one_of, table, text, whole};
+use super::document::Value;
+use super::field::{Field, flag, list, number, one_of, table, table_or, text, whole};
 use super::read::{Item, Reader};
 
 /// `recipe` of a training.
 pub(super) const RECIPE: &[Field] = &[
     text("like", "A `train` stage whose recipe this one takes and changes", "\"full\"").or("nothing is taken"),
     whole("epochs", "Epochs", "200").depends(LIKE),
-    whole("batch", "Images of a step", "128").depends(LIKE),
-    number("lr", "The learning rate at the start, or the highest of one cycle", "0.1").depends(LIKE),
-    number("momentum", "Momentum, below 1", "0.9").depends(LIKE),
-    flag("nesterov", "Whether momentum is Nesterov's", "true").depends(LIKE),
-    number("weight-decay", "Weight decay", "5e-4").depends(LIKE),
+    whole("batch", "Images of a step", "128").or("128"),
+    number("lr", "The learning rate at the start, or the highest of a schedule", "0.1").or("0.1"),
+    number("momentum", "Momentum, below 1", "0.9").or("0.9"),
+    flag("nesterov", "Whether momentum is Nesterov's", "true").or("`true` if there is momentum"),
+    number("weight-decay", "Weight decay", "5e-4").or("5e-4"),
     list("milestones", "Epochs after which `lr` is multiplied by `gamma`", "[60, 120, 160]", "whole numbers")
         .or("none"),
     number("gamma", "The factor at milestones", "0.2").depends("needed with `milestones`"),
@@ -22,6 +23,14 @@ pub(super) const RECIPE: &[Field] = &[
         "`lr` climbs and falls once, a step at a time, each by half a cosine",
         "{ warm-up = 0.3 }",
         ONE_CYCLE,
+    )
+    .or("`lr` stays, or falls at `milestones`"),
+    table_or(
+        "schedule",
+        "How `lr` changes from step to step: `\"one-cycle\"`, or `\"cosine\"`, which falls by half a cosine after a warm-up along a line",
+        "{ kind = \"cosine\", warm-up = 0.05 }",
+        "a table, or the name of a kind",
+        SCHEDULE,
     )
     .or("`lr` stays, or falls at `milestones`"),
     one_of("augment", "What is done to images: `crop-flip` pads by 4, crops and mirrors", "\"none\"", || {
@@ -46,6 +55,37 @@ const ONE_CYCLE: &[Field] = &[
     number("end", "Where it ends, as a share of `lr`", "4e-6").or("4e-6"),
 ];
 
+/// `schedule` of a recipe, whatever its kind.
+const SCHEDULE: &[Field] = &[
+    SCHEDULE_KIND,
+    number("warm-up", "The share of the steps in which it climbs", "0.05").or("0.3 of one cycle, 0 of a cosine"),
+    number("start", "Where it starts, as a share of `lr`", "0.01")
+        .or("0.04 of one cycle, 0.01 of a cosine with a warm-up"),
+    number("end", "Where it ends, as a share of `lr`", "0").or("4e-6 of one cycle, 0 of a cosine"),
+];
+const SCHEDULE_KIND: Field = one_of("kind", "Which", "\"cosine\"", || ScheduleKind::ALL.map(|(name, _)| name).to_vec());
+
+/// How the learning rate changes from step to step.
+#[derive(Clone, Copy)]
+enum ScheduleKind {
+    OneCycle,
+    Cosine,
+}
+
+overinterp_spec::named! {
+    pairs
+    /// Every schedule with its name in TOML.
+    ScheduleKind { OneCycle = "one-cycle", Cosine = "cosine" }
+}
+
+/// What a recipe has that says no more than its epochs: those of the paper's, but for milestones and augmentation.
+mod usual {
+    pub(super) const BATCH: usize = 128;
+    pub(super) const LR: f64 = 0.1;
+    pub(super) const MOMENTUM: f64 = 0.9;
+    pub(super) const WEIGHT_DECAY: f64 = 5e-4;
+}
+
 /// `input-dropout` of a recipe.
 pub(super) const INPUT_DROPOUT: &[Field] = &[
     number("keep", "The probability that a pixel is seen, above 0 and at most 1", "0.8"),
@@ -53,29 +93,41 @@ pub(super) const INPUT_DROPOUT: &[Field] = &[
 ];
 
 /// What every recipe has.
-pub(super) const REQUIRED: [&str; 6] = ["epochs", "batch", "lr", "momentum", "nesterov", "weight-decay"];
+pub(super) const REQUIRED: [&str; 1] = ["epochs"];
 
-/// Reads a recipe whose `like` is resolved. `milestones` may be left out (none), with them `gamma` (no fall), and
-/// `one-cycle`, `augment` and `input-dropout` (none); every other key must be there.
+/// Reads a recipe whose `like` is resolved. Only `epochs` must be there, and `gamma` beside `milestones`.
 pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
     let table = item.table(RECIPE)?;
-    let whole = |key: &str| table.required(key).and_then(|item| item.whole(1));
-    let number = |key: &str, requirement: &str, holds: fn(f64) -> bool| {
-        table.required(key).and_then(|item| item.number_where(requirement, holds))
+    let number = |key: &str, usual: f64, requirement: &str, holds: fn(f64) -> bool| {
+        table.or(key, usual, |item| item.number_where(requirement, holds))
     };
-    let epochs = whole("epochs");
-    let batch = whole("batch");
-    let lr = number("lr", "above 0", |value| value > 0.0);
-    let momentum = number("momentum", "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
-    let nesterov = table.required("nesterov").and_then(|item| item.boolean());
-    let weight_decay = number("weight-decay", "at least 0", |value| value >= 0.0);
+    let epochs = table.required("epochs").and_then(|item| item.whole(1));
+    let batch = table.or("batch", usual::BATCH, |item| item.whole(1));
+    let lr = number("lr", usual::LR, "above 0", |value| value > 0.0);
+    let momentum = number("momentum", usual::MOMENTUM, "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
+    let nesterov = table.or("nesterov", momentum.is_none_or(|momentum| momentum > 0.0), |item| item.boolean());
+    let weight_decay = number("weight-decay", usual::WEIGHT_DECAY, "at least 0", |value| value >= 0.0);
     let milestones = table.or("milestones", Vec::new(), |item| milestones(&item));
     let gamma = match (table.optional("gamma"), &milestones) {
         (None, Some(milestones)) if milestones.is_empty() => Some(1.0),
         (None, None) => None,
-        _ => number("gamma", "above 0", |value| value > 0.0),
+        _ => table.required("gamma").and_then(|item| item.number_where("above 0", |value| value > 0.0)),
     };
-    let one_cycle = table.or("one-cycle", None, |item| one_cycle(&item).map(Some));
+    let one_cycle = table.or("one-cycle", None, |item| one_cycle(&item, ONE_CYCLE).map(Some));
+    let (one_cycle, cosine) = match table.optional("schedule") {
+        None => (one_cycle, Some(None)),
+        Some(item) if table.optional("one-cycle").is_some() => {
+            return item.fault("stands beside `one-cycle`, which is a schedule, too: leave one out");
+        }
+        Some(item) if table.optional("milestones").is_some() || table.optional("gamma").is_some() => {
+            return item.fault("stands beside `milestones` or `gamma`, which change `lr` otherwise: leave one out");
+        }
+        Some(item) => match schedule(&item) {
+            None => (None, None),
+            Some(Schedule::OneCycle(cycle)) => (Some(Some(cycle)), Some(None)),
+            Some(Schedule::Cosine(cosine)) => (one_cycle, Some(Some(cosine))),
+        },
+    };
     let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
     let input_dropout = table.or("input-dropout", None, |item| {
         let table = item.table(INPUT_DROPOUT)?;
@@ -100,6 +152,7 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         milestones: milestones?,
         gamma: gamma?,
         one_cycle: one_cycle?,
+        cosine: cosine?,
         augment: augment?,
         input_dropout: input_dropout?,
     })
@@ -129,19 +182,47 @@ pub(super) fn input_dropout(table: &Reader<'_>) -> Option<InputDropout> {
     Some(InputDropout { keep: keep?, samples: samples? })
 }
 
+/// How the learning rate changes from step to step.
+enum Schedule {
+    OneCycle(OneCycle),
+    Cosine(Cosine),
+}
+
+/// Reads a schedule: the name of a kind, or a table with it.
+fn schedule(item: &Item<'_>) -> Option<Schedule> {
+    if let Value::Text(_) = item.node.value {
+        return Some(match item.choice("schedules", &ScheduleKind::ALL)? {
+            ScheduleKind::OneCycle => Schedule::OneCycle(OneCycle::default()),
+            ScheduleKind::Cosine => Schedule::Cosine(Cosine::default()),
+        });
+    }
+    let table = item.table(SCHEDULE)?;
+    match table.required("kind")?.choice("schedules", &ScheduleKind::ALL)? {
+        ScheduleKind::OneCycle => one_cycle(item, SCHEDULE).map(Schedule::OneCycle),
+        ScheduleKind::Cosine => {
+            let usual = Cosine::default();
+            let warm_up = table.or("warm-up", usual.warm_up, |item| {
+                item.number_where("at least 0 and below 1", |value| (0.0..1.0).contains(&value))
+            });
+            let (start, end) = (share(&table, "start", usual.start), share(&table, "end", usual.end));
+            Some(Schedule::Cosine(Cosine { warm_up: warm_up?, start: start?, end: end? }))
+        }
+    }
+}
+
 /// Reads `warm-up`, `start` and `end`, all of which may be left out.
-fn one_cycle(item: &Item<'_>) -> Option<OneCycle> {
-    let table = item.table(ONE_CYCLE)?;
-    let number = |key: &str, default: f64, requirement: &str, holds: fn(f64) -> bool| {
-        table.or(key, default, |item| item.number_where(requirement, holds))
-    };
+fn one_cycle(item: &Item<'_>, fields: &'static [Field]) -> Option<OneCycle> {
+    let table = item.table(fields)?;
     let OneCycle { warm_up, start, end } = OneCycle::default();
-    let warm_up = number("warm-up", warm_up, "above 0 and below 1", |value| value > 0.0 && value < 1.0);
-    let share = |key: &str, default: f64| {
-        number(key, default, "at least 0 and at most 1", |value| (0.0..=1.0).contains(&value))
-    };
-    let (start, end) = (share("start", start), share("end", end));
+    let warm_up = table
+        .or("warm-up", warm_up, |item| item.number_where("above 0 and below 1", |value| value > 0.0 && value < 1.0));
+    let (start, end) = (share(&table, "start", start), share(&table, "end", end));
     Some(OneCycle { warm_up: warm_up?, start: start?, end: end? })
+}
+
+/// A share of the learning rate.
+fn share(table: &Reader<'_>, key: &str, usual: f64) -> Option<f64> {
+    table.or(key, usual, |item| item.number_where("at least 0 and at most 1", |value| (0.0..=1.0).contains(&value)))
 }
 
 fn milestones(item: &Item<'_>) -> Option<Vec<usize>> {

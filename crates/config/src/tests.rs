@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use overinterp_spec::{
-    Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Metric, OneCycle, Operand, Seed, Selection, Split, Subject,
+    Arch, Augment, AxisValue, Bootstrap, Bound, Cell, Cosine, Metric, OneCycle, Operand, Recipe, Seed, Selection,
+    Split, Subject,
 };
 
 use super::experiment::{Half, ImagesRef, Instance};
@@ -152,6 +153,50 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
         (recipe.epochs, recipe.milestones.as_slice(), recipe.augment),
         (200, &[60, 120, 160][..], Augment::None)
     );
+}
+
+#[test]
+fn a_recipe_of_epochs_alone_trains_as_is_usual_and_a_schedule_has_a_name_or_a_table() {
+    let train = |name: &str, recipe: &str| {
+        format!("[stage.{name}]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\nrecipe = {recipe}\n")
+    };
+    let stages = [
+        train("plain", "{ epochs = 5 }"),
+        train("still", "{ epochs = 5, momentum = 0 }"),
+        train("cycle", "{ epochs = 5, schedule = 'one-cycle' }"),
+        train("old-cycle", "{ epochs = 5, one-cycle = {} }"),
+        train("cosine", "{ epochs = 5, schedule = 'cosine' }"),
+        train("warm", "{ epochs = 5, schedule = { kind = 'cosine', warm-up = 0.1, end = 0.01 } }"),
+        train("like-cosine", "{ like = 'cosine', milestones = [2], gamma = 0.5 }"),
+        train("like-falls", "{ like = 'like-cosine', schedule = 'one-cycle' }"),
+    ];
+    let experiment = experiment(&stages.concat());
+    let recipe = |stage: &str| match &instances(&experiment, stage)[0].settings {
+        Settings::Train(Train { recipe, .. }) => recipe.clone(),
+        _ => panic!("{stage} trains"),
+    };
+    let plain = Recipe {
+        epochs: 5,
+        batch: 128,
+        lr: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        milestones: Vec::new(),
+        gamma: 1.0,
+        one_cycle: None,
+        cosine: None,
+        augment: Augment::None,
+        input_dropout: None,
+    };
+    assert_eq!(recipe("plain"), plain);
+    assert_eq!(recipe("still"), Recipe { momentum: 0.0, nesterov: false, ..plain.clone() });
+    let cycle = Recipe { one_cycle: Some(OneCycle::default()), ..plain.clone() };
+    assert_eq!((recipe("cycle"), recipe("old-cycle"), recipe("like-falls")), (cycle.clone(), cycle.clone(), cycle));
+    assert_eq!(recipe("cosine"), Recipe { cosine: Some(Cosine::default()), ..plain.clone() });
+    let warm = Cosine { warm_up: 0.1, start: 0.01, end: 0.01 };
+    assert_eq!(recipe("warm"), Recipe { cosine: Some(warm), ..plain.clone() });
+    assert_eq!(recipe("like-cosine"), Recipe { milestones: vec![2], gamma: 0.5, ..plain });
 }
 
 #[test]

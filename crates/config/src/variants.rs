@@ -245,8 +245,9 @@ fn merged(stage: &Node, like: &Item<'_>, followed: &mut BTreeSet<String>, catalo
     let has = |key: &str| own.iter().any(|own| own.key == key);
     // One way of changing the learning rate takes the place of the other.
     let is_new = |key: &str| match key {
-        "milestones" | "gamma" if has("one-cycle") => false,
-        "one-cycle" if has("milestones") || has("gamma") => false,
+        "milestones" | "gamma" if has("one-cycle") || has("schedule") => false,
+        "one-cycle" if has("milestones") || has("gamma") || has("schedule") => false,
+        "schedule" if has("milestones") || has("gamma") || has("one-cycle") => false,
         key => !has(key),
     };
     // An unknown key is reported where it stands.

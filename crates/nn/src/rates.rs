@@ -224,6 +224,7 @@ impl Subject {
             milestones: Vec::new(),
             gamma: 1.0,
             one_cycle: None,
+            cosine: None,
             augment: Augment::None,
             input_dropout: None,
         };

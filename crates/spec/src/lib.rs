@@ -40,7 +40,7 @@ pub use metric::{Metric, Unit};
 pub use normalise::Normalise;
 pub use own_arch::{LayerSpec, Misfit, OwnArch};
 pub use question::{Bound, Check, Claim, Measure, Operand, Row, Subject, Table};
-pub use recipe::{Augment, OneCycle, Recipe};
+pub use recipe::{Augment, Cosine, OneCycle, Recipe};
 pub use resources::{JobTime, Memory, NoJobTime, NoMemory, Resources};
 pub use selection::{RandomSeeds, Selection};
 pub use stream::Seed;

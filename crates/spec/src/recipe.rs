@@ -29,6 +29,9 @@ pub struct Recipe {
     /// How the learning rate climbs and falls, if not at milestones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_cycle: Option<OneCycle>,
+    /// How the learning rate falls from step to step, if neither at milestones nor in one cycle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<Cosine>,
     /// What is done to each training image before it is used.
     pub augment: Augment,
     /// What is hidden of each image, in training and ever after.
@@ -72,6 +75,40 @@ impl OneCycle {
     }
 }
 
+/// A learning rate that climbs along a line and then falls by half a cosine, from step to step (Loshchilov and Hutter,
+/// arXiv 1608.03983, without restarts).
+///
+/// The rates are those of PyTorch's `LinearLR` and, from the top on, `CosineAnnealingLR`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cosine {
+    /// The share of all steps in which it climbs, at least 0 and below 1.
+    pub warm_up: f64,
+    /// The rate of the first step, in learning rates of the recipe; without a warm-up it starts at the top.
+    pub start: f64,
+    /// The rate to which it falls, in learning rates of the recipe.
+    pub end: f64,
+}
+
+impl Default for Cosine {
+    fn default() -> Self {
+        Self { warm_up: 0.0, start: 0.01, end: 0.0 }
+    }
+}
+
+impl Cosine {
+    /// The rate of `step` of `steps`, counted from 0, in learning rates of the recipe.
+    fn rate(&self, step: usize, steps: usize) -> f64 {
+        let climbing = (self.warm_up * steps as f64).round();
+        let step = step as f64;
+        if step < climbing {
+            return self.start + (1.0 - self.start) * step / climbing;
+        }
+        let way = (step - climbing) / (steps as f64 - climbing).max(1.0);
+        self.end + (1.0 - self.end) / 2.0 * (1.0 + (std::f64::consts::PI * way).cos())
+    }
+}
+
 /// Augmentation of training images, drawn anew each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,12 +129,16 @@ impl Recipe {
     /// The learning rate of `step`, counted from 0, of a training with so many `batches` an epoch.
     #[must_use]
     pub fn learning_rate(&self, step: usize, batches: usize) -> f64 {
-        let Some(cycle) = self.one_cycle else {
-            let epoch = step / batches.max(1);
-            let passed = self.milestones.iter().filter(|&&milestone| milestone <= epoch).count();
-            return self.lr * self.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX));
-        };
-        self.lr * cycle.rate(step, self.epochs * batches)
+        let steps = self.epochs * batches;
+        if let Some(cycle) = self.one_cycle {
+            return self.lr * cycle.rate(step, steps);
+        }
+        if let Some(cosine) = self.cosine {
+            return self.lr * cosine.rate(step, steps);
+        }
+        let epoch = step / batches.max(1);
+        let passed = self.milestones.iter().filter(|&&milestone| milestone <= epoch).count();
+        self.lr * self.gamma.powi(i32::try_from(passed).unwrap_or(i32::MAX))
     }
 }
 
@@ -116,10 +157,30 @@ mod tests {
             milestones: vec![60, 120, 160],
             gamma: 0.2,
             one_cycle: None,
+            cosine: None,
             augment: Augment::CropFlip,
             input_dropout: None,
         }
     }
+
+    const COSINE_WITH_WARM_UP: [(usize, f64); 7] = [
+        (0, 0.001),
+        (1, 0.025_75),
+        (3, 0.075_25),
+        (4, 0.1),
+        (5, 0.099_039_264_020_161_53),
+        (12, 0.05),
+        (19, 0.000_960_735_979_838_478_6),
+    ];
+    const COSINE: [(usize, f64); 7] = [
+        (0, 0.1),
+        (1, 0.099_445_975_326_781_2),
+        (3, 0.095_095_293_588_476_56),
+        (4, 0.091_405_764_746_872_65),
+        (5, 0.086_819_805_153_394_64),
+        (12, 0.041_094_235_253_127_366),
+        (19, 0.010_554_024_673_218_806),
+    ];
 
     fn assert_rates(recipe: &Recipe, batches: usize, expected: &[(usize, f64)]) {
         for &(step, expected) in expected {
@@ -148,5 +209,16 @@ mod tests {
             (19, 4e-7),
         ];
         assert_rates(&recipe, 4, &expected);
+    }
+
+    /// Against `torch.optim.lr_scheduler.SequentialLR` of `LinearLR(start_factor=0.01, total_iters=4)` and
+    /// `CosineAnnealingLR(T_max=16)` or, without warm-up, `CosineAnnealingLR(T_max=20, eta_min=0.01)`, of `lr=0.1`.
+    #[test]
+    fn a_cosine_falls_after_its_warm_up() {
+        let cosine = Cosine { warm_up: 0.2, ..Cosine::default() };
+        let recipe = Recipe { epochs: 5, cosine: Some(cosine), ..recipe() };
+        assert_rates(&recipe, 4, &COSINE_WITH_WARM_UP);
+        let recipe = Recipe { cosine: Some(Cosine { end: 0.1, ..Cosine::default() }), ..recipe };
+        assert_rates(&recipe, 4, &COSINE);
     }
 }

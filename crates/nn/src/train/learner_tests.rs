@@ -26,6 +26,7 @@ pub(crate) fn recipe() -> Recipe {
         milestones: vec![1],
         gamma: 0.2,
         one_cycle: None,
+        cosine: None,
         augment: Augment::None,
         input_dropout: None,
     }

@@ -88,6 +88,7 @@ mod tests {
             milestones: Vec::new(),
             gamma: 1.0,
             one_cycle: None,
+            cosine: None,
             augment: Augment::None,
             input_dropout: None,
         })

@@ -45,6 +45,7 @@ fn recipe(epochs: usize, augment: Augment) -> Recipe {
         milestones: vec![epochs.saturating_sub(1)],
         gamma: 0.2,
         one_cycle: None,
+        cosine: None,
         augment,
         input_dropout: None,
     }
