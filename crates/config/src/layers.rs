@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use overinterp_spec::{ImageShape, LayerSpec, Misfit, OwnArch, Rate};
+use overinterp_spec::{Depthwise, Groups, ImageShape, LayerSpec, Misfit, OwnArch, Rate};
 
 use super::document::{Entry, Node, Value};
 use super::field::{Below, Field, flag, list, number, section, table, text, whole};
@@ -44,6 +44,13 @@ const CONV: &[Field] = &[
     KERNEL,
     STRIDE,
     PADDING,
+    whole(
+        "groups",
+        "Into how many parts inputs and outputs are cut, each of which reads its own, or `\"depthwise\"`",
+        "4",
+    )
+    .or("1"),
+    whole("dilation", "Pixels from one of the window to the next", "2").or("1"),
     flag("bias", "Whether it adds one", "true").or("`false`"),
     CALLED,
 ];
@@ -231,11 +238,19 @@ impl<'a> Layers<'a> {
                 let outputs = around.number(&value, 1);
                 let kernel = table.or("kernel", [3; 2], |item| around.pair(&item, 1));
                 let stride = table.or("stride", 1, |item| around.number(&item, 1));
-                let kernel = kernel?;
-                let padding = table.or("padding", kernel.map(|side| side / 2), |item| around.pair(&item, 0));
+                let dilation = table.or("dilation", 1, |item| around.number(&item, 1));
+                let (kernel, dilation) = (kernel?, dilation?);
+                // An even window has no middle: its border is half of it.
+                let half =
+                    kernel.map(|side| if dilation == 1 { side / 2 } else { (side - 1).saturating_mul(dilation) / 2 });
+                let padding = table.or("padding", half, |item| around.pair(&item, 0));
+                let groups = table.or("groups", Groups::Of(1), |item| match &item.node.value {
+                    Value::Text(word) if word == "depthwise" => Some(Groups::Each(Depthwise::Depthwise)),
+                    _ => around.number(&item, 1).map(Groups::Of),
+                });
                 let bias = table.or("bias", false, |item| item.boolean());
-                let (outputs, stride, padding, bias) = (outputs?, stride?, padding?, bias?);
-                LayerSpec::Conv { name: name()?, outputs, kernel, stride, padding, bias }
+                let (outputs, stride, padding, groups, bias) = (outputs?, stride?, padding?, groups?, bias?);
+                LayerSpec::Conv { name: name()?, outputs, kernel, stride, padding, groups, dilation, bias }
             }
             "batch-norm" => {
                 if !value.boolean()? {

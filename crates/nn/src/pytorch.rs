@@ -54,7 +54,7 @@ fn graph(arch: Arch, shape: ImageShape) -> Graph {
 #[test]
 fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../../tests/fixtures/models/logits.json")).unwrap();
-    assert_eq!(cases.len(), 17);
+    assert_eq!(cases.len(), 19);
     for case in cases {
         let shape = square(case.side, case.channels);
         let graph = graph(case.arch, shape);
@@ -77,7 +77,7 @@ fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
 #[test]
 fn training_steps_equal_pytorchs() {
     let cases: Vec<Steps> = serde_json::from_str(include_str!("../../../tests/fixtures/models/training.json")).unwrap();
-    assert_eq!(cases.len(), 2);
+    assert_eq!(cases.len(), 3);
     for case in cases {
         let shape = square(32, 3);
         let graph = graph(case.arch, shape);

@@ -38,7 +38,7 @@ pub use images::{ImageShape, Split};
 pub use keep::Keep;
 pub use metric::{Metric, Unit};
 pub use normalise::Normalise;
-pub use own_arch::{LayerSpec, Misfit, OwnArch};
+pub use own_arch::{Depthwise, Groups, LayerSpec, Misfit, OwnArch};
 pub use question::{Bound, Check, Claim, Measure, Operand, Row, Subject, Table};
 pub use recipe::{Augment, Cosine, OneCycle, Recipe};
 pub use resources::{JobTime, Memory, NoJobTime, NoMemory, Resources};

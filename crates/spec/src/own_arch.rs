@@ -39,6 +39,10 @@ pub enum LayerSpec {
         stride: usize,
         /// Zeros above and below, and left and right.
         padding: [usize; 2],
+        /// Into how many parts its inputs and outputs are cut, each of which reads its own.
+        groups: Groups,
+        /// Pixels from one of the window to the next.
+        dilation: usize,
         /// Whether a bias is added.
         bias: bool,
     },
@@ -93,6 +97,35 @@ pub enum LayerSpec {
         /// At least two.
         branches: Vec<Vec<LayerSpec>>,
     },
+}
+
+/// The groups of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Groups {
+    /// So many.
+    Of(usize),
+    /// As many as it reads channels.
+    Each(Depthwise),
+}
+
+/// The word for as many groups as channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Depthwise {
+    /// Each channel by itself.
+    Depthwise,
+}
+
+impl Groups {
+    /// How many there are of so many channels.
+    #[must_use]
+    pub const fn of(self, channels: usize) -> usize {
+        match self {
+            Self::Of(groups) => groups,
+            Self::Each(Depthwise::Depthwise) => channels,
+        }
+    }
 }
 
 /// A layer that does not fit what comes before it.
@@ -170,8 +203,20 @@ fn shape_after(
             return Err(misfit(format!("is one more than the {MOST_LAYERS} layers that a network may have")));
         }
         shape = match layer {
-            LayerSpec::Conv { outputs, kernel, stride, padding, .. } => {
-                let size = slid(shape, *kernel, *stride, *padding).map_err(misfit)?;
+            LayerSpec::Conv { outputs, kernel, stride, padding, groups, dilation, .. } => {
+                let parts = groups.of(shape.channels);
+                if parts == 0 || !shape.channels.is_multiple_of(parts) || !outputs.is_multiple_of(parts) {
+                    let inputs = shape.channels;
+                    return Err(misfit(format!(
+                        "has {parts} groups, which must divide its {inputs} inputs and its {outputs} outputs"
+                    )));
+                }
+                if *dilation == 0 || *dilation > MOST {
+                    return Err(misfit(format!("has a dilation of {dilation}")));
+                }
+                let wide = kernel.map(|side| side.saturating_sub(1).saturating_mul(*dilation).saturating_add(1));
+                let wide = if kernel.contains(&0) { *kernel } else { wide };
+                let size = slid(shape, wide, *stride, *padding).map_err(misfit)?;
                 ImageShape { channels: *outputs, ..size }
             }
             LayerSpec::MaxPool { kernel, stride, padding } | LayerSpec::MeanPool { kernel, stride, padding } => {
@@ -304,7 +349,8 @@ mod tests {
 
     fn conv(outputs: usize, kernel: usize, padding: usize) -> LayerSpec {
         let (kernel, padding) = ([kernel; 2], [padding; 2]);
-        LayerSpec::Conv { name: "conv".to_owned(), outputs, kernel, stride: 1, padding, bias: false }
+        let (groups, dilation) = (Groups::Of(1), 1);
+        LayerSpec::Conv { name: "conv".to_owned(), outputs, kernel, stride: 1, padding, groups, dilation, bias: false }
     }
 
     fn linear(outputs: Option<usize>) -> LayerSpec {
@@ -347,6 +393,18 @@ mod tests {
         let (at, why) = told(vec![LayerSpec::GlobalMean, linear(Some(7))]);
         assert!(at == [1] && why.contains("must be `linear = \"classes\"`: it yields 1x1x7"), "{why}");
         assert!(told(Vec::new()).1.contains("must be `linear"));
+        let grouped = |groups| {
+            let mut layer = conv(4, 3, 1);
+            if let LayerSpec::Conv { groups: own, dilation, .. } = &mut layer {
+                (*own, *dilation) = (groups, 2);
+            }
+            vec![conv(6, 3, 1), layer, LayerSpec::GlobalMean, linear(None)]
+        };
+        assert_eq!(told(grouped(Groups::Of(3))).1, "has 3 groups, which must divide its 6 inputs and its 4 outputs");
+        assert_eq!(told(grouped(Groups::Each(Depthwise::Depthwise))).0, [1]);
+        assert!(OwnArch::new("x", grouped(Groups::Of(2))).check(GREY, 10).is_ok());
+        let text = serde_json::to_string(&grouped(Groups::Each(Depthwise::Depthwise))).unwrap();
+        assert!(text.contains(r#""groups":"depthwise","dilation":2"#), "{text}");
         assert!(told(vec![conv(0, 3, 1)]).1.contains("0 channels"));
         assert!(told(vec![conv(1, usize::MAX, usize::MAX)]).1.contains("more than 65536"));
     }

@@ -1,7 +1,7 @@
 //! Architectures that an experiment spells out.
 
 use super::{default_conv, kaiming_conv};
-use crate::graph::{Graph, Init, NodeId, Window};
+use crate::graph::{Graph, Init, NodeId, Spread, Window};
 use overinterp_spec::{ImageShape, LayerSpec, Misfit, OwnArch};
 
 /// The network of those layers. Convolutions start by He's rule, linear layers as PyTorch's.
@@ -19,13 +19,10 @@ pub(super) fn build(arch: OwnArch, shape: ImageShape, classes: usize) -> Result<
 fn add(graph: &mut Graph, layers: &[LayerSpec], mut x: NodeId, classes: usize) -> NodeId {
     for layer in layers {
         x = match layer {
-            LayerSpec::Conv { name, outputs, kernel, stride, padding, bias } => {
+            LayerSpec::Conv { name, outputs, kernel, stride, padding, groups, dilation, bias } => {
                 let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
-                if *bias {
-                    graph.conv_with_bias(name, x, *outputs, window, kaiming_conv, Init::Zeros)
-                } else {
-                    graph.conv(name, x, *outputs, window, kaiming_conv)
-                }
+                let spread = Spread { groups: groups.of(graph.node(x).shape.channels), dilation: *dilation };
+                graph.conv_layer(name, x, *outputs, window, spread, kaiming_conv, bias.then_some(Init::Zeros))
             }
             LayerSpec::BatchNorm { name, epsilon } => graph.batch_norm_with(name, x, *epsilon),
             LayerSpec::Relu => graph.relu(x),

@@ -2,7 +2,7 @@
 
 use crate::cpu::compile::{CompileError, compile};
 use crate::cpu::compiled_model::for_candidates;
-use crate::graph::{Graph, Node, Op};
+use crate::graph::{Graph, Node, Op, Spread};
 use crate::init::initial_tensors;
 use overinterp_kernels::isa::Isa;
 use overinterp_spec::{Arch, ImageShape, Seed};
@@ -63,9 +63,15 @@ fn layer(graph: &Graph, node: &Node) -> Layer {
     let strides = |stride: usize| if stride == 1 { String::new() } else { format!(", stride {stride}") };
     let (name, does, multiplications) = match &node.op {
         Op::Input => ("", "image".to_owned(), 0),
-        Op::Conv { name, kernel: [height, width], stride, .. } => {
-            let does = format!("convolution {height}x{width}{}", strides(*stride));
-            (name.as_str(), does, height * width * input.channels * outputs * pixels)
+        Op::Conv { name, kernel: [height, width], stride, spread: Spread { groups, dilation }, .. } => {
+            let parts = match *groups {
+                1 => String::new(),
+                groups if groups == input.channels => ", depthwise".to_owned(),
+                groups => format!(", {groups} groups"),
+            };
+            let apart = if *dilation == 1 { String::new() } else { format!(", dilation {dilation}") };
+            let does = format!("convolution {height}x{width}{}{parts}{apart}", strides(*stride));
+            (name.as_str(), does, height * width * (input.channels / groups) * outputs * pixels)
         }
         Op::BatchNorm { name, .. } => (name.as_str(), "batch norm".to_owned(), 0),
         Op::Relu => ("", "ReLU".to_owned(), 0),

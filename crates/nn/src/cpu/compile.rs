@@ -123,8 +123,11 @@ impl Compiler<'_> {
     fn value(&mut self, node: &Node) -> Value {
         match &node.op {
             Op::Input => Value::Map(self.builder.input()),
-            Op::Conv { name, bias, kernel, stride, padding } => {
-                let weights = self.tensors.get(name, "weight").to_vec();
+            Op::Conv { name, bias, kernel, stride, padding, spread } => {
+                let (outputs, inputs) = (node.shape.channels, self.graph.node(node.inputs[0]).shape.channels);
+                let sizes = [outputs, inputs / spread.groups, kernel[0], kernel[1]];
+                let weights = spread.spread(self.tensors.get(name, "weight"), sizes);
+                let kernel = &spread.window(*kernel, *stride, *padding).kernel;
                 let bias = if *bias { self.tensors.get(name, "bias").to_vec() } else { vec![0.0; node.shape.channels] };
                 let op = OpenOp::Conv { weights, bias, kernel: *kernel, stride: *stride, padding: *padding };
                 Value::Open(Open::new(op, self.map(node.inputs[0])))

@@ -11,7 +11,7 @@ use crate::gpu::tensor_layers::{Mode, TensorLayers, plain_convolution};
 use crate::graph::folding::Line;
 use crate::graph::fusion::readers;
 use crate::graph::walk::{ConvNode, Norm, Route};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId, Op, Spread};
 use crate::tensors::{TensorsError, check, upload};
 use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::ops::{self, Activation, FrozenConvolution, Window};
@@ -53,12 +53,12 @@ impl EvaluationNetwork {
             let line = Line::of(*epsilon, |part| &tensors[&format!("{name}.{part}")].data);
             let before = node.inputs[0];
             let norm = match &graph.node(before).op {
-                Op::Conv { name, bias, kernel, stride, padding } if readers[before.0].len() == 1 => {
+                Op::Conv { name, bias, kernel, stride, padding, spread } if readers[before.0].len() == 1 => {
                     folded.insert(name.clone());
                     let tensor = |part| &tensors[&format!("{name}.{part}")];
-                    let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
+                    let window = spread.window(*kernel, *stride, *padding);
                     let bias = bias.then(|| tensor("bias"));
-                    NormAtRest::with_convolution(&line, tensor("weight"), bias, &window, device)?
+                    NormAtRest::with_convolution(&line, (tensor("weight"), *spread), bias, &window, device)?
                 }
                 _ => NormAtRest::alone(&line, device)?,
             };
@@ -99,7 +99,7 @@ impl NormAtRest {
     /// The batch norm with the convolution before it, of which `bias` are the biases, if it has any.
     fn with_convolution(
         line: &Line,
-        weight: &ParameterTensor,
+        (weight, spread): (&ParameterTensor, Spread),
         bias: Option<&ParameterTensor>,
         window: &Window,
         device: &Device,
@@ -107,6 +107,10 @@ impl NormAtRest {
         let mut weight = weight.clone();
         let mut bias = bias.map_or_else(|| vec![0.0; weight.shape[0]], |bias| bias.data.clone());
         line.put_behind(&mut weight.data, &mut bias);
+        if let Ok(sizes) = weight.shape.as_slice().try_into() {
+            weight.data = spread.spread(&weight.data, sizes);
+            weight.shape = spread.shape(sizes).to_vec();
+        }
         let (weight, bias) = (upload(&weight, device)?, channels(bias, device)?);
         FrozenConvolution::new(&weight, &bias, window.stride, window.padding).map(Self::Convolution)
     }

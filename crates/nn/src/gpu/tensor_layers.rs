@@ -33,7 +33,11 @@ pub(crate) trait Mode {
 pub(crate) fn plain_convolution<M: Mode + ?Sized>(mode: &M, layer: &ConvNode<'_>, x: &Tensor) -> Result<Tensor> {
     let weight = mode.tensor(&format!("{}.weight", layer.name))?;
     let bias = layer.bias.as_ref().map(|bias| mode.tensor(bias)).transpose()?;
-    ops::conv2d(x, weight, bias, layer.window.stride, layer.window.padding)
+    let (stride, padding) = (layer.window.stride, layer.window.padding);
+    if layer.spread.is_none() {
+        return ops::conv2d(x, weight, bias, stride, padding);
+    }
+    ops::conv2d(x, &layer.spread.spread_tensor(weight)?, bias, stride, padding)
 }
 
 /// The layers in some mode. After the mean over all pixels a map is `[batch, channels]`.

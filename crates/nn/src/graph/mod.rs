@@ -6,10 +6,12 @@
 
 pub(crate) mod folding;
 pub mod fusion;
+pub mod spread;
 pub(crate) mod walk;
 
 pub use overinterp_kernels::ops::Window;
 use overinterp_spec::ImageShape;
+pub use spread::Spread;
 
 /// Epsilon of batch norms that name no other, PyTorch's default.
 pub const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -36,7 +38,7 @@ pub struct Node {
 pub enum Op {
     /// The normalised, masked image.
     Input,
-    /// Cross-correlation with `{name}.weight` `[out, in, height, width]` and, if `bias`, `{name}.bias`.
+    /// Cross-correlation with `{name}.weight` `[out, in / groups, height, width]` and, if `bias`, `{name}.bias`.
     Conv {
         /// Prefix of the parameters.
         name: String,
@@ -48,6 +50,8 @@ pub enum Op {
         stride: usize,
         /// Zeros added above and below, and left and right.
         padding: [usize; 2],
+        /// Its groups and its dilation.
+        spread: Spread,
     },
     /// Batch normalisation with `{name}.weight`, `.bias`, `.running_mean`, `.running_var`.
     BatchNorm {
@@ -200,7 +204,7 @@ impl Graph {
 
     /// Adds a convolution without a bias.
     pub fn conv(&mut self, name: &str, x: NodeId, outputs: usize, window: Window, init: ConvInit) -> NodeId {
-        self.conv_layer(name, x, outputs, window, init, None)
+        self.conv_layer(name, x, outputs, window, Spread::NONE, init, None)
     }
 
     /// Adds a convolution with a bias that starts as `bias`.
@@ -213,22 +217,32 @@ impl Graph {
         init: ConvInit,
         bias: Init,
     ) -> NodeId {
-        self.conv_layer(name, x, outputs, window, init, Some(bias))
+        self.conv_layer(name, x, outputs, window, Spread::NONE, init, Some(bias))
     }
 
-    fn conv_layer(
+    /// Adds a convolution with groups or dilation, and a bias if one is given; `window` is that of its weights.
+    ///
+    /// # Panics
+    /// When the groups do not divide inputs and outputs, which is a mistake in the architecture.
+    #[expect(clippy::too_many_arguments, reason = "a convolution has so many settings")]
+    pub fn conv_layer(
         &mut self,
         name: &str,
         x: NodeId,
         outputs: usize,
         window: Window,
+        spread: Spread,
         init: ConvInit,
         bias: Option<Init>,
     ) -> NodeId {
         let input = self.node(x).shape;
-        let [height, width] = window.kernel;
-        let weights = init(height * width, input.channels, outputs);
-        self.parameter(format!("{name}.weight"), vec![outputs, input.channels, height, width], weights);
+        assert!(
+            input.channels.is_multiple_of(spread.groups) && outputs.is_multiple_of(spread.groups),
+            "groups must divide channels"
+        );
+        let (inputs, [height, width]) = (input.channels / spread.groups, window.kernel);
+        let weights = init(height * width, inputs, outputs);
+        self.parameter(format!("{name}.weight"), vec![outputs, inputs, height, width], weights);
         if let Some(init) = bias {
             self.parameter(format!("{name}.bias"), vec![outputs], init);
         }
@@ -238,8 +252,9 @@ impl Graph {
             kernel: window.kernel,
             stride: window.stride,
             padding: window.padding,
+            spread,
         };
-        self.push(op, vec![x], slid(window, input, outputs))
+        self.push(op, vec![x], slid(spread.window(window.kernel, window.stride, window.padding), input, outputs))
     }
 
     /// Adds batch normalisation.

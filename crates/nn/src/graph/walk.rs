@@ -3,7 +3,7 @@
 use candle_core::{Result, bail};
 
 use crate::graph::fusion::{Step, last_reads, steps};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId, Op, Spread};
 use overinterp_kernels::ops::{Activation, Window};
 
 /// What computes the layers of a graph. Parameters are told by the name of their layer.
@@ -57,7 +57,10 @@ pub(crate) struct ConvNode<'a> {
     /// The bias's name, if it has one.
     pub(crate) bias: Option<String>,
     pub(crate) outputs: usize,
+    /// With what lies between its pixels.
     pub(crate) window: Window,
+    /// Its groups and its dilation.
+    pub(crate) spread: Spread,
 }
 
 /// A batch norm as its layer sees it.
@@ -123,10 +126,11 @@ impl Route {
         let input = |place: usize| value(values, node.inputs[place]);
         match &node.op {
             Op::Input => bail!("a network has one input, its first node"),
-            Op::Conv { name, bias, kernel, stride, padding } => {
-                let window = Window { kernel: *kernel, stride: *stride, padding: *padding };
+            Op::Conv { name, bias, kernel, stride, padding, spread } => {
+                let window = spread.window(*kernel, *stride, *padding);
                 let bias = bias.then(|| format!("{name}.bias"));
-                layers.convolve(&ConvNode { name, bias, outputs: node.shape.channels, window }, input(0)?)
+                let outputs = node.shape.channels;
+                layers.convolve(&ConvNode { name, bias, outputs, window, spread: *spread }, input(0)?)
             }
             Op::BatchNorm { name, epsilon } => {
                 layers.normalise(Norm { name, epsilon: *epsilon }, input(0)?, None, Activation::Identity)

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use candle_core::{Result, bail};
 
 use crate::graph::walk::{ConvNode, Layers, Norm, Route};
-use crate::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId};
+use crate::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId, Op, Spread};
 use crate::train::dropout::DropoutDraw;
 use crate::train::learner::{Batch, Learner, Outcome, Tensors};
 use crate::train::optimiser::Sgd;
+use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::isa::Isa;
 use overinterp_kernels::ops::{Activation, softmax_loss, softmax_loss_gradient};
 use overinterp_kernels::tape::{BatchStatistics, MapId, ParameterId, Tape, Workspace};
@@ -17,6 +18,8 @@ use overinterp_kernels::tape::{BatchStatistics, MapId, ParameterId, Tape, Worksp
 pub(crate) struct TapeLearner {
     route: Route,
     tensors: Tensors,
+    /// Weights of convolutions with groups or dilation, as kernels take them.
+    spread: BTreeMap<String, SpreadWeights>,
     velocities: Tensors,
     sgd: Sgd,
     workspace: Workspace,
@@ -25,13 +28,25 @@ pub(crate) struct TapeLearner {
 impl TapeLearner {
     /// A network with tensors and velocities that have been checked.
     pub(crate) fn new(graph: &Graph, tensors: Tensors, velocities: Tensors, sgd: Sgd) -> Self {
-        Self { route: Route::new(graph), tensors, velocities, sgd, workspace: Workspace::new(Isa::detect()) }
+        let spread = graph.nodes().iter().filter_map(|node| match &node.op {
+            Op::Conv { name, spread, .. } if !spread.is_none() => {
+                Some((format!("{name}.weight"), SpreadWeights { spread: *spread, weights: Vec::new() }))
+            }
+            _ => None,
+        });
+        let (route, spread) = (Route::new(graph), spread.collect());
+        Self { route, tensors, spread, velocities, sgd, workspace: Workspace::new(Isa::detect()) }
     }
 
     fn pass(&mut self, batch: &Batch) -> Result<Pass> {
+        for (name, SpreadWeights { spread, weights }) in &mut self.spread {
+            let tensor = &self.tensors[name];
+            *weights = spread.spread(&tensor.data, sizes(tensor)?);
+        }
         let mut layers = TapeLayers {
             tape: Tape::new(&mut self.workspace),
             tensors: &self.tensors,
+            spread: &self.spread,
             parameters: BTreeMap::new(),
             statistics: Vec::new(),
             dropout: batch.dropout,
@@ -45,7 +60,10 @@ impl TapeLearner {
         if loss.is_finite() {
             let mut found = tape.backward(last, softmax_loss_gradient(&logits, &batch.labels, 1.0))?;
             for (name, parameter) in parameters {
-                let Some(gradient) = found.take(parameter) else { bail!("weight {name} has no gradient") };
+                let Some(mut gradient) = found.take(parameter) else { bail!("weight {name} has no gradient") };
+                if let Some(SpreadWeights { spread, .. }) = self.spread.get(&name) {
+                    gradient = spread.gather(&gradient, sizes(&self.tensors[&name])?);
+                }
                 gradients.push((name, gradient));
             }
         }
@@ -63,6 +81,17 @@ impl TapeLearner {
             }
         }
     }
+}
+
+/// Weights of a convolution with groups or dilation, between the zeros that they are spread over.
+struct SpreadWeights {
+    spread: Spread,
+    weights: Vec<f32>,
+}
+
+/// The sizes of a convolution's weights.
+fn sizes(tensor: &ParameterTensor) -> Result<[usize; 4]> {
+    tensor.shape.as_slice().try_into().or_else(|_| bail!("spread weights of sizes {:?}", tensor.shape))
 }
 
 /// What a pass forward and back found.
@@ -100,6 +129,7 @@ impl Learner for TapeLearner {
 struct TapeLayers<'a> {
     tape: Tape<'a>,
     tensors: &'a Tensors,
+    spread: &'a BTreeMap<String, SpreadWeights>,
     /// The weights that are on the tape.
     parameters: BTreeMap<String, ParameterId>,
     /// What each batch norm saw.
@@ -110,7 +140,7 @@ struct TapeLayers<'a> {
 impl TapeLayers<'_> {
     fn parameter(&mut self, name: String) -> Result<ParameterId> {
         let Some(tensor) = self.tensors.get(&name) else { bail!("the network has no tensor {name}") };
-        let parameter = self.tape.parameter(&tensor.data);
+        let parameter = self.tape.parameter(self.spread.get(&name).map_or(&tensor.data, |spread| &spread.weights));
         self.parameters.insert(name, parameter);
         Ok(parameter)
     }

@@ -69,10 +69,13 @@ fn walk(graph: &Graph, tensors: &Tensors, image: &[f32]) -> Vec<f64> {
         };
         let value = match &node.op {
             Op::Input => image.iter().map(|value| f64::from(*value)).collect(),
-            Op::Conv { name, bias, kernel, stride, padding } => {
+            Op::Conv { name, bias, kernel, stride, padding, spread } => {
                 let (size, outputs) = ([from.height, from.width], node.shape.channels);
-                let shape = ConvShape::layer(size, from.channels, outputs, *kernel, *stride, *padding);
-                let weights = tensor(name, "weight");
+                let window = spread.window(*kernel, *stride, *padding);
+                let shape = ConvShape::layer(size, from.channels, outputs, window.kernel, *stride, *padding);
+                let sizes = [outputs, from.channels / spread.groups, kernel[0], kernel[1]];
+                let weights = &tensors[&format!("{name}.weight")].data;
+                let weights: Vec<f64> = spread.spread(weights, sizes).into_iter().map(f64::from).collect();
                 let bias = if *bias { tensor(name, "bias") } else { vec![0.0; outputs] };
                 let mut sums: Vec<f64> = (0..node.shape.pixels()).flat_map(|_| bias.clone()).collect();
                 reference::for_each_product(&shape, |i, w, o| sums[o] += input(0)[i] * weights[w]);
