@@ -44,7 +44,7 @@ layers = [
   { conv = 8, bias = true }, "batch-norm", "relu", { max-pool = 2 },
   { concat = [[{ conv = 8, kernel = [1, 3] }, "relu"], [{ mean-pool = 3, stride = 1, padding = 1 }, { conv = 4, kernel = 1 }]] },
   { block = "unit", with = { channels = 12, stride = 1 }, first = { stride = 2 }, repeat = 2 },
-  { dropout = 0.1 }, "global-mean", { linear = "classes" },
+  { conv = 12, groups = "depthwise", dilation = 2 }, "relu", { dropout = 0.1 }, "global-mean", { linear = "classes" },
 ]
 blocks = { unit = { layers = [{ conv = "channels", stride = "stride" }, { batch-norm = true, epsilon = 1e-3 }, "relu"] } }
 "#;

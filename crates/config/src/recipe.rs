@@ -114,15 +114,15 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         _ => table.required("gamma").and_then(|item| item.number_where("above 0", |value| value > 0.0)),
     };
     let one_cycle = table.or("one-cycle", None, |item| one_cycle(&item, ONE_CYCLE).map(Some));
-    let (one_cycle, cosine) = match table.optional("schedule") {
-        None => (one_cycle, Some(None)),
-        Some(item) if table.optional("one-cycle").is_some() => {
-            return item.fault("stands beside `one-cycle`, which is a schedule, too: leave one out");
+    // What is faulty was reported, and contradicts nothing.
+    let given = |key: &str| table.optional(key).filter(|item| !matches!(item.node.value, Value::Faulty));
+    let other = ["one-cycle", "milestones", "gamma"].into_iter().find(|key| given(key).is_some());
+    let (one_cycle, cosine) = match (table.optional("schedule"), other) {
+        (None, _) => (one_cycle, Some(None)),
+        (Some(item), Some(other)) if given("schedule").is_some() => {
+            (one_cycle, item.fault(format!("stands beside `{other}`, which changes `lr` otherwise: leave one out")))
         }
-        Some(item) if table.optional("milestones").is_some() || table.optional("gamma").is_some() => {
-            return item.fault("stands beside `milestones` or `gamma`, which change `lr` otherwise: leave one out");
-        }
-        Some(item) => match schedule(&item) {
+        (Some(item), _) => match schedule(&item) {
             None => (None, None),
             Some(Schedule::OneCycle(cycle)) => (Some(Some(cycle)), Some(None)),
             Some(Schedule::Cosine(cosine)) => (one_cycle, Some(Some(cosine))),

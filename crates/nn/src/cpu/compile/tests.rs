@@ -223,9 +223,24 @@ fn a_candidate_of_resnet20_takes_at_most_half_of_the_multiplications() {
     assert!(share <= 0.25, "{share}");
 }
 
+/// The network of all layers that an experiment can spell out, among the fixtures by PyTorch.
+fn spelled_out() -> Arch {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../../../tests/fixtures/models/training.json")).unwrap();
+    serde_json::from_value(cases.last().unwrap()["arch"].clone()).unwrap()
+}
+
 #[test]
-fn scores_of_resnet20_have_the_bits_of_whole_passes() {
-    let (graph, tensors) = build(Arch::Resnet20, 32, 32, 3);
+fn scores_have_the_bits_of_whole_passes() {
+    let own = spelled_out();
+    assert!(matches!(own, Arch::Own(_)));
+    for arch in [Arch::Resnet20, own] {
+        scores_as_whole_passes(arch);
+    }
+}
+
+fn scores_as_whole_passes(arch: Arch) {
+    let (graph, tensors) = build(arch, 32, 32, 3);
     let program = program(&graph, &tensors, Purpose::Scores);
     let mut image = image(ImageShape { height: 32, width: 32, channels: 3 });
     let (mut workspace, mut whole) =
@@ -243,7 +258,7 @@ fn scores_of_resnet20_have_the_bits_of_whole_passes() {
         let mut masked = image.clone();
         masked[3 * pixel as usize..][..3].fill(0.0);
         let expected = probability(predict(&mut whole, &masked), scorer.class());
-        assert_eq!(score.to_bits(), expected.to_bits(), "pixel {pixel}");
+        assert_eq!(score.to_bits(), expected.to_bits(), "{arch}: pixel {pixel}");
     }
 }
 
