@@ -33,6 +33,7 @@ pub(super) const RECIPE: &[Field] = &[
         SCHEDULE,
     )
     .or("`lr` stays, or falls at `milestones`"),
+    number("label-smoothing", "How much of each label is told by all classes alike, below 1", "0.1").or("0"),
     one_of("augment", "What is done to images: `crop-flip` pads by 4, crops and mirrors", "\"none\"", || {
         Augment::ALL.map(|(name, _)| name).to_vec()
     })
@@ -128,6 +129,9 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
             Some(Schedule::Cosine(cosine)) => (one_cycle, Some(Some(cosine))),
         },
     };
+    let label_smoothing = table.or("label-smoothing", 0.0, |item| {
+        item.number_where("at least 0 and below 1", |value| (0.0..1.0).contains(&value))
+    });
     let augment = table.or("augment", Augment::None, |item| item.choice("kinds of augmentation", &Augment::ALL));
     let input_dropout = table.or("input-dropout", None, |item| {
         let table = item.table(INPUT_DROPOUT)?;
@@ -153,6 +157,7 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         gamma: gamma?,
         one_cycle: one_cycle?,
         cosine: cosine?,
+        label_smoothing: label_smoothing?,
         augment: augment?,
         input_dropout: input_dropout?,
     })

@@ -167,6 +167,7 @@ fn a_recipe_of_epochs_alone_trains_as_is_usual_and_a_schedule_has_a_name_or_a_ta
         train("old-cycle", "{ epochs = 5, one-cycle = {} }"),
         train("cosine", "{ epochs = 5, schedule = 'cosine' }"),
         train("warm", "{ epochs = 5, schedule = { kind = 'cosine', warm-up = 0.1, end = 0.01 } }"),
+        train("smooth", "{ epochs = 5, label-smoothing = 0.1 }"),
         train("like-cosine", "{ like = 'cosine', milestones = [2], gamma = 0.5 }"),
         train("like-falls", "{ like = 'like-cosine', schedule = 'one-cycle' }"),
     ];
@@ -186,6 +187,7 @@ fn a_recipe_of_epochs_alone_trains_as_is_usual_and_a_schedule_has_a_name_or_a_ta
         gamma: 1.0,
         one_cycle: None,
         cosine: None,
+        label_smoothing: 0.0,
         augment: Augment::None,
         input_dropout: None,
     };
@@ -193,6 +195,7 @@ fn a_recipe_of_epochs_alone_trains_as_is_usual_and_a_schedule_has_a_name_or_a_ta
     assert_eq!(recipe("still"), Recipe { momentum: 0.0, nesterov: false, ..plain.clone() });
     let cycle = Recipe { one_cycle: Some(OneCycle::default()), ..plain.clone() };
     assert_eq!((recipe("cycle"), recipe("old-cycle"), recipe("like-falls")), (cycle.clone(), cycle.clone(), cycle));
+    assert_eq!(recipe("smooth"), Recipe { label_smoothing: 0.1, ..plain.clone() });
     assert_eq!(recipe("cosine"), Recipe { cosine: Some(Cosine::default()), ..plain.clone() });
     let warm = Cosine { warm_up: 0.1, start: 0.01, end: 0.01 };
     assert_eq!(recipe("warm"), Recipe { cosine: Some(warm), ..plain.clone() });

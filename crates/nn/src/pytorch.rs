@@ -32,6 +32,8 @@ struct Case {
 struct Steps {
     arch: Arch,
     gain: f64,
+    #[serde(default)]
+    smoothing: f64,
     rates: Vec<f64>,
     losses: Vec<f32>,
     /// The first eight values of each tensor.
@@ -77,11 +79,11 @@ fn logits_equal_pytorchs_for_every_architecture_walked_and_compiled() {
 #[test]
 fn training_steps_equal_pytorchs() {
     let cases: Vec<Steps> = serde_json::from_str(include_str!("../../../tests/fixtures/models/training.json")).unwrap();
-    assert_eq!(cases.len(), 3);
+    assert_eq!(cases.len(), 4);
     for case in cases {
         let shape = square(32, 3);
         let graph = graph(case.arch, shape);
-        for (name, mut learner) in learners(&graph, &formula::tensors(&graph, case.gain)) {
+        for (name, mut learner) in learners(&graph, &formula::tensors(&graph, case.gain), case.smoothing) {
             for (step, (&rate, expected)) in case.rates.iter().zip(&case.losses).enumerate() {
                 assert!((recipe().learning_rate(step, 2) - rate).abs() < 1e-12);
                 let first = 8 * (step % 2);

@@ -22,7 +22,6 @@ use crate::predict::{PredictError, Predictor};
 use crate::tensors::TensorsError;
 use crate::train::dropout::DropoutDraw;
 use crate::train::learner::{Batch, learner};
-use crate::train::optimiser::Sgd;
 use crate::unanswered::Unanswered;
 use overinterp_artifacts::{ImageSet, Model, Network};
 use overinterp_kernels::engine::Purpose;
@@ -225,11 +224,11 @@ impl Subject {
             gamma: 1.0,
             one_cycle: None,
             cosine: None,
+            label_smoothing: 0.0,
             augment: Augment::None,
             input_dropout: None,
         };
-        let mut learner =
-            learner(&self.graph, self.model.networks[0].tensors.clone(), None, Sgd::new(&recipe), device)?;
+        let mut learner = learner(&self.graph, self.model.networks[0].tensors.clone(), None, &recipe, device)?;
         let indexes: Vec<u32> = (0..self.batch as u32).collect();
         let ImageShape { height, width, channels } = self.images.shape;
         let samples = Samples::whole(&self.images);

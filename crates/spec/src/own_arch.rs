@@ -139,8 +139,31 @@ pub struct Misfit {
 
 /// A program meets no larger network.
 const MOST_LAYERS: usize = 20_000;
-/// Nor larger maps or windows.
+/// Nor larger windows.
 const MOST: usize = 1 << 16;
+/// Nor more weights, those between which zeros are spread included, or larger maps.
+const MOST_VALUES: usize = 1 << 29;
+
+/// How much of a network has been looked at.
+#[derive(Default)]
+struct Totals {
+    layers: usize,
+    weights: usize,
+}
+
+impl Totals {
+    /// Adds the weights of a layer, the product of `sizes`.
+    fn add(&mut self, sizes: &[usize]) -> Result<(), String> {
+        let weights = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        match weights.and_then(|weights| self.weights.checked_add(weights)) {
+            Some(weights) if weights <= MOST_VALUES => {
+                self.weights = weights;
+                Ok(())
+            }
+            _ => Err(format!("brings the network to more than the {MOST_VALUES} weights that it may have")),
+        }
+    }
+}
 
 impl OwnArch {
     /// The architecture of those layers.
@@ -171,8 +194,7 @@ impl OwnArch {
     /// # Errors
     /// With the first layer that does not.
     pub fn check(self, image: ImageShape, classes: usize) -> Result<(), Misfit> {
-        let mut count = 0;
-        let last = shape_after(self.layers(), image, classes, &mut Vec::new(), &mut count)?;
+        let last = shape_after(self.layers(), image, classes, &mut Vec::new(), &mut Totals::default())?;
         let at = vec![self.layers().len().saturating_sub(1)];
         let ends = ImageShape { height: 1, width: 1, channels: classes };
         if last == ends && matches!(self.layers().last(), Some(LayerSpec::Linear { .. })) {
@@ -193,13 +215,13 @@ fn shape_after(
     mut shape: ImageShape,
     classes: usize,
     at: &mut Vec<usize>,
-    count: &mut usize,
+    totals: &mut Totals,
 ) -> Result<ImageShape, Misfit> {
     for (place, layer) in layers.iter().enumerate() {
         at.push(place);
-        *count += 1;
+        totals.layers += 1;
         let misfit = |why: String| Misfit { at: at.clone(), why };
-        if *count > MOST_LAYERS {
+        if totals.layers > MOST_LAYERS {
             return Err(misfit(format!("is one more than the {MOST_LAYERS} layers that a network may have")));
         }
         shape = match layer {
@@ -216,6 +238,7 @@ fn shape_after(
                 }
                 let wide = kernel.map(|side| side.saturating_sub(1).saturating_mul(*dilation).saturating_add(1));
                 let wide = if kernel.contains(&0) { *kernel } else { wide };
+                totals.add(&[*outputs, shape.channels, wide[0], wide[1]]).map_err(misfit)?;
                 let size = slid(shape, wide, *stride, *padding).map_err(misfit)?;
                 ImageShape { channels: *outputs, ..size }
             }
@@ -232,21 +255,24 @@ fn shape_after(
                     let text = shape_text(shape);
                     return Err(misfit(format!("takes a map of one pixel, not {text}: put `global-mean` before it")));
                 }
-                ImageShape { channels: outputs.unwrap_or(classes), ..shape }
+                let outputs = outputs.unwrap_or(classes);
+                totals.add(&[outputs, shape.channels]).map_err(misfit)?;
+                ImageShape { channels: outputs, ..shape }
             }
             LayerSpec::Add { branches } | LayerSpec::Concat { branches } => {
                 let mut made = Vec::new();
                 for (branch, layers) in branches.iter().enumerate() {
                     at.push(branch);
-                    made.push(shape_after(layers, shape, classes, at, count)?);
+                    made.push(shape_after(layers, shape, classes, at, totals)?);
                     at.pop();
                 }
                 let misfit = |why: String| Misfit { at: at.clone(), why };
                 together(&made, matches!(layer, LayerSpec::Add { .. })).map_err(misfit)?
             }
         };
-        if shape.channels == 0 || shape.channels > MOST {
-            return Err(Misfit { at: at.clone(), why: format!("yields {} channels", shape.channels) });
+        let values = shape.pixels().checked_mul(shape.channels);
+        if shape.channels == 0 || values.is_none_or(|values| values > MOST_VALUES) {
+            return Err(Misfit { at: at.clone(), why: format!("yields a map of {}", shape_text(shape)) });
         }
         at.pop();
     }
@@ -405,7 +431,12 @@ mod tests {
         assert!(OwnArch::new("x", grouped(Groups::Of(2))).check(GREY, 10).is_ok());
         let text = serde_json::to_string(&grouped(Groups::Each(Depthwise::Depthwise))).unwrap();
         assert!(text.contains(r#""groups":"depthwise","dilation":2"#), "{text}");
-        assert!(told(vec![conv(0, 3, 1)]).1.contains("0 channels"));
-        assert!(told(vec![conv(1, usize::MAX, usize::MAX)]).1.contains("more than 65536"));
+        assert!(told(vec![conv(0, 3, 1)]).1.contains("a map of 28x28x0"));
+        let huge = told(vec![conv(1, usize::MAX, usize::MAX)]).1;
+        assert!(huge.contains("more than the 536870912 weights"), "{huge}");
+        assert!(told(vec![conv(1 << 20, 31, 15)]).1.contains("more than the 536870912 weights"));
+        assert!(told(vec![conv(1 << 20, 1, 0)]).1.contains("a map of 28x28x1048576"));
+        let wide = LayerSpec::MaxPool { kernel: usize::MAX / 4, stride: 1, padding: usize::MAX / 8 };
+        assert!(told(vec![wide]).1.contains("more than 65536"));
     }
 }

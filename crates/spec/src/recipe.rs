@@ -32,11 +32,20 @@ pub struct Recipe {
     /// How the learning rate falls from step to step, if neither at milestones nor in one cycle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosine: Option<Cosine>,
+    /// How much of each label is told by all classes alike, at least 0 and below 1; the losses of the log are those of smoothed
+    /// labels.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// What is done to each training image before it is used.
     pub augment: Augment,
     /// What is hidden of each image, in training and ever after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_dropout: Option<InputDropout>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A learning rate that climbs and then falls, by half a cosine each, from step to step (Smith and Topin, arXiv 1708.07120).
@@ -158,6 +167,7 @@ mod tests {
             gamma: 0.2,
             one_cycle: None,
             cosine: None,
+            label_smoothing: 0.0,
             augment: Augment::CropFlip,
             input_dropout: None,
         }

@@ -28,6 +28,23 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
     logits.contiguous()?.apply_op1(op)
 }
 
+/// The same where each label is told only by 1 - `smoothing`, and the rest by all classes alike (Szegedy et al. 2016, section 7).
+///
+/// # Errors
+/// As [`cross_entropy`].
+pub fn smooth_cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
+    let sharp = cross_entropy(logits, labels)?;
+    if smoothing == 0.0 {
+        return Ok(sharp);
+    }
+    let (batch, classes) = logits.dims2()?;
+    // About the largest so that nothing overflows, which is no part of the gradient.
+    let about = logits.max_keepdim(1)?.detach();
+    let logits = logits.broadcast_sub(&about)?;
+    let alike = ((logits.exp()?.sum(1)?.log()?.sum(0)? - (logits.sum_all()? / classes as f64)?)? / batch as f64)?;
+    (sharp * (1.0 - smoothing))? + (alike * smoothing)?
+}
+
 struct CrossEntropy {
     labels: Vec<u32>,
     /// The labels where the logits lie.
@@ -41,20 +58,45 @@ struct CrossEntropy {
 /// When a label names no class.
 #[must_use]
 pub fn softmax_loss(logits: &[f32], labels: &[u32]) -> f32 {
+    smooth_softmax_loss(logits, labels, 0.0)
+}
+
+/// The same where each label is told only by 1 - `smoothing`, and the rest by all classes alike.
+///
+/// # Panics
+/// When a label names no class.
+#[must_use]
+pub fn smooth_softmax_loss(logits: &[f32], labels: &[u32], smoothing: f64) -> f32 {
     let rows = logits.chunks_exact(logits.len() / labels.len());
-    let total: f64 = rows.zip(labels).map(|(row, &label)| log_sum(row) - f64::from(row[label as usize])).sum();
+    let told = |row: &[f32], label: u32| {
+        let own = f64::from(row[label as usize]);
+        if smoothing == 0.0 {
+            return own;
+        }
+        let mean = row.iter().copied().map(f64::from).sum::<f64>() / row.len() as f64;
+        (1.0 - smoothing) * own + smoothing * mean
+    };
+    let total: f64 = rows.zip(labels).map(|(row, &label)| log_sum(row) - told(row, label)).sum();
     (total / labels.len() as f64) as f32
 }
 
 /// The gradient of [`softmax_loss`] times `factor`: (softmax - one-hot) / batch.
 #[must_use]
 pub fn softmax_loss_gradient(logits: &[f32], labels: &[u32], factor: f32) -> Vec<f32> {
+    smooth_softmax_loss_gradient(logits, labels, 0.0, factor)
+}
+
+/// The gradient of [`smooth_softmax_loss`] times `factor`.
+#[must_use]
+pub fn smooth_softmax_loss_gradient(logits: &[f32], labels: &[u32], smoothing: f64, factor: f32) -> Vec<f32> {
+    let classes = logits.len() / labels.len();
+    let [other, own] = [0.0, 1.0 - smoothing].map(|sharp| sharp + smoothing / classes as f64);
     let factor = f64::from(factor) / labels.len() as f64;
     let mut out = Vec::with_capacity(logits.len());
     for (row, &label) in logits.chunks_exact(logits.len() / labels.len()).zip(labels) {
         let log_sum = log_sum(row);
         for (class, &logit) in row.iter().enumerate() {
-            let target = if class == label as usize { 1.0 } else { 0.0 };
+            let target = if class == label as usize { own } else { other };
             out.push((factor * ((f64::from(logit) - log_sum).exp() - target)) as f32);
         }
     }
@@ -105,7 +147,7 @@ fn log_sum(row: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Operand, check, values};
-    use super::cross_entropy;
+    use super::{cross_entropy, smooth_cross_entropy, smooth_softmax_loss, smooth_softmax_loss_gradient};
 
     #[test]
     fn values_and_gradients_follow_the_definition() {
@@ -118,6 +160,35 @@ mod tests {
             vec![x[0].chunks(4).zip(&labels).map(loss).sum::<f64>() / 3.0]
         };
         check(&operands, oracle, |t| cross_entropy(t[0], &labels));
+    }
+
+    #[test]
+    fn smoothed_labels_follow_the_definition_in_both_forms() {
+        let (labels, smoothing) = ([2, 0, 3], 0.1);
+        let operands = [Operand::random(&[3, 4], 1)];
+        let oracle = |x: &[Vec<f64>]| -> Vec<f64> {
+            let loss = |(row, label): (&[f64], &u32)| -> f64 {
+                let log_sum = row.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+                let target =
+                    |class: usize| smoothing / 4.0 + if class == *label as usize { 1.0 - smoothing } else { 0.0 };
+                row.iter().enumerate().map(|(class, logit)| target(class) * (log_sum - logit)).sum()
+            };
+            vec![x[0].chunks(4).zip(&labels).map(loss).sum::<f64>() / 3.0]
+        };
+        check(&operands, oracle, |t| smooth_cross_entropy(t[0], &labels, smoothing));
+        let logits: Vec<f32> = operands[0].values.iter().map(|value| *value as f32).collect();
+        let expected = oracle(&[logits.iter().copied().map(f64::from).collect()])[0];
+        assert!((f64::from(smooth_softmax_loss(&logits, &labels, smoothing)) - expected).abs() < 1e-6);
+        let gradient = smooth_softmax_loss_gradient(&logits, &labels, smoothing, 1.0);
+        for place in 0..12 {
+            let moved = |by: f64| {
+                let mut logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+                logits[place] += by;
+                oracle(&[logits])[0]
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((f64::from(gradient[place]) - slope).abs() < 1e-6, "{place}: {} for {slope}", gradient[place]);
+        }
     }
 
     #[test]

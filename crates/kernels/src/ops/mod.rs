@@ -36,7 +36,10 @@ pub use batch_norm::{Activation, Normalised, batch_norm};
 pub use conv::conv2d;
 pub use frozen::FrozenConvolution;
 pub use linear::linear;
-pub use loss::{cross_entropy, softmax_loss, softmax_loss_gradient};
+pub use loss::{
+    cross_entropy, smooth_cross_entropy, smooth_softmax_loss, smooth_softmax_loss_gradient, softmax_loss,
+    softmax_loss_gradient,
+};
 pub use pointwise::{affine_channels, relu, subsample};
 pub use pool::{avg_pool2d, global_mean, max_pool2d};
 pub use shape::{ConvShape, MapShape, Window};

@@ -21,7 +21,6 @@ use crate::tensors::TensorsError;
 use crate::train::checkpoint::{Checkpoint, CheckpointError, Position};
 use crate::train::dropout::DropoutDraw;
 use crate::train::learner::{Batch, Learner, learner};
-use crate::train::optimiser::Sgd;
 use overinterp_artifacts::{EpochLog, Model, Network, ParameterTensor, Subsets};
 use overinterp_kernels::engine::Purpose;
 use overinterp_kernels::ops::MapShape;
@@ -290,7 +289,7 @@ impl<'a> Training<'a> {
                 (tensors, Some(velocities), position)
             }
         };
-        let learner = learner(&graph, tensors, velocities, Sgd::new(input.recipe), input.device)?;
+        let learner = learner(&graph, tensors, velocities, input.recipe, input.device)?;
         let levels = Levels::new(input.normalise);
         let now = Instant::now();
         Ok(Self { input, identity, learner, levels, position, begun: (now, before), saved: now })

@@ -20,6 +20,8 @@ pub(crate) struct GpuLearner {
     statistics: BTreeMap<String, Tensor>,
     velocities: BTreeMap<String, Tensor>,
     sgd: Sgd,
+    /// What labels are smoothed by.
+    smoothing: f64,
     device: Device,
 }
 
@@ -30,6 +32,7 @@ impl GpuLearner {
         tensors: &Tensors,
         velocities: &Tensors,
         sgd: Sgd,
+        smoothing: f64,
         device: &Device,
     ) -> Result<Self> {
         let (mut weights, mut statistics) = (BTreeMap::new(), BTreeMap::new());
@@ -44,7 +47,7 @@ impl GpuLearner {
         let velocities: Result<BTreeMap<String, Tensor>> =
             velocities.iter().map(|(name, velocity)| Ok((name.clone(), upload(velocity, device)?))).collect();
         let (route, device) = (Route::new(graph), device.clone());
-        Ok(Self { route, weights, statistics, velocities: velocities?, sgd, device })
+        Ok(Self { route, weights, statistics, velocities: velocities?, sgd, smoothing, device })
     }
 }
 
@@ -58,7 +61,7 @@ impl Learner for GpuLearner {
             device: &self.device,
         };
         let logits = self.route.walk(&mut TensorLayers(mode), &x)?;
-        let loss = ops::cross_entropy(&logits, &batch.labels)?;
+        let loss = ops::smooth_cross_entropy(&logits, &batch.labels, self.smoothing)?;
         let value = loss.to_scalar::<f32>()?;
         if value.is_finite() {
             let gradients = loss.backward()?;

@@ -12,6 +12,7 @@ use crate::train::optimiser::Sgd;
 use crate::train::tape_learner::TapeLearner;
 use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::ops::MapShape;
+use overinterp_spec::Recipe;
 
 /// Tensors by name.
 pub(crate) type Tensors = BTreeMap<String, ParameterTensor>;
@@ -59,7 +60,7 @@ pub(crate) fn learner(
     graph: &Graph,
     tensors: Tensors,
     velocities: Option<Tensors>,
-    sgd: Sgd,
+    recipe: &Recipe,
     device: &Device,
 ) -> std::result::Result<Box<dyn Learner>, TensorsError> {
     check(graph, &tensors)?;
@@ -69,10 +70,11 @@ pub(crate) fn learner(
             return Err(TensorsError::Mismatch(vec![format!("{} has no velocity of its shape", parameter.name)]));
         }
     }
+    let (sgd, smoothing) = (Sgd::new(recipe), recipe.label_smoothing);
     Ok(if device.is_cpu() {
-        Box::new(TapeLearner::new(graph, tensors, velocities, sgd))
+        Box::new(TapeLearner::new(graph, tensors, velocities, sgd, smoothing))
     } else {
-        Box::new(GpuLearner::new(graph, &tensors, &velocities, sgd, device)?)
+        Box::new(GpuLearner::new(graph, &tensors, &velocities, sgd, smoothing, device)?)
     })
 }
 

@@ -27,16 +27,17 @@ pub(crate) fn recipe() -> Recipe {
         gamma: 0.2,
         one_cycle: None,
         cosine: None,
+        label_smoothing: 0.0,
         augment: Augment::None,
         input_dropout: None,
     }
 }
 
 /// A network on the tape, and through candle's ops.
-pub(crate) fn learners(graph: &Graph, tensors: &Tensors) -> [(&'static str, Box<dyn Learner>); 2] {
+pub(crate) fn learners(graph: &Graph, tensors: &Tensors, smoothing: f64) -> [(&'static str, Box<dyn Learner>); 2] {
     let (still, sgd) = (at_rest(graph), Sgd::new(&recipe()));
-    let device = GpuLearner::new(graph, tensors, &still, sgd, &Device::Cpu).unwrap();
-    [("tape", Box::new(TapeLearner::new(graph, tensors.clone(), still, sgd))), ("candle", Box::new(device))]
+    let device = GpuLearner::new(graph, tensors, &still, sgd, smoothing, &Device::Cpu).unwrap();
+    [("tape", Box::new(TapeLearner::new(graph, tensors.clone(), still, sgd, smoothing))), ("candle", Box::new(device))]
 }
 
 /// Images `from..to` of the formula's first sixteen, with labels 0, 7, 4, 1, ...
@@ -63,7 +64,7 @@ fn running_statistics_move_a_tenth_of_the_way_to_the_batchs() {
     let mean = channel.iter().sum::<f64>() / channel.len() as f64;
     let variance = channel.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (channel.len() - 1) as f64;
 
-    for (name, mut learner) in learners(&graph, &tensors) {
+    for (name, mut learner) in learners(&graph, &tensors, 0.0) {
         learner.step(&batch, 0.1).unwrap();
         let after = learner.tensors().unwrap();
         for (part, towards) in [("running_mean", mean), ("running_var", variance)] {
@@ -83,7 +84,7 @@ fn a_step_with_dropout_is_a_function_of_seed_and_step() {
     let tensors = formula::tensors(&graph, 1.0);
     for place in [0, 1] {
         let logits = |step| {
-            let (_, mut learner) = learners(&graph, &tensors).into_iter().nth(place).unwrap();
+            let (_, mut learner) = learners(&graph, &tensors, 0.0).into_iter().nth(place).unwrap();
             learner.step(&batch(GREY, 0..4, step), 0.1).unwrap().logits
         };
         assert_eq!(logits(5), logits(5));
@@ -123,7 +124,7 @@ fn everything() -> Graph {
 fn steps_on_the_tape_and_through_candle_agree_for_every_kind_of_layer() {
     let graph = everything();
     let shape = graph.node(graph.input()).shape;
-    let [(_, mut tape), (_, mut candle)] = learners(&graph, &formula::tensors(&graph, 1.0));
+    let [(_, mut tape), (_, mut candle)] = learners(&graph, &formula::tensors(&graph, 1.0), 0.0);
     for step in 0..3 {
         let batch = batch(shape, 0..7, step);
         let [one, two] = [&mut tape, &mut candle].map(|learner| learner.step(&batch, 0.05).unwrap().loss);

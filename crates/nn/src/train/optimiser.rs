@@ -89,6 +89,7 @@ mod tests {
             gamma: 1.0,
             one_cycle: None,
             cosine: None,
+            label_smoothing: 0.0,
             augment: Augment::None,
             input_dropout: None,
         })

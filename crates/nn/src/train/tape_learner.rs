@@ -11,7 +11,7 @@ use crate::train::learner::{Batch, Learner, Outcome, Tensors};
 use crate::train::optimiser::Sgd;
 use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::isa::Isa;
-use overinterp_kernels::ops::{Activation, softmax_loss, softmax_loss_gradient};
+use overinterp_kernels::ops::{Activation, smooth_softmax_loss, smooth_softmax_loss_gradient};
 use overinterp_kernels::tape::{BatchStatistics, MapId, ParameterId, Tape, Workspace};
 
 /// Weights on the host and the buffers of a step.
@@ -22,12 +22,14 @@ pub(crate) struct TapeLearner {
     spread: BTreeMap<String, SpreadWeights>,
     velocities: Tensors,
     sgd: Sgd,
+    /// What labels are smoothed by.
+    smoothing: f64,
     workspace: Workspace,
 }
 
 impl TapeLearner {
     /// A network with tensors and velocities that have been checked.
-    pub(crate) fn new(graph: &Graph, tensors: Tensors, velocities: Tensors, sgd: Sgd) -> Self {
+    pub(crate) fn new(graph: &Graph, tensors: Tensors, velocities: Tensors, sgd: Sgd, smoothing: f64) -> Self {
         let spread = graph.nodes().iter().filter_map(|node| match &node.op {
             Op::Conv { name, spread, .. } if !spread.is_none() => {
                 Some((format!("{name}.weight"), SpreadWeights { spread: *spread, weights: Vec::new() }))
@@ -35,7 +37,7 @@ impl TapeLearner {
             _ => None,
         });
         let (route, spread) = (Route::new(graph), spread.collect());
-        Self { route, tensors, spread, velocities, sgd, workspace: Workspace::new(Isa::detect()) }
+        Self { route, tensors, spread, velocities, sgd, smoothing, workspace: Workspace::new(Isa::detect()) }
     }
 
     fn pass(&mut self, batch: &Batch) -> Result<Pass> {
@@ -55,10 +57,11 @@ impl TapeLearner {
         let last = self.route.walk(&mut layers, &x)?;
         let TapeLayers { tape, parameters, statistics, .. } = layers;
         let logits = tape.values(last).to_vec();
-        let loss = softmax_loss(&logits, &batch.labels);
+        let loss = smooth_softmax_loss(&logits, &batch.labels, self.smoothing);
         let mut gradients = Vec::new();
         if loss.is_finite() {
-            let mut found = tape.backward(last, softmax_loss_gradient(&logits, &batch.labels, 1.0))?;
+            let slope = smooth_softmax_loss_gradient(&logits, &batch.labels, self.smoothing, 1.0);
+            let mut found = tape.backward(last, slope)?;
             for (name, parameter) in parameters {
                 let Some(mut gradient) = found.take(parameter) else { bail!("weight {name} has no gradient") };
                 if let Some(SpreadWeights { spread, .. }) = self.spread.get(&name) {

@@ -46,6 +46,7 @@ fn recipe(epochs: usize, augment: Augment) -> Recipe {
         gamma: 0.2,
         one_cycle: None,
         cosine: None,
+        label_smoothing: 0.0,
         augment,
         input_dropout: None,
     }
