@@ -288,6 +288,10 @@ pub(crate) fn in_words(kind: &str, stage: &str, path: &str) -> String {
             _ => "normalise".to_owned(),
         },
         ("per_class", "") => "per-class".to_owned(),
+        // The file calls it by its kind.
+        ("recipe", rest) if rest.starts_with("cosine") => {
+            joined("recipe.schedule", rest["cosine".len()..].trim_start_matches('.'))
+        }
         ("keep", _) => joined("keep", rest),
         (name, rest) => joined(&format!("{name}{item}"), rest),
     };

@@ -57,6 +57,12 @@ kind = "select"
 model = "full"
 images = ["fashion.train", "fashion.test"]
 method = { kind = "batched-gradient", per-round = 16, noise = 1e-12 }
+[stage.wide]
+kind = "train"
+images = "fashion.train"
+arch = { family = "wide-resnet", depth = 10, width = 1, dropout = 0.1 }
+seed = 0
+recipe = { epochs = 2, schedule = { kind = "cosine", warm-up = 0.2, start = 0.1, end = 0.1 }, label-smoothing = 0.1 }
 [stage.random]
 kind = "select"
 images = ["fashion.test"]
@@ -195,6 +201,18 @@ const EDITS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "wide",
+        &[
+            ("arch.depth", "16"),
+            ("arch.width", "2"),
+            ("arch.dropout", "0.2"),
+            ("recipe.schedule.warm-up", "0.3"),
+            ("recipe.schedule.start", "0.2"),
+            ("recipe.schedule.end", "0.2"),
+            ("recipe.label-smoothing", "0.2"),
+        ],
+    ),
+    (
         "imported",
         &[
             ("file", "'another.pt'"),
@@ -250,6 +268,12 @@ const EDITS: &[(&str, &[(&str, &str)])] = &[
 const NOT_EDITED: &[(&str, &str)] = &[
     ("kind", "another kind is another stage"),
     ("recipe", "by its keys"),
+    ("arch.family", "another family has other keys"),
+    ("arch.name", "it is no part of a key"),
+    ("arch.layers", "as `arch`; what changes is named by its layer"),
+    ("arch.blocks", "it stands for layers"),
+    ("recipe.schedule", "by its keys"),
+    ("recipe.schedule.kind", "another kind has other keys"),
     ("recipe.like", "it stands for the keys that it copies"),
     ("recipe.one-cycle", "by its keys"),
     ("recipe.input-dropout", "by its keys"),
