@@ -22,22 +22,27 @@ pub(crate) struct Asked {
 }
 
 /// What a run found and said. What the cache held follows it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Receipt {
+struct Receipt {
     /// What planning learned of the files that the experiments name.
     findings: Findings,
+    /// What stood on standard output.
+    said: String,
+}
+
+/// What can be said again.
+pub(crate) struct SaidBefore {
+    pub text: String,
     /// How many steps there are.
     pub steps: usize,
-    /// What stood on standard output.
-    pub said: String,
 }
 
 impl Asked {
     /// What is asked for by files, `--set` and `--stage`, with lines on standard output of at most `width` columns; `None`
     /// where an experiment cannot be read.
     pub fn of(files: &[PathBuf], set: &[Override], stages: &[String], width: Option<usize>) -> Option<Self> {
-        let mut hasher = blake3::Hasher::new_derive_key("overinterp receipt v1");
+        let mut hasher = blake3::Hasher::new_derive_key("overinterp receipt v2");
         let mut add = |text: &[u8]| {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text);
         };
@@ -64,7 +69,7 @@ impl Asked {
     }
 
     /// What a run like this one has said, if files, data and results are as it found them.
-    pub fn said_before(&self, store: &Store, library: &Library) -> Option<Receipt> {
+    pub fn said_before(&self, store: &Store, library: &Library) -> Option<SaidBefore> {
         let bytes = store.receipt(self.name)?;
         let begins = bytes.iter().position(|byte| *byte == b'\n')? + 1;
         let receipt: Receipt = serde_json::from_slice(&bytes[..begins]).ok()?;
@@ -73,7 +78,7 @@ impl Asked {
         if holds {
             tracing::debug!("files, data and results are as a run before found them: nothing is planned");
         }
-        holds.then_some(receipt)
+        holds.then_some(SaidBefore { text: receipt.said, steps: inventory.len() })
     }
 
     /// Leaves a receipt of a run that had nothing to do.
@@ -84,8 +89,7 @@ impl Asked {
             Finding::Packed(..) | Finding::Single(_) | Finding::Absent(_) => false,
         };
         let Some(packed) = inventory.to_bytes().filter(|_| findings.values().all(is_known)) else { return };
-        let (findings, steps) = (findings.clone(), inventory.len());
-        let receipt = Receipt { findings, steps, said };
+        let receipt = Receipt { findings: findings.clone(), said };
         if let Ok(mut bytes) = serde_json::to_vec(&receipt) {
             bytes.push(b'\n');
             bytes.extend(packed);

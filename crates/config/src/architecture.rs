@@ -6,7 +6,7 @@ use super::document::Value;
 use super::field::{Field, number, one_of, table_or, whole};
 use super::layers::{OWN, own_arch};
 use super::nearest::suggestion;
-use super::read::{Item, Reader};
+use super::read::Item;
 use super::scope::Scope;
 
 /// `arch`, whatever it names.
@@ -66,35 +66,28 @@ pub(super) fn arch(item: &Item<'_>, scope: &Scope<'_>, image: Option<ImageShape>
         return item.table(fields)?.required(key).and(None);
     };
     let name = Item::new(name, format!("{}.family", item.path), item.sink());
-    let usual = name.choice("families", &Family::ALL)?;
-    let is_wide = matches!(usual, Family::WideResnet { .. });
-    let table = item.table(if is_wide { FAMILY } else { OTHERS })?;
-    let depth = table.required("depth");
-    let width = table.optional("width");
-    let extent = |item: Option<&Item<'_>>, usual: u16| item.map_or(Some(usual), |item| item.whole(1));
-    let [_, usual_width] = usual.extent();
-    let dropout = dropout(&table, is_wide);
-    let (depth_item, depth) = (depth.clone()?, extent(depth.as_ref(), 0));
-    let own_width = extent(width.as_ref(), usual_width);
-    let (depth, own_width, dropout) = (depth?, own_width?, dropout?);
-    let family = match usual {
-        Family::ResnetCifar { .. } => Family::ResnetCifar { depth, width: own_width },
-        Family::WideResnet { .. } => Family::WideResnet { depth, width: own_width, dropout },
-        Family::Vgg { .. } => Family::Vgg { depth, width: own_width },
-        Family::ImagenetResnet { .. } => Family::ImagenetResnet { depth, width: own_width },
+    let family = name.choice("families", &Family::ALL)?;
+    let table = item.table(if matches!(family, Family::WideResnet { .. }) { FAMILY } else { OTHERS })?;
+    let [_, usual_width] = family.extent();
+    let depth_item = table.required("depth");
+    let width_item = table.optional("width");
+    let dropout = match &family {
+        Family::WideResnet { dropout, .. } => table.or("dropout", *dropout, |item| {
+            let value = item.number()?;
+            Rate::try_from(value).map_or_else(|fault| item.fault(fault), Some)
+        }),
+        _ => Some(Rate::default()),
+    };
+    let depth_item = depth_item?;
+    let depth = depth_item.whole(1);
+    let width = width_item.as_ref().map_or(Some(usual_width), |item| item.whole(1));
+    let (depth, width, dropout) = (depth?, width?, dropout?);
+    let family = match family.sized([depth, width]) {
+        Family::WideResnet { depth, width, .. } => Family::WideResnet { depth, width, dropout },
+        other => other,
     };
     let sound_depth = family.check_depth().map_err(|fault| depth_item.fault::<()>(fault));
-    let at_width = width.as_ref().unwrap_or(&depth_item);
+    let at_width = width_item.as_ref().unwrap_or(&depth_item);
     let sound_width = family.check_width().map_err(|fault| at_width.fault::<()>(fault));
     sound_depth.and(sound_width).ok().map(|()| family.arch())
-}
-
-fn dropout(table: &Reader<'_>, is_wide: bool) -> Option<Rate> {
-    if !is_wide {
-        return Some(Rate::default());
-    }
-    table.or("dropout", Rate::WIDE_RESNET, |item| {
-        let value = item.number()?;
-        Rate::try_from(value).map_or_else(|fault| item.fault(fault), Some)
-    })
 }

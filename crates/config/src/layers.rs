@@ -96,7 +96,7 @@ const KINDS: [(&str, &[Field]); 9] = [
 const WORDS: [&str; 2] = ["relu", "global-mean"];
 
 /// More layers are a slip of the pen, such as two zeros too many behind `repeat`.
-const MOST_LAYERS: usize = 20_000;
+const MOST_LAYERS: usize = OwnArch::MOST_LAYERS;
 /// Blocks in blocks.
 const DEEPEST: usize = 16;
 
@@ -126,7 +126,7 @@ struct Layers<'a> {
     names: BTreeMap<String, Item<'a>>,
 }
 
-/// Reads an architecture; `image` is what it is shown, if that is known, and `classes` what it tells apart.
+/// Reads an architecture; `image` is what it is shown, if that is known.
 pub(super) fn own_arch(item: &Item<'_>, image: Option<ImageShape>) -> Option<OwnArch> {
     /// Shapes do not depend on how many classes there are.
     const CLASSES: usize = 10;
@@ -146,10 +146,9 @@ pub(super) fn own_arch(item: &Item<'_>, image: Option<ImageShape>) -> Option<Own
     match arch.check(image, CLASSES) {
         Ok(()) => Some(arch),
         Err(Misfit { at, why }) => {
-            let ImageShape { height, width, channels } = image;
             let place = at_place(&placed, &at).unwrap_or(&list);
             let problem = place.problem(why);
-            item.sink().report(problem.help(format!("the images are of {height}x{width}x{channels}")));
+            item.sink().report(problem.help(format!("the images are of {image}")));
             None
         }
     }
@@ -339,6 +338,8 @@ impl<'a> Layers<'a> {
         let is_repeated = table.optional("repeat").is_some();
         let within: Vec<&str> = around.within.iter().copied().chain([own]).collect();
         let mut placed = Vec::new();
+        // Nothing is nothing however often, and none of its layers would be counted.
+        let repeat = if list.list()?.is_empty() { 0 } else { repeat };
         for time in 0..repeat {
             let begins = if is_repeated { join(&begins, &time.to_string()) } else { begins.clone() };
             let mut parameters = with.clone();

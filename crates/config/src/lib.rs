@@ -115,13 +115,8 @@ pub struct Glance {
 #[must_use]
 pub fn glance(path: &Path, overrides: &[Override]) -> Option<Glance> {
     let sink = Sink::default();
-    let mut files = Files::new(path, &read(path).ok()?, &sink);
-    let mut root = files.merge()?;
-    let (sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
-    for (index, set) in overrides.iter().enumerate() {
-        overrides::apply(&mut root, set, sources.len() + index, &sink);
-    }
-    sweeps.extend(root.get("sweep").cloned());
+    let Laid { root, sources, folders, sweeps } = lay(&read(path).ok()?, path, overrides, &sink);
+    let root = root?;
     let meant = meant::as_meant(&root);
     let root = meant.as_ref().unwrap_or(&root);
     let folders = Folders { own: path.parent().unwrap_or_else(|| Path::new("")), sources: &folders };
@@ -139,6 +134,32 @@ fn read(path: &Path) -> Result<String, Problems> {
     })
 }
 
+/// An experiment's document, and what it was laid together from.
+struct Laid {
+    /// `None` if something of it cannot be read, which was reported.
+    root: Option<Node>,
+    /// Its file and all that it extends.
+    sources: Vec<Source>,
+    /// The folders of these, as the first file would name them.
+    folders: Vec<PathBuf>,
+    /// The axes as each of them writes them, and last as they came out.
+    sweeps: Vec<Node>,
+}
+
+/// Lays a file over what it extends, and `overrides` over both.
+fn lay(text: &str, path: &Path, overrides: &[Override], sink: &Sink) -> Laid {
+    let mut files = Files::new(path, text, sink);
+    let mut root = files.merge();
+    let (sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
+    if let Some(root) = &mut root {
+        for (index, set) in overrides.iter().enumerate() {
+            overrides::apply(root, set, sources.len() + index, sink);
+        }
+        sweeps.extend(root.get("sweep").cloned());
+    }
+    Laid { root, sources, folders, sweeps }
+}
+
 /// The experiment, with what `write` makes of its document and the folders of its sources.
 fn read_text<T>(
     text: &str,
@@ -147,15 +168,8 @@ fn read_text<T>(
     write: impl FnOnce(&Node, &[PathBuf], &Sink) -> T,
 ) -> Result<(Experiment, T), Problems> {
     let sink = Sink::default();
-    let mut files = Files::new(path, text, &sink);
-    let root = files.merge();
-    let (mut sources, folders, mut sweeps) = (files.sources(), files.folders(), files.sweeps());
-    let first_set = sources.len();
-    let experiment = root.and_then(|mut root| {
-        for (index, set) in overrides.iter().enumerate() {
-            overrides::apply(&mut root, set, first_set + index, &sink);
-        }
-        sweeps.extend(root.get("sweep").cloned());
+    let Laid { root, mut sources, folders, sweeps } = lay(text, path, overrides, &sink);
+    let experiment = root.and_then(|root| {
         let experiment = read_experiment(&root, path, &folders, &sweeps, &sink)?;
         Some((experiment, write(&root, &folders, &sink)))
     });

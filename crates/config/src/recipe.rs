@@ -79,14 +79,6 @@ overinterp_spec::named! {
     ScheduleKind { OneCycle = "one-cycle", Cosine = "cosine" }
 }
 
-/// What a recipe has that says no more than its epochs: those of the paper's, but for milestones and augmentation.
-mod usual {
-    pub(super) const BATCH: usize = 128;
-    pub(super) const LR: f64 = 0.1;
-    pub(super) const MOMENTUM: f64 = 0.9;
-    pub(super) const WEIGHT_DECAY: f64 = 5e-4;
-}
-
 /// `input-dropout` of a recipe.
 pub(super) const INPUT_DROPOUT: &[Field] = &[
     number("keep", "The probability that a pixel is seen, above 0 and at most 1", "0.8"),
@@ -103,11 +95,12 @@ pub(super) fn recipe(item: &Item<'_>) -> Option<Recipe> {
         table.or(key, usual, |item| item.number_where(requirement, holds))
     };
     let epochs = table.required("epochs").and_then(|item| item.whole(1));
-    let batch = table.or("batch", usual::BATCH, |item| item.whole(1));
-    let lr = number("lr", usual::LR, "above 0", |value| value > 0.0);
-    let momentum = number("momentum", usual::MOMENTUM, "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
+    let usual = Recipe::usual(1);
+    let batch = table.or("batch", usual.batch, |item| item.whole(1));
+    let lr = number("lr", usual.lr, "above 0", |value| value > 0.0);
+    let momentum = number("momentum", usual.momentum, "at least 0 and below 1", |value| (0.0..1.0).contains(&value));
     let nesterov = table.or("nesterov", momentum.is_none_or(|momentum| momentum > 0.0), |item| item.boolean());
-    let weight_decay = number("weight-decay", usual::WEIGHT_DECAY, "at least 0", |value| value >= 0.0);
+    let weight_decay = number("weight-decay", usual.weight_decay, "at least 0", |value| value >= 0.0);
     let milestones = table.or("milestones", Vec::new(), |item| milestones(&item));
     let gamma = match (table.optional("gamma"), &milestones) {
         (None, Some(milestones)) if milestones.is_empty() => Some(1.0),

@@ -156,6 +156,19 @@ fn the_cifar_experiment_plans_one_ranking_an_architecture() {
 }
 
 #[test]
+fn a_block_without_layers_is_none_however_often_it_is_repeated() {
+    let stages = "[arch.empty]\nlayers = [{ block = 'none', repeat = 1000000000000000 }, 'global-mean', \
+                  { linear = 'classes' }]\nblocks = { none = { layers = [] } }\n\
+                  [stage.full]\nkind = 'train'\nimages = 'set.train'\narch = 'empty'\nseed = 0\n\
+                  recipe = { epochs = 1 }\n";
+    let experiment = experiment(stages);
+    let Settings::Train(Train { arch: Arch::Own(own), .. }) = &instances(&experiment, "full")[0].settings else {
+        panic!("it is spelled out")
+    };
+    assert_eq!((own.name(), own.layers().len()), ("empty", 2));
+}
+
+#[test]
 fn a_recipe_of_epochs_alone_trains_as_is_usual_and_a_schedule_has_a_name_or_a_table() {
     let train = |name: &str, recipe: &str| {
         format!("[stage.{name}]\nkind = 'train'\nimages = 'set.train'\narch = 'cnn'\nseed = 0\nrecipe = {recipe}\n")

@@ -28,7 +28,7 @@ use overinterp_kernels::engine::Purpose;
 use overinterp_kernels::isa::Isa;
 use overinterp_kernels::ops::MapShape;
 use overinterp_sis::{Halted, RandomState, random_order, unstopped};
-use overinterp_spec::{Arch, Augment, ImageShape, Normalise, Rates, Recipe, Seed};
+use overinterp_spec::{Arch, ImageShape, Normalise, Rates, Recipe, Seed};
 
 /// Images of a training step, of a gradient round, and of those classified, where they have at most 1,024 pixels.
 const BATCH: usize = 128;
@@ -213,21 +213,7 @@ impl Subject {
 
     /// Milliseconds of a training step.
     fn step(&self, device: &Device) -> Result<f64, RatesError> {
-        let recipe = Recipe {
-            epochs: 1,
-            batch: self.batch,
-            lr: 0.001,
-            momentum: 0.9,
-            nesterov: true,
-            weight_decay: 5e-4,
-            milestones: Vec::new(),
-            gamma: 1.0,
-            one_cycle: None,
-            cosine: None,
-            label_smoothing: 0.0,
-            augment: Augment::None,
-            input_dropout: None,
-        };
+        let recipe = Recipe { batch: self.batch, lr: 0.001, ..Recipe::usual(1) };
         let mut learner = learner(&self.graph, self.model.networks[0].tensors.clone(), None, &recipe, device)?;
         let indexes: Vec<u32> = (0..self.batch as u32).collect();
         let ImageShape { height, width, channels } = self.images.shape;

@@ -38,6 +38,12 @@ pub fn check(graph: &Graph, tensors: &BTreeMap<String, ParameterTensor>) -> Resu
     if problems.is_empty() { Ok(()) } else { Err(TensorsError::Mismatch(problems)) }
 }
 
+/// The sizes of a convolution's weights: outputs, inputs of each, height and width.
+pub(super) fn conv_sizes(tensor: &ParameterTensor) -> candle_core::Result<[usize; 4]> {
+    let sizes = tensor.shape.as_slice().try_into();
+    sizes.or_else(|_| candle_core::bail!("weights of a convolution with sizes {:?}", tensor.shape))
+}
+
 /// Copies a tensor to a device.
 pub(super) fn upload(tensor: &ParameterTensor, device: &Device) -> candle_core::Result<Tensor> {
     Tensor::from_slice(&tensor.data, tensor.shape.as_slice(), device)

@@ -128,21 +128,12 @@ impl Arch {
 
     /// The height and width of the images that it is made for, and their channels.
     #[must_use]
-    pub const fn usual_images(self) -> ImageShape {
-        let (side, channels) = match self {
-            Self::Cnn => (28, 1),
-            Self::Resnet20
-            | Self::Resnet18
-            | Self::Vgg16
-            | Self::Wideresnet
-            | Self::Of(Family::ResnetCifar { .. } | Family::WideResnet { .. } | Family::Vgg { .. })
-            | Self::Own(_) => (32, 3),
-            Self::ImagenetResnet18
-            | Self::ImagenetResnet34
-            | Self::ImagenetResnet50
-            | Self::ImagenetResnet101
-            | Self::Of(Family::ImagenetResnet { .. }) => (224, 3),
-            Self::ImagenetInceptionV3 => (299, 3),
+    pub fn usual_images(self) -> ImageShape {
+        let (side, channels) = match (self.family(), self) {
+            (Some(Family::ImagenetResnet { .. }), _) => (224, 3),
+            (None, Self::Cnn) => (28, 1),
+            (None, Self::ImagenetInceptionV3) => (299, 3),
+            (_, _) => (32, 3),
         };
         ImageShape { height: side, width: side, channels }
     }

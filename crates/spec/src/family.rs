@@ -151,6 +151,17 @@ impl Family {
         [depth, width]
     }
 
+    /// The same of another depth and width.
+    #[must_use]
+    pub const fn sized(self, [depth, width]: [u16; 2]) -> Self {
+        match self {
+            Self::ResnetCifar { .. } => Self::ResnetCifar { depth, width },
+            Self::WideResnet { dropout, .. } => Self::WideResnet { depth, width, dropout },
+            Self::Vgg { .. } => Self::Vgg { depth, width },
+            Self::ImagenetResnet { .. } => Self::ImagenetResnet { depth, width },
+        }
+    }
+
     /// Depths that the family has, in words.
     #[must_use]
     pub const fn depths(self) -> &'static str {
@@ -236,31 +247,20 @@ impl FromStr for Family {
             .find(|(own, _)| *own == name)
             .map(|(_, family)| family)
             .ok_or_else(|| format!("there is no architecture `{name}`"))?;
+        let mut extent = family.extent();
         for word in words {
             let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not KEY=VALUE"))?;
             let unlike = || format!("`{value}` is no {key}");
             match (key, &mut family) {
-                (
-                    "depth",
-                    Self::ResnetCifar { depth, .. }
-                    | Self::WideResnet { depth, .. }
-                    | Self::Vgg { depth, .. }
-                    | Self::ImagenetResnet { depth, .. },
-                ) => *depth = value.parse().map_err(|_| unlike())?,
-                (
-                    "width",
-                    Self::ResnetCifar { width, .. }
-                    | Self::WideResnet { width, .. }
-                    | Self::Vgg { width, .. }
-                    | Self::ImagenetResnet { width, .. },
-                ) => *width = value.parse().map_err(|_| unlike())?,
+                ("depth", _) => extent[0] = value.parse().map_err(|_| unlike())?,
+                ("width", _) => extent[1] = value.parse().map_err(|_| unlike())?,
                 ("dropout", Self::WideResnet { dropout, .. }) => {
                     *dropout = value.parse::<f64>().map_err(|_| unlike())?.try_into()?;
                 }
                 _ => return Err(format!("`{name}` has no `{key}`")),
             }
         }
-        family.checked()
+        family.sized(extent).checked()
     }
 }
 

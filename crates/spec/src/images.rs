@@ -39,6 +39,13 @@ pub struct ImageShape {
     pub channels: usize,
 }
 
+impl std::fmt::Display for ImageShape {
+    /// `28x28x1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.height, self.width, self.channels)
+    }
+}
+
 impl ImageShape {
     /// Pixels, all channels of one place counted once.
     #[must_use]

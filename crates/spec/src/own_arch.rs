@@ -137,8 +137,6 @@ pub struct Misfit {
     pub why: String,
 }
 
-/// A program meets no larger network.
-const MOST_LAYERS: usize = 20_000;
 /// Nor larger windows.
 const MOST: usize = 1 << 16;
 /// Nor more weights, those between which zeros are spread included, or larger maps.
@@ -166,6 +164,9 @@ impl Totals {
 }
 
 impl OwnArch {
+    /// A program meets no larger network.
+    pub const MOST_LAYERS: usize = 20_000;
+
     /// The architecture of those layers.
     #[must_use]
     pub fn new(name: &str, layers: Vec<LayerSpec>) -> Self {
@@ -200,14 +201,9 @@ impl OwnArch {
         if last == ends && matches!(self.layers().last(), Some(LayerSpec::Linear { .. })) {
             return Ok(());
         }
-        let why = format!("is the last layer, which must be `linear = \"classes\"`: it yields {}", shape_text(last));
+        let why = format!("is the last layer, which must be `linear = \"classes\"`: it yields {last}");
         Err(Misfit { at, why })
     }
-}
-
-/// `28x28x16`.
-fn shape_text(ImageShape { height, width, channels }: ImageShape) -> String {
-    format!("{height}x{width}x{channels}")
 }
 
 fn shape_after(
@@ -221,8 +217,9 @@ fn shape_after(
         at.push(place);
         totals.layers += 1;
         let misfit = |why: String| Misfit { at: at.clone(), why };
-        if totals.layers > MOST_LAYERS {
-            return Err(misfit(format!("is one more than the {MOST_LAYERS} layers that a network may have")));
+        if totals.layers > OwnArch::MOST_LAYERS {
+            let most = OwnArch::MOST_LAYERS;
+            return Err(misfit(format!("is one more than the {most} layers that a network may have")));
         }
         shape = match layer {
             LayerSpec::Conv { outputs, kernel, stride, padding, groups, dilation, .. } => {
@@ -252,8 +249,7 @@ fn shape_after(
             LayerSpec::GlobalMean => ImageShape { height: 1, width: 1, ..shape },
             LayerSpec::Linear { outputs, .. } => {
                 if shape.pixels() != 1 {
-                    let text = shape_text(shape);
-                    return Err(misfit(format!("takes a map of one pixel, not {text}: put `global-mean` before it")));
+                    return Err(misfit(format!("takes a map of one pixel, not {shape}: put `global-mean` before it")));
                 }
                 let outputs = outputs.unwrap_or(classes);
                 totals.add(&[outputs, shape.channels]).map_err(misfit)?;
@@ -272,7 +268,7 @@ fn shape_after(
         };
         let values = shape.pixels().checked_mul(shape.channels);
         if shape.channels == 0 || values.is_none_or(|values| values > MOST_VALUES) {
-            return Err(Misfit { at: at.clone(), why: format!("yields a map of {}", shape_text(shape)) });
+            return Err(Misfit { at: at.clone(), why: format!("yields a map of {shape}") });
         }
         at.pop();
     }
@@ -286,8 +282,8 @@ fn together(made: &[ImageShape], is_sum: bool) -> Result<ImageShape, String> {
     for other in others {
         let fits = if is_sum { first == other } else { [first.height, first.width] == [other.height, other.width] };
         if !fits {
-            let (what, other) = (if is_sum { "adds" } else { "puts side by side" }, shape_text(*other));
-            return Err(format!("{what} maps that differ in size: {} and {other}", shape_text(*first)));
+            let what = if is_sum { "adds" } else { "puts side by side" };
+            return Err(format!("{what} maps that differ in size: {first} and {other}"));
         }
         channels += if is_sum { 0 } else { other.channels };
     }
@@ -308,10 +304,8 @@ fn slid(shape: ImageShape, kernel: [usize; 2], stride: usize, padding: [usize; 2
     match (extent(shape.height, 0), extent(shape.width, 1)) {
         (Some(height), Some(width)) => Ok(ImageShape { height, width, ..shape }),
         _ => Err(format!(
-            "has a window of {}x{}, which is larger than the map of {} with its border",
-            kernel[0],
-            kernel[1],
-            shape_text(shape)
+            "has a window of {}x{}, which is larger than the map of {shape} with its border",
+            kernel[0], kernel[1]
         )),
     }
 }

@@ -135,6 +135,26 @@ named! {
 }
 
 impl Recipe {
+    /// That of an experiment which says no more than the epochs: the paper's, but for milestones and augmentation.
+    #[must_use]
+    pub const fn usual(epochs: usize) -> Self {
+        Self {
+            epochs,
+            batch: 128,
+            lr: 0.1,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            milestones: Vec::new(),
+            gamma: 1.0,
+            one_cycle: None,
+            cosine: None,
+            label_smoothing: 0.0,
+            augment: Augment::None,
+            input_dropout: None,
+        }
+    }
+
     /// The learning rate of `step`, counted from 0, of a training with so many `batches` an epoch.
     #[must_use]
     pub fn learning_rate(&self, step: usize, batches: usize) -> f64 {

@@ -8,7 +8,7 @@ use overinterp_artifacts::{
     CollectionEnding, Collections, Effort, Evaluation, ImageCollection, ImageSis, Model, Network, Ranking, SisSet,
     Subsets, UnreadableImage,
 };
-use overinterp_spec::{ImageShape, SeededDropout};
+use overinterp_spec::SeededDropout;
 use overinterp_workflow::stage::{Artifact, ArtifactError};
 
 use crate::text;
@@ -192,8 +192,7 @@ fn evaluation(evaluation: &Evaluation, extent: Extent) {
 
 /// What each network of a model is: its weights say nothing to people.
 fn model(model: &Model) {
-    let ImageShape { height, width, channels } = model.shape;
-    outln!("  takes    images of {height}x{width}x{channels}, tells {} classes apart", model.classes);
+    outln!("  takes    images of {}, tells {} classes apart", model.shape, model.classes);
     for Network { arch, normalise, input_dropout, .. } in &model.networks {
         let dropout = input_dropout.map_or_else(String::new, |SeededDropout { keep, samples, seed }| {
             format!(", input-dropout = {{ keep = {:?}, samples = {samples}, seed = {} }}", keep.get(), seed.0)

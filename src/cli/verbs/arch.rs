@@ -121,8 +121,8 @@ fn say(arch: Arch, shape: ImageShape, classes: usize, arguments: &ArchArguments)
     let graph = build(arch, shape, classes).map_err(|error| Failure::because(Kind::Usage, error))?;
     let summary = Summary::of(&graph);
     let saving = saving(arch, &graph).ok();
-    let ImageShape { height, width, channels } = shape;
     if arguments.format == Format::Json {
+        let ImageShape { height, width, channels } = shape;
         json::line(&json!({
             "arch": arch.to_string(),
             "images": [height, width, channels],
@@ -134,7 +134,7 @@ fn say(arch: Arch, shape: ImageShape, classes: usize, arguments: &ArchArguments)
         }));
         return Ok(());
     }
-    outln!("{arch}, for images of {height}x{width}x{channels} in {classes} classes");
+    outln!("{arch}, for images of {shape} in {classes} classes");
     if !arguments.quiet {
         outln!("{}", table(&summary.layers));
     }
@@ -162,12 +162,11 @@ fn line(layer: &Layer) -> serde_json::Value {
 /// A line a layer, in columns.
 fn table(layers: &[Layer]) -> String {
     let cells = layers.iter().map(|layer| {
-        let ImageShape { height, width, channels } = layer.shape;
         let number = |value: u64| if value == 0 { String::new() } else { grouped(value) };
         [
             layer.name.clone(),
             layer.does.clone(),
-            format!("{height}x{width}x{channels}"),
+            layer.shape.to_string(),
             number(layer.trained_values as u64),
             number(layer.multiplications),
         ]

@@ -138,10 +138,9 @@ fn measured(
 }
 
 fn print_human(rates: &Rates) {
-    let ImageShape { height, width, channels } = rates.image;
     let pixels = rates.image.pixels() as f64;
     let candidates = pixels * (pixels + 1.0) / 2.0;
-    outln!("\n{} on images of {height}x{width}x{channels}", rates.arch);
+    outln!("\n{} on images of {}", rates.arch, rates.image);
     outln!(
         "  backward selection  {:>9.0} candidates/s, {} an image",
         rates.candidates_per_second,

@@ -201,20 +201,21 @@ fn said_before(
 ) -> Result<Option<Status>, Failure> {
     let start = Instant::now();
     let MachineArguments { cache, device, threads } = &experiment.machine;
-    let Chosen { passed_over, .. } = choose_device(device)?;
     use_threads(*threads)?;
     let whereabouts = Whereabouts::of(cache.as_deref(), &arguments.files);
     // What is wrong with a cache is told where all that follows from it is.
     let Ok(store) = Store::open(&whereabouts.cache) else { return Ok(None) };
-    let Some(receipt) = asked.said_before(&store, &library(&whereabouts.cache, WithoutCache::Leave)) else {
+    let Some(said) = asked.said_before(&store, &library(&whereabouts.cache, WithoutCache::Leave)) else {
         return Ok(None);
     };
+    // To open a GPU takes longer than all of this, and whoever plans does so itself.
+    let Chosen { passed_over, .. } = choose_device(device)?;
     whereabouts.say();
     if let Some(passed_over) = passed_over.filter(|_| !arguments.frozen) {
         passed_over.say();
     }
-    out!("{}", receipt.said);
-    let summary = Summary { cached: receipt.steps, seconds: start.elapsed().as_secs_f64(), ..Summary::default() };
+    out!("{}", said.text);
+    let summary = Summary { cached: said.steps, seconds: start.elapsed().as_secs_f64(), ..Summary::default() };
     errln!("\n{}", closing(&summary));
     Ok(Some(Status::Success))
 }

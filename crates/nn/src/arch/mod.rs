@@ -38,7 +38,7 @@ pub enum ArchError {
         arch: Arch,
     },
     /// Layers that an experiment spells out do not fit each other.
-    #[error("layer {} of `{arch}` {} on images of {}", place_text(&.misfit.at), .misfit.why, shape_text(.shape))]
+    #[error("layer {} of `{arch}` {} on images of {shape}", place_text(&.misfit.at), .misfit.why)]
     Misfit {
         /// The architecture that was asked for.
         arch: Arch,
@@ -60,10 +60,6 @@ pub enum ArchError {
 /// `3.0.1`, counted from 0.
 fn place_text(at: &[usize]) -> String {
     at.iter().map(usize::to_string).collect::<Vec<_>>().join(".")
-}
-
-fn shape_text(ImageShape { height, width, channels }: &ImageShape) -> String {
-    format!("{height}x{width}x{channels}")
 }
 
 /// Builds the network of that architecture for images of `shape` in `classes` classes.
@@ -130,22 +126,15 @@ pub const fn left_out(arch: Arch) -> &'static [&'static str] {
 
 /// The smallest height and width that leave every map at least one pixel: the product of the strides, more where
 /// convolutions have no border.
-const fn smallest_side(arch: Arch) -> usize {
-    match arch {
-        Arch::Cnn
-        | Arch::Resnet20
-        | Arch::Wideresnet
-        | Arch::Of(Family::ResnetCifar { .. } | Family::WideResnet { .. }) => 4,
-        Arch::Resnet18 => 8,
-        Arch::Vgg16
-        | Arch::ImagenetResnet18
-        | Arch::ImagenetResnet34
-        | Arch::ImagenetResnet50
-        | Arch::ImagenetResnet101
-        | Arch::Of(Family::Vgg { .. } | Family::ImagenetResnet { .. }) => 32,
-        Arch::ImagenetInceptionV3 => 75,
+fn smallest_side(arch: Arch) -> usize {
+    match (arch.family(), arch) {
+        (Some(Family::ResnetCifar { .. } | Family::WideResnet { .. }), _) | (None, Arch::Cnn) => 4,
+        (Some(Family::Vgg { .. } | Family::ImagenetResnet { .. }), _) => 32,
+        (None, Arch::Resnet18) => 8,
         // Its layers say.
-        Arch::Own(_) => 1,
+        (None, Arch::Own(_)) => 1,
+        // Inception: all others are of families.
+        (None, _) => 75,
     }
 }
 

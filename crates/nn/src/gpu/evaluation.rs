@@ -12,7 +12,7 @@ use crate::graph::folding::Line;
 use crate::graph::fusion::readers;
 use crate::graph::walk::{ConvNode, Norm, Route};
 use crate::graph::{Graph, NodeId, Op, Spread};
-use crate::tensors::{TensorsError, check, upload};
+use crate::tensors::{TensorsError, check, conv_sizes, upload};
 use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::ops::{self, Activation, FrozenConvolution, Window};
 
@@ -107,10 +107,8 @@ impl NormAtRest {
         let mut weight = weight.clone();
         let mut bias = bias.map_or_else(|| vec![0.0; weight.shape[0]], |bias| bias.data.clone());
         line.put_behind(&mut weight.data, &mut bias);
-        if let Ok(sizes) = weight.shape.as_slice().try_into() {
-            weight.data = spread.spread(&weight.data, sizes);
-            weight.shape = spread.shape(sizes).to_vec();
-        }
+        let sizes = conv_sizes(&weight)?;
+        weight = ParameterTensor { shape: spread.shape(sizes).to_vec(), data: spread.spread(&weight.data, sizes) };
         let (weight, bias) = (upload(&weight, device)?, channels(bias, device)?);
         FrozenConvolution::new(&weight, &bias, window.stride, window.padding).map(Self::Convolution)
     }

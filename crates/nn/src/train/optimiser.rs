@@ -68,7 +68,6 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
 
     use super::*;
-    use overinterp_spec::Augment;
 
     /// Three steps of torch.optim.SGD (rate .1, .1, .02; momentum .9; decay .05) on the loss sum(w^2 [1, 2, 3]) / 2,
     /// with look-ahead and without: tests/fixtures/models/make.py prints these.
@@ -78,21 +77,7 @@ mod tests {
     const RATES: [f64; 3] = [0.1, 0.1, 0.02];
 
     fn sgd(nesterov: bool) -> Sgd {
-        Sgd::new(&Recipe {
-            epochs: 1,
-            batch: 1,
-            lr: 0.1,
-            momentum: 0.9,
-            nesterov,
-            weight_decay: 0.05,
-            milestones: Vec::new(),
-            gamma: 1.0,
-            one_cycle: None,
-            cosine: None,
-            label_smoothing: 0.0,
-            augment: Augment::None,
-            input_dropout: None,
-        })
+        Sgd::new(&Recipe { batch: 1, nesterov, weight_decay: 0.05, ..Recipe::usual(1) })
     }
 
     fn assert_close(found: &[f32], expected: [f32; 3]) {

@@ -6,10 +6,10 @@ use candle_core::{Result, bail};
 
 use crate::graph::walk::{ConvNode, Layers, Norm, Route};
 use crate::graph::{BATCH_NORM_MOMENTUM, Graph, NodeId, Op, Spread};
+use crate::tensors::conv_sizes;
 use crate::train::dropout::DropoutDraw;
 use crate::train::learner::{Batch, Learner, Outcome, Tensors};
 use crate::train::optimiser::Sgd;
-use overinterp_artifacts::ParameterTensor;
 use overinterp_kernels::isa::Isa;
 use overinterp_kernels::ops::{Activation, smooth_softmax_loss, smooth_softmax_loss_gradient};
 use overinterp_kernels::tape::{BatchStatistics, MapId, ParameterId, Tape, Workspace};
@@ -43,7 +43,7 @@ impl TapeLearner {
     fn pass(&mut self, batch: &Batch) -> Result<Pass> {
         for (name, SpreadWeights { spread, weights }) in &mut self.spread {
             let tensor = &self.tensors[name];
-            *weights = spread.spread(&tensor.data, sizes(tensor)?);
+            *weights = spread.spread(&tensor.data, conv_sizes(tensor)?);
         }
         let mut layers = TapeLayers {
             tape: Tape::new(&mut self.workspace),
@@ -65,7 +65,7 @@ impl TapeLearner {
             for (name, parameter) in parameters {
                 let Some(mut gradient) = found.take(parameter) else { bail!("weight {name} has no gradient") };
                 if let Some(SpreadWeights { spread, .. }) = self.spread.get(&name) {
-                    gradient = spread.gather(&gradient, sizes(&self.tensors[&name])?);
+                    gradient = spread.gather(&gradient, conv_sizes(&self.tensors[&name])?);
                 }
                 gradients.push((name, gradient));
             }
@@ -90,11 +90,6 @@ impl TapeLearner {
 struct SpreadWeights {
     spread: Spread,
     weights: Vec<f32>,
-}
-
-/// The sizes of a convolution's weights.
-fn sizes(tensor: &ParameterTensor) -> Result<[usize; 4]> {
-    tensor.shape.as_slice().try_into().or_else(|_| bail!("spread weights of sizes {:?}", tensor.shape))
 }
 
 /// What a pass forward and back found.

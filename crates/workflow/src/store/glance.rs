@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::entry::{Lookup, RECORD, Scrutiny};
 use super::error::{Doing as _, READ};
-use super::index::{INDEX, Index, Indexed, bytes_of};
+use super::index::{INDEX, Index, Indexed, Sealed, bytes_of};
 use super::kept::Kept;
 use super::{Store, StoreError, count, files};
 use crate::key::StepKey;
@@ -98,15 +98,22 @@ impl Store {
 
     /// A step that the index knows, whose files all have the states that they had; `None` if anything is otherwise.
     fn by_index(&self, index: &Index, key: &StepKey, scrutiny: Scrutiny) -> Option<Kept> {
-        let Indexed { kept, state, files, .. } = index.get(key)?;
-        let mut path = self.dir(key);
+        let sealed = index.find(key.kind(), *key.hash_bytes().as_bytes())?;
+        self.unchanged(index, &sealed, self.dir(key), scrutiny)?;
+        index.open(&sealed).map(|entry| entry.kept).filter(|kept| kept.key == *key)
+    }
+
+    /// `None` if the record in `dir`, or a file beside it, is not as the index says.
+    pub(super) fn unchanged(&self, index: &Index, sealed: &Sealed, dir: PathBuf, scrutiny: Scrutiny) -> Option<()> {
+        let mut path = dir;
         path.push(RECORD);
         let is_file_in = |metadata: &Metadata, state| metadata.is_file() && FileState::of(metadata).number() == state;
-        if !is_file_in(&path.symlink_metadata().ok()?, state) {
+        if !is_file_in(&path.symlink_metadata().ok()?, sealed.state) {
             return None;
         }
-        for (name, file) in &files {
-            path.set_file_name(&**name);
+        for file in sealed.files(index) {
+            let (name, file) = file?;
+            path.set_file_name(name);
             if !is_file_in(&path.symlink_metadata().ok()?, file.state) {
                 return None;
             }
@@ -117,7 +124,7 @@ impl Store {
                 }
             }
         }
-        Some(kept)
+        Some(())
     }
 
     /// A step by its record.

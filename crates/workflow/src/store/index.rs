@@ -95,14 +95,9 @@ impl Index {
         self.entries.len()
     }
 
-    /// What it knows of a step.
-    pub fn get(&self, key: &StepKey) -> Option<Indexed> {
-        let wanted = (key.kind(), *key.hash_bytes().as_bytes());
-        let place = self.entries.binary_search_by(|&at| {
-            let found = self.name(at).map(|(kind, hash)| (kind, hash).cmp(&wanted));
-            found.unwrap_or(std::cmp::Ordering::Less)
-        });
-        self.entry(self.entries[place.ok()?]).filter(|entry| entry.kept.key == *key)
+    /// All that an entry says.
+    pub fn open(&self, sealed: &Sealed) -> Option<Indexed> {
+        self.entry(sealed.at)
     }
 
     /// What it knows of the step of that kind and hash, without taking it out.
@@ -111,8 +106,9 @@ impl Index {
             let found = self.name(at).map(|name| name.cmp(&(kind, hash)));
             found.unwrap_or(std::cmp::Ordering::Less)
         });
+        let at = self.entries[place.ok()?];
         // The kind's number, and the hash.
-        let mut cursor = Cursor { bytes: &self.bytes, at: self.entries[place.ok()?] + 4 + blake3::OUT_LEN };
+        let mut cursor = Cursor { bytes: &self.bytes, at: at + 4 + blake3::OUT_LEN };
         let version = u32::from_le_bytes(cursor.take()?);
         let state = i64::from_le_bytes(cursor.take()?);
         let content = cursor.take()?;
@@ -120,7 +116,7 @@ impl Index {
         cursor.skip(8 + 4 + 8 + 1)?;
         let inputs = cursor.number()?;
         cursor.skip(inputs.checked_mul(4 + blake3::OUT_LEN + 4 + blake3::OUT_LEN)?)?;
-        Some(Sealed { version, state, content, files: cursor.at })
+        Some(Sealed { version, state, content, at, files: cursor.at })
     }
 
     /// Everything that it knows.
@@ -148,13 +144,19 @@ impl Index {
         }
         let mut files = Vec::with_capacity(1);
         for _ in 0..cursor.number()? {
-            let name = Arc::from(self.texts.get(cursor.number()?)?.as_str());
-            let bytes = u64::from_le_bytes(cursor.take()?);
-            let hash = ContentHash::from_bytes(cursor.take()?);
-            files.push((name, FileRecord { bytes, hash, state: i64::from_le_bytes(cursor.take()?) }));
+            let (name, file) = self.file(&mut cursor)?;
+            files.push((Arc::from(name), file));
         }
         let kept = Kept { key, content, inputs: inputs.into(), seconds, by, unix_seconds, is_shared };
         Some(Indexed { kept, state, is_bound: false, files: files.into() })
+    }
+
+    /// A file's name, and what is recorded of it.
+    fn file(&self, cursor: &mut Cursor<'_>) -> Option<(&str, FileRecord)> {
+        let name = self.texts.get(cursor.number()?)?.as_str();
+        let bytes = u64::from_le_bytes(cursor.take()?);
+        let hash = ContentHash::from_bytes(cursor.take()?);
+        Some((name, FileRecord { bytes, hash, state: i64::from_le_bytes(cursor.take()?) }))
     }
 
     fn key(&self, cursor: &mut Cursor<'_>) -> Option<StepKey> {
@@ -170,6 +172,8 @@ pub(super) struct Sealed {
     /// The number of the state that the record had.
     pub state: i64,
     pub content: [u8; 32],
+    /// Where it begins.
+    at: usize,
     /// Where its files begin.
     files: usize,
 }
@@ -182,10 +186,7 @@ impl Sealed {
         let count = cursor.number();
         (0..count.unwrap_or(1)).map(move |_| {
             count?;
-            let name = index.texts.get(cursor.number()?)?.as_str();
-            let bytes = u64::from_le_bytes(cursor.take()?);
-            let hash = ContentHash::from_bytes(cursor.take()?);
-            Some((name, FileRecord { bytes, hash, state: i64::from_le_bytes(cursor.take()?) }))
+            index.file(&mut cursor)
         })
     }
 }
@@ -333,19 +334,25 @@ mod tests {
         all
     }
 
+    /// What an index knows of a step.
+    fn get(index: &Index, key: &StepKey) -> Option<Indexed> {
+        let sealed = index.find(key.kind(), *key.hash_bytes().as_bytes())?;
+        index.open(&sealed).filter(|entry| entry.kept.key == *key)
+    }
+
     #[test]
     fn an_index_reads_back() {
         let all = entries();
         let index = Index::of(bytes_of(&all).unwrap()).unwrap();
         assert_eq!(index.len(), all.len());
         for entry in &all {
-            assert_eq!(index.get(&entry.kept.key).as_ref(), Some(entry));
+            assert_eq!(get(&index, &entry.kept.key).as_ref(), Some(entry));
         }
         assert_eq!(index.iter().count(), all.len());
         let other: StepKey = format!("give-v1:{}", "0".repeat(64)).parse().unwrap();
-        assert_eq!(index.get(&other), None);
+        assert_eq!(get(&index, &other), None);
         let newer = all[0].kept.key.to_string().replace("give-v1", "give-v2").parse().unwrap();
-        assert_eq!(index.get(&newer), None);
+        assert_eq!(get(&index, &newer), None);
     }
 
     #[test]

@@ -6,19 +6,16 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
 
 use rayon::prelude::*;
 
-use super::entry::{RECORD, Scrutiny};
+use super::Store;
+use super::entry::Scrutiny;
 use super::glance::Listing;
 use super::index::{Cursor, Index, number};
-use super::{Store, count, files};
-use crate::key::ContentHash;
 use crate::plan::Plan;
 use crate::store::Lookup;
 use crate::view::View;
-use overinterp_foreign::file_state::FileState;
 
 /// The steps of a plan, all of them finished, each with what it held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,22 +135,11 @@ impl Store {
         if !is_it || folders[held.kind as usize].get(&hash) != Some(true) {
             return None;
         }
-        let mut path = self.base.join("steps");
-        path.reserve(kind.len() + hash.len() + 64);
-        path.extend([kind.as_str(), &hash, RECORD]);
-        let is_file_in = |metadata: &Metadata, state| metadata.is_file() && FileState::of(metadata).number() == state;
-        is_file_in(&path.symlink_metadata().ok()?, entry.state).then_some(())?;
+        let mut dir = self.base.join("steps");
+        // Room for the files' names, too.
+        dir.reserve(kind.len() + hash.len() + 64);
+        dir.extend([kind.as_str(), &hash]);
         let scrutiny = if held.is_last { Scrutiny::Bytes } else { Scrutiny::Times };
-        for file in entry.files(index) {
-            let (name, file) = file?;
-            path.set_file_name(name);
-            is_file_in(&path.symlink_metadata().ok()?, file.state).then_some(())?;
-            if scrutiny == Scrutiny::Bytes {
-                count(&self.files_hashed);
-                let found: ContentHash = files::hash_of(&path, file.bytes).ok()?;
-                (found == file.hash).then_some(())?;
-            }
-        }
-        Some(())
+        self.unchanged(index, &entry, dir, scrutiny)
     }
 }
